@@ -1,0 +1,108 @@
+"""The Python interface; the command line calls these same functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .layout import Layout, Plan, make_plan
+
+if TYPE_CHECKING:
+    from .ensemble import Ensemble
+    from .predict import Model
+    from .study import Run, Study
+    from .training.events import Listener
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What came out of a study.
+
+    Args:
+        folder: the study's folder.
+        runs: its finished runs by name.
+        failed: members that ended without a run, with the reason.
+        ensemble: of the best runs; None when fewer than two finished or the study asks for none.
+    """
+
+    folder: Path
+    runs: Mapping[str, Run]
+    failed: Mapping[str, str]
+    ensemble: Ensemble | None
+
+
+def plan(
+    layout: str | Layout | Path, *, base: str, labels: int, head: str = "native", budget: int | None = None
+) -> Plan:
+    """Resolves a layout against an encoder's shape, without weights and without torch.
+
+    Args:
+        layout: a built-in name (`s8`, `s8:uniform`), a text form, a YAML file, or a :class:`Layout`.
+        base: a Hub name or a local model folder.
+        labels: number of labels.
+        head: "native", "linear" or "mean".
+        budget: most trainable parameters, head included.
+
+    Raises:
+        LayoutError: the layout itself is wrong.
+        PlanError: it does not fit the encoder.
+        BudgetError: it has more parameters than the budget.
+        EncoderError: the encoder's shape cannot be found.
+    """
+    return make_plan(layout, base=base, labels=labels, head=head, budget=budget)
+
+
+def train(
+    study: Study | str | Path | Mapping[str, Any],
+    *,
+    listen: Listener | None = None,
+    announce: Callable[[str], None] | None = None,
+    track: Iterable[str] = (),
+    device: str = "auto",
+) -> Trained:
+    """Trains a study: every member that is not finished yet, then the ensemble of the best.
+
+    Args:
+        study: a study file's path, its content as a mapping, or a loaded study.
+        listen: told of every step, evaluation and ending (:class:`striata.training.events.Event`).
+        announce: told in sentences what the data and the plans are.
+        track: experiment trackers: tensorboard, wandb, mlflow, trackio.
+        device: "cpu", "cuda" or "auto".
+
+    Raises:
+        StriataError: anything in the study, its data, its encoder or its folder is wrong.
+        KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on from there.
+    """
+    from .ensemble import write_ensemble
+    from .study import Study, load_study
+    from .study.train import train_study
+    from .training.events import nobody
+
+    asked = study if isinstance(study, Study) else load_study(study)
+    folder = train_study(
+        asked, listen=listen or nobody, announce=announce or (lambda _: None), track=track, device=device
+    )
+    runs = {run.name: run for run in folder.runs()}
+    size = min(asked.ensemble.size, len(runs))
+    ensemble = write_ensemble(folder.path, size=size, by=asked.ensemble.by) if size > 1 else None
+    return Trained(folder=folder.path, runs=runs, failed=folder.failed(), ensemble=ensemble)
+
+
+def load(folder: str | Path, *, device: str = "auto", precision: str = "auto") -> Model:
+    """Opens a run or an ensemble to predict with.
+
+    Args:
+        folder: of a run or an ensemble.
+        device: "cpu", "cuda" or "auto".
+        precision: "fp32", "bf16" or "auto".
+
+    Raises:
+        RunError: a run is missing, unfinished, damaged, or belongs to another encoder.
+        EnsembleError: the ensemble or one of its members is.
+        EncoderError: the encoder cannot be loaded.
+    """
+    from .predict import Model
+
+    return Model.load(folder, device=device, precision=precision)

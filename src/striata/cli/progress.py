@@ -1,0 +1,85 @@
+"""Live progress of a stack: one line per member on a terminal, nothing but endings elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from .output import notes
+
+if TYPE_CHECKING:
+    from ..training.events import Event, Listener
+
+
+def clock(seconds: float | None) -> str:
+    """Seconds as `h:mm:ss` or `m:ss`; empty when unknown."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+class _Board:
+    """The latest of every member, drawn as a table."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[str, str]] = {}
+        self.left = ""
+
+    def take(self, event: Event) -> None:
+        if not event.member:
+            return
+        row = self.rows.setdefault(event.member, {})
+        row["step"] = f"{event.step}/{event.steps}"
+        if event.kind == "step":
+            row["loss"], row["rate"] = _number(event.loss, ".4f"), _number(event.learning_rate, ".2e")
+            self.left = clock(event.seconds_left)
+            row["left"] = self.left
+        if event.accuracy is not None:
+            row["accuracy"] = _number(event.accuracy, ".4f")
+        if event.best is not None:
+            row["best"] = _number(event.best, ".4f")
+        if event.kind in ("finished", "failed"):
+            row["left"] = "done" if event.kind == "finished" else "failed"
+
+    def __rich__(self) -> Table:
+        grid = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("member", "step", "loss", "learning rate", "validation", "best", "left"):
+            grid.add_column(heading, justify="left" if heading == "member" else "right", no_wrap=True)
+        for name, row in self.rows.items():
+            cells = (row.get(key, "") for key in ("step", "loss", "rate", "accuracy", "best", "left"))
+            style = {"done": "green", "failed": "red"}.get(row.get("left", ""), "")
+            grid.add_row(escape(name), *cells, style=style)
+        return grid
+
+
+@contextmanager
+def progress() -> Iterator[Listener]:
+    """Yields a listener that draws the board while the block runs."""
+    board = _Board()
+    if not notes.is_terminal:
+        yield _endings
+        return
+    with Live(board, console=notes, refresh_per_second=4):
+
+        def listen(event: Event) -> None:
+            board.take(event)
+            if event.kind == "failed":
+                _endings(event)
+
+        yield listen
+
+
+def _endings(event: Event) -> None:
+    if event.kind == "failed":
+        notes.print(escape(f"{event.member} failed: {event.message}"), style="red")

@@ -1,0 +1,46 @@
+"""`striata train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    study: Annotated[Path, typer.Argument(help="Study file (YAML).")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the study, e.g. recipe.max_steps=100."),
+    ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Also log to tensorboard, wandb, mlflow or trackio; may be repeated."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto (a GPU when there is one).")] = "auto",
+) -> None:
+    """Train every member of a study on one frozen encoder, keep the best of each, and combine the best into an ensemble.
+
+    Interrupted at any moment, the same command goes on from the last checkpoint; finished members are kept.
+    """
+    from .. import train as train_study
+    from ..study import load_study
+    from .leaderboard import show_leaderboard
+    from .output import note, say
+    from .progress import progress
+
+    asked = load_study(study, settings or [])
+    with progress() as listen:
+        result = train_study(asked, listen=listen, announce=note, track=track or (), device=device)
+    show_leaderboard(result.folder)
+    if result.ensemble is not None:
+        say(
+            f"ensemble of {len(result.ensemble.members)}: validation accuracy "
+            f"{result.ensemble.metrics['accuracy']:.4f}, in {result.ensemble.folder}"
+        )
+        say(f"next: striata predict {result.ensemble.folder} FILE --out predictions.csv")
+    for name, reason in result.failed.items():
+        note(f"{name} failed: {reason}")
+    if result.failed:
+        raise typer.Exit(1)

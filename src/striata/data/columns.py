@@ -1,0 +1,132 @@
+"""Which column is the text, which the second text, which the label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import DataError, did_you_mean
+
+TEXT = ("text", "sentence", "content", "document", "review")
+PAIR_OF = {
+    "text_pair": ("text",),
+    "sentence2": ("sentence1", "sentence"),
+    "question2": ("question1",),
+    "hypothesis": ("premise",),
+}
+LABEL = ("label", "labels", "category", "class", "target", "topic")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Names of columns; None is found by its usual name.
+
+    Args:
+        text: the text; usual names are text, sentence, content, document, review.
+        text_pair: a second text; text_pair, sentence2, question2 or hypothesis beside its partner.
+        label: the label; usual names are label, labels, category, class, target, topic.
+    """
+
+    text: str | None = None
+    text_pair: str | None = None
+    label: str | None = None
+
+    def to_json(self) -> dict[str, str | None]:
+        """The three names, None where the column is found by its usual name."""
+        return {"text": self.text, "text_pair": self.text_pair, "label": self.label}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Names of columns as they stand in a source; None where there is none."""
+
+    text: str
+    text_pair: str | None
+    label: str | None
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that have to be read, each once."""
+        return list(dict.fromkeys(name for name in (self.text, self.text_pair, self.label) if name is not None))
+
+
+def find_columns(names: Sequence[str], columns: Columns, source: str, *, label: bool, strict: bool = True) -> Found:
+    """Looks for the columns of a source.
+
+    Args:
+        names: all columns of the source.
+        columns: names asked for.
+        source: for messages.
+        label: whether labels are wanted.
+        strict: whether the label column must be there; otherwise one that is missing or not clear is None.
+
+    Raises:
+        DataError: a column is missing, or more than one has a usual name.
+    """
+    text = _asked(names, columns.text, "text", source) if columns.text else _text_by_name(names, source)
+    found_label = _label(names, columns, source, strict=strict) if label else None
+    return Found(text=text, text_pair=_pair(names, columns, text, source), label=found_label)
+
+
+def _label(names: Sequence[str], columns: Columns, source: str, *, strict: bool) -> str | None:
+    try:
+        if columns.label:
+            return _asked(names, columns.label, "label", source)
+        return _only([name for name in names if name.lower() in LABEL], names, "label", LABEL, source)
+    except DataError:
+        if strict:
+            raise
+        return None
+
+
+def _pair(names: Sequence[str], columns: Columns, text: str, source: str) -> str | None:
+    if columns.text_pair:
+        pair = _asked(names, columns.text_pair, "text_pair", source)
+        if pair == text:
+            raise DataError(
+                f"{source}: column '{text}' is asked for as text and as text_pair; expected two columns; "
+                "change data.text_pair or --text-pair"
+            )
+        return pair
+    pairs = [name for name in names if text.lower() in PAIR_OF.get(name.lower(), ())]
+    return _only(pairs, names, "text_pair", tuple(PAIR_OF), source) if pairs else None
+
+
+def _text_by_name(names: Sequence[str], source: str) -> str:
+    lower = {name.lower() for name in names}
+    partners = {text for pair, texts in PAIR_OF.items() if pair in lower for text in texts}
+    return _only([name for name in names if name.lower() in partners.union(TEXT)], names, "text", TEXT, source)
+
+
+def _only(found: Sequence[str], names: Sequence[str], role: str, usual: Sequence[str], source: str) -> str:
+    flag = role.replace("_", "-")
+    if len(found) == 1:
+        return found[0]
+    if found:
+        what = f"more than one {role} column ({', '.join(map(repr, found))})"
+        raise DataError(f"{source}: {what}; say which with `data.{role}: NAME` or `--{flag} NAME`")
+    hint = ""
+    if len(names) == 1 and (mark := next((mark for mark in (";", "\t", "|") if mark in names[0]), None)):
+        hint = f" (the header has {mark!r} in it: a .csv file is separated by commas, a .tsv file by tabs)"
+    raise DataError(
+        f"{source}: no {role} column among {_listed(names)}{hint}; expected one of {', '.join(usual)}, "
+        f"or name it with `data.{role}: NAME` or `--{flag} NAME`"
+    )
+
+
+def _asked(names: Sequence[str], wanted: str, role: str, source: str) -> str:
+    exact = [name for name in names if name == wanted]
+    same = exact or [name for name in names if name.lower() == wanted.lower()]
+    if len(same) == 1:
+        return same[0]
+    option = f"`data.{role}` or `--{role.replace('_', '-')}`"
+    if same:
+        raise DataError(f"{source}: {len(same)} columns are named '{wanted}'; rename all but one, or change {option}")
+    raise DataError(
+        f"{source}: no column '{wanted}' among {_listed(names)}{did_you_mean(wanted, names)}; change {option}"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name if len(name) <= 40 else name[:37] + "...") for name in names[:20])
+    return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown or "no columns"

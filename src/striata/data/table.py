@@ -1,0 +1,197 @@
+"""Texts and labels of one source, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError
+from .columns import Found
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows of one source.
+
+    Args:
+        source: file, folder or name the rows come from.
+        ids: row number of each row in the source, from 0, (n,) int64.
+        texts: one string per row.
+        pairs: the second texts, or None.
+        labels: labels as strings, or None; "" where a row read for prediction has no usable label.
+        label_names: all labels the source declares, in its order; None when it declares none.
+        dropped: rows left out.
+    """
+
+    source: str
+    ids: Ints
+    texts: list[str]
+    pairs: list[str] | None = None
+    labels: list[str] | None = None
+    label_names: tuple[str, ...] | None = None
+    dropped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, indices: Sequence[int] | npt.NDArray[np.integer]) -> Table:
+        """The rows at `indices`, in that order."""
+        chosen = np.asarray(indices, np.int64)
+        places = chosen.tolist()
+
+        def part(values: list[str] | None) -> list[str] | None:
+            return None if values is None else [values[i] for i in places]
+
+        return Table(
+            source=self.source,
+            ids=self.ids[chosen],
+            texts=[self.texts[i] for i in places],
+            pairs=part(self.pairs),
+            labels=part(self.labels),
+            label_names=self.label_names,
+            dropped=self.dropped,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Rows as a reader hands them over: raw values by column.
+
+    Args:
+        first: row number of the first row, from 0.
+        values: for each column that was asked for, a value per row.
+        lines: line of the file on which each row starts, from 1; None for sources without lines.
+    """
+
+    first: int
+    values: dict[str, list[object]]
+    lines: list[int] | None = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.values.values()), []))
+
+    def where(self, index: int) -> str:
+        """`row 3 (line 5)`; rows count from 0 and lines from 1."""
+        return place(self.first + index, None if self.lines is None else self.lines[index])
+
+
+def place(row: int, line: int | None = None) -> str:
+    """How messages name a row: its number from 0, and where the source has lines, the line from 1."""
+    return f"row {row} (counted from 0)" if line is None else f"row {row} (counted from 0; line {line})"
+
+
+class Checker:
+    """Turns raw chunks into tables, and says which rows are wrong.
+
+    Args:
+        source: for messages.
+        found: the columns.
+        names: label names the source declares for its integer labels, or None.
+        strict: whether a row without a usable label is an error.
+        defer: whether empty texts are only counted, for :meth:`finish` to report all at once.
+    """
+
+    def __init__(
+        self, source: str, found: Found, names: tuple[str, ...] | None, *, strict: bool, defer: bool = False
+    ) -> None:
+        self._source, self._found, self._names = source, found, names
+        self._strict, self._defer = strict, defer
+        self._empty, self._first_empty = 0, ""
+
+    def table(self, chunk: Chunk) -> Table:
+        """A chunk's rows.
+
+        Raises:
+            DataError: a text is empty or no text, or a label is missing or no label.
+        """
+        texts = self._texts(chunk, self._found.text)
+        pairs = None if self._found.text_pair is None else self._texts(chunk, self._found.text_pair)
+        if not self._defer:
+            self.finish()
+        labels = None if self._found.label is None else self._labels(chunk, self._found.label)
+        ids = np.arange(chunk.first, chunk.first + len(texts), dtype=np.int64)
+        return Table(
+            source=self._source, ids=ids, texts=texts, pairs=pairs, labels=labels, label_names=self._names
+        )
+
+    def finish(self) -> None:
+        """Reports empty texts counted so far.
+
+        Raises:
+            DataError: there are any.
+        """
+        if self._empty:
+            rows = "1 row has" if self._empty == 1 else f"{self._empty} rows have"
+            raise DataError(
+                f"{self._source}: empty text: {rows} no text, the first is {self._first_empty}; "
+                "every row needs a text; fill or delete these rows"
+            )
+
+    def _texts(self, chunk: Chunk, column: str) -> list[str]:
+        texts: list[str] = []
+        for index, value in enumerate(chunk.values[column]):
+            if isinstance(value, str):
+                text = value
+            elif value is None or value != value:  # null, or the NaN that stands for it
+                text = ""
+            else:
+                raise DataError(
+                    f"{self._source}: {chunk.where(index)}, column '{column}' holds {_kind(value)}; "
+                    "expected a text; name another column with `data.text: NAME` or `--text NAME`"
+                )
+            if not text or text.isspace():
+                self._first_empty = self._first_empty or f"{chunk.where(index)}, column '{column}'"
+                self._empty += 1
+            texts.append(text)
+        self._encodable(chunk, column, texts)
+        return texts
+
+    def _encodable(self, chunk: Chunk, column: str, texts: list[str]) -> None:
+        try:
+            "".join(texts).encode()
+        except UnicodeEncodeError:
+            for index, text in enumerate(texts):
+                if any("\ud800" <= letter <= "\udfff" for letter in text):
+                    raise DataError(
+                        f"{self._source}: {chunk.where(index)}, column '{column}' holds half of a surrogate pair, "
+                        "which is no character; expected valid Unicode; correct or delete the row"
+                    ) from None
+
+    def _labels(self, chunk: Chunk, column: str) -> list[str]:
+        labels = []
+        for index, value in enumerate(chunk.values[column]):
+            label, problem = _label(value, self._names)
+            if problem and self._strict:
+                raise DataError(f"{self._source}: {chunk.where(index)}, column '{column}': {problem}")
+            labels.append(label)
+        return labels
+
+
+def _label(value: object, names: tuple[str, ...] | None) -> tuple[str, str]:
+    """A label and "", or "" and what is wrong with it."""
+    if isinstance(value, str):
+        return (value, "") if value and not value.isspace() else ("", "missing label; expected a label in every row")
+    if value is None or value != value:
+        return "", "missing label; expected a label in every row"
+    if isinstance(value, float) and value.is_integer():  # an integer column with gaps is written as floats
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return "", f"the label is {_kind(value)}; expected a string or an integer"
+    if names is None:
+        return str(value), ""
+    if value == -1:
+        return "", "missing label (-1 stands for none); expected a label in every row"
+    if 0 <= value < len(names):
+        return names[value], ""
+    return "", f"label {value} is outside the {len(names)} declared labels ({', '.join(names[:8])})"
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, bool | int | float):
+        return f"{value} (a {type(value).__name__})"
+    return f"a {type(value).__name__}"

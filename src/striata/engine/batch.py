@@ -1,0 +1,85 @@
+"""A batch: one row of real tokens of many sequences, in which every member has a slice of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data import Encoded
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A member's part of a batch.
+
+    Args:
+        slot: the member's place in the stack.
+        tokens: its slice of the token axis.
+        sequences: its slice of the sequence axis.
+    """
+
+    slot: int
+    tokens: slice
+    sequences: slice
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Sequences without padding.
+
+    Args:
+        ids: token ids, (tokens,) int64.
+        positions: position of each token in its sequence, from 0, (tokens,) int64.
+        types: token types for pairs of texts, (tokens,) int64, or None where all are 0.
+        lengths: tokens of each sequence.
+        firsts: index of each sequence's first token, (sequences,) int64.
+        segments: the members' parts, in order, without gaps.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    types: Tensor | None
+    lengths: tuple[int, ...]
+    firsts: Tensor
+    segments: tuple[Segment, ...]
+
+
+def collate(parts: Sequence[tuple[int, Encoded]], device: torch.device) -> Batch:
+    """Lays the texts of each member behind one another; the only collate there is.
+
+    Args:
+        parts: for each member its slot and its texts (at least one text each).
+        device: where the tensors go.
+    """
+    segments, lengths = [], []
+    token = sequence = 0
+    for slot, encoded in parts:
+        size = int(encoded.lengths.sum())
+        segments.append(Segment(slot, slice(token, token + size), slice(sequence, sequence + len(encoded))))
+        lengths.append(encoded.lengths)
+        token, sequence = token + size, sequence + len(encoded)
+    counts = np.concatenate(lengths).astype(np.int64)
+    firsts = np.cumsum(counts) - counts
+    positions = np.arange(token) - np.repeat(firsts, counts)
+    typed = any(encoded.types is not None for _, encoded in parts)
+    types = np.concatenate([_types(encoded) for _, encoded in parts]) if typed else None
+
+    def on_device(values: np.ndarray) -> Tensor:
+        return torch.from_numpy(values.astype(np.int64)).to(device)
+
+    return Batch(
+        ids=on_device(np.concatenate([encoded.ids for _, encoded in parts])),
+        positions=on_device(positions),
+        types=None if types is None else on_device(types),
+        lengths=tuple(counts.tolist()),
+        firsts=on_device(firsts),
+        segments=tuple(segments),
+    )
+
+
+def _types(encoded: Encoded) -> np.ndarray:
+    return np.zeros(len(encoded.ids), np.int8) if encoded.types is None else encoded.types

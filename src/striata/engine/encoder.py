@@ -1,0 +1,242 @@
+"""Loading a pretrained encoder: frozen, in one precision, from safe files only, running without padding."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import EncoderError
+from ..files import sha256_file
+from ..layout import Head, Shape, shape_of
+from .attention import IMPLEMENTATION, make_buckets, packed_attention
+from .dropout import Pass, StackedDropout
+
+if TYPE_CHECKING:
+    from .batch import Batch
+
+
+def choose_device(device: str) -> torch.device:
+    """"auto" is a GPU when there is one.
+
+    Raises:
+        EncoderError: a GPU was asked for and there is none.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise EncoderError(f"device '{device}' was asked for, but torch {torch.__version__} sees no GPU here; use 'cpu'")
+    return torch.device(device)
+
+
+def choose_precision(precision: str, device: torch.device) -> torch.dtype:
+    """"auto" is bf16 where the hardware multiplies in bf16, and fp32 elsewhere."""
+    if precision != "auto":
+        return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported()
+    else:
+        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def weight_files(base: str) -> list[Path]:
+    """The safetensors files of a model: in its folder, or fetched from the Hub into transformers' cache.
+
+    Raises:
+        EncoderError: there are none, or the Hub cannot be reached.
+    """
+    from transformers.utils.hub import cached_file, get_checkpoint_shard_files
+
+    folder = Path(base)
+    if folder.exists():
+        if not folder.is_dir():
+            raise EncoderError(f"base '{base}' is a file; expected a model folder or a Hub name")
+        found = sorted(folder.glob("*.safetensors"))
+        if found:
+            return found
+        others = sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".ckpt", ".h5", ".msgpack"))
+        hint = f"; {others[0]} may run code when opened, convert it to safetensors" if others else ""
+        raise EncoderError(f"encoder folder {base} has no weights: expected model.safetensors{hint}")
+    try:
+        single = cached_file(base, "model.safetensors", _raise_exceptions_for_missing_entries=False)
+        if single is not None:
+            return [Path(single)]
+        index = cached_file(base, "model.safetensors.index.json")
+        shards, _ = get_checkpoint_shard_files(base, index)
+        return sorted(map(Path, shards))
+    except (OSError, ValueError) as error:
+        raise EncoderError(
+            f"encoder '{base}' is neither a folder here nor a model with safetensors on the Hub that can be reached "
+            f"({str(error).splitlines()[0][:160]}); check the name, or give a local folder"
+        ) from error
+
+
+def _fingerprint(files: list[Path]) -> str:
+    digests = [sha256_file(file) for file in files]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _load(base: str, *, packed: bool, pooler: bool, dtype: torch.dtype) -> nn.Module:
+    from transformers import MODEL_MAPPING, AttentionInterface, AutoConfig, AutoModel
+    from transformers.utils import logging
+
+    AttentionInterface.register(IMPLEMENTATION, packed_attention)
+    config = AutoConfig.from_pretrained(base, trust_remote_code=False)
+    options: dict[str, Any] = {}
+    if "add_pooling_layer" in inspect.signature(MODEL_MAPPING[type(config)].__init__).parameters:
+        options["add_pooling_layer"] = pooler
+    shown = logging.get_verbosity()
+    logging.set_verbosity_error()
+    bar = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        model, info = AutoModel.from_pretrained(
+            base,
+            config=config,
+            attn_implementation=IMPLEMENTATION if packed else "eager",
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **options,
+        )
+    except Exception as error:  # transformers and safetensors raise many kinds for one cause: unusable files
+        raise EncoderError(
+            f"encoder '{base}' cannot be loaded: {str(error).strip().splitlines()[0][:200]}; expected config.json and "
+            "model.safetensors of one model"
+        ) from error
+    finally:
+        logging.set_verbosity(shown)
+        if bar:
+            logging.enable_progress_bar()
+    missing = sorted(info["missing_keys"])
+    if missing:
+        poolers = pooler and all("pooler" in key for key in missing)
+        hint = "use head 'linear' or 'mean', which need no pooler" if poolers else "give a complete model"
+        raise EncoderError(
+            f"encoder '{base}' lacks the weights of {len(missing)} parameters (first: {missing[0]}), which would be "
+            f"random and frozen; {hint}"
+        )
+    result: nn.Module = model
+    return result
+
+
+class Encoder:
+    """A frozen pretrained transformer that takes batches without padding.
+
+    Args:
+        model: the transformers model.
+        shape: its facts.
+        base: its name or folder.
+        sha256: over its weight files.
+        device: where it runs.
+
+    Attributes:
+        current: the pass under way; the modules that depend on members read it.
+        dtype: of weights and activations.
+    """
+
+    def __init__(self, model: nn.Module, shape: Shape, base: str, sha256: str, device: torch.device) -> None:
+        self.model, self.shape, self.base, self.sha256, self.device = model, shape, base, sha256, device
+        self.current = Pass()
+        config: Any = model.config
+        self.initializer_range = float(getattr(config, "initializer_range", 0.02))
+        self.dtype = next(model.parameters()).dtype
+        accepted = inspect.signature(model.forward).parameters
+        self._typed = "token_type_ids" in accepted and int(getattr(config, "type_vocab_size", 0) or 0) > 0
+        # fairseq's models count positions from behind the padding token's.
+        fairseq = hasattr(getattr(model, "embeddings", None), "create_position_ids_from_input_ids")
+        self._offset = int(config.pad_token_id) + 1 if fairseq else 0
+        self._pad = int(getattr(config, "pad_token_id", 0) or 0)
+        model.requires_grad_(False)
+        model.eval()
+        self._replace_dropouts()
+
+    @classmethod
+    def load(
+        cls, base: str, *, head: Head, labels: int = 0, precision: str = "auto", device: str = "auto"
+    ) -> Encoder:
+        """Loads and freezes the encoder under a head.
+
+        Args:
+            base: a Hub name or a local folder with config.json and safetensors.
+            head: decides whether the encoder's own pooler is needed.
+            labels: unused by the encoder itself.
+            precision: "fp32", "bf16", or "auto" (bf16 where the hardware multiplies in it).
+            device: "cpu", "cuda", or "auto".
+
+        Raises:
+            EncoderError: missing or damaged files, weights that are not there, an unsupported family, no such device.
+        """
+        shape = shape_of(base)
+        place = choose_device(device)
+        files = weight_files(base)
+        dtype = choose_precision(precision, place)
+        model = _load(base, packed=shape.packed, pooler=head.pooling == "pooler", dtype=dtype)
+        return cls(model.to(place), shape, base, _fingerprint(files), place)
+
+    def _replace_dropouts(self) -> None:
+        for parent in list(self.model.modules()):
+            for name, child in list(parent.named_children()):
+                if isinstance(child, nn.Dropout):
+                    setattr(parent, name, StackedDropout(child.p, self.current))
+
+    def pooler(self, first: Tensor) -> Tensor:
+        """The encoder's own frozen pooler on first tokens, (sequences, size) -> (sequences, size)."""
+        layer: nn.Module = self.model.pooler
+        pooled: Tensor = layer(first[:, None]).reshape(first.shape)
+        # ALBERT keeps the pooler's activation beside it.
+        activation = getattr(self.model, "pooler_activation", None)
+        return pooled if activation is None else activation(pooled)
+
+    def hidden(self, batch: Batch, generators: dict[int, torch.Generator] | None = None) -> Tensor:
+        """Last hidden states of a batch.
+
+        Args:
+            batch: the texts of all members.
+            generators: a random generator per slot, for dropout; None for evaluation.
+
+        Returns:
+            (tokens, hidden size) in the encoder's dtype.
+        """
+        self.current.generators = generators or {}
+        # transformers passes an attention dropout of 0 unless its modules are in training mode.
+        self.model.train(bool(generators))
+        if self.shape.packed:
+            return self._packed(batch)
+        return self._padded(batch)
+
+    def _packed(self, batch: Batch) -> Tensor:
+        self.current.segments = batch.segments
+        self.current.buckets, self.current.inverse = make_buckets(batch)
+        inputs: dict[str, Any] = {
+            "input_ids": batch.ids[None],
+            "position_ids": batch.positions[None] + self._offset,
+            "striata_pass": self.current,
+        }
+        if self._typed:
+            inputs["token_type_ids"] = (torch.zeros_like(batch.ids) if batch.types is None else batch.types)[None]
+        result: Tensor = self.model(**inputs).last_hidden_state[0]
+        return result
+
+    def _padded(self, batch: Batch) -> Tensor:
+        """Families whose attention cannot be replaced: each member padded by itself, so that neighbours do not matter."""
+        parts = []
+        for segment in batch.segments:
+            lengths = torch.tensor(batch.lengths[segment.sequences], device=self.device)
+            inside = torch.arange(int(lengths.max()), device=self.device) < lengths[:, None]
+            ids = torch.full(inside.shape, self._pad, device=self.device)
+            ids[inside] = batch.ids[segment.tokens]
+            inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": inside.long()}
+            if self._typed and batch.types is not None:
+                inputs["token_type_ids"] = torch.zeros_like(ids)
+                inputs["token_type_ids"][inside] = batch.types[segment.tokens]
+            alone = type(segment)(segment.slot, slice(0, inside.numel()), slice(0, len(lengths)))
+            self.current.segments = (alone,)
+            parts.append(self.model(**inputs).last_hidden_state[inside])
+        return torch.cat(parts)

@@ -1,0 +1,84 @@
+"""The trained classification layers of one member, built from the plan's description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..layout import Head
+from .dropout import keep_mask, masked, threshold
+
+_ACTIVATIONS = {"tanh": torch.tanh, "gelu": functional.gelu, "relu": functional.relu}
+
+
+def pool(
+    hidden: Tensor, firsts: Tensor, lengths: Tensor, pooling: str, pooler: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """One vector for each sequence, in fp32.
+
+    Args:
+        hidden: (tokens, size), sequences behind one another.
+        firsts: index of each sequence's first token, (sequences,).
+        lengths: tokens of each sequence, (sequences,).
+        pooling: "first" token, "mean" of the tokens, or the encoder's own frozen "pooler".
+        pooler: the encoder's own pooler, (sequences, size) -> (sequences, size).
+
+    Returns:
+        (sequences, size) fp32.
+    """
+    if pooling == "mean":
+        sums = torch.segment_reduce(hidden.float(), "sum", lengths=lengths, axis=0, unsafe=True)
+        return sums / lengths[:, None]
+    first = hidden.index_select(0, firsts)
+    return (pooler(first) if pooling == "pooler" else first).float()
+
+
+class MemberHead(nn.Module):
+    """One member's head: the plan's steps, one behind another, in fp32.
+
+    Args:
+        plan: the steps; their module names are the names of the weights.
+    """
+
+    def __init__(self, plan: Head) -> None:
+        super().__init__()
+        self.plan = plan
+        self.layers = nn.ModuleList()
+        for step in plan.steps:
+            if step.op == "linear":
+                self.layers.append(nn.Linear(step.in_features, step.out_features, bias=step.bias))
+            elif step.op == "layer_norm":
+                self.layers.append(nn.LayerNorm(step.out_features, bias=step.bias))
+
+    def initialise(self, generator: torch.Generator, spread: float) -> None:
+        """Weights normal with standard deviation `spread`, biases zero, as transformers begins a new head."""
+        with torch.no_grad():
+            for layer in self.layers:
+                if isinstance(layer, nn.Linear):
+                    layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * spread)
+                    if layer.bias is not None:
+                        layer.bias.zero_()
+
+    def named(self) -> dict[str, nn.Parameter]:
+        """Weights by the names they have in the classification model, e.g. `classifier.dense.weight`."""
+        steps = [step for step in self.plan.steps if step.parameters]
+        return {
+            f"{step.module}.{name}": parameter
+            for step, layer in zip(steps, self.layers, strict=True)
+            for name, parameter in layer.named_parameters()
+        }
+
+    def forward(self, pooled: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Pooled texts (sequences, size) -> logits (sequences, labels); dropout only with a generator."""
+        x, layers = pooled, iter(self.layers)
+        for step in self.plan.steps:
+            if step.op in ("linear", "layer_norm"):
+                x = next(layers)(x)
+            elif step.op == "activation":
+                x = _ACTIVATIONS[step.name](x)
+            elif generator is not None and threshold(step.p):
+                x = masked(x, keep_mask(x.numel(), step.p, generator).view(x.shape), step.p)
+        return x

@@ -1,0 +1,130 @@
+"""A frozen linear layer with one low-rank adapter per member (LoRA, Hu et al. 2021, arXiv:2106.09685)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .dropout import Pass, keep_mask, kept_scale, threshold
+
+
+class Adapter(nn.Module):
+    """One member's low-rank matrices at one site, in fp32 whatever the encoder's precision.
+
+    Args:
+        in_features: size of the site's input.
+        out_features: size of its output.
+        rank: columns of the product.
+        scale: factor of the product, alpha / rank.
+        dropout: share of the adapter's input dropped in training.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, rank: int, scale: float, dropout: float) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.zeros(rank, in_features))
+        self.b = nn.Parameter(torch.zeros(out_features, rank))
+        self.scale, self.dropout = scale, dropout
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """A uniform in ±1/sqrt(in) (peft's Kaiming default), B zero: at first the adapter changes nothing."""
+        with torch.no_grad():
+            values = torch.rand(self.a.shape, generator=generator)
+            self.a.copy_((values * 2 - 1) / math.sqrt(self.a.shape[1]))
+            self.b.zero_()
+
+
+class _Part(NamedTuple):
+    tokens: slice
+    scale: float
+    keep: Tensor | None
+    keep_scale: float
+
+
+def _dropped(x: Tensor, part: _Part) -> Tensor:
+    return x if part.keep is None else (x * part.keep).mul_(part.keep_scale)
+
+
+class _Stacked(torch.autograd.Function):
+    """x W' + b, plus for each member scale * (dropout(x) A') B' on its own tokens."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, parts: tuple[_Part, ...], *matrices: Tensor
+    ) -> Tensor:
+        flat = x.reshape(-1, x.shape[-1])
+        out = functional.linear(flat, weight, bias)
+        low = []
+        for part, a, b in zip(parts, matrices[::2], matrices[1::2], strict=True):
+            h = _dropped(flat[part.tokens], part) @ a.to(x.dtype).t()
+            out[part.tokens].addmm_(h, b.to(x.dtype).t(), alpha=part.scale)
+            low.append(h)
+        ctx.parts = parts
+        ctx.save_for_backward(flat, weight, *matrices, *low)
+        return out.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        count = len(ctx.parts)
+        flat, weight, *rest = ctx.saved_tensors
+        matrices, low = rest[: 2 * count], rest[2 * count :]
+        out = grad.reshape(-1, grad.shape[-1])
+        into = out @ weight if ctx.needs_input_grad[0] else None
+        found: list[Tensor] = []
+        for part, a, b, h in zip(ctx.parts, matrices[::2], matrices[1::2], low, strict=True):
+            mine = out[part.tokens]
+            back = (mine @ b.to(mine.dtype)).mul_(part.scale)
+            found.append((back.t() @ _dropped(flat[part.tokens], part)).to(a.dtype))
+            found.append((mine.t() @ h).mul_(part.scale).to(b.dtype))
+            if into is not None:
+                into[part.tokens] += _dropped(back @ a.to(mine.dtype), part)
+        shaped = None if into is None else into.view(*grad.shape[:-1], -1)
+        return shaped, None, None, None, *found
+
+
+class StackedLinear(nn.Module):
+    """Stands in for one of the encoder's linear layers.
+
+    Args:
+        base: the encoder's own layer, frozen.
+        current: the pass under way, shared by all modules of the encoder.
+    """
+
+    def __init__(self, base: nn.Linear, current: Pass) -> None:
+        super().__init__()
+        self.base, self.current = base, current
+        self.adapters = nn.ModuleDict()
+
+    def adapter(self, slot: int) -> Adapter | None:
+        """The member's adapter here, if it has one."""
+        name = str(slot)
+        if name not in self.adapters:
+            return None
+        found = self.adapters[name]
+        assert isinstance(found, Adapter)
+        return found
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., tokens, in) -> (..., tokens, out)."""
+        rows = x.numel() // x.shape[-1]
+        segments = self.current.segments
+        parts, matrices = [], []
+        for segment in segments:
+            adapter = self.adapter(segment.slot)
+            if adapter is None:
+                continue
+            # A member by itself owns all rows, also those that are no tokens (DeBERTa's relative positions).
+            tokens = segment.tokens if len(segments) > 1 else slice(0, rows)
+            keep = None
+            if self.current.generators and threshold(adapter.dropout):
+                shape = (tokens.stop - tokens.start, x.shape[-1])
+                keep = keep_mask(math.prod(shape), adapter.dropout, self.current.generators[segment.slot]).view(shape)
+            parts.append(_Part(tokens, adapter.scale, keep, kept_scale(adapter.dropout)))
+            matrices += [adapter.a, adapter.b]
+        if not parts:
+            return functional.linear(x, self.base.weight, self.base.bias)
+        result: Tensor = _Stacked.apply(x, self.base.weight, self.base.bias, tuple(parts), *matrices)
+        return result

@@ -1,0 +1,150 @@
+"""The plan read back from the live model: training starts only when the two are equal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from ..errors import PlanError
+from ..layout import Plan
+from .lora import StackedLinear
+from .stack import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSite:
+    """What one live adapter is.
+
+    Args:
+        module: path in the classification model.
+        in_features: size of the layer's input.
+        out_features: size of its output.
+        rank: rank of the adapter's product.
+        scale: factor of the product as the forward pass uses it.
+        dropout: dropout as the forward pass uses it.
+        trains: whether both matrices require gradients.
+    """
+
+    module: str
+    in_features: int
+    out_features: int
+    rank: int
+    scale: float
+    dropout: float
+    trains: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What is live for one member.
+
+    Args:
+        sites: the adapters found by walking the encoder's modules.
+        head: name and shape of every head weight, and whether it trains.
+        thawed: weights of the base that require gradients; there must be none.
+        trainable: number of parameters that require gradients for this member.
+    """
+
+    sites: tuple[LiveSite, ...]
+    head: dict[str, tuple[tuple[int, ...], bool]]
+    thawed: tuple[str, ...]
+    trainable: int
+
+    def to_json(self) -> dict[str, object]:
+        """For the run's folder."""
+        keys = ("module", "in_features", "out_features", "rank", "scale", "dropout", "trains")
+        return {
+            "trainable": self.trainable,
+            "sites": [{key: getattr(site, key) for key in keys} for site in self.sites],
+            "head": {name: {"shape": list(shape), "trains": trains} for name, (shape, trains) in self.head.items()},
+            "base_weights_that_train": list(self.thawed),
+        }
+
+
+def read_receipt(stack: Stack, slot: int) -> Receipt:
+    """Walks the live encoder for everything that belongs to a member, without looking at its plan's sites."""
+    native = stack.plans[slot].head.kind == "native"
+    prefix = stack.encoder.shape.prefix + "." if native else ""
+    sites, thawed, trainable = [], [], 0
+    for path, module in stack.encoder.model.named_modules():
+        if isinstance(module, StackedLinear):
+            adapter = module.adapter(slot)
+            if adapter is None:
+                continue
+            both = (adapter.a, adapter.b)
+            trainable += sum(p.numel() for p in both if p.requires_grad)
+            sites.append(
+                LiveSite(
+                    module=prefix + path,
+                    in_features=adapter.a.shape[1],
+                    out_features=adapter.b.shape[0],
+                    rank=adapter.a.shape[0] if adapter.a.shape[0] == adapter.b.shape[1] else -1,
+                    scale=adapter.scale,
+                    dropout=adapter.dropout,
+                    trains=all(p.requires_grad for p in both),
+                )
+            )
+    for path, parameter in stack.encoder.model.named_parameters():
+        if ".adapters." not in path and parameter.requires_grad:
+            thawed.append(prefix + path.replace(".base.", "."))
+    head = {name: (tuple(p.shape), p.requires_grad) for name, p in stack.heads[slot].named().items()}
+    trainable += sum(p.numel() for p in _head(stack, slot) if p.requires_grad)
+    return Receipt(sites=tuple(sites), head=head, thawed=tuple(thawed), trainable=trainable)
+
+
+def _head(stack: Stack, slot: int) -> list[nn.Parameter]:
+    return list(stack.heads[slot].parameters())
+
+
+def check_receipt(plan: Plan, receipt: Receipt, name: str) -> None:
+    """Compares what is live with what was asked for.
+
+    Args:
+        plan: what was asked for.
+        receipt: what is live.
+        name: the member, for the message.
+
+    Raises:
+        PlanError: they differ; the message names the first module that does.
+    """
+    if receipt.thawed:
+        _refuse(name, f"base weight {receipt.thawed[0]} trains, but the encoder must be frozen")
+    live = {site.module: site for site in receipt.sites}
+    for site in plan.sites:
+        found = live.pop(site.module, None)
+        if found is None:
+            _refuse(name, f"{site.module} has no adapter, the plan says rank {site.rank}")
+            return
+        for what in ("in_features", "out_features", "rank", "scale", "dropout"):
+            if getattr(found, what) != getattr(site, what):
+                wanted, got = getattr(site, what), getattr(found, what)
+                _refuse(name, f"{site.module} has {what} {got:g}, the plan says {wanted:g}")
+        if not found.trains:
+            _refuse(name, f"{site.module} has an adapter that does not train")
+    for module in live:
+        _refuse(name, f"{module} has an adapter of rank {live[module].rank}, the plan has none there")
+    for key, (shape, trains) in _planned_head(plan).items():
+        if receipt.head.get(key) != (shape, trains):
+            _refuse(name, f"head weight {key} is {receipt.head.get(key)}, the plan says {(shape, trains)}")
+    if receipt.trainable != plan.trainable:
+        _refuse(name, f"{receipt.trainable:,} parameters train, the plan says {plan.trainable:,}")
+
+
+def _planned_head(plan: Plan) -> dict[str, tuple[tuple[int, ...], bool]]:
+    shapes: dict[str, tuple[tuple[int, ...], bool]] = {}
+    for step in plan.head.steps:
+        if not step.parameters:
+            continue
+        linear = step.op == "linear"
+        shapes[f"{step.module}.weight"] = (
+            ((step.out_features, step.in_features) if linear else (step.out_features,)),
+            True,
+        )
+        if step.bias:
+            shapes[f"{step.module}.bias"] = ((step.out_features,), True)
+    return shapes
+
+
+def _refuse(name: str, difference: str) -> None:
+    raise PlanError(f"member {name}: the live model is not what the plan says: {difference}; nothing was trained")

@@ -1,0 +1,174 @@
+"""Members that share one frozen encoder and one stream of tokens, each with its own adapters and head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..data import Encoded
+from ..errors import RunError
+from ..layout import Plan
+from .batch import Batch, collate
+from .dropout import seed_of
+from .encoder import Encoder
+from .head import MemberHead, pool
+from .lora import Adapter, StackedLinear
+
+PREFIX = "base_model.model."
+
+
+class Stack:
+    """The members attached to an encoder; each is known by its slot, its place in `plans`.
+
+    Args:
+        encoder: carries this stack and no other.
+        plans: one per member, all with the same kind of head and the same labels.
+    """
+
+    def __init__(self, encoder: Encoder, plans: Sequence[Plan]) -> None:
+        self.encoder = encoder
+        self.plans = dict(enumerate(plans))
+        self.heads: dict[int, MemberHead] = {}
+        self._sites: dict[str, StackedLinear] = {}
+        for slot, plan in self.plans.items():
+            for site in plan.sites:
+                linear = self._stacked(site.module)
+                adapter = Adapter(
+                    site.in_features, site.out_features, rank=site.rank, scale=site.scale, dropout=site.dropout
+                )
+                linear.adapters[str(slot)] = adapter.to(encoder.device)
+            self.heads[slot] = MemberHead(plan.head).to(encoder.device)
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """The members that are still in the stack."""
+        return tuple(self.plans)
+
+    def _stacked(self, module: str) -> StackedLinear:
+        """The stacked layer at a site; puts one in place of the encoder's own layer the first time."""
+        if module not in self._sites:
+            path = self.path_in_encoder(module)
+            parent_path, _, name = path.rpartition(".")
+            parent = self.encoder.model.get_submodule(parent_path)
+            base = getattr(parent, name)
+            assert isinstance(base, nn.Linear), f"{module} is no linear layer"
+            self._sites[module] = StackedLinear(base, self.encoder.current)
+            setattr(parent, name, self._sites[module])
+        return self._sites[module]
+
+    def path_in_encoder(self, module: str) -> str:
+        """A plan's module path without the classification model's prefix."""
+        if any(plan.head.kind == "native" for plan in self.plans.values()):
+            return module.removeprefix(self.encoder.shape.prefix + ".")
+        return module
+
+    def sites(self, slot: int) -> dict[str, Adapter]:
+        """A member's adapters by module path, in the plan's order, read from the live layers."""
+        found = {module: linear.adapter(slot) for module, linear in self._sites.items()}
+        order = {site.module: at for at, site in enumerate(self.plans[slot].sites)}
+        present = [(module, adapter) for module, adapter in found.items() if adapter is not None]
+        return dict(sorted(present, key=lambda item: order.get(item[0], len(order))))
+
+    def parameters(self, slot: int) -> dict[str, nn.Parameter]:
+        """A member's trainable parameters by the names peft gives them."""
+        named: dict[str, nn.Parameter] = {}
+        for module, adapter in self.sites(slot).items():
+            named[f"{PREFIX}{module}.lora_A.weight"] = adapter.a
+            named[f"{PREFIX}{module}.lora_B.weight"] = adapter.b
+        for name, parameter in self.heads[slot].named().items():
+            named[PREFIX + name] = parameter
+        return named
+
+    def initialise(self, slot: int, *key: str | int) -> None:
+        """Fresh weights for a member from its own key (its name and seed); its logits are then the base's."""
+        for module, adapter in self.sites(slot).items():
+            adapter.initialise(torch.Generator().manual_seed(seed_of(*key, "init", module)))
+        generator = torch.Generator().manual_seed(seed_of(*key, "init", "head"))
+        self.heads[slot].initialise(generator, self.encoder.initializer_range)
+
+    def tensors(self, slot: int) -> dict[str, np.ndarray]:
+        """A copy of a member's weights, fp32, by peft's names."""
+        return {name: p.detach().cpu().numpy().copy() for name, p in self.parameters(slot).items()}
+
+    def load(self, slot: int, tensors: Mapping[str, np.ndarray]) -> None:
+        """Puts weights into a member.
+
+        Raises:
+            RunError: a weight is missing, unknown, or of another shape than the plan's.
+        """
+        live = self.parameters(slot)
+        for name in sorted(set(live) ^ set(tensors)):
+            where = "lacks" if name in live else "has, unlike its plan,"
+            raise RunError(f"a member's weights: the file {where} '{name}'; the run's folder is not what its plan says")
+        with torch.no_grad():
+            for name, parameter in live.items():
+                if tuple(parameter.shape) != tensors[name].shape:
+                    raise RunError(
+                        f"weight '{name}' has shape {tensors[name].shape}, the plan says {tuple(parameter.shape)}"
+                    )
+                parameter.copy_(torch.from_numpy(np.ascontiguousarray(tensors[name])))
+
+    def drop(self, slot: int) -> None:
+        """Takes a member out; the others go on without it."""
+        for linear in self._sites.values():
+            if linear.adapter(slot) is not None:
+                del linear.adapters[str(slot)]
+        del self.heads[slot], self.plans[slot]
+
+    def forward(self, batch: Batch, generators: dict[int, torch.Generator] | None = None) -> dict[int, Tensor]:
+        """Logits of each member for its own texts.
+
+        Args:
+            batch: as made by :func:`striata.engine.collate`.
+            generators: one per slot to train with dropout; None to evaluate.
+
+        Returns:
+            slot -> (its sequences, labels), fp32.
+        """
+        hidden = self.encoder.hidden(batch, generators)
+        pooling = next(iter(self.plans.values())).head.pooling
+        lengths = torch.tensor(batch.lengths, device=hidden.device)
+        pooled = pool(hidden, batch.firsts, lengths, pooling, self.encoder.pooler)
+        chosen = generators or {}
+        return {
+            s.slot: self.heads[s.slot](pooled[s.sequences], chosen.get(s.slot)) for s in batch.segments
+        }
+
+    def predict(
+        self, encoded: Encoded, *, slots: Sequence[int] | None = None, max_tokens: int = 16384
+    ) -> np.ndarray:
+        """Logits of several members for the same texts.
+
+        Args:
+            encoded: the texts.
+            slots: which members; all by default.
+            max_tokens: most tokens in one forward pass, counted over all members.
+
+        Returns:
+            (members, texts, labels) float32, texts in the order given.
+        """
+        slots = self.slots if slots is None else tuple(slots)
+        labels = next(iter(self.plans.values())).labels
+        result = np.empty((len(slots), len(encoded), labels), np.float32)
+        order = np.argsort(encoded.lengths, kind="stable")
+        with torch.inference_mode():
+            for rows in _chunks(order, encoded.lengths, max(1, max_tokens // len(slots))):
+                part = encoded.take(rows)
+                logits = self.forward(collate([(slot, part) for slot in slots], self.encoder.device))
+                for at, slot in enumerate(slots):
+                    result[at, rows] = logits[slot].float().cpu().numpy()
+        return result
+
+
+def _chunks(order: np.ndarray, lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
+    """Splits rows into runs of at most `max_tokens` tokens, at least one row each."""
+    before = np.cumsum(lengths[order])
+    borders, start, base = [], 0, 0
+    while start < len(order):
+        stop = max(start + 1, int(np.searchsorted(before, base + max_tokens, side="right")))
+        borders.append(order[start:stop])
+        base, start = int(before[stop - 1]), stop
+    return borders

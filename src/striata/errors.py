@@ -1,0 +1,71 @@
+"""Every error a user of striata can cause or meet.
+
+::
+
+    StriataError
+    ├── LayoutError      a layout's text, file or sections
+    ├── PlanError        a layout against an encoder, or a plan against the live model
+    │   └── BudgetError  more trainable parameters than allowed
+    ├── DataError        files, columns, labels, texts
+    ├── StudyError       a study file or a study's folder
+    ├── RunError         a run's folder, or a member that could not be trained
+    ├── EnsembleError    selection or combination of runs
+    ├── EncoderError     the pretrained model: missing, damaged, unsupported
+    └── ServeError       the HTTP service
+
+A message is one line: what was wrong, where, what was expected, what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class StriataError(Exception):
+    """Base of all errors below; the command line prints its message and exits with 2."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+class LayoutError(StriataError):
+    """A layout's text, file or sections are wrong."""
+
+
+class PlanError(StriataError):
+    """A layout does not fit the encoder, or the live model is not what the plan says."""
+
+
+class BudgetError(PlanError):
+    """A plan has more trainable parameters than its budget."""
+
+
+class DataError(StriataError):
+    """A data file, column, label or text is wrong."""
+
+
+class StudyError(StriataError):
+    """A study file or a study's folder is wrong."""
+
+
+class RunError(StriataError):
+    """A run's folder is missing, unfinished or damaged, or a member could not be trained."""
+
+
+class EnsembleError(StriataError):
+    """Runs cannot be selected or combined."""
+
+
+class EncoderError(StriataError):
+    """The pretrained encoder is missing, damaged or of an unsupported family."""
+
+
+class ServeError(StriataError):
+    """The HTTP service cannot start or answer."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` for the nearest known word, or an empty string."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" (did you mean '{near[0]}'?)" if near else ""

@@ -1,0 +1,211 @@
+"""From a study file to finished runs: reads the data, trains what is not finished, writes each run as it ends."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+
+import numpy as np
+import torch
+
+from ..data import Audit, Encoded, Splits
+from ..engine import Encoder, Stack
+from ..errors import StudyError
+from ..files import write_json
+from ..training.events import Event, Listener
+from ..training.loop import Outcome, Trainer
+from ..training.state import read_checkpoint
+from ..training.trackers import tracking
+from ..training.validation import Validator
+from .file import Study
+from .folder import StudyFolder, open_study_folder
+from .members import Member, members, twins
+from .prepare import prepare
+from .run import Run, RunRecord, write_run
+
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every run of a study has in common."""
+
+    study: Study
+    splits: Splits
+    encoded: dict[str, Encoded]
+    targets: dict[str, np.ndarray]
+    encoder: Encoder
+    folder: StudyFolder
+
+
+def train_study(
+    study: Study, *, listen: Listener, announce: Announce, track: Iterable[str] = (), device: str = "auto"
+) -> StudyFolder:
+    """Trains the members of a study that are not finished yet.
+
+    Args:
+        study: from :func:`striata.study.load_study`.
+        listen: told of every step, evaluation and ending.
+        announce: told, line by line, what is about to happen.
+        track: names of experiment trackers.
+        device: "cpu", "cuda" or "auto".
+
+    Returns:
+        The study's folder.
+
+    Raises:
+        StriataError: anything in the study, its data, its encoder or its folder is wrong.
+    """
+    prepared = prepare(study)
+    asked = members(study, len(prepared.splits.labels))
+    with open_study_folder(study) as folder:
+        _announce(announce, asked, prepared.audit)
+        write_json(folder.path / "audit.json", prepared.audit.to_json())
+        pending = folder.unfinished(asked)
+        if not pending:
+            announce(f"all {len(asked)} members are finished in {folder.path}; nothing to train")
+            folder.checkpoint.unlink(missing_ok=True)
+            return folder
+        encoder = Encoder.load(
+            study.base, head=asked[0].plan.head, precision=study.recipe.precision, device=device
+        )
+        context = Context(study, prepared.splits, prepared.encoded, prepared.targets, encoder, folder)
+        with tracking(tuple(track), folder.path.name, folder.path / "trackers", _flat(study)) as tracker:
+            _train(context, asked, pending, announce, _both(listen, tracker))
+    return folder
+
+
+def _train(
+    context: Context, asked: tuple[Member, ...], pending: list[Member], announce: Announce, listen: Listener
+) -> None:
+    """First the stack that was interrupted, with the neighbours it had, then what it did not hold."""
+    checkpoint = context.folder.checkpoint
+    if checkpoint.exists():
+        by_name = {member.name: member for member in asked}
+        states, _ = read_checkpoint(checkpoint)
+        held = [by_name[state["name"]] for state in states if state["name"] in by_name]
+        if len(held) != len(states) or any(m.plan.hash != s["plan"] for m, s in zip(held, states, strict=True)):
+            raise StudyError(f"checkpoint {checkpoint} belongs to other members; delete it to start them anew")
+        if any(member.name == other.name for member in pending for other in held):
+            announce(f"going on with {len(held)} members from step {max(state['step'] for state in states)}")
+            _train_stack(context, held, listen)
+            names = {member.name for member in held}
+            pending = [member for member in pending if member.name not in names]
+        else:
+            checkpoint.unlink()
+    if pending:
+        _train_stack(context, pending, listen)
+
+
+def _train_stack(context: Context, together: list[Member], listen: Listener) -> None:
+    stack = Stack(context.encoder, [member.plan for member in together])
+    trainer = Trainer(
+        stack,
+        together,
+        texts=context.encoded["train"],
+        targets=context.targets["train"],
+        names=context.splits.labels,
+        validator=Validator(context.encoded["validation"], context.targets["validation"], context.study.data.seed),
+        checkpoint=context.folder.checkpoint,
+        ended=partial(_keep, context, {member.name: member for member in together}),
+        listen=listen,
+    )
+    trainer.run()
+
+
+def _keep(context: Context, by_name: dict[str, Member], outcome: Outcome) -> None:
+    """Writes a finished member's run, unless a process before this one already has."""
+    member = by_name[outcome.member.name]
+    if outcome.best is None:
+        context.folder.record_failure(member.name, outcome.stopped)
+        return
+    target = context.folder.run_folder(member.name)
+    if target.exists():
+        Run.load(target)
+        return
+    write_run(target, _record(context, member, outcome))
+
+
+def _record(context: Context, member: Member, outcome: Outcome) -> RunRecord:
+    from ..evaluate import metrics
+
+    best, splits, study = outcome.best, context.splits, context.study
+    assert best is not None
+    measured = metrics(best.logits, context.targets["validation"], splits.labels)
+    return RunRecord(
+        name=member.name,
+        layout=member.layout,
+        seed=member.seed,
+        recipe=member.recipe.model_dump(mode="json"),
+        plan=member.plan,
+        labels=splits.labels,
+        base=study.base,
+        head=study.head,
+        max_length=study.data.max_length,
+        columns=study.data.columns().to_json(),
+        base_sha256=context.encoder.sha256,
+        data_fingerprint=splits.fingerprint,
+        best_step=best.step,
+        steps=outcome.steps,
+        metrics={"accuracy": measured.accuracy, "loss": measured.log_loss, "macro_f1": measured.macro_f1},
+        stopped=outcome.stopped,
+        seconds=outcome.seconds,
+        versions=_versions(),
+        hardware=_hardware(context.encoder),
+        split={"train": len(splits.train), "validation": len(splits.validation)},
+        study=study.to_dict(),
+        tensors=best.tensors,
+        history=outcome.history,
+        validation_ids=splits.validation.ids,
+        validation_labels=context.targets["validation"],
+        validation_logits=best.logits,
+        receipt=outcome.receipt,
+    )
+
+
+def _announce(announce: Announce, asked: tuple[Member, ...], audit: Audit) -> None:
+    for line in audit.lines():
+        announce(line)
+    for member in asked:
+        for remark in member.plan.notes:
+            announce(f"{member.name}: {remark}")
+    for same in twins(asked):
+        announce(f"{', '.join(same)}: these layouts are one and the same plan; they differ in random draws only")
+
+
+def _versions() -> dict[str, str]:
+    names = ("striata", "torch", "transformers", "tokenizers", "safetensors", "numpy")
+    return {"python": platform.python_version()} | {name: version(name) for name in names}
+
+
+def _hardware(encoder: Encoder) -> dict[str, str]:
+    device = encoder.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return {
+        "device": device.type,
+        "name": name,
+        "cores": str(os.cpu_count()),
+        "threads": str(torch.get_num_threads()),
+        "precision": str(encoder.dtype).removeprefix("torch."),
+    }
+
+
+def _flat(study: Study) -> dict[str, str | int | float]:
+    recipe = study.recipe.model_dump(mode="json")
+    return {"base": study.base, "head": study.head} | {
+        f"recipe.{key}": value for key, value in recipe.items() if isinstance(value, str | int | float)
+    }
+
+
+def _both(first: Listener, second: Listener) -> Listener:
+    def listen(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return listen
+
+

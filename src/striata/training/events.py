@@ -1,0 +1,47 @@
+"""What a training run tells those who listen: the progress display, trackers, tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["begun", "step", "evaluated", "finished", "failed", "saved"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened.
+
+    Args:
+        kind: "begun" and "saved" concern the whole stack, the others one member.
+        member: its name; empty for the whole stack.
+        step: optimizer steps the member has taken.
+        steps: the most it will take.
+        loss: training loss of this step (mean over the member's batch).
+        learning_rate: used in this step.
+        accuracy: on the validation rows, for "evaluated" and "finished".
+        validation_loss: likewise.
+        best: best validation accuracy so far.
+        message: why a member ended.
+        seconds_left: estimate for the whole stack.
+    """
+
+    kind: Kind
+    member: str = ""
+    step: int = 0
+    steps: int = 0
+    loss: float | None = None
+    learning_rate: float | None = None
+    accuracy: float | None = None
+    validation_loss: float | None = None
+    best: float | None = None
+    message: str = ""
+    seconds_left: float | None = None
+
+
+Listener = Callable[[Event], None]
+
+
+def nobody(_: Event) -> None:
+    """A listener that does nothing."""

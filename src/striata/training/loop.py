@@ -1,0 +1,285 @@
+"""The one training loop: all members of a stack, step by step, until each has ended."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.utils import clip_grad_norm_
+
+from ..data import Encoded
+from ..engine import Stack, check_receipt, collate, read_receipt, seed_of
+from .events import Event, Listener, nobody
+from .order import rows_at
+from .recipe import Recipe
+from .state import Best, MemberLike, Trainee, begin, read_checkpoint, restore, save_checkpoint
+from .validation import Validator
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a member ended.
+
+    Args:
+        member: which.
+        best: its kept checkpoint with logits for all validation rows; None when it failed.
+        stopped: "max_steps", "patience", or why it failed.
+        steps: optimizer steps taken.
+        seconds: its share of the time spent.
+        history: one entry per step and per evaluation.
+        receipt: what was live when training began.
+    """
+
+    member: MemberLike
+    best: Best | None
+    stopped: str
+    steps: int
+    seconds: float
+    history: list[dict[str, float]]
+    receipt: dict[str, object]
+
+
+class Trainer:
+    """Trains the members of one stack.
+
+    Args:
+        stack: made of the members' plans, in order.
+        members: the same members.
+        texts: training texts.
+        targets: their labels, (rows,) int64.
+        names: label names, for class weights by name.
+        validator: evaluates members on validation rows.
+        checkpoint: file to go on from; written at every evaluation.
+        ended: called once for each member when it ends, before it leaves the stack.
+        listen: told of everything that happens.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        members: Sequence[MemberLike],
+        *,
+        texts: Encoded,
+        targets: np.ndarray,
+        names: Sequence[str],
+        validator: Validator,
+        checkpoint: Path | None,
+        ended: Callable[[Outcome], None],
+        listen: Listener = nobody,
+    ) -> None:
+        self.stack, self.texts, self.targets, self.validator = stack, texts, targets, validator
+        self.checkpoint, self.ended, self.listen = checkpoint, ended, listen
+        if checkpoint is not None and checkpoint.exists():
+            self.live = restore(stack, members, len(texts), read_checkpoint(checkpoint))
+        else:
+            self.live = begin(stack, members, len(texts))
+        self.receipts: dict[str, dict[str, object]] = {}
+        for t in self.live:
+            receipt = read_receipt(stack, t.slot)
+            check_receipt(t.member.plan, receipt, t.member.name)
+            self.receipts[t.member.name] = receipt.to_json()
+        self._weights = {t.slot: self._class_weights(t.member.recipe, names) for t in self.live}
+        self._generators = {t.slot: torch.Generator(stack.encoder.device) for t in self.live}
+        self._interrupted = False
+
+    def run(self) -> None:
+        """Trains until no member is left.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C (or SIGTERM), with the step under way finished and saved.
+        """
+        self._tell(Event(kind="begun"))
+        began, done = time.monotonic(), 0
+        with self._interruptible():
+            while self.live:
+                started = time.monotonic()
+                self._step()
+                due = [t for t in self.live if self._due(t)]
+                if due:
+                    self._evaluate(due)
+                done += 1
+                spent = (time.monotonic() - started) / max(1, len(self.live))
+                for t in self.live:
+                    t.seconds += spent
+                left = (time.monotonic() - began) / done * max((t.steps - t.step for t in self.live), default=0)
+                self._report(left)
+                if due:
+                    self._end(due)
+                if due or self._interrupted:
+                    self._save()
+                if self._interrupted:
+                    raise KeyboardInterrupt
+
+    def _step(self) -> None:
+        parts, targets = [], {}
+        for t in self.live:
+            rows = rows_at(t.step, rows=len(self.texts), batch_size=t.member.recipe.batch_size, key=t.key)
+            parts.append((t.slot, self.texts.take(rows)))
+            targets[t.slot] = torch.from_numpy(self.targets[rows]).to(self.stack.encoder.device)
+            self._generators[t.slot].manual_seed(seed_of(*t.key, "step", t.step))
+        batch = collate(parts, self.stack.encoder.device)
+        logits = self.stack.forward(batch, {t.slot: self._generators[t.slot] for t in self.live})
+        losses = {t.slot: self._loss(t, logits[t.slot], targets[t.slot]) for t in self.live}
+        values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
+        for t in [t for t in self.live if not math.isfinite(values[t.slot])]:
+            self._fail(t, values[t.slot])
+        if not self.live:
+            return
+        torch.stack([losses[t.slot] for t in self.live]).sum().backward()  # type: ignore[no-untyped-call]
+        for t in self.live:
+            self._update(t, values[t.slot])
+
+    def _loss(self, t: Trainee, logits: Tensor, targets: Tensor) -> Tensor:
+        smoothing = t.member.recipe.label_smoothing
+        return functional.cross_entropy(logits, targets, weight=self._weights[t.slot], label_smoothing=smoothing)
+
+    def _update(self, t: Trainee, loss: float) -> None:
+        if t.member.recipe.clip is not None:
+            clip_grad_norm_(list(self.stack.parameters(t.slot).values()), t.member.recipe.clip)
+        rate = float(t.optimizer.param_groups[0]["lr"])
+        t.optimizer.step()
+        t.schedule.step()
+        t.optimizer.zero_grad(set_to_none=True)
+        t.step += 1
+        t.history.append({"step": t.step, "loss": loss, "learning_rate": rate})
+
+    def _due(self, t: Trainee) -> bool:
+        return t.step % t.member.recipe.evaluate_every == 0 or t.step >= t.steps
+
+    def _evaluate(self, due: Sequence[Trainee]) -> None:
+        for t, seen in zip(due, self.validator.during(self.stack, due), strict=True):
+            entry = {"step": t.step, "validation_accuracy": seen.accuracy, "validation_loss": seen.loss}
+            t.history.append(entry)
+            before = t.best
+            better = before is None or (seen.accuracy, -seen.loss) > (before.accuracy, -before.loss)
+            gained = before is None or seen.accuracy - before.accuracy > t.member.recipe.min_delta
+            t.stale = 0 if gained else t.stale + 1
+            if better:
+                t.best = Best(t.step, seen.accuracy, seen.loss, seen.logits, self.stack.tensors(t.slot))
+            self._tell(
+                Event(
+                    kind="evaluated",
+                    member=t.member.name,
+                    step=t.step,
+                    steps=t.steps,
+                    accuracy=seen.accuracy,
+                    validation_loss=seen.loss,
+                    best=t.best.accuracy if t.best else None,
+                )
+            )
+
+    def _stopped(self, t: Trainee) -> str | None:
+        patience = t.member.recipe.patience
+        if t.step >= t.steps:
+            return "max_steps"
+        return "patience" if patience is not None and t.stale >= patience else None
+
+    def _end(self, due: Sequence[Trainee]) -> None:
+        """Members that are through: kept weights back in, all validation rows, out of the stack."""
+        over = [(t, why) for t in due if (why := self._stopped(t)) is not None]
+        if not over:
+            return
+        for t, _ in over:
+            assert t.best is not None
+            self.stack.load(t.slot, t.best.tensors)
+        self.validator.finally_(self.stack, [t for t, _ in over])
+        for t, why in over:
+            self.live.remove(t)
+            self.ended(self._outcome(t, t.best, why))
+            self.stack.drop(t.slot)
+            best = t.best
+            assert best is not None
+            self._tell(
+                Event(
+                    kind="finished",
+                    member=t.member.name,
+                    step=t.step,
+                    steps=t.steps,
+                    accuracy=best.accuracy,
+                    validation_loss=best.loss,
+                    best=best.accuracy,
+                    message=why,
+                )
+            )
+
+    def _fail(self, t: Trainee, loss: float) -> None:
+        why = (
+            f"the training loss became {loss} at step {t.step + 1}; "
+            f"try a lower learning rate than {t.member.recipe.learning_rate:g}, more warmup, or precision fp32"
+        )
+        self.live.remove(t)
+        self.ended(self._outcome(t, None, why))
+        self.stack.drop(t.slot)
+        self._tell(Event(kind="failed", member=t.member.name, step=t.step, steps=t.steps, message=why))
+
+    def _outcome(self, t: Trainee, best: Best | None, why: str) -> Outcome:
+        return Outcome(t.member, best, why, t.step, t.seconds, t.history, self.receipts[t.member.name])
+
+    def _class_weights(self, recipe: Recipe, names: Sequence[str]) -> Tensor | None:
+        if recipe.class_weights is None:
+            return None
+        if recipe.class_weights == "balanced":
+            counts = np.bincount(self.targets, minlength=len(names))
+            values = len(self.targets) / (len(names) * counts)
+        else:
+            values = np.array([recipe.class_weights[name] for name in names])
+        return torch.tensor(values, dtype=torch.float32, device=self.stack.encoder.device)
+
+    def _save(self) -> None:
+        if self.checkpoint is None:
+            return
+        if self.live:
+            save_checkpoint(self.checkpoint, self.stack, self.live)
+            self._tell(Event(kind="saved"))
+        else:
+            self.checkpoint.unlink(missing_ok=True)
+
+    def _report(self, seconds_left: float) -> None:
+        for t in self.live:
+            latest = next(entry for entry in reversed(t.history) if "loss" in entry)
+            self._tell(
+                Event(
+                    kind="step",
+                    member=t.member.name,
+                    step=t.step,
+                    steps=t.steps,
+                    loss=latest["loss"],
+                    learning_rate=latest["learning_rate"],
+                    best=t.best.accuracy if t.best else None,
+                    seconds_left=seconds_left,
+                )
+            )
+
+    def _tell(self, event: Event) -> None:
+        self.listen(event)
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """The first Ctrl-C or SIGTERM ends training after the step under way; a second one ends it at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def stop(_: int, __: object) -> None:
+            if self._interrupted:
+                raise KeyboardInterrupt
+            self._interrupted = True
+
+        try:
+            for number in before:
+                signal.signal(number, stop)
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,164 @@
+"""A member under training, and the one file from which the whole stack goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from ..engine import Stack
+from ..errors import RunError
+from ..files import write_bytes
+from ..layout import Plan
+from .optimizers import load_optimizer, make_optimizer, make_schedule, optimizer_tensors
+from .recipe import Recipe
+
+FORMAT = 1
+
+
+class MemberLike(Protocol):
+    """One (layout, recipe, seed) to be trained."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def recipe(self) -> Recipe: ...
+    @property
+    def plan(self) -> Plan: ...
+
+
+@dataclass(slots=True)
+class Best:
+    """The kept checkpoint.
+
+    Args:
+        step: when it was taken.
+        accuracy: on the validation rows used during training.
+        loss: likewise.
+        logits: for these rows, (rows, labels) float32.
+        tensors: the member's weights.
+    """
+
+    step: int
+    accuracy: float
+    loss: float
+    logits: np.ndarray
+    tensors: dict[str, np.ndarray]
+
+
+@dataclass(slots=True)
+class Trainee:
+    """A member in the stack with its own optimizer, schedule and record."""
+
+    member: MemberLike
+    slot: int
+    optimizer: Optimizer
+    schedule: LambdaLR
+    steps: int
+    step: int = 0
+    stale: int = 0
+    seconds: float = 0.0
+    best: Best | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """What all of the member's random streams start from."""
+        return (self.member.name, self.member.seed)
+
+
+def begin(stack: Stack, members: Sequence[MemberLike], rows: int) -> list[Trainee]:
+    """Every member with fresh weights, slot by slot.
+
+    Args:
+        stack: made of the members' plans, in this order.
+        members: to be trained.
+        rows: training rows.
+    """
+    trainees = []
+    for slot, member in enumerate(members):
+        stack.initialise(slot, member.name, member.seed)
+        optimizer = make_optimizer(member.recipe, stack.parameters(slot))
+        schedule = make_schedule(member.recipe, optimizer, rows=rows)
+        trainees.append(Trainee(member, slot, optimizer, schedule, member.recipe.steps(rows)))
+    return trainees
+
+
+def save_checkpoint(path: Path, stack: Stack, trainees: Sequence[Trainee]) -> None:
+    """Writes everything the members under training are into one file, in one step."""
+    tensors: dict[str, np.ndarray] = {}
+    states: list[dict[str, Any]] = []
+    for at, t in enumerate(trainees):
+        groups = {"weights": stack.tensors(t.slot), "optimizer": optimizer_tensors(t.optimizer)}
+        state: dict[str, Any] = {"name": t.member.name, "plan": t.member.plan.hash, "step": t.step, "stale": t.stale}
+        state |= {"seconds": t.seconds, "history": t.history, "best": None}
+        if t.best is not None:
+            groups |= {"best": t.best.tensors, "logits": {"": t.best.logits}}
+            state["best"] = {"step": t.best.step, "accuracy": t.best.accuracy, "loss": t.best.loss}
+        for group, named in groups.items():
+            tensors |= {f"{at}/{group}/{name}": np.ascontiguousarray(array) for name, array in named.items()}
+        states.append(state)
+    metadata = {"format_version": str(FORMAT), "state": json.dumps(states)}
+    write_bytes(path, save(tensors, metadata))
+
+
+def read_checkpoint(path: Path) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """The states and the tensors of a checkpoint.
+
+    Raises:
+        RunError: the file is damaged or of an unknown format.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if metadata.get("format_version") != str(FORMAT):
+            raise ValueError(f"format_version {metadata.get('format_version')}, this striata reads {FORMAT}")
+        states: list[dict[str, Any]] = json.loads(metadata["state"])
+    except (SafetensorError, ValueError, KeyError, OSError) as error:
+        raise RunError(
+            f"checkpoint {path} cannot be read ({error}); delete it to train its unfinished members from the start"
+        ) from error
+    return states, tensors
+
+
+def restore(
+    stack: Stack, members: Sequence[MemberLike], rows: int, checkpoint: tuple[list[dict[str, Any]], dict[str, np.ndarray]]
+) -> list[Trainee]:
+    """Members as they were when the checkpoint was written.
+
+    Args:
+        stack: made of these members' plans, in this order.
+        members: those the checkpoint names, in its order.
+        rows: training rows.
+        checkpoint: from :func:`read_checkpoint`.
+    """
+    states, tensors = checkpoint
+    trainees = []
+    for slot, (member, state) in enumerate(zip(members, states, strict=True)):
+        named: dict[str, dict[str, np.ndarray]] = {"weights": {}, "optimizer": {}, "best": {}, "logits": {}}
+        for full, array in tensors.items():
+            at, group, name = full.split("/", 2)
+            if int(at) == slot:
+                named[group][name] = array
+        stack.load(slot, named["weights"])
+        optimizer = make_optimizer(member.recipe, stack.parameters(slot))
+        load_optimizer(optimizer, named["optimizer"])
+        schedule = make_schedule(member.recipe, optimizer, rows=rows, step=state["step"])
+        trainee = Trainee(member, slot, optimizer, schedule, member.recipe.steps(rows))
+        trainee.step, trainee.stale, trainee.seconds = state["step"], state["stale"], state["seconds"]
+        trainee.history = state["history"]
+        if state["best"] is not None:
+            trainee.best = Best(**state["best"], logits=named["logits"][""], tensors=named["best"])
+        trainees.append(trainee)
+    return trainees

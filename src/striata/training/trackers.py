@@ -1,0 +1,77 @@
+"""Experiment trackers through accelerate: TensorBoard, Weights & Biases, MLflow, Trackio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import StudyError, did_you_mean
+from .events import Event, Listener, nobody
+
+NAMES = ("tensorboard", "wandb", "mlflow", "trackio")
+
+
+def _start(name: str, run: str, folder: Path) -> Any:
+    from accelerate import PartialState
+    from accelerate.tracking import LOGGER_TYPE_TO_CLASS
+
+    PartialState()  # accelerate's trackers ask it whether this is the main process
+    kind = LOGGER_TYPE_TO_CLASS[name]
+    return kind(run, logging_dir=str(folder)) if kind.requires_logging_directory else kind(run)
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Refuses trackers that are unknown or not installed, before anything is trained.
+
+    Raises:
+        StudyError: names it, and says what to install.
+    """
+    from accelerate import utils
+
+    for name in names:
+        if name not in NAMES:
+            raise StudyError(f"tracker '{name}' is unknown{did_you_mean(name, NAMES)}; expected one of {', '.join(NAMES)}")
+        if not getattr(utils, f"is_{name}_available")():
+            raise StudyError(f"tracker '{name}' is not installed; run: pip install {name}")
+
+
+@contextmanager
+def tracking(names: Sequence[str], project: str, folder: Path, config: Mapping[str, Any]) -> Iterator[Listener]:
+    """Yields a listener that sends losses, learning rates and validation figures to trackers, prefixed by member.
+
+    Args:
+        names: of :data:`NAMES`; none means a listener that does nothing.
+        project: what the trackers file the study under.
+        folder: where those that write files put them.
+        config: flat settings of the study.
+
+    Raises:
+        StudyError: a tracker is unknown or not installed.
+    """
+    if not names:
+        yield nobody
+        return
+    check_trackers(names)
+    started = [_start(name, project, folder) for name in names]
+    for tracker in started:
+        tracker.store_init_configuration(dict(config))
+
+    def listen(event: Event) -> None:
+        values = {
+            "train/loss": event.loss,
+            "train/learning_rate": event.learning_rate,
+            "validation/accuracy": event.accuracy,
+            "validation/loss": event.validation_loss,
+        }
+        named = {f"{event.member}/{key}": value for key, value in values.items() if value is not None}
+        if named and event.kind in ("step", "evaluated"):
+            for tracker in started:
+                tracker.log(named, step=event.step)
+
+    try:
+        yield listen
+    finally:
+        for tracker in started:
+            tracker.finish()

@@ -1,0 +1,98 @@
+"""Members measured on validation rows: a fixed part while training, all rows for the kept checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import log_softmax
+
+from ..data import Encoded
+from ..engine import Stack
+
+if TYPE_CHECKING:
+    from .state import Trainee
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A member on some validation rows.
+
+    Args:
+        accuracy: share of rows whose largest logit is the label's.
+        loss: mean cross entropy in nats.
+        logits: (rows, labels) float32.
+    """
+
+    accuracy: float
+    loss: float
+    logits: np.ndarray
+
+
+def measure(logits: np.ndarray, targets: np.ndarray) -> Seen:
+    """Accuracy and mean cross entropy of logits (rows, labels) against targets (rows,)."""
+    log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
+    loss = -float(log_probabilities[np.arange(len(targets)), targets].mean())
+    return Seen(float((logits.argmax(1) == targets).mean()), loss, logits)
+
+
+def stratified_part(targets: np.ndarray, rows: int, seed: int) -> np.ndarray:
+    """A fixed part of the rows with the labels in proportion, in ascending order.
+
+    Args:
+        targets: labels, (n,).
+        rows: how many; all when there are not more than these.
+        seed: same seed, same part.
+    """
+    if rows >= len(targets):
+        return np.arange(len(targets))
+    from sklearn.model_selection import train_test_split
+
+    labels = len(np.unique(targets))
+    stratify = targets if rows >= labels and len(targets) - rows >= labels and np.bincount(targets).min() != 1 else None
+    chosen, _ = train_test_split(np.arange(len(targets)), train_size=rows, random_state=seed, stratify=stratify)
+    result: np.ndarray = np.sort(chosen)
+    return result
+
+
+class Validator:
+    """Evaluates members on the validation rows.
+
+    Args:
+        texts: all validation texts.
+        targets: their labels, (rows,) int64.
+        seed: of the fixed part used during training.
+    """
+
+    def __init__(self, texts: Encoded, targets: np.ndarray, seed: int) -> None:
+        self.texts, self.targets, self._seed = texts, targets, seed
+        self._parts: dict[int, tuple[Encoded, np.ndarray]] = {}
+
+    def _part(self, rows: int | str) -> tuple[Encoded, np.ndarray]:
+        wanted = len(self.targets) if rows == "all" else min(int(rows), len(self.targets))
+        if wanted not in self._parts:
+            chosen = stratified_part(self.targets, wanted, self._seed)
+            self._parts[wanted] = (self.texts.take(chosen), self.targets[chosen])
+        return self._parts[wanted]
+
+    def during(self, stack: Stack, trainees: Sequence[Trainee]) -> list[Seen]:
+        """Each trainee on its recipe's validation rows; those with equal parts in one pass."""
+        seen: dict[int, Seen] = {}
+        for rows in dict.fromkeys(t.member.recipe.validation_rows for t in trainees):
+            texts, targets = self._part(rows)
+            slots = [t.slot for t in trainees if t.member.recipe.validation_rows == rows]
+            for slot, logits in zip(slots, stack.predict(texts, slots=slots), strict=True):
+                seen[slot] = measure(logits, targets)
+        return [seen[t.slot] for t in trainees]
+
+    def finally_(self, stack: Stack, trainees: Sequence[Trainee]) -> None:
+        """Gives each trainee's kept checkpoint its logits, accuracy and loss on all validation rows."""
+        partial = [t for t in trainees if t.best is not None and len(t.best.logits) < len(self.targets)]
+        if not partial:
+            return
+        for t, logits in zip(partial, stack.predict(self.texts, slots=[t.slot for t in partial]), strict=True):
+            whole = measure(logits, self.targets)
+            assert t.best is not None
+            t.best.accuracy, t.best.loss, t.best.logits = whole.accuracy, whole.loss, whole.logits

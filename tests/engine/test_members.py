@@ -1,0 +1,79 @@
+"""A member is the same alone and among others: data, masks, losses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from striata.engine import Encoder, Stack, collate, seed_of
+from striata.engine.attention import padded_length
+from striata.engine.dropout import keep_mask, random_bits
+from striata.layout import make_plan
+
+from .models import LABELS, make_encoder, random_texts
+
+NAMES = [f"m{at}" for at in range(9)]
+
+
+def train(folder: Path, names: list[str], watched: str, query: str, steps: int = 6) -> list[float]:
+    """Losses of one member of a stack over a few steps with dropout everywhere."""
+    plans = {
+        name: make_plan(f"0-1 r{2 + at} a4 d0.2 {query} | 2-3 r3 a4 d0.1 {query}", base=str(folder), labels=LABELS)
+        for at, name in enumerate(NAMES)
+    }
+    encoder = Encoder.load(str(folder), head=plans[watched].head, precision="fp32", device="cpu")
+    stack = Stack(encoder, [plans[name] for name in names])
+    optimizers = {}
+    for slot, name in enumerate(names):
+        stack.initialise(slot, name, 0)
+        optimizers[slot] = torch.optim.AdamW(stack.parameters(slot).values(), lr=2e-3)
+    losses = []
+    for step in range(steps):
+        batch, targets, generators = [], {}, {}
+        for slot, name in enumerate(names):
+            rng = np.random.default_rng(seed_of(name, "data", step))
+            batch.append((slot, random_texts(rng, 6)))
+            targets[slot] = torch.from_numpy(rng.integers(0, LABELS, 6))
+            generators[slot] = torch.Generator().manual_seed(seed_of(name, "step", step))
+        logits = stack.forward(collate(batch, encoder.device), generators)
+        each = {slot: torch.nn.functional.cross_entropy(logits[slot], targets[slot]) for slot in logits}
+        torch.stack(list(each.values())).sum().backward()
+        for slot, optimizer in optimizers.items():
+            optimizer.step()
+            optimizer.zero_grad()
+            if names[slot] == watched:
+                losses.append(each[slot].item())
+    return losses
+
+
+@pytest.mark.parametrize(("family", "query"), [("roberta", "query value"), ("modernbert", "qkv"), ("deberta-v2", "query")])
+def test_neighbours_do_not_matter(tmp_path: Path, family: str, query: str) -> None:
+    folder = make_encoder(tmp_path, family, dropout=0.1)
+    alone = train(folder, ["m4"], "m4", query)
+    among = train(folder, NAMES, "m4", query)
+    np.testing.assert_allclose(among, alone, rtol=1e-5)
+    assert train(folder, ["m4"], "m4", query) == alone
+    assert len(set(alone)) == len(alone)
+
+
+def test_dropout_keeps_the_share_it_says() -> None:
+    generator = torch.Generator().manual_seed(3)
+    for p in (0.03, 0.1, 0.5):
+        count = 400_000
+        share = keep_mask(count, p, generator).float().mean().item()
+        assert abs(share - (1 - p)) < 5 * (p * (1 - p) / count) ** 0.5
+
+
+def test_the_four_masks_of_one_draw_are_independent() -> None:
+    bits = random_bits(400_000, torch.Generator().manual_seed(1)).double().view(-1, 4)
+    correlation = torch.corrcoef(bits.t()) - torch.eye(4, dtype=torch.float64)
+    assert correlation.abs().max() < 5 / 100_000**0.5
+
+
+def test_a_bucket_pads_at_most_an_eighth() -> None:
+    for length in range(1, 5000):
+        padded = padded_length(length)
+        assert length <= padded <= max(length + 7, length * 9 / 8)
