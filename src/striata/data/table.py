@@ -25,7 +25,6 @@ class Table:
         pairs: the second texts, or None.
         labels: labels as strings, or None; "" where a row read for prediction has no usable label.
         label_names: all labels the source declares, in its order; None when it declares none.
-        dropped: rows left out.
     """
 
     source: str
@@ -34,7 +33,6 @@ class Table:
     pairs: list[str] | None = None
     labels: list[str] | None = None
     label_names: tuple[str, ...] | None = None
-    dropped: int = 0
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -54,7 +52,6 @@ class Table:
             pairs=part(self.pairs),
             labels=part(self.labels),
             label_names=self.label_names,
-            dropped=self.dropped,
         )
 
 

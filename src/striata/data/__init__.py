@@ -1,0 +1,14 @@
+"""Labelled texts: read, checked, split, counted, tokenized. No torch."""
+
+from .audit import Audit, audit
+from .columns import Columns
+from .read import Stream, read_table
+from .readers import FORMATS, open_source
+from .splits import Splits, encode_labels, label_order, load_splits
+from .table import Table
+from .tokens import Encoded, Tokenizer
+
+__all__ = [
+    "FORMATS", "Audit", "Columns", "Encoded", "Splits", "Stream", "Table", "Tokenizer", "audit", "encode_labels",
+    "label_order", "load_splits", "open_source", "read_table",
+]  # fmt: skip

@@ -1,0 +1,127 @@
+"""What the data is, before anything is trained on it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import combinations
+
+import numpy as np
+
+from .splits import Splits
+from .table import Table
+from .tokens import Encoded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One table.
+
+    Args:
+        source: where its rows come from.
+        rows: how many.
+        labels: rows of each label.
+        tokens: mean, median, 95th percentile and maximum length in tokens, after truncation.
+        truncated: rows cut at the greatest length.
+        empty: rows without a text.
+        duplicates: rows whose text an earlier row has.
+        conflicting: texts that occur with more than one label.
+    """
+
+    source: str
+    rows: int
+    labels: dict[str, int]
+    tokens: dict[str, float]
+    truncated: int
+    empty: int
+    duplicates: int
+    conflicting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """All tables of a study, and what they share.
+
+    Args:
+        parts: by name.
+        shared: for pairs of tables (`train and validation`), rows of the second whose text the first has.
+        max_length: most tokens of a text.
+        fingerprint: of the data.
+    """
+
+    parts: Mapping[str, Part]
+    shared: Mapping[str, int]
+    max_length: int
+    fingerprint: str
+
+    def to_json(self) -> dict[str, object]:
+        """All fields."""
+        return {
+            "parts": {name: asdict(part) for name, part in self.parts.items()},
+            "shared": dict(self.shared),
+            "max_length": self.max_length,
+            "fingerprint": self.fingerprint,
+        }
+
+    def lines(self) -> list[str]:
+        """What a person should read before training."""
+        lines = []
+        for name, part in self.parts.items():
+            counts = ", ".join(f"{label} {count:,}" for label, count in list(part.labels.items())[:10])
+            more = f" and {len(part.labels) - 10} more" if len(part.labels) > 10 else ""
+            lines.append(f"{name}: {part.rows:,} rows; {counts}{more}")
+            lines.append(
+                f"  tokens: mean {part.tokens['mean']:.0f}, median {part.tokens['median']:.0f}, 95 % up to "
+                f"{part.tokens['p95']:.0f}, longest {part.tokens['longest']:.0f}; cut at {self.max_length}: "
+                f"{part.truncated:,} ({part.truncated / part.rows:.1%})"
+            )
+            if part.duplicates or part.conflicting:
+                lines.append(f"  {part.duplicates:,} duplicate texts, {part.conflicting:,} texts with more than one label")
+        lines += [f"{pair} share {count:,} texts" for pair, count in self.shared.items() if count]
+        return lines
+
+
+def audit(splits: Splits, encoded: Mapping[str, Encoded], max_length: int) -> Audit:
+    """Counts what is worth knowing about a study's data.
+
+    Args:
+        splits: the tables.
+        encoded: their token ids, by the same names.
+        max_length: most tokens of a text.
+    """
+    tables = splits.tables()
+    seen = {name: set(_keys(table)) for name, table in tables.items()}
+    shared = {
+        f"{first} and {second}": sum(key in seen[first] for key in _keys(tables[second]))
+        for first, second in combinations(tables, 2)
+    }
+    parts = {name: _part(table, encoded[name], splits.labels) for name, table in tables.items()}
+    return Audit(parts=parts, shared=shared, max_length=max_length, fingerprint=splits.fingerprint)
+
+
+def _keys(table: Table) -> list[tuple[str, str]]:
+    return list(zip(table.texts, table.pairs or [""] * len(table), strict=True))
+
+
+def _part(table: Table, encoded: Encoded, labels: tuple[str, ...]) -> Part:
+    counts = Counter(table.labels)
+    by_text: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for key, label in zip(_keys(table), table.labels or (), strict=True):
+        by_text[key].add(label)
+    lengths = encoded.lengths
+    return Part(
+        source=table.source,
+        rows=len(table),
+        labels={label: counts[label] for label in labels},
+        tokens={
+            "mean": round(float(lengths.mean()), 2),
+            "median": float(np.median(lengths)),
+            "p95": float(np.percentile(lengths, 95)),
+            "longest": float(lengths.max()),
+        },
+        truncated=int(encoded.truncated.sum()),
+        empty=sum(not text.strip() for text in table.texts),
+        duplicates=len(table) - len(by_text),
+        conflicting=sum(len(found) > 1 for found in by_text.values()),
+    )

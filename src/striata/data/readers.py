@@ -1,0 +1,209 @@
+"""From a name, file or folder to rows: one reader for each format, all with the same three members."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from ..errors import DataError, did_you_mean
+from .delimited import DelimitedReader, JsonLinesReader
+from .pickles import PickleReader
+from .table import Chunk
+
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pkl", ".pickle")
+_SPLITS = {"validation": ("validation", "valid", "val", "dev"), "test": ("test",), "train": ("train",)}
+
+
+class Reader(Protocol):
+    """Rows of a source."""
+
+    source: str
+    columns: tuple[str, ...]
+
+    def declared(self, column: str) -> tuple[str, ...] | None:
+        """Label names of a column, where the source declares them."""
+
+    def chunks(self, wanted: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
+        """Rows of some columns in portions of at most `rows`, from row `skip` on."""
+
+
+def open_source(source: str, *, split: str = "train") -> Reader:
+    """Opens a file, a folder written by datasets' `save_to_disk` or holding data files, or a data set of the Hub.
+
+    Args:
+        source: path or name; `NAME:CONFIGURATION` for a configuration of a Hub data set.
+        split: which part of a source that has several: "train", "validation" or "test".
+
+    Raises:
+        DataError: there is no such thing, or it cannot be read.
+    """
+    path = Path(source).expanduser()
+    if path.is_file():
+        return _file(path)
+    if path.is_dir():
+        return _folder(path, split)
+    if path.suffix.lower() in FORMATS or source.startswith((".", "/", "~")) or source.count("/") > 1:
+        near = did_you_mean(path.name, [other.name for other in path.parent.iterdir()]) if path.parent.is_dir() else ""
+        raise DataError(f"data file {source} does not exist{near}; check the path, which counts from {Path.cwd()}")
+    return _hub(source, split)
+
+
+def _file(path: Path) -> Reader:
+    kind = path.suffix.lower()
+    if kind in _DELIMITERS:
+        return DelimitedReader(path, _DELIMITERS[kind])
+    if kind in (".jsonl", ".ndjson"):
+        return JsonLinesReader(path)
+    if kind == ".parquet":
+        return ParquetReader(path)
+    if kind in (".pkl", ".pickle"):
+        return PickleReader(path)
+    raise DataError(f"{path}: format '{kind or path.name}' is not known; expected a file ending in {', '.join(FORMATS)}")
+
+
+class ParquetReader:
+    """Rows of a Parquet file, a row group at a time.
+
+    Args:
+        path: the file.
+
+    Raises:
+        DataError: it is no Parquet file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from pyarrow import parquet
+
+        self.source = str(path)
+        try:
+            self._file = parquet.ParquetFile(path, memory_map=True)
+        except (OSError, pa.ArrowException) as error:
+            raise self._damaged(error) from None
+        self.columns: tuple[str, ...] = tuple(self._file.schema_arrow.names)
+        self._names = _class_labels(self._file.schema_arrow.metadata)
+
+    def declared(self, column: str) -> tuple[str, ...] | None:
+        """Label names that datasets wrote into the file for a column."""
+        return self._names.get(column)
+
+    def chunks(self, wanted: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
+        """Rows in portions of at most `rows`, from row `skip` on; memory does not grow with the file.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        at = 0
+        try:
+            for batch in self._file.iter_batches(batch_size=rows, columns=list(wanted)):
+                part = batch.slice(max(0, skip - at))
+                at += len(batch)
+                if len(part):
+                    yield Chunk(first=at - len(part), values={name: part.column(name).to_pylist() for name in wanted})
+        except (OSError, pa.ArrowException) as error:
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: Exception) -> DataError:
+        reason = (" ".join(str(error).split()) or type(error).__name__)[:160]
+        return DataError(f"{self.source} cannot be read as Parquet ({reason}); write the file again")
+
+
+def _class_labels(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
+    try:
+        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        return {name: tuple(f["names"]) for name, f in features.items() if f.get("_type") == "ClassLabel"}
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+class DatasetReader:
+    """Rows of a datasets.Dataset.
+
+    Args:
+        dataset: memory-mapped or in memory.
+        source: for messages.
+    """
+
+    def __init__(self, dataset: Any, source: str) -> None:
+        self._dataset, self.source = dataset.with_format("arrow"), source
+        self.columns: tuple[str, ...] = tuple(dataset.column_names)
+
+    def declared(self, column: str) -> tuple[str, ...] | None:
+        """Label names of a ClassLabel column."""
+        names = getattr(self._dataset.features[column], "names", None)
+        return None if names is None else tuple(names)
+
+    def chunks(self, wanted: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
+        """Rows in portions of at most `rows`, from row `skip` on; memory does not grow with the data set."""
+        chosen = self._dataset.select_columns(list(wanted))
+        for first in range(skip, len(chosen), rows):
+            part = chosen[first : first + rows]
+            yield Chunk(first=first, values={name: part.column(name).to_pylist() for name in wanted})
+
+
+def _folder(path: Path, split: str) -> Reader:
+    import datasets
+
+    saved = (path / "state.json").exists() or (path / "dataset_dict.json").exists()
+    try:
+        if saved:
+            loaded = datasets.load_from_disk(str(path))
+            return DatasetReader(_part(loaded, split, str(path)), str(path))
+        kinds = sorted({f.suffix for f in path.iterdir() if f.suffix in FORMATS})
+        if not kinds:
+            raise DataError(
+                f"folder {path} holds no data; expected one written by datasets' save_to_disk, or data files ({', '.join(FORMATS)})"
+            )
+        with _quiet():
+            return DatasetReader(_part(datasets.load_dataset(str(path)), split, str(path)), str(path))
+    except DataError:
+        raise
+    except Exception as error:  # datasets and Arrow raise many kinds for damaged folders
+        raise DataError(f"folder {path} cannot be read as a data set ({_reason(error)}); write it again") from error
+
+
+def _hub(name: str, split: str) -> Reader:
+    import datasets
+
+    repository, _, configuration = name.partition(":")
+    try:
+        with _quiet():
+            loaded = datasets.load_dataset(repository, configuration or None)
+    except Exception as error:  # the Hub's client raises many kinds: no network, no such name, several configurations
+        raise DataError(
+            f"data '{name}' is neither a file or folder here nor a data set of the Hub that can be reached "
+            f"({_reason(error)}); check the name, or give a file"
+        ) from error
+    return DatasetReader(_part(loaded, split, name), name)
+
+
+def _quiet() -> Any:
+    from datasets.utils.logging import disable_progress_bar, enable_progress_bar
+
+    class Quiet:
+        def __enter__(self) -> None:
+            disable_progress_bar()
+
+        def __exit__(self, *_: object) -> None:
+            enable_progress_bar()
+
+    return Quiet()
+
+
+def _part(loaded: Any, split: str, source: str) -> Any:
+    if hasattr(loaded, "features"):
+        return loaded
+    for name in _SPLITS[split]:
+        if name in loaded:
+            return loaded[name]
+    if len(loaded) == 1:
+        return next(iter(loaded.values()))
+    raise DataError(f"{source} has no {split} split among {', '.join(loaded)}; give a file, or a number of rows to hold out")
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"

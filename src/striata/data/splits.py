@@ -1,0 +1,144 @@
+"""Training, validation and test rows with labels in one fixed order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError, did_you_mean
+from .columns import Columns
+from .read import read_table
+from .table import Table
+
+Part = str | int | float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splits:
+    """The data of a study.
+
+    Args:
+        train: rows to learn from.
+        validation: rows for selection.
+        test: rows for the last word, or None.
+        labels: their order is the order of the logits.
+        fingerprint: SHA-256 over all texts, labels and their places.
+    """
+
+    train: Table
+    validation: Table
+    test: Table | None
+    labels: tuple[str, ...]
+    fingerprint: str
+
+    def tables(self) -> dict[str, Table]:
+        """The tables by name, without a test that is not there."""
+        named = {"train": self.train, "validation": self.validation}
+        return named if self.test is None else {**named, "test": self.test}
+
+
+def load_splits(
+    train: str, validation: Part, test: Part | None, *, columns: Columns | None = None, seed: int = 0
+) -> Splits:
+    """Reads a study's data.
+
+    Args:
+        train: file, folder or Hub name.
+        validation: likewise, or rows (a whole number) or a fraction of `train` to hold out, labels in proportion.
+        test: likewise, or None.
+        columns: names of columns that are not called as usual.
+        seed: of the rows held out.
+
+    Raises:
+        DataError: anything about the data is wrong.
+    """
+    names = columns or Columns()
+    rest = read_table(train, names)
+    labels = label_order(rest)
+    parts: dict[str, Table | None] = {"test": None}
+    for what, part in (("test", test), ("validation", validation)):
+        if isinstance(part, str):
+            parts[what] = read_table(part, names, split=what)
+        elif part is not None:
+            rest, parts[what] = _held_out(rest, part, seed, what)
+    held, tested = parts["validation"], parts["test"]
+    assert held is not None
+    for table in (held, tested):
+        if table is not None:
+            encode_labels(table, labels)
+    whole = [rest, held] if tested is None else [rest, held, tested]
+    return Splits(train=rest, validation=held, test=tested, labels=labels, fingerprint=_fingerprint(whole, labels))
+
+
+def label_order(table: Table) -> tuple[str, ...]:
+    """All labels: in the order the source declares, else numbers by size, else by alphabet.
+
+    Raises:
+        DataError: there is only one.
+    """
+    present = set(table.labels or ())
+    if table.label_names is not None:
+        order = table.label_names
+        missing = [name for name in order if name not in present]
+        if missing:
+            raise DataError(f"{table.source} declares label '{missing[0]}', which no row has; expected rows of every label")
+    elif all(label.lstrip("-").isascii() and label.lstrip("-").isdigit() for label in present):
+        order = tuple(sorted(present, key=lambda label: (int(label), label)))
+    else:
+        order = tuple(sorted(present))
+    if len(order) < 2:
+        raise DataError(f"{table.source} has only one label ('{order[0]}'); a classifier needs at least two")
+    return order
+
+
+def encode_labels(table: Table, labels: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Places of a table's labels in `labels`, (rows,) int64.
+
+    Raises:
+        DataError: a row has a label that is not among them.
+    """
+    places = {label: at for at, label in enumerate(labels)}
+    for row, label in zip(table.ids, table.labels or (), strict=True):
+        if label not in places:
+            shown = ", ".join(labels[:12]) + (", ..." if len(labels) > 12 else "")
+            raise DataError(
+                f"{table.source}: row {row} (counted from 0) has label '{label}'{did_you_mean(label, labels)}, which the "
+                f"training rows do not have; expected one of {shown}"
+            )
+    return np.array([places[label] for label in table.labels or ()], np.int64)
+
+
+def _held_out(table: Table, part: int | float, seed: int, what: str) -> tuple[Table, Table]:
+    """The rest and the part, both in the table's order; a label with one row stays in the rest."""
+    from sklearn.model_selection import train_test_split
+
+    count = round(part * len(table)) if isinstance(part, float) else part
+    counts = Counter(table.labels)
+    many = [i for i, label in enumerate(table.labels or ()) if counts[label] > 1]
+    kinds = len([label for label in counts if counts[label] > 1])
+    if count < kinds or len(many) - count < kinds:
+        raise DataError(
+            f"{table.source}: cannot hold out {count:,} of {len(table):,} rows for {what} with rows of all {len(counts)} labels "
+            f"on both sides; expected between {kinds:,} and {len(many) - kinds:,}; change data.{what}"
+        )
+    stratify = [(table.labels or [])[i] for i in many]
+    _, chosen = train_test_split(many, test_size=count, random_state=seed, stratify=stratify)
+    inside = np.zeros(len(table), bool)
+    inside[chosen] = True
+    return table.take(np.flatnonzero(~inside)), table.take(np.flatnonzero(inside))
+
+
+def _fingerprint(tables: Sequence[Table], labels: Sequence[str]) -> str:
+    digest = hashlib.sha256("\x1f".join(labels).encode())
+    for table in tables:
+        digest.update(b"\x1e" + table.ids.tobytes())
+        for column in (table.texts, table.pairs, table.labels):
+            for value in column or ():
+                raw = value.encode()
+                digest.update(len(raw).to_bytes(8, "little") + raw)
+    return digest.hexdigest()

@@ -1,0 +1,155 @@
+"""Layouts by name, from files, and the controls made from any of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import LayoutError, did_you_mean
+from .sections import Layout, Section, from_layers
+from .shapes import Shape, packaged
+
+CONTROLS = ("uniform", "reversed")
+_TEXT_FORM = re.compile(r"\s*\d+(/\d+)?(-\d+(/\d+)?)?\s+\S")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """A layout laid over one encoder.
+
+    Args:
+        name: what it is called; the text form for a layout without a name.
+        layout: with integer ranges over the encoder's own depth.
+        layers: for each layer the section of each target.
+        notes: what had to be done to it.
+    """
+
+    name: str
+    layout: Layout
+    layers: tuple[dict[str, Section], ...]
+    notes: tuple[str, ...]
+
+
+@cache
+def builtin_layouts() -> dict[str, Layout]:
+    """The built-in layouts by name."""
+    data = packaged("builtin.yaml")
+    return {name: Layout.parse(text, name=name, depth=data["depth"]) for name, text in data["layouts"].items()}
+
+
+def read_layout(path: Path) -> Layout:
+    """Reads a layout file: YAML with `layout` (text form, or a list of sections), and optionally `name` and `depth`.
+
+    Raises:
+        LayoutError: the file is missing, no YAML, or has wrong keys or values.
+    """
+    try:
+        value: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LayoutError(f"cannot read layout file {path}: {error.strerror}; check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise LayoutError(f"layout file {path} is no YAML in UTF-8: {reason}") from error
+    keys = ("name", "depth", "layout")
+    if not isinstance(value, dict) or "layout" not in value:
+        raise LayoutError(f"layout file {path}: expected the keys layout, and optionally name and depth")
+    for key in value:
+        if key not in keys:
+            raise LayoutError(
+                f"layout file {path}: unknown key '{key}'{did_you_mean(str(key), keys)}; expected {', '.join(keys)}"
+            )
+    text, name, depth = value["layout"], value.get("name", path.stem), value.get("depth")
+    if isinstance(text, list) and all(isinstance(part, str) for part in text):
+        text = " | ".join(text)
+    if not isinstance(text, str) or not isinstance(name, str):
+        raise LayoutError(f"layout file {path}: expected a string, or a list of sections, as layout and a string as name")
+    if depth is not None and (not isinstance(depth, int) or isinstance(depth, bool) or depth < 1):
+        raise LayoutError(f"layout file {path}: depth is {depth!r}; expected a whole number above 0")
+    try:
+        return Layout.parse(text, name=name, depth=depth)
+    except LayoutError as error:
+        raise LayoutError(f"layout file {path}: {error}") from None
+
+
+def find_layout(spec: str | Path) -> Layout:
+    """A layout by built-in name, file or text form, without a control.
+
+    Raises:
+        LayoutError: there is none of this name, or it is wrong.
+    """
+    if isinstance(spec, Path):
+        return read_layout(spec)
+    known = builtin_layouts()
+    if spec in known:
+        return known[spec]
+    if _TEXT_FORM.match(spec):
+        return Layout.parse(spec)
+    path = Path(spec).expanduser()
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        return read_layout(path)
+    raise LayoutError(
+        f"unknown layout '{spec}'{did_you_mean(spec, known)}; expected a built-in name (see `striata layouts`), a YAML file, "
+        "or a text form such as '0-5 r4 query | 6-11 r8 query'"
+    )
+
+
+def resolve(spec: str | Path | Layout, shape: Shape) -> Resolved:
+    """Lays a layout over an encoder.
+
+    Args:
+        spec: a built-in name, a text form, a YAML file or a layout; a string may end in `:uniform` (same sites, the largest
+            single rank that trains no more parameters) or `:reversed` (layers in reverse order).
+        shape: of the encoder.
+
+    Raises:
+        LayoutError: the layout is wrong or does not fit the encoder's depth.
+    """
+    control = ""
+    if isinstance(spec, str) and ":" in spec:
+        front, _, control = spec.strip().rpartition(":")
+        if control not in CONTROLS:
+            hint = did_you_mean(control, CONTROLS)
+            raise LayoutError(f"unknown control ':{control}' in '{spec}'{hint}; expected :uniform or :reversed")
+        spec = front
+    layout = spec if isinstance(spec, Layout) else find_layout(spec.strip() if isinstance(spec, str) else spec)
+    layers = layout.by_layer(shape.depth)
+    notes = []
+    if layout.depth not in (None, shape.depth):
+        notes.append(f"stretched from {layout.depth} layers to the encoder's {shape.depth}")
+    if shape.model_type == "albert":
+        uses = shape.config.get("num_hidden_layers", 12)
+        notes.append(f"the encoder uses its {shape.depth} different layer(s) {uses} times in all: adapters are shared with them")
+    name = layout.name or layout.text
+    if control == "reversed":
+        layers = layers[::-1]
+    elif control == "uniform":
+        layers = _uniform(layers, shape)
+    if control:
+        name = f"{name}:{control}"
+    own = from_layers(layers) if control or notes or _has_fractions(layout) else replace(layout, name="", depth=None)
+    return Resolved(name=name, layout=own, layers=tuple(layers), notes=tuple(notes))
+
+
+def _has_fractions(layout: Layout) -> bool:
+    return any(not isinstance(section.first, int) for section in layout.sections)
+
+
+def _uniform(layers: list[dict[str, Section]], shape: Shape) -> list[dict[str, Section]]:
+    """Every site with the largest single rank that fits into the same number of parameters."""
+    sites = [(target, section) for claims in layers for target, section in claims.items() if section.rank]
+    if not sites:
+        return layers
+    sizes = [shape.sizes(target) if target in shape.paths else (1, 1) for target, _ in sites]
+    total = sum((i + o) * section.rank for (i, o), (_, section) in zip(sizes, sites, strict=True))
+    rank = min(total // sum(i + o for i, o in sizes), min(min(size) for size in sizes))
+    alpha = sum(section.alpha for _, section in sites) / len(sites)
+    dropout = round(sum(section.dropout for _, section in sites) / len(sites), 6)
+    return [
+        {t: replace(s, rank=rank, alpha=alpha, dropout=dropout) if s.rank else s for t, s in claims.items()}
+        for claims in layers
+    ]

@@ -1,0 +1,138 @@
+"""Facts of an encoder that a plan needs, from its configuration alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import EncoderError, did_you_mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """An encoder's shape.
+
+    Args:
+        base: the Hub name or local folder it was found by.
+        model_type: the family, transformers' name.
+        depth: layers; where an encoder uses layers several times, how many different ones it has.
+        hidden: size of the hidden states.
+        inner: size inside the feed-forward block.
+        prefix: the encoder's name in the classification model.
+        packed: whether the engine can run it without padding.
+        paths: for each target its module, `{i}` standing for the layer, relative to the encoder.
+        config: the configuration it was read from.
+    """
+
+    base: str
+    model_type: str
+    depth: int
+    hidden: int
+    inner: int
+    prefix: str
+    packed: bool
+    paths: Mapping[str, str]
+    config: Mapping[str, Any]
+
+    def module(self, target: str, layer: int) -> str:
+        """Path of a target in a layer, relative to the encoder."""
+        inner = int(self.config.get("inner_group_num") or 1)
+        return self.paths[target].format(i=layer, group=layer // inner, inside=layer % inner)
+
+    def sizes(self, target: str) -> tuple[int, int]:
+        """Size of a target's input and of its output."""
+        gated = self.model_type == "modernbert"
+        return {
+            "qkv": (self.hidden, 3 * self.hidden),
+            "ffn_in": (self.hidden, 2 * self.inner if gated else self.inner),
+            "ffn_out": (self.inner, self.hidden),
+        }.get(target, (self.hidden, self.hidden))
+
+
+@cache
+def packaged(name: str) -> Any:
+    """A YAML file that lies beside this module."""
+    return yaml.load(files(__package__).joinpath(name).read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+@cache
+def known_shapes() -> dict[str, Mapping[str, Any]]:
+    """Configurations of encoders whose shape is built in, by every name they are known by."""
+    return {name: entry["config"] for entry in packaged("shapes.yaml") for name in entry["names"]}
+
+
+def shape_of(base: str) -> Shape:
+    """An encoder's shape: from a local folder's config.json, from the built-in ones, or from the Hub.
+
+    Raises:
+        EncoderError: there is no such encoder, its configuration cannot be read, or its family is not supported.
+    """
+    folder = Path(base).expanduser()
+    if folder.is_dir():
+        return _shape(base, _read(folder / "config.json", base))
+    if folder.exists():
+        raise EncoderError(f"base '{base}' is a file; expected a model folder or a Hub name")
+    known = known_shapes().get(base)
+    return _shape(base, known if known is not None else _fetched(base))
+
+
+def _read(path: Path, base: str) -> Mapping[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise EncoderError(f"encoder folder {base} has no config.json; expected a transformers model folder") from None
+    except (OSError, ValueError) as error:
+        raise EncoderError(f"{path} cannot be read as JSON ({error}); copy the model's config.json again") from None
+    if not isinstance(config, dict):
+        raise EncoderError(f"{path} is no JSON object; copy the model's config.json again")
+    return config
+
+
+def _fetched(base: str) -> Mapping[str, Any]:
+    from transformers import AutoConfig
+
+    try:
+        config: dict[str, Any] = AutoConfig.from_pretrained(base, trust_remote_code=False).to_dict()
+    except Exception as error:  # the Hub's client raises many kinds: no network, no such name, no such file
+        hint = did_you_mean(base, known_shapes())
+        raise EncoderError(
+            f"encoder '{base}' is no folder here, has no built-in shape{hint}, and its configuration cannot be fetched "
+            f"({type(error).__name__}); check the name, or give a local folder"
+        ) from error
+    return config
+
+
+def _shape(base: str, config: Mapping[str, Any]) -> Shape:
+    families = packaged("families.yaml")
+    kind = config.get("model_type")
+    if kind not in families:
+        raise EncoderError(
+            f"encoder '{base}' is of family '{kind}', which is not supported; expected one of {', '.join(families)}"
+        )
+    family = families[kind]
+    sizes = {}
+    for what, (key, default) in family["sizes"].items():
+        value = config.get(key, default)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise EncoderError(f"encoder '{base}': its configuration has {key} {value!r}; expected a whole number above 0")
+        sizes[what] = value
+    if kind == "albert":
+        sizes["depth"] = int(config.get("num_hidden_groups") or 1) * int(config.get("inner_group_num") or 1)
+    return Shape(
+        base=base,
+        model_type=str(kind),
+        depth=sizes["depth"],
+        hidden=sizes["hidden"],
+        inner=sizes["inner"],
+        prefix=family["prefix"],
+        packed=family["packed"],
+        paths=family["targets"],
+        config=config,
+    )
