@@ -1,1 +1,50 @@
-"""striata."""
+"""striata: find the best text classifier under a budget of trainable parameters, fast, and prove it.
+
+The names below are loaded when they are first used; `import striata` loads no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import Trained, load, plan, train
+    from .data import Columns
+    from .ensemble import Ensemble
+    from .errors import StriataError
+    from .layout import Layout, Plan, Section
+    from .predict import Model
+    from .study import Run, Study, load_study
+
+_HOMES = {
+    "Columns": "data",
+    "Ensemble": "ensemble",
+    "Layout": "layout",
+    "Model": "predict",
+    "Plan": "layout",
+    "Run": "study",
+    "Section": "layout",
+    "StriataError": "errors",
+    "Study": "study",
+    "Trained": "api",
+    "load": "api",
+    "load_study": "study",
+    "plan": "api",
+    "train": "api",
+}
+
+__all__ = [
+    "Columns", "Ensemble", "Layout", "Model", "Plan", "Run", "Section", "StriataError", "Study", "Trained", "load", "load_study",
+    "plan", "train",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'striata' has no attribute '{name}'")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -25,12 +25,14 @@ class Trained:
         runs: its finished runs by name.
         failed: members that ended without a run, with the reason.
         ensemble: of the best runs; None when fewer than two finished or the study asks for none.
+        test: accuracy, loss and macro_f1 on the test rows, by run name and of `ensemble`; empty when the study has none.
     """
 
     folder: Path
     runs: Mapping[str, Run]
     failed: Mapping[str, str]
     ensemble: Ensemble | None
+    test: Mapping[str, Mapping[str, float]]
 
 
 def plan(
@@ -76,18 +78,21 @@ def train(
         KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on from there.
     """
     from .ensemble import write_ensemble
-    from .study import Study, load_study
+    from .predict import test_study
+    from .study import Study, load_study, prepare
     from .study.train import train_study
     from .training.events import nobody
 
     asked = study if isinstance(study, Study) else load_study(study)
+    prepared = prepare(asked)
     folder = train_study(
-        asked, listen=listen or nobody, announce=announce or (lambda _: None), track=track, device=device
+        asked, prepared, listen=listen or nobody, announce=announce or (lambda _: None), track=track, device=device
     )
     runs = {run.name: run for run in folder.runs()}
     size = min(asked.ensemble.size, len(runs))
     ensemble = write_ensemble(folder.path, size=size, by=asked.ensemble.by) if size > 1 else None
-    return Trained(folder=folder.path, runs=runs, failed=folder.failed(), ensemble=ensemble)
+    test = test_study(folder, ensemble, prepared, device=device, precision=asked.recipe.precision) if runs else {}
+    return Trained(folder=folder.path, runs=runs, failed=folder.failed(), ensemble=ensemble, test=test)
 
 
 def load(folder: str | Path, *, device: str = "auto", precision: str = "auto") -> Model:

@@ -39,8 +39,8 @@ def train(
             f"ensemble of {len(result.ensemble.members)}: validation accuracy "
             f"{result.ensemble.metrics['accuracy']:.4f}, in {result.ensemble.folder}"
         )
+        if "ensemble" in result.test:
+            say(f"ensemble test accuracy: {result.test['ensemble']['accuracy']:.4f}")
         say(f"next: striata predict {result.ensemble.folder} FILE --out predictions.csv")
-    for name, reason in result.failed.items():
-        note(f"{name} failed: {reason}")
     if result.failed:
         raise typer.Exit(1)

@@ -24,7 +24,7 @@ from ..training.validation import Validator
 from .file import Study
 from .folder import StudyFolder, open_study_folder
 from .members import Member, members, twins
-from .prepare import prepare
+from .prepare import Prepared
 from .run import Run, RunRecord, write_run
 
 Announce = Callable[[str], None]
@@ -43,12 +43,13 @@ class Context:
 
 
 def train_study(
-    study: Study, *, listen: Listener, announce: Announce, track: Iterable[str] = (), device: str = "auto"
+    study: Study, prepared: Prepared, *, listen: Listener, announce: Announce, track: Iterable[str] = (), device: str = "auto"
 ) -> StudyFolder:
     """Trains the members of a study that are not finished yet.
 
     Args:
         study: from :func:`striata.study.load_study`.
+        prepared: its data, from :func:`striata.study.prepare`.
         listen: told of every step, evaluation and ending.
         announce: told, line by line, what is about to happen.
         track: names of experiment trackers.
@@ -60,7 +61,6 @@ def train_study(
     Raises:
         StriataError: anything in the study, its data, its encoder or its folder is wrong.
     """
-    prepared = prepare(study)
     asked = members(study, len(prepared.splits.labels))
     with open_study_folder(study) as folder:
         _announce(announce, asked, prepared.audit)
@@ -170,11 +170,20 @@ def _record(context: Context, member: Member, outcome: Outcome) -> RunRecord:
 def _announce(announce: Announce, asked: tuple[Member, ...], audit: Audit) -> None:
     for line in audit.lines():
         announce(line)
+    announce("")
+    width = max(len(member.name) for member in asked)
+    announce(f"{'member':{width}}  {'trainable':>11}  {'LoRA':>9}  {'head':>9}  budget  sections")
     for member in asked:
-        for remark in member.plan.notes:
-            announce(f"{member.name}: {remark}")
+        plan = member.plan
+        share = "" if plan.budget is None else f"{plan.trainable / plan.budget:.1%}"
+        announce(
+            f"{member.name:{width}}  {plan.trainable:>11,}  {plan.lora:>9,}  {plan.head.parameters:>9,}  {share:>6}  {plan.text}"
+        )
+    for remark in dict.fromkeys(remark for member in asked for remark in member.plan.notes):
+        announce(remark)
     for same in twins(asked):
         announce(f"{', '.join(same)}: these layouts are one and the same plan; they differ in random draws only")
+    announce("")
 
 
 def _versions() -> dict[str, str]:

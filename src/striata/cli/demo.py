@@ -1,0 +1,48 @@
+"""`striata demo`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of studies/demo.yaml.")
+    ] = None,
+) -> None:
+    """Train the seed's nine layouts on real news topics with a real encoder, ensemble the best, predict a file.
+
+    Needs the demo's parts, which `make demo` installs. Writes runs/demo and runs/demo-data.
+    """
+    import time
+
+    from .. import demo as parts
+    from .. import load, load_study
+    from .. import train as train_study
+    from ..predict_file import predict_file
+    from .leaderboard import show_leaderboard
+    from .output import note, say
+    from .progress import counter, progress
+
+    began = time.monotonic()
+    encoder = parts.encoder_folder()
+    data = parts.write_data()
+    study = load_study(parts.study_file(), [f"base={encoder}", *(settings or [])])
+    note(f"encoder: {encoder}\ndata: {data}\n")
+    with progress() as listen:
+        result = train_study(study, listen=listen, announce=note)
+    say()
+    show_leaderboard(result.folder)
+    assert result.ensemble is not None
+    out = result.folder / "predictions.csv"
+    with counter("texts") as count:
+        rows = predict_file(load(result.ensemble.folder), data / "r8-unlabelled.csv", out, progress=count)
+    say()
+    say(f"runs        {result.folder / 'runs'}")
+    say(f"ensemble    {result.ensemble.folder} ({', '.join(result.ensemble.members)})")
+    say(f"predictions {out} ({rows:,} rows of {data / 'r8-unlabelled.csv'})")
+    say(f"next        striata evaluate {result.ensemble.folder} {data / 'r8-test.csv'}")
+    say(f"took        {time.monotonic() - began:.0f} s")
+    say(f"ensemble test accuracy: {result.test['ensemble']['accuracy']:.4f} on the {rows:,} rows of the official R8 test")

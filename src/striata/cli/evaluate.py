@@ -1,0 +1,55 @@
+"""`striata evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..evaluate import Metrics
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Folder of a run or an ensemble.")],
+    file: Annotated[str, typer.Argument(help="Labelled texts: CSV, TSV, JSON Lines, Parquet, pickle, a folder, or a Hub name.")],
+    text: Annotated[str | None, typer.Option(help="Name of the text column.")] = None,
+    text_pair: Annotated[str | None, typer.Option(help="Name of the second text's column.")] = None,
+    label: Annotated[str | None, typer.Option(help="Name of the label column.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Measure a run or an ensemble on labelled rows."""
+    from dataclasses import replace
+
+    from .. import load
+    from .output import print_json
+
+    opened = load(model, device=device, precision=precision)
+    given = {key: value for key, value in (("text", text), ("text_pair", text_pair), ("label", label)) if value is not None}
+    measured = opened.evaluate(file, columns=replace(opened.columns, **given))
+    if as_json:
+        print_json(measured.to_json())
+    else:
+        show_metrics(measured)
+
+
+def show_metrics(measured: Metrics) -> None:
+    """Prints figures, a line per label, and the confusion matrix."""
+    from .output import say, table
+
+    say(
+        f"{measured.rows:,} rows: accuracy {measured.accuracy:.4f}, macro F1 {measured.macro_f1:.4f}, log loss {measured.log_loss:.4f}"
+    )
+    say()
+    table(
+        ["label", "precision", "recall", "F1", "rows"],
+        [
+            (name, f"{f['precision']:.4f}", f"{f['recall']:.4f}", f"{f['f1']:.4f}", f"{f['rows']:,}")
+            for name, f in measured.per_label.items()
+        ],
+    )
+    say()
+    table(["true \\ predicted", *measured.labels], [[name, *row] for name, row in zip(measured.labels, measured.confusion, strict=True)])

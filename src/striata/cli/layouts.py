@@ -1,0 +1,23 @@
+"""`striata layouts`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def layouts(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
+    """List the built-in layouts.
+
+    Any layout's name may be followed by :uniform (the same sites with the largest single rank that trains no more parameters) or
+    :reversed (its layers in reverse order).
+    """
+    from ..layout import builtin_layouts
+    from .output import print_json, table
+
+    found = builtin_layouts()
+    if as_json:
+        print_json([{"name": name, "depth": layout.depth, "layout": layout.text} for name, layout in found.items()])
+        return
+    table(["name", "layers", "sections"], [(name, layout.depth, layout.text) for name, layout in found.items()])

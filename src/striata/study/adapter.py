@@ -1,0 +1,65 @@
+"""A run's weights as peft writes them, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..layout import Plan
+
+ADAPTER = "adapter_model.safetensors"
+HEAD = "head.safetensors"
+CONFIG = "adapter_config.json"
+
+
+def write_adapter(folder: Path, plan: Plan, tensors: Mapping[str, np.ndarray]) -> None:
+    """Writes a folder that `PeftModel.from_pretrained` opens on a fresh base.
+
+    A native head lies in the adapter, as peft's `modules_to_save`; a linear or mean head, which the base model does not have,
+    in a file of its own beside it. peft knows one dropout for all sites and none matters in use, so it gets 0.
+
+    Args:
+        folder: exists.
+        plan: what was trained.
+        tensors: by peft's names, as the engine gives them.
+    """
+    from peft import LoraConfig
+    from safetensors.numpy import save_file
+
+    native = plan.head.kind == "native"
+    modules = sorted({step.module.split(".")[0] for step in plan.head.steps if step.parameters})
+    ranks = {site.module: site.rank for site in plan.sites}
+    config: dict[str, Any] = LoraConfig(
+        r=max(ranks.values(), default=1),
+        lora_alpha=1,
+        target_modules=list(ranks),
+        rank_pattern=ranks,
+        alpha_pattern={site.module: site.alpha for site in plan.sites},
+        lora_dropout=0.0,
+        bias="none",
+        task_type="SEQ_CLS" if native else "FEATURE_EXTRACTION",
+        modules_to_save=modules if native else None,
+        base_model_name_or_path=plan.base,
+        inference_mode=True,
+    ).to_dict()
+    config["target_modules"] = sorted(ranks)
+    (folder / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True, default=str) + "\n", encoding="utf-8")
+    in_head = {name for name in tensors if ".lora_" not in name}
+    adapter = {name: array for name, array in tensors.items() if native or name not in in_head}
+    save_file(adapter, folder / ADAPTER, {"format": "pt"})
+    if not native:
+        save_file({name: tensors[name] for name in in_head}, folder / HEAD, {"format": "pt"})
+
+
+def read_adapter(folder: Path) -> dict[str, np.ndarray]:
+    """The tensors that :func:`write_adapter` wrote."""
+    from safetensors.numpy import load_file
+
+    tensors = load_file(folder / ADAPTER)
+    if (folder / HEAD).exists():
+        tensors |= load_file(folder / HEAD)
+    return tensors

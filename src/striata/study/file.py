@@ -1,0 +1,238 @@
+"""The study file: YAML, checked key by key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..data import Columns
+from ..errors import StudyError, did_you_mean
+from ..training import Recipe
+
+_CONFIG = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+Rows = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class DataSettings(BaseModel):
+    """Where the texts are.
+
+    Args:
+        train: file, folder or Hub name.
+        validation: likewise, or rows or a fraction of `train` to hold out.
+        test: likewise, or None.
+        max_length: most tokens of a text, special tokens included.
+        text: name of the text column; None finds it by its usual names.
+        text_pair: name of the second text's column.
+        label: name of the label column.
+        seed: of the rows held out.
+    """
+
+    model_config = _CONFIG
+    train: Name
+    validation: Rows | Fraction | Name = 0.2
+    test: Rows | Fraction | Name | None = None
+    max_length: Rows = 256
+    text: Name | None = None
+    text_pair: Name | None = None
+    label: Name | None = None
+    seed: int = 0
+
+    def columns(self) -> Columns:
+        """The names asked for."""
+        return Columns(text=self.text, text_pair=self.text_pair, label=self.label)
+
+
+class LayoutSettings(BaseModel):
+    """A layout with settings of its own.
+
+    Args:
+        layout: built-in name, text form or YAML file.
+        name: what its runs are called; None takes the layout's name.
+        recipe: settings that differ from the study's.
+    """
+
+    model_config = _CONFIG
+    layout: Name
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
+    recipe: dict[str, Any] = {}
+
+
+class EnsembleSettings(BaseModel):
+    """Which runs are combined.
+
+    Args:
+        size: how many of the best; 1 for no ensemble.
+        by: validation figure that decides: "accuracy", "macro_f1" or "loss".
+    """
+
+    model_config = _CONFIG
+    size: Rows = 4
+    by: Literal["accuracy", "macro_f1", "loss"] = "accuracy"
+
+
+class Study(BaseModel):
+    """Members to be trained on one frozen encoder.
+
+    Args:
+        base: Hub name or local folder of the encoder.
+        head: "native", "linear" or "mean".
+        data: where the texts are.
+        budget: most trainable parameters of a member, head included; None for no limit.
+        layouts: names, text forms or files, or mappings of :class:`LayoutSettings`.
+        seeds: every layout is trained once with each.
+        recipe: how.
+        ensemble: of the best runs.
+        output: the study's folder.
+    """
+
+    model_config = _CONFIG
+    base: Name
+    head: Literal["native", "linear", "mean"] = "native"
+    data: DataSettings
+    budget: Rows | None = None
+    layouts: Annotated[tuple[Name | LayoutSettings, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    recipe: Recipe = Recipe()
+    ensemble: EnsembleSettings = EnsembleSettings()
+    output: Name
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings with defaults, as JSON values."""
+        return self.model_dump(mode="json")
+
+    def recipe_of(self, entry: str | LayoutSettings) -> Recipe:
+        """The study's recipe with a layout's own settings.
+
+        Raises:
+            StudyError: a setting is unknown or wrong.
+        """
+        if isinstance(entry, str) or not entry.recipe:
+            return self.recipe
+        where = f"layouts: '{entry.layout}'"
+        return _checked(Recipe, {**self.recipe.model_dump(), **entry.recipe}, where, "recipe")
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which takes the last of equal keys, made to refuse them."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' is given twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def load_study(source: str | Path | Mapping[str, Any], settings: Sequence[str] = ()) -> Study:
+    """Reads and checks a study.
+
+    Args:
+        source: path of a YAML file, or its content.
+        settings: `KEY=VALUE` with dots in KEY, e.g. `recipe.max_steps=100`; VALUE is YAML.
+
+    Raises:
+        StudyError: the file is missing or no YAML, or a key or value is wrong.
+    """
+    if isinstance(source, Mapping):
+        value, where = dict(source), "study"
+    else:
+        value, where = _read(Path(source)), str(source)
+    for setting in settings:
+        value = _set(value, setting)
+    study = _checked(Study, value, where, "")
+    for entry in study.layouts:
+        study.recipe_of(entry)
+    return study
+
+
+def _yaml(text: str) -> Any:
+    return yaml.load(text, _Loader)  # noqa: S506
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value = _yaml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        near = did_you_mean(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
+        raise StudyError(f"cannot read study file {path}: {error.strerror}{near}; check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StudyError(f"study file {path} is no YAML in UTF-8: {error}") from error
+    if not isinstance(value, dict):
+        raise StudyError(f"study file {path} holds a {type(value).__name__}; expected keys such as base, data and layouts")
+    return value
+
+
+def _set(value: dict[str, Any], setting: str) -> dict[str, Any]:
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise StudyError(f"--set {setting}: expected KEY=VALUE, for instance recipe.max_steps=100")
+    try:
+        new = _yaml(text)
+    except yaml.YAMLError as error:
+        raise StudyError(f"--set {setting}: the value is no YAML: {error}") from error
+    first, _, rest = key.partition(".")
+    if not rest:
+        return {**value, first: new}
+    inner = value.get(first) or {}
+    if not isinstance(inner, dict):
+        raise StudyError(f"--set {setting}: '{first}' is no group of settings")
+    return {**value, first: _set(inner, f"{rest}={text}")}
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _checked(kind: type[Model], value: Mapping[str, Any], where: str, inside: str) -> Model:
+    """A settings object, or the first thing that is wrong in one line."""
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        found = [(_path(kind, problem["loc"]), problem) for problem in error.errors(include_url=False)]
+        deepest = max(len(path) for path, _ in found)  # of a union's members, the one that got furthest is meant
+        found.sort(key=lambda item: (len(item[0]) < deepest, item[1]["type"] != "extra_forbidden"))
+        path = found[0][0]
+        problems = [problem for other, problem in found if other == path]
+        key = ".".join([*([inside] if inside else []), *path])
+        if problems[0]["type"] == "extra_forbidden":
+            known = _siblings(kind, path[:-1])
+            hint = did_you_mean(path[-1], known)
+            raise StudyError(f"{where}: unknown key '{key}'{hint}; expected one of {', '.join(known)}") from None
+        if problems[0]["type"] == "missing":
+            raise StudyError(f"{where}: key '{key}' is missing") from None
+        given = "" if isinstance(problems[0]["input"], dict | list) else f" is {problems[0]['input']!r}"
+        raise StudyError(f"{where}: {key}{given}; expected {' or '.join(_expected(p['msg']) for p in problems)}") from None
+
+
+def _path(kind: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    """Keys down to a problem; pydantic also puts the names of a union's members there."""
+    tags = ("constrained-", "literal[", "function-", "LayoutSettings", "dict[")
+    scalars = ("int", "float", "str", "none")
+    return [
+        str(part)
+        for at, part in enumerate(location)
+        if not (at and isinstance(part, str) and (part.startswith(tags) or part in scalars))
+    ]
+
+
+def _expected(message: str) -> str:
+    text = message.removeprefix("Input should be ").split(", unable")[0]
+    text = text.replace("Tuple", "a list").replace("tuple", "list").replace("should have", "with").replace("dictionary or instance of DataSettings", "group of keys")
+    return text[:1].lower() + text[1:]
+
+
+_GROUPS: dict[str, type[BaseModel]] = {
+    "data": DataSettings, "recipe": Recipe, "ensemble": EnsembleSettings, "layouts": LayoutSettings,
+}  # fmt: skip
+
+
+def _siblings(kind: type[BaseModel], path: Sequence[str]) -> list[str]:
+    group = next((part for part in path if part in _GROUPS), "")
+    return list((_GROUPS[group] if group else kind).model_fields)

@@ -1,0 +1,65 @@
+"""How members are trained: optimizer, schedule, batch, steps, stopping, precision."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Recipe(BaseModel):
+    """Settings of one member's training; the defaults are the seed's.
+
+    Args:
+        optimizer: "lion", "adamw", "adam" or "sgd".
+        learning_rate: after warmup.
+        weight_decay: of matrices; biases and norms are not decayed.
+        momentum: of SGD.
+        schedule: "cosine" or "linear" to 0, or "constant".
+        warmup: a fraction of the steps below 1, or a number of steps.
+        batch_size: rows of a step.
+        max_steps: most optimizer steps.
+        epochs: most passes over the training rows; the lower of both limits holds.
+        evaluate_every: steps between evaluations.
+        validation_rows: rows used during training, a fixed part with labels in proportion, or "all"; the kept checkpoint is
+            always measured on all rows.
+        patience: evaluations without gain after which the member stops; None never stops early.
+        min_delta: least gain in accuracy that counts.
+        clip: greatest norm of the member's gradient; None for no limit.
+        label_smoothing: in [0, 1).
+        class_weights: weights of the loss by label, "balanced" (inverse to frequency), or None.
+        precision: "fp32", "bf16" or "auto" (bf16 where the hardware multiplies in it); of the frozen encoder.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    optimizer: Literal["lion", "adamw", "adam", "sgd"] = "lion"
+    learning_rate: float = Field(1e-4, gt=0)
+    weight_decay: float = Field(0.02, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup: float = Field(0.06, ge=0)
+    batch_size: Positive = 16
+    max_steps: Positive = 2500
+    epochs: float | None = Field(None, gt=0)
+    evaluate_every: Positive = 100
+    validation_rows: Positive | Literal["all"] = "all"
+    patience: Positive | None = 10
+    min_delta: float = Field(0.001, ge=0)
+    clip: float | None = Field(1.0, gt=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    class_weights: dict[str, Annotated[float, Field(gt=0)]] | Literal["balanced"] | None = None
+    precision: Literal["fp32", "bf16", "auto"] = "auto"
+
+    def steps(self, rows: int) -> int:
+        """Most optimizer steps with this many training rows."""
+        if self.epochs is None:
+            return self.max_steps
+        return min(self.max_steps, math.ceil(self.epochs * math.ceil(rows / self.batch_size)))
+
+    def warmup_steps(self, rows: int) -> int:
+        """Steps over which the learning rate rises from 0."""
+        return math.ceil(self.warmup * self.steps(rows)) if self.warmup < 1 else round(self.warmup)
