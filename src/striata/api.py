@@ -35,9 +35,7 @@ class Trained:
     test: Mapping[str, Mapping[str, float]]
 
 
-def plan(
-    layout: str | Layout | Path, *, base: str, labels: int, head: str = "native", budget: int | None = None
-) -> Plan:
+def plan(layout: str | Layout | Path, *, base: str, labels: int, head: str = "native", budget: int | None = None) -> Plan:
     """Resolves a layout against an encoder's shape, without weights and without torch.
 
     Args:

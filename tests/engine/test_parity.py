@@ -111,7 +111,19 @@ def test_three_members_train_as_three_peft_models(tmp_path: Path, family: str) -
 
 @pytest.mark.parametrize(
     "family",
-    ["roberta", "bert", "xlm-roberta", "camembert", "distilbert", "electra", "albert", "modernbert", "ernie", "deberta-v2", "mpnet"],
+    [
+        "roberta",
+        "bert",
+        "xlm-roberta",
+        "camembert",
+        "distilbert",
+        "electra",
+        "albert",
+        "modernbert",
+        "ernie",
+        "deberta-v2",
+        "mpnet",
+    ],
 )
 def test_every_family_gives_the_logits_of_its_own_padded_model(tmp_path: Path, family: str) -> None:
     folder = make_encoder(tmp_path, family)
@@ -120,9 +132,7 @@ def test_every_family_gives_the_logits_of_its_own_padded_model(tmp_path: Path, f
     encoder = Encoder.load(str(folder), head=plan.head, precision="fp32", device="cpu")
     stack = Stack(encoder, [plan])
     stack.initialise(0, "member", 0)
-    reference = AutoModelForSequenceClassification.from_pretrained(
-        folder, num_labels=LABELS, attn_implementation="eager"
-    ).eval()
+    reference = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=LABELS, attn_implementation="eager").eval()
     names = dict(reference.named_parameters())
     with torch.no_grad():
         for name, parameter in stack.heads[0].named().items():

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 def check(
     study: Annotated[Path, typer.Argument(help="Study file (YAML).")],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the study.")
-    ] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the study.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Validate a study and its data, and show members, plans and cost, without training."""
@@ -30,7 +28,9 @@ def check(
             {
                 "study": asked.to_dict(),
                 "audit": prepared.audit.to_json(),
-                "members": [{"name": m.name, "seed": m.seed, "plan": m.plan.to_json(), "cost": _cost(m, prepared)} for m in found],
+                "members": [
+                    {"name": m.name, "seed": m.seed, "plan": m.plan.to_json(), "cost": _cost(m, prepared)} for m in found
+                ],
             }
         )
         return
@@ -45,7 +45,7 @@ def check(
     say()
     say(f"cost: up to {trained:,} tokens of training and {validated:,} of validation, over all members")
     if validated > 2 * trained:
-        note("validation costs more than training; lower recipe.validation_rows (the kept checkpoint is always measured on all rows)")
+        note("validation costs more than training; lower recipe.validation_rows (what is kept is always measured on all rows)")
 
 
 def show_members(found: tuple[Member, ...]) -> None:

@@ -20,9 +20,16 @@ def ensemble(
 
     made = write_ensemble(folder, size=size, by=by)
     if as_json:
-        print_json({"folder": str(made.folder), "members": dict(made.members), "metrics": dict(made.metrics), "trainable": made.trainable})
+        print_json(
+            {
+                "folder": str(made.folder),
+                "members": dict(made.members),
+                "metrics": dict(made.metrics),
+                "trainable": made.trainable,
+            }
+        )
         return
     for name, weight in made.members.items():
         say(f"{name}  weight {weight:.3g}, validation accuracy {made.runs[name].metrics['accuracy']:.4f}")
     say(f"together: validation accuracy {made.metrics['accuracy']:.4f}, {made.trainable:,} trained parameters, in {made.folder}")
-    note("the members were chosen on these same validation rows, so this figure flatters; measure on other rows with `striata evaluate`")
+    note("the members were chosen on these same validation rows, so this figure flatters; use `striata evaluate` with others")

@@ -41,7 +41,8 @@ def show_metrics(measured: Metrics) -> None:
     from .output import say, table
 
     say(
-        f"{measured.rows:,} rows: accuracy {measured.accuracy:.4f}, macro F1 {measured.macro_f1:.4f}, log loss {measured.log_loss:.4f}"
+        f"{measured.rows:,} rows: accuracy {measured.accuracy:.4f}, macro F1 {measured.macro_f1:.4f}, "
+        f"log loss {measured.log_loss:.4f}"
     )
     say()
     table(
@@ -52,4 +53,7 @@ def show_metrics(measured: Metrics) -> None:
         ],
     )
     say()
-    table(["true \\ predicted", *measured.labels], [[name, *row] for name, row in zip(measured.labels, measured.confusion, strict=True)])
+    table(
+        ["true \\ predicted", *measured.labels],
+        [[name, *row] for name, row in zip(measured.labels, measured.confusion, strict=True)],
+    )

@@ -16,7 +16,9 @@ def plan(
     ],
     base: Annotated[str, typer.Option(help="Encoder: Hub name or local folder.")],
     labels: Annotated[int, typer.Option(help="Number of labels.")],
-    head: Annotated[str, typer.Option(help="native (the model's own), linear (first token) or mean (mean of tokens).")] = "native",
+    head: Annotated[
+        str, typer.Option(help="native (the model's own), linear (first token) or mean (mean of tokens).")
+    ] = "native",
     budget: Annotated[int | None, typer.Option(help="Most trainable parameters, head included.")] = None,
     fit: Annotated[int | None, typer.Option(metavar="BUDGET", help="Scale the ranks to the largest within BUDGET.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -58,7 +60,15 @@ def show_plan(plan: Plan) -> None:
     table(
         ["layer", "rank", "alpha", "scale", "dropout", "parameters", "targets"],
         [
-            (layer, rank, f"{alpha:g}", f"{scale:.4g}", f"{dropout:g}", f"{sums[layer, rank, alpha, scale, dropout]:,}", " ".join(targets))
+            (
+                layer,
+                rank,
+                f"{alpha:g}",
+                f"{scale:.4g}",
+                f"{dropout:g}",
+                f"{sums[layer, rank, alpha, scale, dropout]:,}",
+                " ".join(targets),
+            )
             for (layer, rank, alpha, scale, dropout), targets in rows.items()
         ],
     )

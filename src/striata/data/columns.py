@@ -122,9 +122,7 @@ def _asked(names: Sequence[str], wanted: str, role: str, source: str) -> str:
     option = f"`data.{role}` or `--{role.replace('_', '-')}`"
     if same:
         raise DataError(f"{source}: {len(same)} columns are named '{wanted}'; rename all but one, or change {option}")
-    raise DataError(
-        f"{source}: no column '{wanted}' among {_listed(names)}{did_you_mean(wanted, names)}; change {option}"
-    )
+    raise DataError(f"{source}: no column '{wanted}' among {_listed(names)}{did_you_mean(wanted, names)}; change {option}")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -209,9 +209,7 @@ class JsonLinesReader:
             record = json.loads(text)
         except (ValueError, RecursionError) as error:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
-            raise DataError(
-                f"{self.source}: {where} is not JSON ({reason}); expected one JSON object per line"
-            ) from None
+            raise DataError(f"{self.source}: {where} is not JSON ({reason}); expected one JSON object per line") from None
         if not isinstance(record, dict):
             raise DataError(f"{self.source}: {where} is a JSON {type(record).__name__}; expected an object")
         return record

@@ -70,7 +70,10 @@ ALLOWED = frozenset(
     for module, names in group.items()
     for name in names.split()
 )
-_ARROW = frozenset("bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float double string large_string".split())
+_ARROW = frozenset(
+    {"bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float", "double"}
+    | {"string", "large_string"}
+)
 _MISSING = ("pandas.NA", "pandas._libs.missing.NA", "pandas._libs.missing.NAType")
 _SPACE = 64 * 2**20
 _MOST_COLUMNS = 100_000
@@ -92,11 +95,12 @@ class PickleReader:
         with open_binary(path, self.source) as file:
             data = file.read()
         self._size = len(data)
+        self._columns: dict[str, Any] = {}
+        self._names: dict[str, tuple[str, ...]] = {}
         found = run(data, self.source, ALLOWED)
         try:
             if isinstance(found, Made) and found.name.endswith(".DataFrame"):
-                self._columns: dict[str, Any] = _frame(found.state)
-                self._rows, self._names = _frame_rows(found.state), {}
+                self._columns, self._rows = _frame(found.state), _frame_rows(found.state)
             elif isinstance(found, Made) and found.name == "datasets.arrow_dataset.Dataset":
                 self._columns, self._rows, self._names = self._dataset(found.state)
             else:
@@ -268,13 +272,13 @@ def _index(made: Any) -> Sequence[Any]:
     return values
 
 
-def _places(made: Any) -> Sequence[int]:
+def _places(made: Any) -> Sequence[Any]:
     if isinstance(made, Made) and made.name.endswith(".BlockPlacement"):
         made = made.args[0]
     if isinstance(made, Made) and made.name.endswith(".slice"):
         start, stop, step = made.args
         return range(start, stop, 1 if step is None else step)
-    return [int(place) for place in _array(made)]
+    return _array(made)
 
 
 def _array(column: Any) -> list[object]:
@@ -319,7 +323,7 @@ def _backed(made: Made) -> list[object]:
     if isinstance(dtype, Made) and dtype.name.startswith("numpy"):
         dtype, values = values, dtype
     categories = _array(dtype.state["categories"])
-    codes = [int(str(code)) for code in _array(values)]
+    codes: Any = _array(values)
     return [categories[code] if code >= 0 else None for code in codes]
 
 

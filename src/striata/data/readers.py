@@ -156,7 +156,7 @@ def _folder(path: Path, split: str) -> Reader:
         kinds = sorted({f.suffix for f in path.iterdir() if f.suffix in FORMATS})
         if not kinds:
             raise DataError(
-                f"folder {path} holds no data; expected one written by datasets' save_to_disk, or data files ({', '.join(FORMATS)})"
+                f"folder {path} holds no data; expected one that save_to_disk wrote, or data files ({', '.join(FORMATS)})"
             )
         with _quiet():
             return DatasetReader(_part(datasets.load_dataset(str(path)), split, str(path)), str(path))

@@ -42,9 +42,7 @@ class Splits:
         return named if self.test is None else {**named, "test": self.test}
 
 
-def load_splits(
-    train: str, validation: Part, test: Part | None, *, columns: Columns | None = None, seed: int = 0
-) -> Splits:
+def load_splits(train: str, validation: Part, test: Part | None, *, columns: Columns | None = None, seed: int = 0) -> Splits:
     """Reads a study's data.
 
     Args:

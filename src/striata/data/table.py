@@ -93,9 +93,7 @@ class Checker:
         defer: whether empty texts are only counted, for :meth:`finish` to report all at once.
     """
 
-    def __init__(
-        self, source: str, found: Found, names: tuple[str, ...] | None, *, strict: bool, defer: bool = False
-    ) -> None:
+    def __init__(self, source: str, found: Found, names: tuple[str, ...] | None, *, strict: bool, defer: bool = False) -> None:
         self._source, self._found, self._names = source, found, names
         self._strict, self._defer = strict, defer
         self._empty, self._first_empty = 0, ""
@@ -112,9 +110,7 @@ class Checker:
             self.finish()
         labels = None if self._found.label is None else self._labels(chunk, self._found.label)
         ids = np.arange(chunk.first, chunk.first + len(texts), dtype=np.int64)
-        return Table(
-            source=self._source, ids=ids, texts=texts, pairs=pairs, labels=labels, label_names=self._names
-        )
+        return Table(source=self._source, ids=ids, texts=texts, pairs=pairs, labels=labels, label_names=self._names)
 
     def finish(self) -> None:
         """Reports empty texts counted so far.

@@ -142,8 +142,7 @@ class Tokenizer:
         least = self._backend.num_special_tokens_to_add(False) + 1
         if self.max_length < least:
             raise DataError(
-                f"max_length {self.max_length} leaves no room for a text; expected at least {least}; "
-                "raise data.max_length"
+                f"max_length {self.max_length} leaves no room for a text; expected at least {least}; raise data.max_length"
             )
 
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Encoded:

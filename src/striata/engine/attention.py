@@ -116,9 +116,7 @@ class _PackedAttention(torch.autograd.Function):
     """q, k, v (tokens, heads, size) -> (tokens, heads, size); probabilities are kept for the way back."""
 
     @staticmethod
-    def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, current: Pass, scale: float, p: float, window: int | None
-    ) -> Tensor:
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, current: Pass, scale: float, p: float, window: int | None) -> Tensor:
         assert current.buckets is not None
         assert current.inverse is not None
         outputs, saved = [], []
@@ -193,5 +191,5 @@ def packed_attention(
     assert striata_pass is not None, "packed attention runs inside striata's forward only"
     q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
     scale = q.shape[-1] ** -0.5 if scaling is None else scaling
-    out = _PackedAttention.apply(q, k, v, striata_pass, scale, dropout, sliding_window)
+    out = _PackedAttention.apply(q, k, v, striata_pass, scale, dropout, sliding_window)  # type: ignore[no-untyped-call]
     return out[None], None

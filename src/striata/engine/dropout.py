@@ -80,7 +80,7 @@ class _Masked(torch.autograd.Function):
 
 def masked(x: Tensor, keep: Tensor, p: float) -> Tensor:
     """Dropout with a given mask; the gradient passes through the same mask."""
-    result: Tensor = _Masked.apply(x, keep, kept_scale(p))
+    result: Tensor = _Masked.apply(x, keep, kept_scale(p))  # type: ignore[no-untyped-call]
     return result
 
 
@@ -105,9 +105,7 @@ class StackedDropout(nn.Module):
             keep = keep_mask(x.numel(), self.p, generators[segments[0].slot])
         else:
             each = x.numel() // segments[-1].tokens.stop
-            keep = torch.cat(
-                [keep_mask(each * (s.tokens.stop - s.tokens.start), self.p, generators[s.slot]) for s in segments]
-            )
+            keep = torch.cat([keep_mask(each * (s.tokens.stop - s.tokens.start), self.p, generators[s.slot]) for s in segments])
         return masked(x, keep.view(x.shape), self.p)
 
     def extra_repr(self) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def choose_device(device: str) -> torch.device:
-    """"auto" is a GPU when there is one.
+    """ "auto" is a GPU when there is one.
 
     Raises:
         EncoderError: a GPU was asked for and there is none.
@@ -34,7 +34,7 @@ def choose_device(device: str) -> torch.device:
 
 
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:
-    """"auto" is bf16 where the hardware multiplies in bf16, and fp32 elsewhere."""
+    """ "auto" is bf16 where the hardware multiplies in bf16, and fp32 elsewhere."""
     if precision != "auto":
         return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     if device.type == "cuda":
@@ -158,9 +158,7 @@ class Encoder:
         self._replace_dropouts()
 
     @classmethod
-    def load(
-        cls, base: str, *, head: Head, labels: int = 0, precision: str = "auto", device: str = "auto"
-    ) -> Encoder:
+    def load(cls, base: str, *, head: Head, labels: int = 0, precision: str = "auto", device: str = "auto") -> Encoder:
         """Loads and freezes the encoder under a head.
 
         Args:
@@ -188,7 +186,7 @@ class Encoder:
 
     def pooler(self, first: Tensor) -> Tensor:
         """The encoder's own frozen pooler on first tokens, (sequences, size) -> (sequences, size)."""
-        layer: nn.Module = self.model.pooler
+        layer: Any = self.model.pooler
         pooled: Tensor = layer(first[:, None]).reshape(first.shape)
         # ALBERT keeps the pooler's activation beside it.
         activation = getattr(self.model, "pooler_activation", None)

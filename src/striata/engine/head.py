@@ -11,12 +11,10 @@ from torch.nn import functional
 from ..layout import Head
 from .dropout import keep_mask, masked, threshold
 
-_ACTIVATIONS = {"tanh": torch.tanh, "gelu": functional.gelu, "relu": functional.relu}
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "gelu": functional.gelu, "relu": functional.relu}
 
 
-def pool(
-    hidden: Tensor, firsts: Tensor, lengths: Tensor, pooling: str, pooler: Callable[[Tensor], Tensor]
-) -> Tensor:
+def pool(hidden: Tensor, firsts: Tensor, lengths: Tensor, pooling: str, pooler: Callable[[Tensor], Tensor]) -> Tensor:
     """One vector for each sequence, in fp32.
 
     Args:

@@ -52,9 +52,7 @@ class _Stacked(torch.autograd.Function):
     """x W' + b, plus for each member scale * (dropout(x) A') B' on its own tokens."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, parts: tuple[_Part, ...], *matrices: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, parts: tuple[_Part, ...], *matrices: Tensor) -> Tensor:
         flat = x.reshape(-1, x.shape[-1])
         out = functional.linear(flat, weight, bias)
         low = []
@@ -126,5 +124,5 @@ class StackedLinear(nn.Module):
             matrices += [adapter.a, adapter.b]
         if not parts:
             return functional.linear(x, self.base.weight, self.base.bias)
-        result: Tensor = _Stacked.apply(x, self.base.weight, self.base.bias, tuple(parts), *matrices)
+        result: Tensor = _Stacked.apply(x, self.base.weight, self.base.bias, tuple(parts), *matrices)  # type: ignore[no-untyped-call]
         return result

@@ -36,9 +36,7 @@ class Stack:
         for slot, plan in self.plans.items():
             for site in plan.sites:
                 linear = self._stacked(site.module)
-                adapter = Adapter(
-                    site.in_features, site.out_features, rank=site.rank, scale=site.scale, dropout=site.dropout
-                )
+                adapter = Adapter(site.in_features, site.out_features, rank=site.rank, scale=site.scale, dropout=site.dropout)
                 linear.adapters[str(slot)] = adapter.to(encoder.device)
             self.heads[slot] = MemberHead(plan.head).to(encoder.device)
 
@@ -106,9 +104,7 @@ class Stack:
         with torch.no_grad():
             for name, parameter in live.items():
                 if tuple(parameter.shape) != tensors[name].shape:
-                    raise RunError(
-                        f"weight '{name}' has shape {tensors[name].shape}, the plan says {tuple(parameter.shape)}"
-                    )
+                    raise RunError(f"weight '{name}' has shape {tensors[name].shape}, the plan says {tuple(parameter.shape)}")
                 parameter.copy_(torch.from_numpy(np.ascontiguousarray(tensors[name])))
 
     def drop(self, slot: int) -> None:
@@ -133,13 +129,9 @@ class Stack:
         lengths = torch.tensor(batch.lengths, device=hidden.device)
         pooled = pool(hidden, batch.firsts, lengths, pooling, self.encoder.pooler)
         chosen = generators or {}
-        return {
-            s.slot: self.heads[s.slot](pooled[s.sequences], chosen.get(s.slot)) for s in batch.segments
-        }
+        return {s.slot: self.heads[s.slot](pooled[s.sequences], chosen.get(s.slot)) for s in batch.segments}
 
-    def predict(
-        self, encoded: Encoded, *, slots: Sequence[int] | None = None, max_tokens: int = 16384
-    ) -> np.ndarray:
+    def predict(self, encoded: Encoded, *, slots: Sequence[int] | None = None, max_tokens: int = 16384) -> np.ndarray:
         """Logits of several members for the same texts.
 
         Args:

@@ -79,8 +79,8 @@ def head_of(shape: Shape, kind: str, labels: int) -> Head:
     if labels < 2:
         raise PlanError(f"{labels} label{'s' * (labels != 1)}; a classifier needs at least 2")
     if kind != "native":
-        steps = (_dropout(_classifier_dropout(shape)), _linear("classifier", shape.hidden, labels))
-        return Head(kind=kind, pooling="mean" if kind == "mean" else "first", steps=steps)
+        one = (_dropout(_classifier_dropout(shape)), _linear("classifier", shape.hidden, labels))
+        return Head(kind=kind, pooling="mean" if kind == "mean" else "first", steps=one)
     pooling, steps = _native(shape, labels)
     for step in steps:
         if step.op == "activation" and step.name not in _ACTIVATIONS:

@@ -150,6 +150,5 @@ def _uniform(layers: list[dict[str, Section]], shape: Shape) -> list[dict[str, S
     alpha = sum(section.alpha for _, section in sites) / len(sites)
     dropout = round(sum(section.dropout for _, section in sites) / len(sites), 6)
     return [
-        {t: replace(s, rank=rank, alpha=alpha, dropout=dropout) if s.rank else s for t, s in claims.items()}
-        for claims in layers
+        {t: replace(s, rank=rank, alpha=alpha, dropout=dropout) if s.rank else s for t, s in claims.items()} for claims in layers
     ]

@@ -128,9 +128,7 @@ class Plan:
             sites = [{k: v for k, v in site.items() if k not in ("scale", "parameters")} for site in value["sites"]]
             plan = cls(
                 **{key: value[key] for key in ("layout", "text", "base", "model_type", "labels", "budget")},
-                head=Head(
-                    kind=head["kind"], pooling=head["pooling"], steps=tuple(HeadStep(**step) for step in head["steps"])
-                ),
+                head=Head(kind=head["kind"], pooling=head["pooling"], steps=tuple(HeadStep(**step) for step in head["steps"])),
                 sites=tuple(Site(**site) for site in sites),
                 notes=tuple(value["notes"]),
             )
@@ -141,9 +139,7 @@ class Plan:
         return plan
 
 
-def make_plan(
-    spec: str | Path | Layout, *, base: str, labels: int, head: str = "native", budget: int | None = None
-) -> Plan:
+def make_plan(spec: str | Path | Layout, *, base: str, labels: int, head: str = "native", budget: int | None = None) -> Plan:
     """Resolves a layout against an encoder's shape; needs no weights.
 
     Args:

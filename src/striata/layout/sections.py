@@ -144,8 +144,7 @@ class Layout:
         for section in self.sections:
             if isinstance(section.last, int) and section.last >= own:
                 raise LayoutError(
-                    f"section '{section.text}' names layer {section.last}, but the encoder has {depth} layers "
-                    f"(0 to {depth - 1})"
+                    f"section '{section.text}' names layer {section.last}, but the encoder has {depth} layers (0 to {depth - 1})"
                 )
             covered = [layer for layer in range(depth) if section.covers(layer, depth, own)]
             if not covered:

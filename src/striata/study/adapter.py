@@ -59,7 +59,7 @@ def read_adapter(folder: Path) -> dict[str, np.ndarray]:
     """The tensors that :func:`write_adapter` wrote."""
     from safetensors.numpy import load_file
 
-    tensors = load_file(folder / ADAPTER)
+    tensors: dict[str, np.ndarray] = load_file(folder / ADAPTER)
     if (folder / HEAD).exists():
         tensors |= load_file(folder / HEAD)
     return tensors

@@ -124,7 +124,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key '{key}' is given twice", key_node.start_mark)
             seen.add(key)
@@ -154,7 +154,7 @@ def load_study(source: str | Path | Mapping[str, Any], settings: Sequence[str] =
 
 
 def _yaml(text: str) -> Any:
-    return yaml.load(text, _Loader)  # noqa: S506
+    return yaml.load(text, _Loader)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -224,7 +224,12 @@ def _path(kind: type[BaseModel], location: Sequence[str | int]) -> list[str]:
 
 def _expected(message: str) -> str:
     text = message.removeprefix("Input should be ").split(", unable")[0]
-    text = text.replace("Tuple", "a list").replace("tuple", "list").replace("should have", "with").replace("dictionary or instance of DataSettings", "group of keys")
+    text = (
+        text.replace("Tuple", "a list")
+        .replace("tuple", "list")
+        .replace("should have", "with")
+        .replace("dictionary or instance of DataSettings", "group of keys")
+    )
     return text[:1].lower() + text[1:]
 
 

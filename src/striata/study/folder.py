@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,8 +119,7 @@ class StudyFolder:
 
 def _other(path: Path, difference: str) -> str:
     return (
-        f"folder {path} was written by another study: {difference}; choose another `output`, or delete the folder to "
-        "train anew"
+        f"folder {path} was written by another study: {difference}; choose another `output`, or delete the folder to train anew"
     )
 
 
@@ -147,7 +147,7 @@ def _difference(key: str, before: Any, now: Any) -> str:
 
 @contextlib.contextmanager
 def open_study_folder(study: Study) -> Iterator[StudyFolder]:
-    """A study's folder, made when it is not there, held by one process at a time.
+    """A study's folder, held by one process at a time; one that is new goes again when nothing was trained.
 
     Raises:
         StudyError: another study wrote it, or another process trains in it.
@@ -156,6 +156,7 @@ def open_study_folder(study: Study) -> Iterator[StudyFolder]:
     path = Path(study.output).expanduser()
     if path.exists() and not path.is_dir():
         raise StudyError(f"output {path} is a file; choose a folder")
+    new = not path.exists()
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
         lock = open(path / ".lock", "w")  # noqa: SIM115
@@ -164,7 +165,13 @@ def open_study_folder(study: Study) -> Iterator[StudyFolder]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise StudyError(f"another process is training in {path}; wait for it, or choose another output") from None
-        yield _claim(study)
+        folder = _claim(study)
+        try:
+            yield folder
+        except BaseException:
+            if new and not folder.checkpoint.exists() and not (path / "runs").exists():
+                shutil.rmtree(path, ignore_errors=True)
+            raise
 
 
 def find_run(path: str | Path) -> Run:

@@ -38,17 +38,13 @@ def prepare(study: Study) -> Prepared:
         StudyError: class weights name a label that is not there.
     """
     settings = study.data
-    splits = load_splits(
-        settings.train, settings.validation, settings.test, columns=settings.columns(), seed=settings.seed
-    )
+    splits = load_splits(settings.train, settings.validation, settings.test, columns=settings.columns(), seed=settings.seed)
     _check_class_weights(study, splits)
     tokenizer = Tokenizer.load(study.base, settings.max_length)
     tables = splits.tables()
     encoded = {name: tokenizer.encode(table.texts, table.pairs) for name, table in tables.items()}
     targets = {name: encode_labels(table, splits.labels) for name, table in tables.items()}
-    return Prepared(
-        splits=splits, encoded=encoded, targets=targets, audit=audit(splits, encoded, settings.max_length)
-    )
+    return Prepared(splits=splits, encoded=encoded, targets=targets, audit=audit(splits, encoded, settings.max_length))
 
 
 def _check_class_weights(study: Study, splits: Splits) -> None:

@@ -153,9 +153,7 @@ class Run:
             facts, plan = read_json(folder / "run.json"), read_json(folder / "plan.json")
             assert isinstance(facts, dict)
             assert isinstance(plan, dict)
-            return cls(
-                path=folder, name=str(facts["name"]), plan=Plan.from_json(plan), facts=facts, checksum=checksum
-            )
+            return cls(path=folder, name=str(facts["name"]), plan=Plan.from_json(plan), facts=facts, checksum=checksum)
         except (OSError, ValueError, KeyError, AssertionError, PlanError) as error:
             raise RunError(f"run {folder} cannot be read ({error}); it was written by another version of striata") from error
 

@@ -70,18 +70,14 @@ def train_study(
             announce(f"all {len(asked)} members are finished in {folder.path}; nothing to train")
             folder.checkpoint.unlink(missing_ok=True)
             return folder
-        encoder = Encoder.load(
-            study.base, head=asked[0].plan.head, precision=study.recipe.precision, device=device
-        )
+        encoder = Encoder.load(study.base, head=asked[0].plan.head, precision=study.recipe.precision, device=device)
         context = Context(study, prepared.splits, prepared.encoded, prepared.targets, encoder, folder)
         with tracking(tuple(track), folder.path.name, folder.path / "trackers", _flat(study)) as tracker:
             _train(context, asked, pending, announce, _both(listen, tracker))
     return folder
 
 
-def _train(
-    context: Context, asked: tuple[Member, ...], pending: list[Member], announce: Announce, listen: Listener
-) -> None:
+def _train(context: Context, asked: tuple[Member, ...], pending: list[Member], announce: Announce, listen: Listener) -> None:
     """First the stack that was interrupted, with the neighbours it had, then what it did not hold."""
     checkpoint = context.folder.checkpoint
     if checkpoint.exists():
@@ -216,5 +212,3 @@ def _both(first: Listener, second: Listener) -> Listener:
         second(event)
 
     return listen
-
-

@@ -37,20 +37,20 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     optimizer: Literal["lion", "adamw", "adam", "sgd"] = "lion"
-    learning_rate: float = Field(1e-4, gt=0)
-    weight_decay: float = Field(0.02, ge=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    weight_decay: Annotated[float, Field(ge=0)] = 0.02
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup: float = Field(0.06, ge=0)
+    warmup: Annotated[float, Field(ge=0)] = 0.06
     batch_size: Positive = 16
     max_steps: Positive = 2500
-    epochs: float | None = Field(None, gt=0)
+    epochs: Annotated[float, Field(gt=0)] | None = None
     evaluate_every: Positive = 100
     validation_rows: Positive | Literal["all"] = "all"
     patience: Positive | None = 10
-    min_delta: float = Field(0.001, ge=0)
-    clip: float | None = Field(1.0, gt=0)
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    min_delta: Annotated[float, Field(ge=0)] = 0.001
+    clip: Annotated[float, Field(gt=0)] | None = 1.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     class_weights: dict[str, Annotated[float, Field(gt=0)]] | Literal["balanced"] | None = None
     precision: Literal["fp32", "bf16", "auto"] = "auto"
 

@@ -19,7 +19,10 @@ def _start(name: str, run: str, folder: Path) -> Any:
 
     PartialState()  # accelerate's trackers ask it whether this is the main process
     kind = LOGGER_TYPE_TO_CLASS[name]
-    return kind(run, logging_dir=str(folder)) if kind.requires_logging_directory else kind(run)
+    tracker = kind(run, logging_dir=str(folder)) if kind.requires_logging_directory else kind(run)
+    if hasattr(tracker, "start"):  # newer versions of accelerate open the tracker in a step of its own
+        tracker.start()
+    return tracker
 
 
 def check_trackers(names: Sequence[str]) -> None:

@@ -1,0 +1,13 @@
+"""No test reaches for the network, or for more threads than the machine has for it."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import torch
+
+torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)

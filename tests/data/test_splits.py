@@ -1,0 +1,141 @@
+"""Splits, label order, the audit, tokens."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer as RawTokenizer
+from tokenizers import models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from striata.data import Encoded, Tokenizer, audit, load_splits
+from striata.data.splits import Part
+from striata.errors import DataError, EncoderError
+
+
+def write(path: Path, rows: list[tuple[str, str]]) -> str:
+    path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    return str(path)
+
+
+def numbered(count: int, labels: str = "abc") -> list[tuple[str, str]]:
+    return [(f"text {i}", labels[i % len(labels)]) for i in range(count)]
+
+
+@pytest.mark.parametrize("part", [30, 0.25])
+def test_rows_are_held_out_in_proportion_and_by_seed(tmp_path: Path, part: Part) -> None:
+    source = write(tmp_path / "x.csv", numbered(120))
+    splits = load_splits(source, part, 12, seed=3)
+    again = load_splits(source, part, 12, seed=3)
+    other = load_splits(source, part, 12, seed=4)
+    assert splits.test is not None
+    ids = [set(table.ids.tolist()) for table in splits.tables().values()]
+    assert sum(map(len, ids)) == 120 == len(set.union(*ids))
+    assert max(Counter(splits.validation.labels).values()) - min(Counter(splits.validation.labels).values()) <= 1
+    assert splits.validation.ids.tolist() == again.validation.ids.tolist() != other.validation.ids.tolist()
+    assert splits.fingerprint == again.fingerprint != other.fingerprint
+
+
+@given(st.integers(4, 60), st.integers(1, 60), st.integers(0, 5))
+@settings(max_examples=50, deadline=None)
+def test_holding_out_takes_as_many_as_asked_or_says_why_not(
+    tmp_path_factory: pytest.TempPathFactory, rows: int, count: int, seed: int
+) -> None:
+    source = write(tmp_path_factory.getbasetemp() / "held.csv", [*numbered(rows, "ab"), ("alone", "z")])
+    try:
+        splits = load_splits(source, count, None, seed=seed)
+    except DataError as error:
+        assert count < 2 or rows - count < 2
+        assert "cannot hold out" in str(error)
+    else:
+        assert (len(splits.validation), len(splits.train)) == (count, rows + 1 - count)
+        assert "alone" in splits.train.texts
+
+
+def test_the_order_of_labels(tmp_path: Path) -> None:
+    numbers = load_splits(write(tmp_path / "n.csv", numbered(30, ["10", "9", "2"])), 6, None)  # type: ignore[arg-type]
+    assert numbers.labels == ("2", "9", "10")
+    words = load_splits(write(tmp_path / "w.csv", numbered(30, ["b", "a", "10"])), 6, None)  # type: ignore[arg-type]
+    assert words.labels == ("10", "a", "b")
+
+
+def test_wrong_labels_are_named(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.csv", numbered(30, ["sports", "world"]))  # type: ignore[arg-type]
+    held = write(tmp_path / "held.csv", [("x", "world"), ("y", "sport")])
+    with pytest.raises(DataError, match=r"held\.csv: row 1 .* has label 'sport' \(did you mean 'sports'\?\), which the training"):
+        load_splits(train, held, None)
+    with pytest.raises(DataError, match=r"has only one label \('a'\)"):
+        load_splits(write(tmp_path / "one.csv", numbered(5, "a")), 2, None)
+    with pytest.raises(DataError, match=r"cannot hold out 29 of 30 rows .* change data\.validation"):
+        load_splits(train, 29, None)
+
+
+def make_tokenizer(folder: Path) -> Path:
+    words = {word: at for at, word in enumerate(["[PAD]", "[CLS]", "[SEP]", "[UNK]", "a", "b", "c", "d"])}
+    raw = RawTokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    raw.pre_tokenizer = pre_tokenizers.Whitespace()
+    raw.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+    )
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=raw, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]", model_max_length=12
+    )
+    wrapped.save_pretrained(folder)
+    return folder
+
+
+def test_tokens_are_those_of_transformers(tmp_path: Path) -> None:
+    folder = make_tokenizer(tmp_path / "tokenizer")
+    ours = Tokenizer.load(str(folder), 6)
+    theirs = PreTrainedTokenizerFast.from_pretrained(folder)
+    texts = ["a", "a b c d a b c", "d d", "unknown words here"]
+    expected = theirs(texts, truncation=True, max_length=6)["input_ids"]
+    found = ours.encode(texts)
+    assert [found.ids[a:b].tolist() for a, b in zip(found.starts, found.starts[1:], strict=False)] == expected
+    assert found.truncated.tolist() == [False, True, False, False]
+    pairs = ours.encode(["a b", "a b c"], ["c", "c d d"])
+    expected_pairs = theirs(["a b", "a b c"], ["c", "c d d"], truncation=True, max_length=6)
+    assert pairs.ids.tolist() == [i for ids in expected_pairs["input_ids"] for i in ids]
+    assert pairs.types is None or pairs.types.tolist() == [i for types in expected_pairs["token_type_ids"] for i in types]
+
+
+def test_lengths_that_do_not_work(tmp_path: Path) -> None:
+    folder = make_tokenizer(tmp_path / "tokenizer")
+    with pytest.raises(DataError, match="max_length 13 is more than the 12 tokens"):
+        Tokenizer.load(str(folder), 13)
+    with pytest.raises(DataError, match="max_length 2 leaves no room for a text"):
+        Tokenizer.load(str(folder), 2)
+    with pytest.raises(EncoderError, match="has no tokenizer"):
+        Tokenizer.load(str(tmp_path), 8)
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=8), st.data())
+def test_taking_and_joining_texts(lengths: list[int], data: st.DataObject) -> None:
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    whole = Encoded(ids=np.arange(starts[-1], dtype=np.int32), starts=starts, types=None, truncated=np.zeros(len(lengths), bool))
+    rows = data.draw(st.lists(st.integers(0, len(lengths) - 1), min_size=1, max_size=8))
+    part = whole.take(rows)
+    assert part.ids.tolist() == [token for row in rows for token in range(starts[row], starts[row + 1])]
+    both = Encoded.join([part, whole])
+    assert both.ids.tolist() == [*part.ids.tolist(), *whole.ids.tolist()]
+    assert len(both) == len(rows) + len(lengths)
+
+
+def test_the_audit_counts(tmp_path: Path) -> None:
+    train = [("a", "x"), ("a", "x"), ("b", "x"), ("b", "y"), ("c c c c c c", "y"), ("d", "y")]
+    splits = load_splits(
+        write(tmp_path / "t.csv", train), write(tmp_path / "v.csv", [("a", "x"), ("d", "x"), ("new", "y")]), None
+    )
+    tokenizer = Tokenizer.load(str(make_tokenizer(tmp_path / "tokenizer")), 6)
+    encoded = {name: tokenizer.encode(table.texts) for name, table in splits.tables().items()}
+    found = audit(splits, encoded, 6)
+    part = found.parts["train"]
+    assert (part.rows, part.labels, part.duplicates, part.conflicting, part.truncated) == (6, {"x": 3, "y": 3}, 2, 1, 1)
+    assert part.tokens["longest"] == 6
+    assert found.shared == {"train and validation": 2}
+    assert any("train and validation share 2 texts" in line for line in found.lines())

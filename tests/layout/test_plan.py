@@ -1,0 +1,217 @@
+"""Plans against the seed's figures, transformers' own models and brute force."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoModel, AutoModelForSequenceClassification
+
+from striata.errors import BudgetError, EncoderError, LayoutError, PlanError
+from striata.layout import Layout, Plan, builtin_layouts, fit, known_shapes, make_plan, shape_of
+
+from ..engine.models import LABELS, make_encoder
+
+SEED = {
+    "s0": 667_396, "s1": 704_260, "s2": 741_124, "s3": 741_124, "s4": 765_700, "s5": 713_476, "s6": 731_908, "s7": 734_980,
+    "s8": 759_556, "s9": 750_340, "param-test": 734_980, "starter": 630_532, "as-run-s2": 814_852, "as-run-s3": 814_852,
+    "as-run-s4": 888_580, "as-run-s6": 888_580, "as-run-s7": 814_852, "as-run-s8": 888_580, "as-run-s9": 962_308,
+}  # fmt: skip
+FAMILIES = (
+    "roberta", "bert", "xlm-roberta", "camembert", "distilbert", "electra", "albert", "modernbert", "ernie", "deberta-v2",
+    "mpnet",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "total"), SEED.items())
+def test_the_seeds_totals(name: str, total: int) -> None:
+    plan = make_plan(name, base="roberta-base", labels=4, budget=1_000_000)
+    assert (plan.trainable, plan.head.parameters) == (total, 593_668)
+
+
+def test_what_was_really_trained_is_found_to_be_one_plan() -> None:
+    hashes = {name: make_plan(f"as-run-{name}", base="roberta-base", labels=4).hash for name in ("s2", "s3", "s5", "s7")}
+    assert hashes["s2"] == hashes["s3"] == hashes["s7"] != hashes["s5"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("head", ["native", "linear"])
+def test_every_site_is_in_transformers_own_model(tmp_path: Path, family: str, head: str) -> None:
+    folder = make_encoder(tmp_path, family, layers=3)
+    shape = shape_of(str(folder))
+    plan = make_plan(f"0-{shape.depth - 1} r2 {' '.join(shape.paths)}", base=str(folder), labels=LABELS, head=head)
+    kind = AutoModelForSequenceClassification if head == "native" else AutoModel
+    model = kind.from_pretrained(folder)
+    assert len(plan.sites) == shape.depth * len(shape.paths)
+    for site in plan.sites:
+        linear = model.get_submodule(site.module)
+        assert isinstance(linear, torch.nn.Linear)
+        assert (linear.in_features, linear.out_features) == (site.in_features, site.out_features)
+    if head == "native":
+        outside = {n: p for n, p in model.named_parameters() if not n.startswith(shape.prefix + ".")}
+        assert plan.head.parameters == sum(p.numel() for p in outside.values())
+
+
+def test_the_built_in_shapes_are_those_of_transformers_default_configurations() -> None:
+    for name, family in (("roberta-base", "roberta"), ("bert-base-uncased", "bert"), ("distilbert-base-uncased", "distilbert")):
+        with torch.device("meta"):
+            model = AutoModel.from_config(__import__("transformers").AutoConfig.for_model(family))
+        plan = make_plan("0/1-1/1 r1 query ffn_in ffn_out", base=name, labels=2, head="linear")
+        for site in plan.sites:
+            linear = model.get_submodule(site.module)
+            assert (linear.in_features, linear.out_features) == (site.in_features, site.out_features)
+    for name in known_shapes():
+        target = "qkv" if "ModernBERT" in name else "query"
+        assert make_plan(f"0/1-1/1 r1 {target}", base=name, labels=2).trainable > 0
+
+
+def test_the_real_configuration_file_and_the_built_in_shape_give_one_plan(tmp_path: Path) -> None:
+    config = {"model_type": "roberta", "hidden_size": 768, "num_hidden_layers": 12, "intermediate_size": 3072}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert make_plan("s9", base=str(tmp_path), labels=4).hash == make_plan("s9", base="roberta-base", labels=4).hash
+
+
+@pytest.mark.parametrize("name", sorted(builtin_layouts()))
+def test_the_uniform_control_is_the_largest_that_does_not_exceed(name: str) -> None:
+    plan = make_plan(name, base="roberta-base", labels=4)
+    uniform = make_plan(f"{name}:uniform", base="roberta-base", labels=4)
+    assert [site.module for site in uniform.sites] == [site.module for site in plan.sites]
+    assert len({site.rank for site in uniform.sites}) == 1
+    one_more = sum((site.in_features + site.out_features) * (site.rank + 1) for site in uniform.sites)
+    assert uniform.lora <= plan.lora < one_more
+
+
+def test_the_reversed_control_mirrors_the_layers() -> None:
+    plan = make_plan("s9", base="roberta-base", labels=4)
+    mirrored = make_plan("s9:reversed", base="roberta-base", labels=4)
+    assert {(11 - s.layer, s.target, s.rank, s.dropout) for s in plan.sites} == {
+        (s.layer, s.target, s.rank, s.dropout) for s in mirrored.sites
+    }
+
+
+def test_a_stretched_plan_says_so() -> None:
+    plan = make_plan("s8", base="distilroberta-base", labels=4)
+    assert plan.notes == ("stretched from 12 layers to the encoder's 6",)
+    assert [site.rank for site in plan.sites] == [2, 4, 8, 8, 16, 16]
+
+
+@given(
+    ranks=st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    budget=st.integers(60, 4_000),
+    values=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_fit_is_what_trying_every_factor_finds(
+    tmp_path_factory: pytest.TempPathFactory, ranks: list[int], budget: int, values: bool
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "small"
+    folder.mkdir(exist_ok=True)
+    config = {"model_type": "bert", "hidden_size": 12, "num_hidden_layers": len(ranks), "intermediate_size": 20}
+    (folder / "config.json").write_text(json.dumps(config))
+    targets = "query ffn_in" if values else "query"
+    text = " | ".join(f"{layer} r{rank} a4 {targets}" for layer, rank in enumerate(ranks))
+    sizes = 24 + 32 * values
+    head = 12 * 2 + 2
+
+    def total(new: list[int]) -> int:
+        return head + sum(rank * sizes for rank in new)
+
+    factors = {n / d for n, d in itertools.product(range(12 * 9 + 1), ranks)}
+    scaled = [[min(12, max(1, int(f * rank + 1e-9))) for rank in ranks] for f in factors]
+    allowed = [new for new in scaled if total(new) <= budget]
+    if not allowed:
+        with pytest.raises(BudgetError, match="even with rank 1"):
+            fit(text, base=str(folder), labels=2, budget=budget)
+        return
+    plan = fit(text, base=str(folder), labels=2, budget=budget)
+    assert plan.trainable == max(map(total, allowed))
+    assert {site.alpha for site in plan.sites} == {4}
+
+
+def test_fit_says_what_it_did_and_uses_the_budget_up() -> None:
+    plan = fit("s8", base="roberta-base", labels=4, budget=1_000_000)
+    assert plan.trainable == 989_956
+    assert "rank 2 to 4, 4 to 9, 8 to 19, 16 to 39" in plan.notes[-1]
+    lower = fit("s8", base="roberta-base", labels=4, budget=650_000)
+    assert lower.trainable <= 650_000
+
+
+def test_json_has_the_promised_keys_and_comes_back() -> None:
+    plan = make_plan("s9", base="roberta-base", labels=4, budget=1_000_000)
+    value = json.loads(json.dumps(plan.to_json()))
+    assert {"layout", "base", "hash", "trainable", "head", "lora", "budget", "sites"} <= set(value)
+    assert set(value["sites"][0]) == {
+        "module", "layer", "target", "in_features", "out_features", "rank", "alpha", "scale", "dropout", "parameters",
+    }  # fmt: skip
+    assert value["head"] + value["lora"] == value["trainable"]
+    assert Plan.from_json(value) == plan
+    value["sites"][3]["rank"] += 1
+    with pytest.raises(PlanError, match="has the contents of"):
+        Plan.from_json(value)
+
+
+def test_rank_zero_means_no_site() -> None:
+    plan = make_plan("0-5 r0 query | 6-11 r4 query", base="roberta-base", labels=4)
+    assert {site.layer for site in plan.sites} == set(range(6, 12))
+
+
+@pytest.mark.parametrize(
+    ("layout", "options", "error", "message"),
+    [
+        ("s11", {}, LayoutError, r"unknown layout 's11' \(did you mean 's1'\?\)"),
+        ("s1:unifrom", {}, LayoutError, r"unknown control ':unifrom' in 's1:unifrom' \(did you mean 'uniform'\?\)"),
+        ("nowhere.yaml", {}, LayoutError, "cannot read layout file nowhere.yaml"),
+        ("0-12 r4 query", {}, LayoutError, "names layer 12, but the encoder has 12 layers"),
+        ("0-5 r4 query | 5-11 r8 query", {}, LayoutError, "overlap"),
+        ("0-11 r4 qkv", {}, PlanError, "roberta encoders have no target 'qkv'; expected some of query, key"),
+        ("0-11 r800 query", {}, PlanError, "section '0-11 r800 a800 query': rank 800 is above 768, the smaller dimension"),
+        ("s8", {"budget": 700_000}, BudgetError, r"trains 759,556 parameters .* 59,556 above the budget of 700,000"),
+        ("s8", {"labels": 1}, PlanError, "1 label; a classifier needs at least 2"),
+        ("s8", {"head": "cls"}, PlanError, "unknown head 'cls'"),
+    ],
+)
+def test_what_does_not_fit_is_named(layout: str, options: dict[str, object], error: type[Exception], message: str) -> None:
+    arguments: dict[str, object] = {"base": "roberta-base", "labels": 4, **options}
+    with pytest.raises(error, match=message):
+        make_plan(layout, **arguments)  # type: ignore[arg-type]
+
+
+def test_layout_files(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\ndepth: 12\nlayout:\n- 0-5 r4 query\n- 6-11 r8 query\n")
+    plan = make_plan(file, base="distilroberta-base", labels=4)
+    assert (plan.layout, plan.text) == ("mine", "0-2 r4 a4 query | 3-5 r8 a8 query")
+    assert make_plan(f"{file}:reversed", base="roberta-base", labels=4).sites[0].rank == 8
+    for content, message in (
+        ("depht: 12\nlayout: 0 r4 query", r"unknown key 'depht' \(did you mean 'depth'\?\)"),
+        ("name: x", "expected the keys layout"),
+        ("layout: 0 r4 query\ndepth: x", "depth is 'x'"),
+        ("layout: [", "is no YAML"),
+        ("layout: 0 q4 query", "has no whole rank"),
+    ):
+        file.write_text(content)
+        with pytest.raises(LayoutError, match=message):
+            make_plan(file, base="roberta-base", labels=4)
+
+
+def test_encoders_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(EncoderError, match=r"has no config\.json"):
+        shape_of(str(tmp_path))
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    with pytest.raises(EncoderError, match="of family 'gpt2', which is not supported; expected one of bert"):
+        shape_of(str(tmp_path))
+    (tmp_path / "config.json").write_text('{"model_type": "bert", "hidden_size": "big"}')
+    with pytest.raises(EncoderError, match="hidden_size 'big'; expected a whole number"):
+        shape_of(str(tmp_path))
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(EncoderError, match="cannot be read as JSON"):
+        shape_of(str(tmp_path))
+
+
+def test_a_layout_object_is_a_layout() -> None:
+    assert make_plan(Layout.parse("0-11 r2 a4 d0.05 query"), base="roberta-base", labels=4).trainable == SEED["starter"]

@@ -1,0 +1,415 @@
+"""Studies end to end on a tiny encoder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModel, AutoModelForSequenceClassification
+
+import striata
+from striata.errors import RunError, StriataError, StudyError
+from striata.files import sha256_file
+from striata.study import Run, StudyFolder, leaderboard, load_study
+from striata.study.adapter import HEAD
+from striata.training.events import Event
+
+from .small import LABELS, make_base, study_of, write_texts
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, striata.Trained]:
+    """A study that has run, not to be changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, striata.train(study_of(folder, data={"test": str(folder / "test.csv")}))
+
+
+def copy(finished: tuple[Path, striata.Trained], to: Path) -> Path:
+    shutil.copytree(finished[0] / "out", to / "out")
+    return to / "out"
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): sha256_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_a_study_becomes_runs_an_ensemble_and_figures(finished: tuple[Path, striata.Trained]) -> None:
+    folder, trained = finished
+    assert len(trained.runs) == 3
+    assert not trained.failed
+    assert trained.ensemble is not None
+    assert list(trained.ensemble.members.values()) == [0.5, 0.5]
+    rows = leaderboard(StudyFolder.open(folder / "out"))
+    assert [row.run for row in rows[:2]] == list(trained.ensemble.members)
+    assert set(trained.test) == {*trained.runs, "ensemble"}
+    assert all(row.test_accuracy == trained.test[row.run]["accuracy"] for row in rows)
+    assert max(row.accuracy for row in rows) > 0.5
+    assert not (folder / "out" / "checkpoint.safetensors").exists()
+
+
+def test_a_run_explains_itself(finished: tuple[Path, striata.Trained]) -> None:
+    for run in finished[1].runs.values():
+        facts = run.facts
+        assert facts["versions"]["torch"] == torch.__version__
+        assert {"base_sha256", "data_fingerprint", "hardware", "split", "study", "recipe"} <= set(facts)
+        validation = run.validation()
+        assert float((validation.logits.argmax(1) == validation.labels).mean()) == run.metrics["accuracy"]
+        assert len(set(validation.ids.tolist())) == 40
+        history = run.history()
+        assert sum(entry["loss"] is not None for entry in history) == facts["steps"] == 20
+        best = max(entry["validation_accuracy"] or 0 for entry in history)
+        assert best == run.metrics["accuracy"]
+        receipt = json.loads((run.path / "receipt.json").read_text())
+        assert receipt["trainable"] == run.plan.trainable
+        assert [site["module"] for site in receipt["sites"]] == [site.module for site in run.plan.sites]
+
+
+@pytest.mark.parametrize("head", ["native", "linear", "mean"])
+def test_a_run_opened_by_peft_gives_the_same_logits(tmp_path: Path, head: str) -> None:
+    trained = striata.train(study_of(tmp_path, head=head, ensemble={"size": 1}))
+    texts = [line.split(",")[0] for line in (tmp_path / "test.csv").read_text().splitlines()[1:]]
+    for run in trained.runs.values():
+        model = striata.load(run.path, precision="fp32")
+        encoded = model.tokenizer.encode(texts)
+        kind = AutoModelForSequenceClassification if head == "native" else AutoModel
+        options: dict[str, Any] = (
+            {"num_labels": 3, "ignore_mismatched_sizes": True} if head == "native" else {"add_pooling_layer": False}
+        )
+        theirs = PeftModel.from_pretrained(kind.from_pretrained(tmp_path / "roberta", **options), run.path).eval()
+        for row, ours in enumerate(model.logits(texts)):
+            ids = torch.from_numpy(encoded.ids[encoded.starts[row] : encoded.starts[row + 1]].astype(np.int64))[None]
+            with torch.no_grad():
+                out = theirs(ids)
+            if head == "native":
+                expected = out.logits[0]
+            else:
+                from safetensors.torch import load_file
+
+                weights = load_file(run.path / HEAD)
+                hidden = out.last_hidden_state[0]
+                pooled = hidden.mean(0) if head == "mean" else hidden[0]
+                prefix = "base_model.model.classifier."
+                expected = weights[prefix + "weight"] @ pooled + weights[prefix + "bias"]
+            error = (torch.from_numpy(ours) - expected).abs().max()
+            assert error <= 1e-5 * expected.abs().max()
+
+
+def test_an_ensemble_is_the_mean_of_its_members_logits(finished: tuple[Path, striata.Trained]) -> None:
+    folder, trained = finished
+    assert trained.ensemble is not None
+    texts = [line.split(",")[0] for line in (folder / "test.csv").read_text().splitlines()[1:]]
+    whole = striata.load(trained.ensemble.folder, precision="fp32")
+    each = [striata.load(trained.runs[name].path, precision="fp32").logits(texts) for name in trained.ensemble.members]
+    np.testing.assert_allclose(whole.logits(texts), np.mean(each, axis=0), atol=1e-5)
+    np.testing.assert_allclose(whole.predict_proba(texts).sum(1), 1, atol=1e-5)
+    measured = whole.evaluate(folder / "test.csv")
+    assert measured.accuracy == pytest.approx(trained.test["ensemble"]["accuracy"])
+    assert set(whole.predict(texts)) <= set(LABELS)
+    assert whole.logits([]).shape == (0, 3)
+
+
+def test_running_again_changes_nothing(finished: tuple[Path, striata.Trained], tmp_path: Path) -> None:
+    folder, _ = finished
+    before = {k: v for k, v in tree(folder / "out").items() if k.startswith("runs/")}
+    said: list[str] = []
+    striata.train(study_of(folder, data={"test": str(folder / "test.csv")}), announce=said.append)
+    assert {k: v for k, v in tree(folder / "out").items() if k.startswith("runs/")} == before
+    assert any("all 3 members are finished" in line for line in said)
+
+
+def test_a_member_is_the_same_alone_and_among_others(tmp_path: Path) -> None:
+    layouts = study_of(tmp_path)["layouts"]
+    among = striata.train(study_of(tmp_path, output=str(tmp_path / "among")))
+    alone = striata.train(study_of(tmp_path, layouts=layouts[1:2], output=str(tmp_path / "alone")))
+    (name,) = alone.runs
+    one, other = (trained.runs[name].history() for trained in (alone, among))
+    for key in ("loss", "validation_loss"):
+        ours, theirs = ([entry[key] for entry in history if entry[key] is not None] for history in (one, other))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+KILLED = textwrap.dedent("""
+    import json, os, signal, sys
+    import striata, torch
+    torch.set_num_threads(1)
+    study, kind, member, step = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    seen = []
+    def listen(event):
+        if event.kind == kind and (kind == "saved" or event.step == step):
+            seen.append(event)
+            if len(seen) == member:
+                os.kill(os.getpid(), signal.SIGKILL)
+    striata.train(study, listen=listen)
+""")
+
+
+def run_killed(study: dict[str, Any], kind: str = "nothing", nth: int = 1, step: int = 0) -> int:
+    command = [sys.executable, "-c", KILLED, json.dumps(study), kind, str(nth), str(step)]
+    done = subprocess.run(command, env={**os.environ, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode
+
+
+def test_killed_and_run_again_is_bitwise_the_same(tmp_path: Path) -> None:
+    layouts: list[Any] = study_of(tmp_path)["layouts"]
+    # Members of different lengths: one leaves the stack while the others go on.
+    layouts[1] = {"layout": layouts[1], "name": "short", "recipe": {"max_steps": 10}}
+    whole = study_of(tmp_path, layouts=layouts, output=str(tmp_path / "whole"))
+    cut = study_of(tmp_path, layouts=layouts, output=str(tmp_path / "cut"))
+    assert run_killed(whole) == 0
+    # In the middle of a step's report, just after a member ended but before the checkpoint, after a save, late.
+    for kind, nth, step in (("step", 2, 3), ("saved", 1, 0), ("finished", 1, 10), ("step", 1, 12), ("evaluated", 2, 20)):
+        assert run_killed(cut, kind, nth, step) == -signal.SIGKILL
+    assert run_killed(cut) == 0
+    names = sorted(p.name for p in (tmp_path / "whole" / "runs").iterdir())
+    assert len(names) == 3
+    for name in names:
+        one, other = (Run.load(tmp_path / folder / "runs" / name) for folder in ("whole", "cut"))
+        for file in ("adapter_model.safetensors", "validation.parquet", "history.parquet", "receipt.json"):
+            assert sha256_file(one.path / file) == sha256_file(other.path / file), f"{name}/{file}"
+        assert one.metrics == other.metrics
+
+
+def test_ctrl_c_saves_and_the_same_call_goes_on(tmp_path: Path) -> None:
+    pressed: list[Event] = []
+
+    def interrupt(event: Event) -> None:
+        if event.kind == "step" and event.step == 7 and not pressed:
+            pressed.append(event)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        striata.train(study_of(tmp_path), listen=interrupt)
+    assert (tmp_path / "out" / "checkpoint.safetensors").exists()
+    steps: list[int] = []
+    trained = striata.train(study_of(tmp_path), listen=lambda e: steps.append(e.step) if e.kind == "step" else None)
+    assert len(trained.runs) == 3
+    assert min(steps) >= 8
+
+
+def test_a_loss_that_is_not_finite_ends_that_member_only(tmp_path: Path) -> None:
+    layouts: list[Any] = study_of(tmp_path)["layouts"]
+    layouts[1] = {"layout": layouts[1], "name": "wild", "recipe": {"learning_rate": 1e30, "optimizer": "sgd", "clip": None}}
+    trained = striata.train(study_of(tmp_path, layouts=layouts))
+    assert list(trained.failed) == ["wild-seed0"]
+    assert "loss became" in trained.failed["wild-seed0"]
+    assert "lower learning rate" in trained.failed["wild-seed0"]
+    assert len(trained.runs) == 2
+    again = striata.train(study_of(tmp_path, layouts=layouts))
+    assert again.failed == trained.failed
+
+
+def test_each_member_stops_by_itself(tmp_path: Path) -> None:
+    layouts: list[Any] = study_of(tmp_path)["layouts"]
+    layouts[0] = {"layout": layouts[0], "name": "still", "recipe": {"learning_rate": 1e-12, "patience": 1, "max_steps": 40}}
+    trained = striata.train(study_of(tmp_path, layouts=layouts))
+    still = trained.runs["still-seed0"].facts
+    assert (still["stopped"], still["steps"]) == ("patience", 10)
+    assert {run.facts["steps"] for name, run in trained.runs.items() if "still" not in name} == {20}
+
+
+def test_the_kept_checkpoint_is_measured_on_all_rows(tmp_path: Path) -> None:
+    trained = striata.train(study_of(tmp_path, recipe={"validation_rows": 12}))
+    for run in trained.runs.values():
+        assert len(run.validation().logits) == 40
+
+
+def test_seeds_and_more_layouts_can_be_added(tmp_path: Path) -> None:
+    layouts = study_of(tmp_path)["layouts"]
+    first = striata.train(study_of(tmp_path, layouts=layouts[:1], recipe={"max_steps": 5}))
+    before = tree(tmp_path / "out" / "runs")
+    more = striata.train(study_of(tmp_path, layouts=layouts[:2], seeds=[0, 1], recipe={"max_steps": 5}))
+    assert len(more.runs) == 4
+    assert set(first.runs) < set(more.runs)
+    assert before.items() <= tree(tmp_path / "out" / "runs").items()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"recipe": {"learning_rate": 0.02}}, r"another study: there recipe\.learning_rate is 0\.01, here 0\.02"),
+        ({"head": "mean"}, "another study: there head is 'native', here 'mean'"),
+        ({"data": {"max_length": 16, "test": None}}, "another study: there data"),
+    ],
+)
+def test_a_folder_of_another_study_is_left_alone(
+    finished: tuple[Path, striata.Trained], changes: dict[str, Any], message: str
+) -> None:
+    folder, _ = finished
+    before = tree(folder / "out")
+    changes = {**changes, "data": {"test": str(folder / "test.csv"), **changes.get("data", {})}}
+    with pytest.raises(StudyError, match=message):
+        striata.train(study_of(folder, **changes))
+    assert tree(folder / "out") == before
+
+
+def test_a_folder_that_is_no_studys_is_left_alone(tmp_path: Path) -> None:
+    study = study_of(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("precious")
+    with pytest.raises(StudyError, match=r"is no study's folder: it has no study\.json"):
+        striata.train(study)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StudyError, match="is a file; choose a folder"):
+        striata.train({**study, "output": str(tmp_path / "file")})
+
+
+def test_every_flipped_byte_is_noticed(finished: tuple[Path, striata.Trained], tmp_path: Path) -> None:
+    out = copy(finished, tmp_path)
+    run = sorted((out / "runs").iterdir())[0]
+    rng = np.random.default_rng(0)
+    for folder, kind in ((run, Run.load), (out / "ensemble", striata.load)):
+        for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+            whole = file.read_bytes()
+            for at in rng.integers(0, len(whole), 4):
+                damaged = bytearray(whole)
+                damaged[at] ^= 1 << int(rng.integers(8))
+                file.write_bytes(bytes(damaged))
+                with pytest.raises(StriataError, match="damaged") as caught:
+                    kind(folder)
+                assert "\n" not in str(caught.value)
+            file.write_bytes(whole)
+            moved = file.with_name("moved")
+            file.rename(moved)
+            with pytest.raises(StriataError):
+                kind(folder)
+            moved.rename(file)
+        kind(folder)
+
+
+def test_an_ensemble_whose_run_was_replaced_says_so(finished: tuple[Path, striata.Trained], tmp_path: Path) -> None:
+    out = copy(finished, tmp_path)
+    assert finished[1].ensemble is not None
+    names = list(finished[1].ensemble.members)
+    shutil.rmtree(out / "runs" / names[0])
+    with pytest.raises(RunError, match="there is no run folder"):
+        striata.load(out / "ensemble")
+    shutil.copytree(out / "runs" / names[1], out / "runs" / names[0])
+    with pytest.raises(StriataError, match="is not the one ensemble"):
+        striata.load(out / "ensemble")
+
+
+def test_other_encoder_weights_are_refused(tmp_path: Path) -> None:
+    trained = striata.train(study_of(tmp_path, layouts=["0 r2 query"], recipe={"max_steps": 5}))
+    (run,) = trained.runs.values()
+    from safetensors.torch import load_file, save_file
+
+    weights = tmp_path / "roberta" / "model.safetensors"
+    tensors = load_file(weights)
+    name = sorted(tensors)[0]
+    tensors[name] = tensors[name] + 1
+    save_file(tensors, weights, {"format": "pt"})
+    with pytest.raises(RunError, match="was trained on other weights than those"):
+        striata.load(run.path)
+    weights.unlink()
+    with pytest.raises(StriataError, match=r"has no weights: expected model\.safetensors"):
+        striata.load(run.path)
+
+
+def test_a_damaged_encoder_and_an_unsafe_one(tmp_path: Path) -> None:
+    study = study_of(tmp_path)
+    weights = tmp_path / "roberta" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(StriataError, match="cannot be loaded") as caught:
+        striata.train(study)
+    assert "\n" not in str(caught.value)
+    weights.rename(weights.with_name("pytorch_model.bin"))
+    with pytest.raises(StriataError, match=r"pytorch_model\.bin may run code when opened"):
+        striata.train(study)
+
+
+def test_a_damaged_checkpoint_says_what_to_do(tmp_path: Path) -> None:
+    def stop(event: Event) -> None:
+        if event.kind == "saved":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        striata.train(study_of(tmp_path), listen=stop)
+    checkpoint = tmp_path / "out" / "checkpoint.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:200])
+    with pytest.raises(RunError, match=r"cannot be read .* delete it to train its unfinished members from the start"):
+        striata.train(study_of(tmp_path))
+
+
+@pytest.mark.parametrize("optimizer", ["lion", "adamw", "adam", "sgd"])
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+def test_every_optimizer_and_schedule_trains(tmp_path: Path, optimizer: str, schedule: str) -> None:
+    rate = {"lion": 1e-3, "sgd": 0.1}.get(optimizer, 1e-2)
+    recipe = {
+        "optimizer": optimizer, "schedule": schedule, "learning_rate": rate, "label_smoothing": 0.1, "class_weights": "balanced",
+        "max_steps": 6, "evaluate_every": 3,
+    }  # fmt: skip
+    trained = striata.train(study_of(tmp_path, layouts=["0-2 r2 query"], recipe=recipe, ensemble={"size": 1}))
+    (run,) = trained.runs.values()
+    rates = [entry["learning_rate"] for entry in run.history() if entry["learning_rate"] is not None]
+    assert rates[0] == 0
+    assert rates[1] == pytest.approx(rate)
+    assert (rates[-1] == pytest.approx(rate)) == (schedule == "constant")
+
+
+def test_trackers_get_the_figures(tmp_path: Path) -> None:
+    striata.train(study_of(tmp_path, layouts=["0-2 r2 query"], recipe={"max_steps": 5}), track=["tensorboard"])
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folders = {p.parent for p in (tmp_path / "out" / "trackers").rglob("events.*")}
+    tags = [tag for folder in folders for tag in EventAccumulator(str(folder)).Reload().Tags()["scalars"]]
+    assert sum(tag.endswith("train/loss") for tag in tags) == 1
+    assert sum(tag.endswith("validation/accuracy") for tag in tags) == 1
+    with pytest.raises(StudyError, match=r"tracker 'tensorbord' is unknown \(did you mean 'tensorboard'\?\)"):
+        striata.train(study_of(tmp_path, output=str(tmp_path / "other")), track=["tensorbord"])
+
+
+def test_pairs_of_texts_are_trained_on(tmp_path: Path) -> None:
+    base = make_base(tmp_path, "bert")
+    lines = write_texts(tmp_path / "one.csv", 60).read_text().splitlines()[1:]
+    rows = [{"sentence1": line.split(",")[0], "sentence2": "w1 w2", "label": line.split(",")[1]} for line in lines]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    study = study_of(tmp_path, base=str(base), layouts=["0-2 r2 query"], recipe={"max_steps": 5}) | {
+        "data": {"train": str(tmp_path / "pairs.jsonl"), "validation": 20, "max_length": 32},
+    }
+    (run,) = striata.train(study).runs.values()
+    assert striata.load(run.path).predict([rows[0]["sentence1"]], ["w1 w2"])[0] in LABELS
+
+
+def test_the_study_file(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text("base: roberta-base\ndata: {train: a.csv}\nlayouts: [s1]\noutput: x\nbase: bert\n")
+    with pytest.raises(StudyError, match="key 'base' is given twice"):
+        load_study(file)
+    file.write_text("base: roberta-base\ndata: {train: a.csv}\nlayouts: [s1]\noutput: x\nbugdet: 3\n")
+    with pytest.raises(StudyError, match=r"study\.yaml: unknown key 'bugdet' \(did you mean 'budget'\?\)"):
+        load_study(file)
+    with pytest.raises(StudyError, match=r"cannot read study file .*studdy\.yaml: .*did you mean 'study\.yaml'"):
+        load_study(tmp_path / "studdy.yaml")
+    file.write_text("base: roberta-base\ndata: {train: a.csv}\nlayouts: [s1]\noutput: x\n")
+    changed = load_study(file, ["recipe.max_steps=7", "recipe.learning_rate=1e-3", "layouts=[s1, s2]", "data.validation=0.5"])
+    assert (changed.recipe.max_steps, changed.recipe.learning_rate, changed.layouts) == (7, 1e-3, ("s1", "s2"))
+    for setting, message in (
+        ("recipe.max_step=7", "unknown key 'recipe.max_step'"),
+        ("x", "expected KEY=VALUE"),
+        ("base.x=1", "no group"),
+    ):
+        with pytest.raises(StudyError, match=message):
+            load_study(file, [setting])
+
+
+@pytest.mark.parametrize("name", ["seed", "seed-as-run", "starter", "dropout", "demo", "agnews-minilm"])
+def test_the_ready_studies_are_planned(name: str) -> None:
+    from striata.study import members, twins
+
+    study = load_study(Path(__file__).parents[2] / "studies" / f"{name}.yaml")
+    found = members(study, 8 if name == "demo" else 4)
+    assert len(found) == len(study.layouts) * len(study.seeds)
+    if name == "seed-as-run":
+        assert [len(group) for group in twins(found)] == [3, 3]
