@@ -1,9 +1,9 @@
 """The engine: one frozen encoder, a stream of tokens without padding, a stack of members on it."""
 
 from .batch import Batch, Segment, collate
-from .dropout import seed_of
+from .dropout import Draws, seed_of
 from .encoder import Encoder
 from .receipt import Receipt, check_receipt, read_receipt
 from .stack import Stack
 
-__all__ = ["Batch", "Encoder", "Receipt", "Segment", "Stack", "check_receipt", "collate", "read_receipt", "seed_of"]
+__all__ = ["Batch", "Draws", "Encoder", "Receipt", "Segment", "Stack", "check_receipt", "collate", "read_receipt", "seed_of"]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .batch import Batch
-from .dropout import Pass, keep_mask, kept_scale, threshold
+from .dropout import Pass, drop, keep_mask, threshold
 
 IMPLEMENTATION = "striata_packed"
 
@@ -107,7 +107,7 @@ def _tokens(x: Tensor, bucket: Bucket) -> Tensor:
 def _draw(bucket: Bucket, heads: int, p: float, current: Pass) -> Tensor:
     """Mask of a bucket's attention probabilities, each member's rows from its own stream."""
     size = heads * bucket.length * bucket.length
-    parts = [keep_mask((stop - start) * size, p, current.generators[slot]) for slot, start, stop in bucket.members]
+    parts = [keep_mask((stop - start) * size, p, current.draws[slot]) for slot, start, stop in bucket.members]
     keep = parts[0] if len(parts) == 1 else torch.cat(parts)
     return keep.view(bucket.rows, heads, bucket.length, bucket.length)
 
@@ -132,9 +132,9 @@ class _PackedAttention(torch.autograd.Function):
             probabilities = torch.softmax(scores, -1)
             kept = probabilities
             keep = None
-            if current.generators and threshold(p):
+            if current.draws and threshold(p):
                 keep = _draw(bucket, q.shape[1], p, current)
-                kept = (probabilities * keep).mul_(kept_scale(p))
+                kept = drop(probabilities, keep, p)
             outputs.append(_tokens(torch.matmul(kept, _rows(v, bucket)), bucket))
             saved += [probabilities, keep]
         ctx.save_for_backward(q, k, v, *saved)
@@ -153,8 +153,8 @@ class _PackedAttention(torch.autograd.Function):
             back = torch.matmul(out, _rows(v, bucket).transpose(-1, -2))
             kept = probabilities
             if keep is not None:
-                kept = (probabilities * keep).mul_(kept_scale(ctx.p))
-                back = back.mul_(keep).mul_(kept_scale(ctx.p))
+                kept = drop(probabilities, keep, ctx.p)
+                back = drop(back, keep, ctx.p)
             scores = torch._softmax_backward_data(back, probabilities, -1, probabilities.dtype)
             sums[0].append(_tokens(torch.matmul(scores, _rows(k, bucket)).mul_(ctx.scale), bucket))
             sums[1].append(_tokens(torch.matmul(scores.transpose(-1, -2), _rows(q, bucket)).mul_(ctx.scale), bucket))

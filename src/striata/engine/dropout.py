@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -31,13 +32,13 @@ class Pass:
 
     Args:
         segments: the members' parts of the token axis.
-        generators: one random generator per slot while training; empty means no dropout.
+        draws: one stream of random bits per slot while training; empty means no dropout.
         buckets: how attention groups the sequences; None where the encoder is run padded.
         inverse: where each token's attention output lies in the concatenated buckets, (tokens,).
     """
 
     segments: tuple[Segment, ...] = ()
-    generators: Mapping[int, torch.Generator] = field(default_factory=dict)
+    draws: Mapping[int, Draws] = field(default_factory=dict)
     buckets: tuple[Bucket, ...] | None = None
     inverse: Tensor | None = None
 
@@ -47,15 +48,45 @@ def threshold(p: float) -> int:
     return round(p * 65536)
 
 
-def random_bits(count: int, generator: torch.Generator) -> Tensor:
-    """`count` uniform int16, four from each 64-bit draw (`bernoulli_` costs six times as much on a CPU)."""
-    words = torch.empty((count + 3) // 4, dtype=torch.int64, device=generator.device)
-    return words.random_(-(2**63), None, generator=generator).view(torch.int16)[:count]
+class Draws:
+    """One member's stream of random bits.
+
+    On a CPU the bits are raw words of SFC64, four masks to a word: `bernoulli_` costs twelve times as much, and torch's own
+    64-bit draws twice.
+
+    Args:
+        device: where the masks are needed.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.seed(0)
+
+    def seed(self, value: int) -> Draws:
+        """Starts the stream anew; equal values give equal streams."""
+        if self._device.type == "cpu":
+            self._words = np.random.SFC64(value)
+        else:
+            self._generator = torch.Generator(self._device).manual_seed(value)
+        return self
+
+    def bits(self, count: int) -> Tensor:
+        """`count` uniform int16."""
+        words = (count + 3) // 4
+        if self._device.type == "cpu":
+            return torch.from_numpy(self._words.random_raw(words).view(np.int16))[:count]
+        drawn = torch.empty(words, dtype=torch.int64, device=self._device)
+        return drawn.random_(-(2**63), None, generator=self._generator).view(torch.int16)[:count]
 
 
-def keep_mask(count: int, p: float, generator: torch.Generator) -> Tensor:
-    """Boolean mask of `count` elements, each True with probability 1 - p (p to 1/65,536)."""
-    return random_bits(count, generator) >= threshold(p) - 32768
+def keep_mask(count: int, p: float, draws: Draws) -> Tensor:
+    """Mask of `count` int16, each -1 (all bits set: kept) with probability 1 - p (to 1/65,536) and else 0.
+
+    Made by integer arithmetic, and applied by it in :func:`drop`, because comparisons and products with booleans are slow in
+    torch on a CPU.
+    """
+    most = threshold(p) - 32768 - 1
+    return most - draws.bits(count).clamp_(most, most + 1)
 
 
 def kept_scale(p: float) -> float:
@@ -63,24 +94,30 @@ def kept_scale(p: float) -> float:
     return 65536 / (65536 - threshold(p))
 
 
+def drop(x: Tensor, keep: Tensor, p: float) -> Tensor:
+    """x where kept, times :func:`kept_scale`; 0 elsewhere."""
+    kind = torch.int16 if x.element_size() == 2 else torch.int32
+    return (x.view(kind) & keep.to(kind)).view(x.dtype).mul_(kept_scale(p))
+
+
 class _Masked(torch.autograd.Function):
-    """x * keep * scale, remembering one byte an element."""
+    """Dropout whose gradient passes through the same mask."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, keep: Tensor, scale: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, keep: Tensor, p: float) -> Tensor:
         ctx.save_for_backward(keep)
-        ctx.scale = scale
-        return (x * keep).mul_(scale)
+        ctx.p = p
+        return drop(x, keep, p)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (keep,) = ctx.saved_tensors
-        return (grad * keep).mul_(ctx.scale), None, None
+        return drop(grad, keep, ctx.p), None, None
 
 
 def masked(x: Tensor, keep: Tensor, p: float) -> Tensor:
     """Dropout with a given mask; the gradient passes through the same mask."""
-    result: Tensor = _Masked.apply(x, keep, kept_scale(p))  # type: ignore[no-untyped-call]
+    result: Tensor = _Masked.apply(x, keep, p)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -98,14 +135,14 @@ class StackedDropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Masks x (1, tokens, ...) by segments, or any shape where one member has it all."""
-        generators, segments = self.current.generators, self.current.segments
-        if not generators or threshold(self.p) == 0:
+        draws, segments = self.current.draws, self.current.segments
+        if not draws or threshold(self.p) == 0:
             return x
         if len(segments) == 1:
-            keep = keep_mask(x.numel(), self.p, generators[segments[0].slot])
+            keep = keep_mask(x.numel(), self.p, draws[segments[0].slot])
         else:
             each = x.numel() // segments[-1].tokens.stop
-            keep = torch.cat([keep_mask(each * (s.tokens.stop - s.tokens.start), self.p, generators[s.slot]) for s in segments])
+            keep = torch.cat([keep_mask(each * (s.tokens.stop - s.tokens.start), self.p, draws[s.slot]) for s in segments])
         return masked(x, keep.view(x.shape), self.p)
 
     def extra_repr(self) -> str:

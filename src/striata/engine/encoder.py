@@ -14,7 +14,7 @@ from ..errors import EncoderError
 from ..files import sha256_file
 from ..layout import Head, Shape, shape_of
 from .attention import IMPLEMENTATION, make_buckets, packed_attention
-from .dropout import Pass, StackedDropout
+from .dropout import Draws, Pass, StackedDropout
 
 if TYPE_CHECKING:
     from .batch import Batch
@@ -192,19 +192,19 @@ class Encoder:
         activation = getattr(self.model, "pooler_activation", None)
         return pooled if activation is None else activation(pooled)
 
-    def hidden(self, batch: Batch, generators: dict[int, torch.Generator] | None = None) -> Tensor:
+    def hidden(self, batch: Batch, draws: dict[int, Draws] | None = None) -> Tensor:
         """Last hidden states of a batch.
 
         Args:
             batch: the texts of all members.
-            generators: a random generator per slot, for dropout; None for evaluation.
+            draws: a stream of random bits per slot, for dropout; None for evaluation.
 
         Returns:
             (tokens, hidden size) in the encoder's dtype.
         """
-        self.current.generators = generators or {}
+        self.current.draws = draws or {}
         # transformers passes an attention dropout of 0 unless its modules are in training mode.
-        self.model.train(bool(generators))
+        self.model.train(bool(draws))
         if self.shape.packed:
             return self._packed(batch)
         return self._padded(batch)

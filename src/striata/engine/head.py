@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..layout import Head
-from .dropout import keep_mask, masked, threshold
+from .dropout import Draws, keep_mask, masked, threshold
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "gelu": functional.gelu, "relu": functional.relu}
 
@@ -69,14 +69,14 @@ class MemberHead(nn.Module):
             for name, parameter in layer.named_parameters()
         }
 
-    def forward(self, pooled: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Pooled texts (sequences, size) -> logits (sequences, labels); dropout only with a generator."""
+    def forward(self, pooled: Tensor, draws: Draws | None) -> Tensor:
+        """Pooled texts (sequences, size) -> logits (sequences, labels); dropout only with draws."""
         x, layers = pooled, iter(self.layers)
         for step in self.plan.steps:
             if step.op in ("linear", "layer_norm"):
                 x = next(layers)(x)
             elif step.op == "activation":
                 x = _ACTIVATIONS[step.name](x)
-            elif generator is not None and threshold(step.p):
-                x = masked(x, keep_mask(x.numel(), step.p, generator).view(x.shape), step.p)
+            elif draws is not None and threshold(step.p):
+                x = masked(x, keep_mask(x.numel(), step.p, draws).view(x.shape), step.p)
         return x

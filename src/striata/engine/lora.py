@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .dropout import Pass, keep_mask, kept_scale, threshold
+from .dropout import Pass, drop, keep_mask, threshold
 
 
 class Adapter(nn.Module):
@@ -41,11 +41,11 @@ class _Part(NamedTuple):
     tokens: slice
     scale: float
     keep: Tensor | None
-    keep_scale: float
+    dropout: float
 
 
 def _dropped(x: Tensor, part: _Part) -> Tensor:
-    return x if part.keep is None else (x * part.keep).mul_(part.keep_scale)
+    return x if part.keep is None else drop(x, part.keep, part.dropout)
 
 
 class _Stacked(torch.autograd.Function):
@@ -117,10 +117,10 @@ class StackedLinear(nn.Module):
             # A member by itself owns all rows, also those that are no tokens (DeBERTa's relative positions).
             tokens = segment.tokens if len(segments) > 1 else slice(0, rows)
             keep = None
-            if self.current.generators and threshold(adapter.dropout):
+            if self.current.draws and threshold(adapter.dropout):
                 shape = (tokens.stop - tokens.start, x.shape[-1])
-                keep = keep_mask(math.prod(shape), adapter.dropout, self.current.generators[segment.slot]).view(shape)
-            parts.append(_Part(tokens, adapter.scale, keep, kept_scale(adapter.dropout)))
+                keep = keep_mask(math.prod(shape), adapter.dropout, self.current.draws[segment.slot]).view(shape)
+            parts.append(_Part(tokens, adapter.scale, keep, adapter.dropout))
             matrices += [adapter.a, adapter.b]
         if not parts:
             return functional.linear(x, self.base.weight, self.base.bias)

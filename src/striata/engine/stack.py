@@ -12,7 +12,7 @@ from ..data import Encoded
 from ..errors import RunError
 from ..layout import Plan
 from .batch import Batch, collate
-from .dropout import seed_of
+from .dropout import Draws, seed_of
 from .encoder import Encoder
 from .head import MemberHead, pool
 from .lora import Adapter, StackedLinear
@@ -114,21 +114,21 @@ class Stack:
                 del linear.adapters[str(slot)]
         del self.heads[slot], self.plans[slot]
 
-    def forward(self, batch: Batch, generators: dict[int, torch.Generator] | None = None) -> dict[int, Tensor]:
+    def forward(self, batch: Batch, draws: dict[int, Draws] | None = None) -> dict[int, Tensor]:
         """Logits of each member for its own texts.
 
         Args:
             batch: as made by :func:`striata.engine.collate`.
-            generators: one per slot to train with dropout; None to evaluate.
+            draws: one per slot to train with dropout; None to evaluate.
 
         Returns:
             slot -> (its sequences, labels), fp32.
         """
-        hidden = self.encoder.hidden(batch, generators)
+        hidden = self.encoder.hidden(batch, draws)
         pooling = next(iter(self.plans.values())).head.pooling
         lengths = torch.tensor(batch.lengths, device=hidden.device)
         pooled = pool(hidden, batch.firsts, lengths, pooling, self.encoder.pooler)
-        chosen = generators or {}
+        chosen = draws or {}
         return {s.slot: self.heads[s.slot](pooled[s.sequences], chosen.get(s.slot)) for s in batch.segments}
 
     def predict(self, encoded: Encoded, *, slots: Sequence[int] | None = None, max_tokens: int = 16384) -> np.ndarray:

@@ -18,7 +18,7 @@ from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 
 from ..data import Encoded
-from ..engine import Stack, check_receipt, collate, read_receipt, seed_of
+from ..engine import Draws, Stack, check_receipt, collate, read_receipt, seed_of
 from .events import Event, Listener, nobody
 from .order import rows_at
 from .recipe import Recipe
@@ -89,7 +89,7 @@ class Trainer:
             check_receipt(t.member.plan, receipt, t.member.name)
             self.receipts[t.member.name] = receipt.to_json()
         self._weights = {t.slot: self._class_weights(t.member.recipe, names) for t in self.live}
-        self._generators = {t.slot: torch.Generator(stack.encoder.device) for t in self.live}
+        self._draws = {t.slot: Draws(stack.encoder.device) for t in self.live}
         self._interrupted = False
 
     def run(self) -> None:
@@ -126,9 +126,9 @@ class Trainer:
             rows = rows_at(t.step, rows=len(self.texts), batch_size=t.member.recipe.batch_size, key=t.key)
             parts.append((t.slot, self.texts.take(rows)))
             targets[t.slot] = torch.from_numpy(self.targets[rows]).to(self.stack.encoder.device)
-            self._generators[t.slot].manual_seed(seed_of(*t.key, "step", t.step))
+            self._draws[t.slot].seed(seed_of(*t.key, "step", t.step))
         batch = collate(parts, self.stack.encoder.device)
-        logits = self.stack.forward(batch, {t.slot: self._generators[t.slot] for t in self.live})
+        logits = self.stack.forward(batch, {t.slot: self._draws[t.slot] for t in self.live})
         losses = {t.slot: self._loss(t, logits[t.slot], targets[t.slot]) for t in self.live}
         values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
         for t in [t for t in self.live if not math.isfinite(values[t.slot])]:
