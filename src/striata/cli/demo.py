@@ -37,12 +37,15 @@ def demo(
     show_leaderboard(result.folder)
     assert result.ensemble is not None
     out = result.folder / "predictions.csv"
+    model = load(result.ensemble.folder)
+    note("measuring the ensemble on the official test ...")
+    measured = model.evaluate(data / "r8-test.csv")
     with counter("texts") as count:
-        rows = predict_file(load(result.ensemble.folder), data / "r8-unlabelled.csv", out, progress=count)
+        rows = predict_file(model, data / "r8-unlabelled.csv", out, progress=count)
     say()
     say(f"runs        {result.folder / 'runs'}")
     say(f"ensemble    {result.ensemble.folder} ({', '.join(result.ensemble.members)})")
     say(f"predictions {out} ({rows:,} rows of {data / 'r8-unlabelled.csv'})")
     say(f"next        striata evaluate {result.ensemble.folder} {data / 'r8-test.csv'}")
     say(f"took        {time.monotonic() - began:.0f} s")
-    say(f"ensemble test accuracy: {result.test['ensemble']['accuracy']:.4f} on the {rows:,} rows of the official R8 test")
+    say(f"ensemble test accuracy: {measured.accuracy:.4f} on the {measured.rows:,} rows of the official R8 test")

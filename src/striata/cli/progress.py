@@ -29,7 +29,7 @@ def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
-class _Board:
+class Board:
     """The latest of every member, drawn as a table."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class _Board:
 @contextmanager
 def progress() -> Iterator[Listener]:
     """Yields a listener that draws the board while the block runs."""
-    board = _Board()
+    board = Board()
     if not notes.is_terminal:
         yield _endings
         return

@@ -1,0 +1,81 @@
+"""The README's tree is the architecture; documents say what is true."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from striata.cli.app import COMMANDS
+from striata.layout import builtin_layouts
+from striata.training import Recipe
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "striata"
+
+
+def listed() -> set[str]:
+    """Files named in the README's tree, relative to src/striata."""
+    text = (ROOT / "README.md").read_text()
+    block = text[text.index("src/striata/\n") : text.index("studies/     ")]
+    found, room = set(), ""
+    for line in block.splitlines()[1:]:
+        name = line.split()[0]
+        inner = line.startswith("    ")
+        if name.endswith("/"):
+            room = name
+        else:
+            found.add(room + name if inner else name)
+    return found
+
+
+def test_the_tree_in_the_readme_is_the_tree() -> None:
+    files = {str(p.relative_to(SOURCE)) for p in SOURCE.rglob("*") if p.suffix in (".py", ".yaml")}
+    rooms = {name for name in files if name.endswith("__init__.py") and name != "__init__.py"}
+    assert listed() == files - rooms
+
+
+def test_files_stay_small() -> None:
+    for path in SOURCE.rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= 400, path
+
+
+def test_every_command_is_in_the_guide_and_the_readmes_study_is_valid() -> None:
+    guide = (ROOT / "docs" / "guide.md").read_text()
+    for command in COMMANDS:
+        assert f"striata {command}" in guide or command == "demo", command
+    from striata.study import load_study
+
+    for name in ("README.md", "docs/guide.md"):
+        text = (ROOT / name).read_text()
+        block = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
+        assert block is not None
+        study = load_study(yaml.safe_load(block.group(1)))
+        assert study.output == "runs/coconut"
+
+
+def test_the_guide_names_every_setting_of_a_recipe_and_its_default() -> None:
+    guide = (ROOT / "docs" / "guide.md").read_text()
+    for name in Recipe.model_fields:
+        assert f"`{name}`" in guide or f" {name}" in guide, name
+
+
+def test_the_numbers_of_layouts_in_the_documents() -> None:
+    assert f"{len(builtin_layouts())} built-in layouts" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_reading_a_study_needs_no_torch() -> None:
+    code = "import sys, striata.study, striata.ensemble, striata.data, striata.evaluate; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_nothing_large_or_foreign_is_committed() -> None:
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    for name in done.stdout.decode().split("\0"):
+        path = ROOT / name
+        if name and path.exists():
+            assert path.stat().st_size < 1_000_000, name
+            assert path.suffix not in (".safetensors", ".bin", ".pt", ".csv", ".parquet"), name
