@@ -36,8 +36,8 @@ def write_texts(path: Path, rows: int, *, seed: int = 0, labels: bool = True) ->
     lines = ["text,label" if labels else "text"]
     for _ in range(rows):
         label = int(rng.integers(len(LABELS)))
-        own = rng.integers(label * 25, label * 25 + 25, 5)
-        words = [WORDS[i] for i in (*own, *rng.integers(0, len(WORDS), int(rng.integers(1, 8))))]
+        own = rng.integers(label * 25, label * 25 + 3, 6)
+        words = [WORDS[i] for i in (*own, *rng.integers(0, len(WORDS), int(rng.integers(1, 4))))]
         lines.append(" ".join(words) + (f",{LABELS[label]}" if labels else ""))
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -51,7 +51,7 @@ def study_of(folder: Path, **changes: Any) -> dict[str, Any]:
         write_texts(folder / "train.csv", 150)
         write_texts(folder / "test.csv", 40, seed=1)
     recipe = {
-        "optimizer": "adamw", "learning_rate": 0.01, "batch_size": 8, "max_steps": 20, "evaluate_every": 5, "patience": None,
+        "optimizer": "adamw", "learning_rate": 0.03, "batch_size": 8, "max_steps": 20, "evaluate_every": 5, "patience": None,
         "precision": "fp32",
     }  # fmt: skip
     study = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,17 +25,21 @@ def choose_device(device: str) -> torch.device:
     """ "auto" is a GPU when there is one.
 
     Raises:
-        EncoderError: a GPU was asked for and there is none.
+        EncoderError: a GPU was asked for and there is none, or the device is unknown.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise EncoderError(f"device '{device}' was asked for, but torch {torch.__version__} sees no GPU here; use 'cpu'")
+    if device != "cpu" and not re.fullmatch(r"cuda(:\d+)?", device):
+        raise EncoderError(f"device '{device}' is unknown; expected cpu, cuda or auto")
     return torch.device(device)
 
 
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:
     """ "auto" is bf16 where the hardware multiplies in bf16, and fp32 elsewhere."""
+    if precision not in ("fp32", "bf16", "auto"):
+        raise EncoderError(f"precision '{precision}' is unknown; expected fp32, bf16 or auto")
     if precision != "auto":
         return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     if device.type == "cuda":

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ..data import Audit, Encoded, Splits, Tokenizer, audit, encode_labels, load_splits
 from ..errors import StudyError, did_you_mean
+from ..layout import shape_of
 from .file import Study
 
 
@@ -37,6 +38,7 @@ def prepare(study: Study) -> Prepared:
         EncoderError: the tokenizer cannot be loaded.
         StudyError: class weights name a label that is not there.
     """
+    shape_of(study.base)  # says what is wrong with the encoder before any data is read
     settings = study.data
     splits = load_splits(settings.train, settings.validation, settings.test, columns=settings.columns(), seed=settings.seed)
     _check_class_weights(study, splits)
