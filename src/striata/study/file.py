@@ -85,6 +85,9 @@ class Study(BaseModel):
         data: where the texts are.
         budget: most trainable parameters of a member, head included; None for no limit.
         layouts: names, text forms or files, or mappings of :class:`LayoutSettings`.
+        controls: "uniform" (the same sites with the largest single rank that trains no more parameters) and "reversed" (the same
+            layers in reverse order); each is added to every layout that is no control itself, with the layout's own recipe. A
+            control that is the same plan as its layout is not added.
         seeds: every layout is trained once with each.
         recipe: how.
         ensemble: of the best runs.
@@ -97,6 +100,7 @@ class Study(BaseModel):
     data: DataSettings
     budget: Rows | None = None
     layouts: Annotated[tuple[Name | LayoutSettings, ...], Field(min_length=1)]
+    controls: tuple[Literal["uniform", "reversed"], ...] = ()
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     recipe: Recipe = Recipe()
     ensemble: EnsembleSettings = EnsembleSettings()

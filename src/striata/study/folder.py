@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from .run import Run
 FORMAT = 1
 _FILE = "study.json"
 # These may change between two calls: layouts and seeds can be added, the rest does not touch what was trained.
-_FREE = ("layouts", "seeds", "ensemble", "output")
+_FREE = ("layouts", "controls", "seeds", "ensemble", "output")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ class StudyFolder:
         return [Run.load(folder) for folder in folders]
 
     def unfinished(self, members: Sequence[Member]) -> list[Member]:
-        """The members that have neither a run nor a recorded failure.
+        """The members that have neither a run nor a recorded failure; a run of the same plan, recipe and seed will do, whatever
+        it is called.
 
         Raises:
             StudyError: a run was trained by another plan or recipe than the member's.
@@ -98,7 +100,13 @@ class StudyFolder:
                 raise StudyError(_other(self.path, f"run {member.name} has another plan"))
             if run.facts["recipe"] != member.recipe.model_dump(mode="json"):
                 raise StudyError(_other(self.path, f"run {member.name} was trained by another recipe"))
-        return [member for member in members if member.name not in runs and member.name not in failed]
+        same = {(run.plan.hash, json.dumps(run.facts["recipe"], sort_keys=True), run.facts["seed"]) for run in runs.values()}
+        return [
+            member
+            for member in members
+            if member.name not in failed
+            and (member.plan.hash, json.dumps(member.recipe.model_dump(mode="json"), sort_keys=True), member.seed) not in same
+        ]
 
     def failed(self) -> dict[str, str]:
         """Members that ended without a run, with the reason."""

@@ -31,6 +31,7 @@ class Standing:
         best_step: when the kept checkpoint was taken.
         steps: taken in all.
         seconds: the run's share of the training time.
+        aliases: other layouts that are the same plan, trained by the same recipe.
     """
 
     run: str
@@ -45,6 +46,7 @@ class Standing:
     best_step: int
     steps: int
     seconds: float
+    aliases: tuple[str, ...]
 
 
 def leaderboard(folder: StudyFolder) -> list[Standing]:
@@ -77,6 +79,7 @@ def _standing(run: Run, test: Mapping[str, Any] | None) -> Standing:
         best_step=facts["best_step"],
         steps=facts["steps"],
         seconds=facts["seconds"],
+        aliases=run.aliases,
     )
 
 

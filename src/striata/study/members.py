@@ -1,13 +1,13 @@
-"""From a study to its members: every layout with every seed, planned."""
+"""From a study to its members: every layout and control with every seed, planned; what is the same is trained once."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import LayoutError, PlanError, StudyError
 from ..layout import Plan, make_plan
+from ..layout.named import CONTROLS
 from ..training import Recipe
 from .file import LayoutSettings, Study
 
@@ -22,6 +22,7 @@ class Member:
         seed: of its weights, data order and dropout masks.
         recipe: how it is trained.
         plan: what is trained.
+        aliases: other layouts of the study that are the same plan, trained by the same recipe.
     """
 
     name: str
@@ -29,10 +30,27 @@ class Member:
     seed: int
     recipe: Recipe
     plan: Plan
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Planned:
+    """A layout of the study, planned, with the names of all that are equal to it."""
+
+    title: str
+    label: str
+    plan: Plan
+    recipe: Recipe
+    aliases: tuple[str, ...] = ()
+
+    def equals(self, other: _Planned) -> bool:
+        return self.plan.hash == other.plan.hash and self.recipe == other.recipe
 
 
 def members(study: Study, labels: int) -> tuple[Member, ...]:
-    """The members of a study, in the order of its layouts and seeds.
+    """The members of a study, in the order of its layouts and seeds, each followed by its controls.
+
+    Layouts with equal plans and recipes are one member per seed: the first gives the name, the others are its aliases.
 
     Args:
         study: checked settings.
@@ -42,25 +60,68 @@ def members(study: Study, labels: int) -> tuple[Member, ...]:
         StudyError: two members have one name, or a setting that all must share differs.
         LayoutError, PlanError, BudgetError, EncoderError: a layout cannot be planned.
     """
-    found: list[Member] = []
-    for entry in study.layouts:
-        spec = entry if isinstance(entry, str) else entry.layout
-        try:
-            plan = make_plan(spec, base=study.base, labels=labels, head=study.head, budget=study.budget)
-        except (LayoutError, PlanError) as error:
-            raise type(error)(f"layout '{spec}': {error}") from None
-        recipe = study.recipe_of(entry)
-        if recipe.precision != study.recipe.precision:
-            raise StudyError(f"layout '{spec}': precision is of the shared encoder; set it in the study's own recipe")
-        title = _title(entry, plan)
-        found += [
-            Member(name=f"{title}-seed{seed}", layout=plan.layout, seed=seed, recipe=recipe, plan=plan) for seed in study.seeds
-        ]
-    names = [member.name for member in found]
+    asked = [(entry, _planned(study, entry, labels)) for entry in study.layouts]
+    _check_names([planned for _, planned in asked], study.seeds)
+    listed: list[_Planned] = []
+    for entry, planned in asked:
+        listed.append(planned)
+        for control in _controls(study, entry, planned, labels):
+            if not any(other.title == control.title and other.equals(control) for _, other in asked):
+                listed.append(control)
+    found: list[_Planned] = []
+    for planned in listed:
+        at = next((at for at, other in enumerate(found) if other.equals(planned)), None)
+        if at is None:
+            found.append(planned)
+        else:
+            found[at] = replace(found[at], aliases=(*found[at].aliases, planned.label))
+    _check_names(found, study.seeds)
+    return tuple(
+        Member(
+            name=f"{planned.title}-seed{seed}",
+            layout=planned.plan.layout,
+            seed=seed,
+            recipe=planned.recipe,
+            plan=planned.plan,
+            aliases=planned.aliases,
+        )
+        for planned in found
+        for seed in study.seeds
+    )
+
+
+def _check_names(found: Sequence[_Planned], seeds: Sequence[int]) -> None:
+    names = [f"{planned.title}-seed{seed}" for planned in found for seed in seeds]
     for name in names:
         if names.count(name) > 1:
             raise StudyError(f"two members are named {name}; remove a layout or a seed, or write `{{layout: ..., name: ...}}`")
-    return tuple(found)
+
+
+def _planned(study: Study, entry: str | LayoutSettings, labels: int) -> _Planned:
+    spec = entry if isinstance(entry, str) else entry.layout
+    try:
+        plan = make_plan(spec, base=study.base, labels=labels, head=study.head, budget=study.budget)
+    except (LayoutError, PlanError) as error:
+        raise type(error)(f"layout '{spec}': {error}") from None
+    recipe = study.recipe_of(entry)
+    if recipe.precision != study.recipe.precision:
+        raise StudyError(f"layout '{spec}': precision is of the shared encoder; set it in the study's own recipe")
+    label = plan.layout if isinstance(entry, str) or entry.name is None else entry.name
+    return _Planned(title=_title(entry, plan), label=label, plan=plan, recipe=recipe)
+
+
+def _controls(study: Study, entry: str | LayoutSettings, planned: _Planned, labels: int) -> list[_Planned]:
+    """The controls asked for; one that equals its layout says nothing and is left out."""
+    settings = LayoutSettings(layout=entry) if isinstance(entry, str) else entry
+    if settings.layout.rpartition(":")[2] in CONTROLS:
+        return []
+    found = []
+    for kind in dict.fromkeys(study.controls):
+        made = LayoutSettings(layout=f"{settings.layout}:{kind}", name=f"{planned.title}-{kind}", recipe=settings.recipe)
+        control = replace(_planned(study, made, labels), label=f"{planned.label}:{kind}")
+        if not control.equals(planned):
+            found.append(control)
+    return found
 
 
 def _title(entry: str | LayoutSettings, plan: Plan) -> str:
@@ -71,11 +132,10 @@ def _title(entry: str | LayoutSettings, plan: Plan) -> str:
     return plan.layout.replace(":", "-").replace("/", "-")
 
 
-def twins(found: Sequence[Member]) -> list[list[str]]:
-    """Groups of layouts that are one and the same plan, trained by one recipe."""
-    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for member in found:
-        names = groups[member.plan.hash, member.recipe.model_dump_json()]
-        if member.layout not in names:
-            names.append(member.layout)
-    return [names for names in groups.values() if len(names) > 1]
+def shared_plans(found: Sequence[Member]) -> list[str]:
+    """A sentence for every member that stands for several layouts."""
+    shared = {member.name.removesuffix(f"-seed{member.seed}"): member.aliases for member in found if member.aliases}
+    return [
+        f"{layout} stands for {', '.join(aliases)} too: one and the same plan and recipe, trained once"
+        for layout, aliases in shared.items()
+    ]

@@ -52,6 +52,7 @@ class RunRecord:
         validation_labels: places of the true labels, (rows,) int64.
         validation_logits: (rows, labels) float32.
         receipt: what was live when training began.
+        aliases: other layouts of the study that are the same plan, trained by the same recipe.
     """
 
     name: str
@@ -81,6 +82,7 @@ class RunRecord:
     validation_labels: npt.NDArray[np.int64]
     validation_logits: npt.NDArray[np.float32]
     receipt: dict[str, object]
+    aliases: tuple[str, ...] = ()
 
 
 def write_run(path: Path, record: RunRecord) -> Run:
@@ -167,6 +169,11 @@ class Run:
         """Of the kept checkpoint on all validation rows: accuracy, loss, macro_f1."""
         found: Mapping[str, float] = self.facts["metrics"]
         return found
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Other layouts of the study that are the same plan, trained by the same recipe."""
+        return tuple(self.facts.get("aliases", ()))
 
     @property
     def columns(self) -> Columns:

@@ -23,7 +23,7 @@ from ..training.trackers import tracking
 from ..training.validation import Validator
 from .file import Study
 from .folder import StudyFolder, open_study_folder
-from .members import Member, members, twins
+from .members import Member, members, shared_plans
 from .prepare import Prepared
 from .run import Run, RunRecord, write_run
 
@@ -160,6 +160,7 @@ def _record(context: Context, member: Member, outcome: Outcome) -> RunRecord:
         validation_labels=context.targets["validation"],
         validation_logits=best.logits,
         receipt=outcome.receipt,
+        aliases=member.aliases,
     )
 
 
@@ -177,8 +178,8 @@ def _announce(announce: Announce, asked: tuple[Member, ...], audit: Audit) -> No
         )
     for remark in dict.fromkeys(remark for member in asked for remark in member.plan.notes):
         announce(remark)
-    for same in twins(asked):
-        announce(f"{', '.join(same)}: these layouts are one and the same plan; they differ in random draws only")
+    for line in shared_plans(asked):
+        announce(line)
     announce("")
 
 
