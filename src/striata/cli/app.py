@@ -9,7 +9,7 @@ import typer
 
 # Order of `striata --help`: the order in which one meets them.
 COMMANDS = (
-    "demo", "layouts", "plan", "check", "train", "leaderboard", "ensemble", "predict", "evaluate",
+    "demo", "layouts", "plan", "check", "train", "leaderboard", "compare", "ensemble", "predict", "evaluate",
 )  # fmt: skip
 
 app = typer.Typer(

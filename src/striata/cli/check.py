@@ -17,20 +17,24 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Validate a study and its data, and show members, plans and cost, without training."""
-    from ..study import load_study, members, prepare, twins
+    from ..evidence import foresee
+    from ..study import load_study, members, prepare, shared_plans
     from .output import note, print_json, say
 
     asked = load_study(study, settings or [])
     prepared = prepare(asked)
     found = members(asked, len(prepared.splits.labels))
+    foreseen = foresee(found, len(prepared.splits.validation))
     if as_json:
         print_json(
             {
                 "study": asked.to_dict(),
                 "audit": prepared.audit.to_json(),
                 "members": [
-                    {"name": m.name, "seed": m.seed, "plan": m.plan.to_json(), "cost": _cost(m, prepared)} for m in found
+                    {"name": m.name, "seed": m.seed, "aliases": m.aliases, "plan": m.plan.to_json(), "cost": _cost(m, prepared)}
+                    for m in found
                 ],
+                "resolves": foreseen.to_json(),
             }
         )
         return
@@ -38,14 +42,18 @@ def check(
         say(line)
     say()
     show_members(found)
-    for same in twins(found):
-        note(f"{', '.join(same)}: these layouts are one and the same plan; they differ in random draws only")
+    for line in shared_plans(found):
+        note(line)
     costs = [_cost(member, prepared) for member in found]
     trained, validated = (sum(cost[key] for cost in costs) for key in ("training_tokens", "validation_tokens"))
     say()
     say(f"cost: up to {trained:,} tokens of training and {validated:,} of validation, over all members")
     if validated > 2 * trained:
         note("validation costs more than training; lower recipe.validation_rows (what is kept is always measured on all rows)")
+    result, *remarks = foreseen.lines()
+    say(result)
+    for remark in remarks:
+        note(remark)
 
 
 def show_members(found: tuple[Member, ...]) -> None:

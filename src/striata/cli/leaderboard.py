@@ -4,35 +4,103 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ..evidence import Comparison, LayoutResult
+    from ..study import StudyFolder
 
 
 def leaderboard(
     folder: Annotated[Path, typer.Argument(help="A study's folder.")],
+    runs: Annotated[bool, typer.Option("--runs", help="List single runs, not layouts over their seeds.")] = False,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="What each layout is compared with: a layout, or uniform or reversed for its own control."),
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="Of the intervals; 1 minus it is the level of the verdicts.")] = 0.95,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Show the finished runs of a study, best validation accuracy first."""
+    """Show the layouts of a study, best first, with intervals and which differences are real.
+
+    A layout's accuracy is the mean over its seeds on the validation rows. Its difference to the reference (its own :uniform
+    control, else the study's first layout) has a p-value corrected for the number of comparisons, and a verdict.
+    """
+    from ..evidence import compare_study
     from ..study import StudyFolder
     from ..study import leaderboard as standings
     from .output import print_json
 
-    if as_json:
-        print_json([asdict(row) for row in standings(StudyFolder.open(folder))])
+    opened = StudyFolder.open(folder)
+    if not as_json:
+        show_leaderboard(folder, runs=runs, reference=reference, confidence=confidence)
+    elif runs:
+        print_json([asdict(row) for row in standings(opened)])
     else:
-        show_leaderboard(folder)
+        print_json(compare_study(opened, reference=reference, confidence=confidence).to_json())
 
 
-def show_leaderboard(folder: Path) -> None:
-    """Prints the leaderboard of a study's folder."""
+def show_leaderboard(folder: Path, *, runs: bool = False, reference: str | None = None, confidence: float = 0.95) -> None:
+    """Prints the leaderboard of a study's folder, by layout or by run."""
+    from ..evidence import compare_study
     from ..study import StudyFolder
-    from ..study import leaderboard as standings
-    from .output import note, table
-    from .progress import clock
+    from .output import note
 
     opened = StudyFolder.open(folder)
-    failed = opened.failed()
+    if runs:
+        _show_runs(opened)
+    else:
+        show_comparison(compare_study(opened, reference=reference, confidence=confidence))
+    for name, reason in opened.failed().items():
+        note(f"{name} failed: {reason}")
+
+
+def show_comparison(found: Comparison) -> None:
+    """Prints layouts, differences and the sentences about them."""
+    from ..evidence.words import chance, counted, points
+    from .output import note, say, table
+
+    against = {difference.layout: difference for difference in found.differences}
+    tested = any(row.test_accuracy is not None for row in found.layouts)
+    headings = ["layout", "seeds", "trainable", "validation", f"{found.confidence:.0%} interval", "loss", "macro F1", "time"]
+    headings += ["test"] if tested else []
+    headings += ["difference", "reference", "p (Holm)" if len(against) > 1 else "p", "verdict"] if against else []
+    lines = []
+    for row in found.layouts:
+        cells = _figures(row, tested)
+        if row.layout in against:
+            one = against[row.layout]
+            cells += [f"{points(one.difference)} ({points(one.low)} to {points(one.high)})", one.reference]
+            cells += [chance(one.p_adjusted).removeprefix("= "), one.verdict]
+        elif against:
+            cells += [""] * 4
+        lines.append(cells)
+    table(headings, lines)
+    say()
+    for one in found.differences:
+        say(one.sentence)
+    note(f"{counted(found.rows, 'row')} of validation; compared with: {found.reference}; differences in percentage points")
+    for remark in found.notes:
+        note(remark)
+
+
+def _figures(row: LayoutResult, tested: bool) -> list[str]:
+    from .progress import clock
+
+    cells = [row.layout, str(len(row.seeds)), f"{row.trainable:,}", f"{row.accuracy:.4f}", f"{row.low:.4f}-{row.high:.4f}"]
+    cells += [f"{row.loss:.4f}", f"{row.macro_f1:.4f}", clock(row.seconds)]
+    if tested:
+        cells.append("-" if row.test_accuracy is None else f"{row.test_accuracy:.4f}")
+    return cells
+
+
+def _show_runs(opened: StudyFolder) -> None:
+    from ..study import leaderboard as standings
+    from .output import table
+    from .progress import clock
+
     rows = standings(opened)
     tested = any(row.test_accuracy is not None for row in rows)
     headings = ["run", "trainable", "validation", "loss", "macro F1", "best step", "time"]
@@ -44,5 +112,3 @@ def show_leaderboard(folder: Path) -> None:
             cells.append("-" if row.test_accuracy is None else f"{row.test_accuracy:.4f}")
         lines.append(cells)
     table([*headings, "test"] if tested else headings, lines)
-    for name, reason in failed.items():
-        note(f"{name} failed: {reason}")

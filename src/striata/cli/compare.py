@@ -1,0 +1,32 @@
+"""`striata compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    folder: Annotated[Path, typer.Argument(help="A study's folder.")],
+    first: Annotated[str, typer.Argument(metavar="A", help="A layout (s8, s8:uniform) or a run (s8-seed0).")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another of the same kind.")],
+    confidence: Annotated[float, typer.Option(help="Of the interval; 1 minus it is the level of the verdict.")] = 0.95,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Say whether A is better than B, by how much, and how many rows or seeds would tell.
+
+    Two layouts are compared by the seeds that both have, two runs by McNemar's exact test. The p-value is that of this one
+    comparison; choose A and B before looking at the leaderboard, or read its corrected values instead.
+    """
+    from ..evidence import compare_pair
+    from ..study import StudyFolder
+    from .leaderboard import show_comparison
+    from .output import print_json
+
+    found = compare_pair(StudyFolder.open(folder), first, second, confidence=confidence)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        show_comparison(found)

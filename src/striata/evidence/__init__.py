@@ -1,0 +1,11 @@
+"""Which layout is better, by how much, and how sure one can be. Needs no torch."""
+
+from .compare import compare_pair, compare_study
+from .foresee import Foresight, foresee
+from .power import Design, Noise, power, resolvable
+from .results import Comparison, Difference, LayoutResult
+
+__all__ = [
+    "Comparison", "Design", "Difference", "Foresight", "LayoutResult", "Noise", "compare_pair", "compare_study", "foresee",
+    "power", "resolvable",
+]  # fmt: skip

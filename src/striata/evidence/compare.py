@@ -1,0 +1,322 @@
+"""The layouts of a study against each other: how good, how sure, and which differences are real."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import StudyError
+from ..study.folder import StudyFolder
+from ..study.leaderboard import test_metrics
+from ..study.run import Run
+from .bootstrap import f1_interval, macro_f1
+from .matched import Group, Matched, group, match
+from .paired import Estimate, Right, compare_crossed, compare_two, holm, share_interval
+from .power import Design, Noise, rows_needed, seeds_needed
+from .references import find, references
+from .results import Comparison, Difference, LayoutResult
+from .spread import Part, seed_parts, spread
+from .words import sentence
+
+CROSSED = "variance components over seeds and rows"
+MCNEMAR = "exact McNemar over rows"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Evidence:
+    """A study's layouts on their common rows, and how much their seeds scatter."""
+
+    groups: list[Group]
+    matched: Matched
+    accuracy: dict[str, Part]
+    f1: dict[str, Part]
+    tests: Mapping[str, Mapping[str, float]]
+    confidence: float
+
+
+def compare_study(folder: StudyFolder, *, reference: str | None = None, confidence: float = 0.95) -> Comparison:
+    """Every layout of a study with its interval, and its difference to a reference.
+
+    Args:
+        folder: of the study.
+        reference: a layout for all; "uniform" or "reversed" for each layout's own control; None for the own uniform control, and
+            the study's first layout where there is none.
+        confidence: of the intervals.
+
+    Raises:
+        StudyError: no run is finished, the reference is unknown, or runs cannot be compared.
+        RunError: a run is damaged, or its logits are no finite numbers.
+    """
+    found = _gather(folder, folder.runs(), confidence)
+    pairs, rule = references(found.groups, _first(found.groups, folder), reference, folder.path)
+    layouts = _results(found)
+    place = {result.layout: at for at, result in enumerate(layouts)}
+    notes = _notes(found)
+    kept = []
+    for one, other in sorted(pairs, key=lambda pair: place[pair[0].label]):
+        common = sorted(set(one.runs) & set(other.runs))
+        if not common:
+            notes.append(f"{one.label} and {other.label} have no seed in common and are not compared")
+        elif _same(one, other):
+            notes.append(f"{one.label} and {other.label} are one and the same plan and recipe and are not compared")
+        else:
+            kept.append((one, other, common))
+    return Comparison(
+        layouts=layouts,
+        differences=_differences(found, kept),
+        reference=rule,
+        rows=len(found.matched.ids),
+        confidence=confidence,
+        notes=tuple(notes),
+    )
+
+
+def compare_pair(folder: StudyFolder, a: str, b: str, *, confidence: float = 0.95) -> Comparison:
+    """Two layouts, or two runs, of a study: their figures and the one difference, a minus b.
+
+    Args:
+        folder: of the study.
+        a: name of a layout or of a run.
+        b: likewise.
+        confidence: of the intervals.
+
+    Raises:
+        StudyError: there is no such layout or run, the two are the same, or they cannot be compared.
+        RunError: a run is damaged, or its logits are no finite numbers.
+    """
+    runs = folder.runs()
+    if len(runs) == 1:
+        raise StudyError(
+            f"{folder.path} has only one finished run, {runs[0].name}, and nothing to compare it with; train another"
+        )
+    by_name = {run.name: run for run in runs}
+    if a in by_name and b in by_name:
+        return _compare_runs(folder, by_name[a], by_name[b], confidence)
+    if a in by_name or b in by_name:
+        raise StudyError(f"one of '{a}' and '{b}' is a run and one a layout; give two runs or two layouts")
+    found = _gather(folder, runs, confidence)
+    one, other = find(found.groups, a, folder.path), find(found.groups, b, folder.path)
+    if one is other:
+        raise StudyError(f"'{a}' and '{b}' are the same runs ({', '.join(one.names)}); give two different layouts")
+    common = sorted(set(one.runs) & set(other.runs))
+    if not common:
+        raise StudyError(
+            f"{one.label} has seeds {_listed(one.runs)} and {other.label} {_listed(other.runs)}: none in common; train "
+            "both with the same seeds"
+        )
+    notes = _notes(replace(found, groups=[one, other]))
+    if _same(one, other):
+        notes.append(f"{one.label} and {other.label} are one and the same plan and recipe: any difference is of random draws")
+    results = {result.layout: result for result in _results(found)}
+    return Comparison(
+        layouts=(results[one.label], results[other.label]),
+        differences=_differences(found, [(one, other, common)]),
+        reference=other.label,
+        rows=len(found.matched.ids),
+        confidence=confidence,
+        notes=tuple(notes),
+    )
+
+
+def _compare_runs(folder: StudyFolder, one: Run, other: Run, confidence: float) -> Comparison:
+    """Two runs, each as if it were a layout with one seed."""
+    if one.name == other.name:
+        raise StudyError(f"'{one.name}' was given twice; give two different runs")
+    found = _gather(folder, [one, other], confidence, each=True)
+    first, second = found.groups
+    right = found.matched.right([one, other])
+    difference = _difference(found, first, second, (), compare_two(right[0], right[1], confidence), None, 1)
+    results = {result.layout: result for result in _results(found)}
+    return Comparison(
+        layouts=(results[one.name], results[other.name]),
+        differences=(difference,),
+        reference=other.name,
+        rows=len(found.matched.ids),
+        confidence=confidence,
+        notes=("two runs are compared, by rows only: another seed of the same layouts may say otherwise",),
+    )
+
+
+def _gather(folder: StudyFolder, runs: Sequence[Run], confidence: float, *, each: bool = False) -> _Evidence:
+    if not 0 < confidence < 1:
+        raise StudyError(f"confidence {confidence:g} is not between 0 and 1; expected for instance 0.95")
+    if not runs:
+        raise StudyError(f"{folder.path} has no finished run yet; run `striata train` with its study")
+    groups = [_alone(run) for run in runs] if each else group(runs)
+    matched = match(runs)
+    once = np.ones((1, len(matched.ids)), np.float32)
+    accuracies = [[float(matched.right([run]).mean()) for run in one.runs.values()] for one in groups]
+    f1s = [
+        [float(macro_f1(matched.truth, matched.predicted[run.name], len(matched.labels), once)[0]) for run in one.runs.values()]
+        for one in groups
+    ]
+    titles = [one.title for one in groups]
+    return _Evidence(
+        groups=groups,
+        matched=matched,
+        accuracy=dict(zip(titles, seed_parts(accuracies), strict=True)),
+        f1=dict(zip(titles, seed_parts(f1s), strict=True)),
+        tests=test_metrics(folder, runs),
+        confidence=confidence,
+    )
+
+
+def _alone(run: Run) -> Group:
+    return Group(title=run.name, layout=run.name, aliases=(), runs={int(run.facts["seed"]): run})
+
+
+def _first(groups: Sequence[Group], folder: StudyFolder) -> Group:
+    """The first finished layout in the order of the study."""
+    for entry in folder.settings().get("layouts", ()):
+        wanted = entry if isinstance(entry, str) else entry.get("name") or entry["layout"]
+        for one in groups:
+            if wanted in one.names:
+                return one
+    return groups[0]
+
+
+def _same(one: Group, other: Group) -> bool:
+    return one.first.plan.hash == other.first.plan.hash and one.first.facts["recipe"] == other.first.facts["recipe"]
+
+
+def _listed(seeds: Mapping[int, Run] | Sequence[int]) -> str:
+    return ", ".join(map(str, sorted(seeds)))
+
+
+def _notes(found: _Evidence) -> list[str]:
+    notes = []
+    every = sorted({seed for one in found.groups for seed in one.runs})
+    for one in found.groups:
+        if one.aliases:
+            notes.append(f"{one.label} stands for {', '.join(one.aliases)} too: one and the same plan and recipe, trained once")
+        missing = [seed for seed in every if seed not in one.runs]
+        if missing:
+            notes.append(f"{one.label} has no run of seed {_listed(missing)}; it is compared by the seeds that both sides have")
+    if len(every) == 1:
+        notes.append("one seed only: intervals and tests speak of these runs on other rows, not of the layouts with other seeds")
+    elif len({id(part) for part in found.accuracy.values()}) > 1:
+        counts = [id(part) for part in found.accuracy.values()]
+        pool = max(set(counts), key=counts.count)
+        odd = [one.label for one in found.groups if id(found.accuracy[one.title]) != pool]
+        notes.append(f"seeds of {', '.join(odd)} scatter more than the other layouts'; there its own scatter is used")
+    return notes
+
+
+def _results(found: _Evidence) -> tuple[LayoutResult, ...]:
+    return tuple(sorted((_result(found, one) for one in found.groups), key=lambda row: (-row.accuracy, row.loss, row.layout)))
+
+
+def _result(found: _Evidence, one: Group) -> LayoutResult:
+    matched, seeds = found.matched, sorted(one.runs)
+    runs = [one.runs[seed] for seed in seeds]
+    table = spread(matched.right(runs).astype(np.int8))
+    scatter = found.accuracy[one.title]
+    parts = []
+    if scatter.freedom:
+        rows = table.row_variance if len(seeds) > 1 else table.mean * (1 - table.mean)
+        parts = [Part(scatter.variance / len(seeds), scatter.freedom), Part(rows / table.rows, np.inf)]
+    low, high = share_interval(table.mean, table.rows, parts, found.confidence)
+    predicted = np.stack([matched.predicted[run.name] for run in runs])
+    f1_low, f1_high = f1_interval(matched.truth, predicted, len(matched.labels), found.f1[one.title], confidence=found.confidence)
+    tests = [found.tests[run.name]["accuracy"] for run in runs if run.name in found.tests]
+    return LayoutResult(
+        layout=one.label,
+        aliases=one.aliases,
+        plan_hash=runs[0].plan.hash,
+        runs=tuple(run.name for run in runs),
+        seeds=tuple(seeds),
+        trainable=runs[0].plan.trainable,
+        lora=runs[0].plan.lora,
+        accuracy=table.mean,
+        low=low,
+        high=high,
+        macro_f1=_mean(runs, "macro_f1"),
+        macro_f1_low=f1_low,
+        macro_f1_high=f1_high,
+        loss=_mean(runs, "loss"),
+        test_accuracy=sum(tests) / len(tests) if len(tests) == len(runs) else None,
+        seconds=sum(float(run.facts["seconds"]) for run in runs) / len(runs),
+    )
+
+
+def _mean(runs: Sequence[Run], figure: str) -> float:
+    return sum(run.metrics[figure] for run in runs) / len(runs)
+
+
+def _differences(found: _Evidence, pairs: Sequence[tuple[Group, Group, Sequence[int]]]) -> tuple[Difference, ...]:
+    """All differences, corrected for their number."""
+    estimates = [_estimate(found, one, other, common) for one, other, common in pairs]
+    corrected = holm([estimate.p for estimate in estimates])
+    return tuple(
+        _difference(found, one, other, tuple(common), estimate, p, len(pairs))
+        for (one, other, common), estimate, p in zip(pairs, estimates, corrected, strict=True)
+    )
+
+
+def _tables(found: _Evidence, one: Group, other: Group, seeds: Sequence[int]) -> tuple[Right, Right]:
+    if not seeds:  # two runs, whatever their seeds
+        return found.matched.right([one.first]), found.matched.right([other.first])
+    return found.matched.right([one.runs[seed] for seed in seeds]), found.matched.right([other.runs[seed] for seed in seeds])
+
+
+def _estimate(found: _Evidence, one: Group, other: Group, common: Sequence[int]) -> Estimate:
+    ours, theirs = _tables(found, one, other, common)
+    if len(common) == 1:
+        return compare_two(ours[0], theirs[0], found.confidence)
+    return compare_crossed(ours, theirs, (found.accuracy[one.title], found.accuracy[other.title]), found.confidence)
+
+
+def _difference(
+    found: _Evidence, one: Group, other: Group, seeds: tuple[int, ...], estimate: Estimate, corrected: float | None, number: int
+) -> Difference:
+    """One difference with its verdict; `corrected` is None where there is no other to correct for."""
+    adjusted = estimate.p if corrected is None else corrected
+    told = adjusted < 1 - found.confidence
+    verdict = "not told apart" if not told else "better" if estimate.difference > 0 else "worse"
+    needed = (None, None) if told else _needed(found, one, other, seeds, estimate.difference, number)
+    return Difference(
+        layout=one.label,
+        reference=other.label,
+        seeds=seeds,
+        difference=estimate.difference,
+        low=estimate.low,
+        high=estimate.high,
+        p=estimate.p,
+        p_adjusted=adjusted,
+        method=CROSSED if len(seeds) > 1 else MCNEMAR,
+        verdict=verdict,
+        sentence=sentence(
+            (one.label, other.label),
+            verdict,
+            (estimate.difference, estimate.low, estimate.high),
+            (estimate.p, adjusted),
+            rows=len(found.matched.ids),
+            seeds=len(seeds),
+            comparisons=number,
+            needed=needed,
+        ),
+        rows_needed=needed[0],
+        seeds_needed=needed[1],
+    )
+
+
+def _needed(
+    found: _Evidence, one: Group, other: Group, seeds: tuple[int, ...], difference: float, number: int
+) -> tuple[int | None, int | None]:
+    """Rows, and seeds, that would tell a difference apart were it true."""
+    if difference == 0:
+        return None, None
+    ours, theirs = _tables(found, one, other, seeds)
+    table = spread(ours.astype(np.int8) - theirs.astype(np.int8))
+    scatter = found.accuracy[one.title], found.accuracy[other.title]
+    noise = Noise(
+        by_seed=max(0.0, (scatter[0].variance + scatter[1].variance - table.rest / table.rows) / 2) if len(seeds) > 1 else 0.0,
+        by_row=table.row_variance,
+        rest=table.rest,
+    )
+    pooled = sum(part is scatter[0] for part in found.accuracy.values()) if scatter[0] is scatter[1] else 1
+    design = Design(rows=table.rows, seeds=table.seeds, layouts=max(2, pooled), comparisons=number, level=1 - found.confidence)
+    more = seeds_needed(abs(difference), design, noise) if len(seeds) > 1 else None
+    return rows_needed(abs(difference), design, noise), more

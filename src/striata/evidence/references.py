@@ -1,0 +1,104 @@
+"""What each layout is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ..errors import StudyError, did_you_mean
+from ..layout.named import CONTROLS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """A layout with the names it goes by.
+
+    Args:
+        title: its runs' name without the seed.
+        layout: what the study called it.
+        aliases: other layouts that are the same plan and recipe.
+    """
+
+    title: str
+    layout: str
+    aliases: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """The layout's name; the title where it has none of its own."""
+        return self.layout if self.layout.replace(":", "-").replace("/", "-") == self.title else self.title
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that a user may call it."""
+        own = (self.layout,) if self.title.startswith("layout-") else ()
+        return tuple(dict.fromkeys((self.label, self.title, *own, *self.aliases)))
+
+    @property
+    def control(self) -> str:
+        """ "uniform" or "reversed" for a control, else empty."""
+        last = self.layout.rpartition(":")[2]
+        return last if last in CONTROLS else ""
+
+    def control_names(self, kind: str) -> set[str]:
+        """What a control of this layout may be called; a control's own control is that of its layout."""
+        bases = {name.removesuffix(f":{self.control}").removesuffix(f"-{self.control}") for name in self.names}
+        return {f"{base}:{kind}" for base in bases} | {f"{base}-{kind}" for base in bases}
+
+
+AnyNamed = TypeVar("AnyNamed", bound=Named)
+
+
+def find(known: Sequence[AnyNamed], name: str, where: object) -> AnyNamed:
+    """The layout of a name, title or alias.
+
+    Raises:
+        StudyError: there is none.
+    """
+    for one in known:
+        if name in one.names:
+            return one
+    names = [name for one in known for name in one.names]
+    raise StudyError(
+        f"{where} has no finished layout or run '{name}'{did_you_mean(name, names)}; expected one of {', '.join(names)}"
+    )
+
+
+def references(
+    known: Sequence[AnyNamed], first: AnyNamed, reference: str | None, where: object
+) -> tuple[list[tuple[AnyNamed, AnyNamed]], str]:
+    """Pairs of layout and reference, and the rule in words.
+
+    Args:
+        known: the layouts.
+        first: the one that stands in where a layout has no uniform control.
+        reference: "uniform" or "reversed" for each layout's own control; a layout for all; None for the own uniform or `first`.
+        where: the study, for messages.
+
+    Raises:
+        StudyError: there is no such layout or control.
+    """
+    if reference is not None and reference not in CONTROLS:
+        all_with = find(known, reference, where)
+        return [(one, all_with) for one in known if one is not all_with], f"{all_with.label} for all"
+    kind = reference or "uniform"
+    own, other = [], []
+    for one in known:
+        if one.control == kind or (reference == "reversed" and one.control):
+            continue
+        names = one.control_names(kind)
+        found = next((candidate for candidate in known if candidate is not one and names & set(candidate.names)), None)
+        if found is not None:
+            own.append((one, found))
+        elif one is not first:
+            other.append((one, first))
+    if reference is not None:
+        if not own:
+            raise StudyError(
+                f"{where} has no :{kind} control of any layout; add `controls: [{kind}]` to the study, or name a layout"
+            )
+        return own, f"each layout's own :{kind} control"
+    rules = [f"each layout's own :{kind} control"] if own else []
+    rules += [f"{first.label}, the study's first layout, {'where there is none' if own else 'for all'}"] if other else []
+    return [*own, *other], "; ".join(rules) or "none: there is nothing to compare with"

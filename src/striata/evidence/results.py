@@ -1,0 +1,107 @@
+"""What a comparison finds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutResult:
+    """A layout over its seeds.
+
+    Args:
+        layout: what it is called.
+        aliases: other layouts that are the same plan and recipe.
+        plan_hash: of the plan.
+        runs: names.
+        seeds: of the runs.
+        trainable: parameters, head included.
+        lora: of these, in adapters.
+        accuracy: on the validation rows, mean over the seeds.
+        low: end of the accuracy's interval; over rows only where no layout has two seeds.
+        high: other end.
+        macro_f1: mean over the seeds.
+        macro_f1_low: end of its interval.
+        macro_f1_high: other end.
+        loss: mean over the seeds.
+        test_accuracy: on the test rows, mean over the seeds; None where a run was not measured on them.
+        seconds: a run's share of the training time, mean over the seeds.
+    """
+
+    layout: str
+    aliases: tuple[str, ...]
+    plan_hash: str
+    runs: tuple[str, ...]
+    seeds: tuple[int, ...]
+    trainable: int
+    lora: int
+    accuracy: float
+    low: float
+    high: float
+    macro_f1: float
+    macro_f1_low: float
+    macro_f1_high: float
+    loss: float
+    test_accuracy: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A layout against its reference.
+
+    Args:
+        layout: what it is called.
+        reference: likewise.
+        seeds: that both have, and by which they are compared.
+        difference: of the accuracies, layout minus reference.
+        low: end of its interval, not corrected.
+        high: other end.
+        p: of no difference.
+        p_adjusted: corrected for the number of comparisons (Holm).
+        method: of the test.
+        verdict: "better", "worse" or "not told apart".
+        sentence: all of it in words.
+        rows_needed: validation rows that would tell the two apart with a power of 80 %, were the true difference the one found;
+            None when they are told apart, or no number would.
+        seeds_needed: likewise seeds of each; None also with one seed.
+    """
+
+    layout: str
+    reference: str
+    seeds: tuple[int, ...]
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_adjusted: float
+    method: str
+    verdict: str
+    sentence: str
+    rows_needed: int | None
+    seeds_needed: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The layouts of a study and their differences.
+
+    Args:
+        layouts: best first.
+        differences: in the order of the layouts.
+        reference: what each layout is compared with, in words.
+        rows: of validation.
+        confidence: of the intervals; 1 minus it is the level of the verdicts.
+        notes: what one should know.
+    """
+
+    layouts: tuple[LayoutResult, ...]
+    differences: tuple[Difference, ...]
+    reference: str
+    rows: int
+    confidence: float
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """All fields."""
+        return asdict(self)

@@ -1,0 +1,71 @@
+"""A comparison in plain words."""
+
+from __future__ import annotations
+
+import math
+
+
+def counted(number: int, thing: str) -> str:
+    """`3 seeds`, `1 seed`, `5,000 rows`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def points(difference: float) -> str:
+    """A difference of shares in signed percentage points."""
+    return f"{100 * difference:+.2f}"
+
+
+def rounded(number: int) -> str:
+    """A number with two digits that count."""
+    digits = max(0, math.floor(math.log10(number)) - 1) if number else 0
+    return f"{round(number, -digits):,}"
+
+
+def chance(p: float) -> str:
+    """A p-value as `= 0.031` or `< 0.0001`."""
+    return "< 0.0001" if p < 0.0001 else f"= {p:.2g}"
+
+
+def sentence(
+    names: tuple[str, str],
+    verdict: str,
+    estimate: tuple[float, float, float],
+    p: tuple[float, float],
+    *,
+    rows: int,
+    seeds: int,
+    comparisons: int,
+    needed: tuple[int | None, int | None],
+) -> str:
+    """What was found, by how much evidence, and what would be needed.
+
+    Args:
+        names: of what is compared.
+        verdict: "better", "worse" or "not told apart".
+        estimate: difference and the ends of its interval.
+        p: as it is, and corrected.
+        rows: of validation.
+        seeds: of each layout; 0 where two runs are compared, not two layouts.
+        comparisons: that were corrected for.
+        needed: rows and seeds that would tell the two apart; None where no number would.
+    """
+    link = {"better": "is better than", "worse": "is worse than"}.get(verdict, "is not told apart from")
+    by = counted(rows, "row") + (f" and {counted(seeds, 'seed')}" if seeds else "")
+    corrected = f", {p[1]:.2g} corrected for {comparisons} comparisons" if comparisons > 1 else ""
+    difference, low, high = estimate
+    text = (
+        f"{names[0]} {link} {names[1]} by {by}: {points(difference)} points ({points(low)} to {points(high)}), "
+        f"p {chance(p[0])}{corrected}"
+    )
+    return text if link != "is not told apart from" else f"{text}; {_needed(difference, needed, seeds)}"
+
+
+def _needed(difference: float, needed: tuple[int | None, int | None], seeds: int) -> str:
+    rows, more = needed
+    if difference == 0:
+        return "both are right equally often, so there is nothing to tell"
+    ways = ([] if rows is None else [f"{rounded(rows)} rows"]) + ([] if more is None else [f"{more:,} seeds"])
+    text = f"about {' or '.join(ways)} would be needed" if ways else "no number of rows or of seeds alone would tell so little"
+    if seeds == 1:
+        text += " to tell these two runs apart; one seed says nothing about how much seeds scatter"
+    return text
