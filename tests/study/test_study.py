@@ -21,7 +21,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 import striata
 from striata.errors import RunError, StriataError, StudyError
 from striata.files import sha256_file
-from striata.study import Run, StudyFolder, leaderboard, load_study
+from striata.study import Run, StudyFolder, leaderboard, load_study, members
 from striata.study.adapter import HEAD
 from striata.training.events import Event
 
@@ -406,10 +406,63 @@ def test_the_study_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["seed", "seed-as-run", "starter", "dropout", "demo", "agnews-minilm"])
 def test_the_ready_studies_are_planned(name: str) -> None:
-    from striata.study import members, twins
-
     study = load_study(Path(__file__).parents[2] / "studies" / f"{name}.yaml")
     found = members(study, 8 if name == "demo" else 4)
-    assert len(found) == len(study.layouts) * len(study.seeds)
-    if name == "seed-as-run":
-        assert [len(group) for group in twins(found)] == [3, 3]
+    aliases = {member.name: member.aliases for member in found if member.aliases}
+    if name == "seed-as-run":  # nine layouts, but only five models
+        assert len(found) == 5
+        assert aliases == {"as-run-s2-seed0": ("as-run-s3", "as-run-s7"), "as-run-s4-seed0": ("as-run-s6", "as-run-s8")}
+    else:
+        assert len(found) == len(study.layouts) * len(study.seeds)
+        assert not aliases
+
+
+def named(study: dict[str, Any], labels: int = 3) -> dict[str, tuple[str, ...]]:
+    """Members of a study with their aliases."""
+    return {member.name: member.aliases for member in members(load_study(study), labels)}
+
+
+def test_controls_are_added_once(tmp_path: Path) -> None:
+    study = {"base": "roberta-base", "data": {"train": "a.csv"}, "output": "x"}
+    both = named({**study, "layouts": ["s8", "s0"], "controls": ["uniform", "reversed"], "seeds": [0, 1]})
+    # s0 is uniform: its controls are s0 itself, and say nothing.
+    assert list(both) == [f"{name}-seed{seed}" for name in ("s8", "s8-uniform", "s8-reversed", "s0") for seed in (0, 1)]
+    assert not any(both.values())
+    own = [
+        {"layout": "s8", "name": "fast", "recipe": {"learning_rate": 0.01}},
+        "s8:uniform",
+        "s8",
+        "0-5 r4 query | 6-11 r8 query",
+    ]
+    found = members(load_study({**study, "layouts": own, "controls": ["uniform"]}), 3)
+    assert [member.name for member in found] == [
+        "fast-seed0", "fast-uniform-seed0", "s8-uniform-seed0", "s8-seed0", "layout-56f93ea2-seed0",
+        "layout-56f93ea2-uniform-seed0",
+    ]  # fmt: skip
+    assert [member.recipe.learning_rate for member in found[:3]] == [0.01, 0.01, 1e-4]
+    assert found[1].plan.hash == found[2].plan.hash  # other recipes: two members
+    with pytest.raises(StudyError, match="two members are named s8-uniform-seed0"):
+        named({**study, "layouts": ["s8", {"layout": "s1", "name": "s8-uniform"}], "controls": ["uniform"]})
+    with pytest.raises(StudyError, match=r"controls\.0 is 'unifrm'; expected 'uniform' or 'reversed'"):
+        load_study({**study, "layouts": ["s8"], "controls": ["unifrm"]})
+    with pytest.raises(StudyError, match="two members are named s8-seed0"):
+        named({**study, "layouts": ["s8", "s8"]})
+
+
+def test_equal_plans_are_trained_once_whatever_they_are_called(tmp_path: Path) -> None:
+    text = "0-2 r2 a4 d0.05 query"
+    layouts = [{"layout": text, "name": "one"}, {"layout": text, "name": "two"}]
+    said: list[str] = []
+    short = {"max_steps": 5}
+    trained = striata.train(study_of(tmp_path, layouts=layouts, controls=["reversed"], recipe=short), announce=said.append)
+    assert list(trained.runs) == ["one-seed0"]
+    assert trained.runs["one-seed0"].aliases == ("two",)
+    assert "one stands for two too: one and the same plan and recipe, trained once" in said
+    (row,) = leaderboard(StudyFolder.open(tmp_path / "out"))
+    assert row.aliases == ("two",)
+    # The other order names the member differently; its run is there all the same.
+    before = tree(tmp_path / "out" / "runs")
+    again = striata.train(study_of(tmp_path, layouts=layouts[::-1], recipe=short), announce=said.append)
+    assert "all 1 members are finished" in said[-1]
+    assert list(again.runs) == ["one-seed0"]
+    assert tree(tmp_path / "out" / "runs") == before

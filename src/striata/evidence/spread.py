@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
+from scipy import optimize, special
 
 # Chances, were all layouts equally steady, to scatter so much more than the others. At the first a layout is judged by its own
 # scatter; at the second it no longer counts for the others, rare enough that leaving the largest out does not flatter the rest.
@@ -87,7 +87,12 @@ def half_width(parts: Sequence[Part], level: float) -> float:
         parts: of the variance.
         level: chance to miss, e.g. 0.05.
     """
-    return float(np.sqrt(sum(stats.t.isf(level / 2, part.freedom) ** 2 * part.variance for part in parts)))
+    return float(np.sqrt(sum(_quantile(level, part.freedom) ** 2 * part.variance for part in parts)))
+
+
+def _quantile(level: float, freedom: float) -> float:
+    """Two-sided quantile of Student's t; of the normal distribution for infinite freedom."""
+    return -float(special.ndtri(level / 2) if np.isinf(freedom) else special.stdtrit(freedom, level / 2))
 
 
 def p_value(difference: float, parts: Sequence[Part]) -> float:
@@ -134,4 +139,4 @@ def _odds(own: Part, others: Part) -> float:
     """The chance that a layout's seeds scatter so much more than the others'; it takes three layouts to say which one is odd."""
     if not own.variance or others.freedom < 2 * own.freedom:
         return 1.0
-    return float(stats.f.sf(own.variance / others.variance, own.freedom, others.freedom)) if others.variance else 0.0
+    return float(special.fdtrc(own.freedom, others.freedom, own.variance / others.variance)) if others.variance else 0.0
