@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
+
+from striata.cli.app import app
+from striata.errors import StriataError
 
 from ..study.synthetic import logits_of, write_synthetic_run, write_synthetic_study
 from .test_cli import refused, run, write_study
 
 ROWS = 1200
+
+
+def called(*arguments: object) -> Any:
+    """What a command prints as JSON, run in this process."""
+    done = CliRunner().invoke(app, [*map(str, arguments), "--json"], catch_exceptions=False)
+    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +36,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def logits(share: float) -> np.ndarray:
         return logits_of(np.where(rng.random(ROWS) < 0.1, rng.random(ROWS) < share, easy < share), labels)
 
-    shares = {"s8": 0.92, "s8:uniform": 0.92, "s8:reversed": 0.84, "s5": 0.91}
+    shares = {"s8": 0.92, "s8:uniform": 0.92, "s8:reversed": 0.84, "s5": 0.92}
     write_synthetic_study(
         folder / "out", {(name, seed): logits(share) for name, share in shares.items() for seed in (0, 1, 2)}, labels
     )
@@ -33,7 +44,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_leaderboard_by_layout_by_run_and_as_json(study: Path) -> None:
-    found = json.loads(run("leaderboard", "out", "--json", cwd=study).stdout)
+    found = called("leaderboard", study / "out")
     rows = found["layouts"]
     assert [row["accuracy"] for row in rows] == sorted((row["accuracy"] for row in rows), reverse=True)
     assert all(row["low"] < row["accuracy"] < row["high"] and len(row["runs"]) == len(row["seeds"]) == 3 for row in rows)
@@ -49,10 +60,10 @@ def test_the_leaderboard_by_layout_by_run_and_as_json(study: Path) -> None:
     assert "s8:reversed is worse than s8:uniform by 1,200 rows and 3 seeds: " in shown.stdout
     assert "corrected for 3 comparisons" in shown.stdout
     assert "s8, the study's first layout, where there is none" in shown.stderr
-    runs = json.loads(run("leaderboard", "out", "--runs", "--json", cwd=study).stdout)
+    runs = called("leaderboard", study / "out", "--runs")
     assert len(runs) == 12
     assert "s8-reversed-seed2" in run("leaderboard", "out", "--runs", cwd=study).stdout
-    turned = json.loads(run("leaderboard", "out", "--reference", "reversed", "--confidence", 0.9, "--json", cwd=study).stdout)
+    turned = called("leaderboard", study / "out", "--reference", "reversed", "--confidence", 0.9)
     assert [(one["layout"], one["reference"], one["verdict"]) for one in turned["differences"]] == [
         ("s8", "s8:reversed", "better")
     ]
@@ -62,12 +73,12 @@ def test_the_leaderboard_by_layout_by_run_and_as_json(study: Path) -> None:
 def test_compare_layouts_and_runs(study: Path) -> None:
     shown = run("compare", "out", "s8", "s8:reversed", cwd=study)
     assert "s8 is better than s8:reversed by 1,200 rows and 3 seeds: +" in shown.stdout
-    found = json.loads(run("compare", "out", "s8-reversed", "s8", "--json", cwd=study).stdout)
+    found = called("compare", study / "out", "s8-reversed", "s8")
     (one,) = found["differences"]
     assert (one["layout"], one["reference"], one["verdict"]) == ("s8:reversed", "s8", "worse")
     assert one["p"] == one["p_adjusted"]
     assert one["low"] < one["difference"] < one["high"] < 0
-    runs = json.loads(run("compare", "out", "s8-seed0", "s8-reversed-seed1", "--json", cwd=study).stdout)
+    runs = called("compare", study / "out", "s8-seed0", "s8-reversed-seed1")
     assert "McNemar" in runs["differences"][0]["method"]
     assert "s8-seed0 is better than s8-reversed-seed1 by 1,200 rows: +" in runs["differences"][0]["sentence"]
 
@@ -85,7 +96,10 @@ def test_compare_layouts_and_runs(study: Path) -> None:
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(study: Path, arguments: tuple[str, ...], message: str) -> None:
-    assert message in refused(*arguments, cwd=study)
+    where = [str(study / part) if part in ("out", "nothing") else part for part in arguments]
+    with pytest.raises(StriataError) as caught:
+        CliRunner().invoke(app, where, catch_exceptions=False)
+    assert message in str(caught.value).replace(f"{study}/", "")
 
 
 def test_a_run_that_does_not_belong_is_refused_and_nothing_is_written(study: Path, tmp_path: Path) -> None:
@@ -103,10 +117,10 @@ def test_check_foresees_what_the_study_can_resolve(tmp_path: Path) -> None:
     file = write_study(tmp_path, seeds=[0, 1, 2], controls=["uniform"])
     shown = run("check", file.name, cwd=tmp_path)
     assert "resolves: differences in accuracy of " in shown.stdout
-    assert "40 rows of validation, 3 seeds, " in shown.stdout
+    assert "(40 rows, 3 seeds, 3 comparisons)" in shown.stdout
     assert "assumes that two runs differ in being right on 4.0% of the rows" in shown.stderr
-    found = json.loads(run("check", file.name, "--json", cwd=tmp_path).stdout)["resolves"]
+    found = called("check", file)["resolves"]
     assert found["more_seeds"] < found["resolvable"]
     assert found["four_times"] < found["resolvable"]
-    alone = run("check", file.name, "--set", "layouts=[0-2 r2 query]", "--set", "controls=[]", cwd=tmp_path)
-    assert "resolves: nothing, for there is one layout only" in alone.stdout
+    alone = called("check", file, "--set", "layouts=[0-2 r2 query]", "--set", "controls=[]")["resolves"]
+    assert (alone["comparisons"], alone["resolvable"]) == (0, None)

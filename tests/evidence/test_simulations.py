@@ -32,7 +32,7 @@ WORLDS: list[tuple[int, int, int, dict[str, Any]]] = [
 @pytest.mark.parametrize(("layouts", "seeds", "rows", "model"), WORLDS)
 def test_intervals_cover_and_false_alarms_stay_at_their_level(layouts: int, seeds: int, rows: int, model: dict[str, Any]) -> None:
     rng = np.random.default_rng(layouts * 100 + seeds)
-    studies, alarms, outside, missed = 300, 0, 0, 0
+    studies, alarms, outside, missed = 800, 0, 0, 0
     truth = model.get("accuracy", 0.92)
     for _ in range(studies):
         right = draw(rng, layouts, seeds, rows, **model)
@@ -54,7 +54,7 @@ def test_resampling_few_seeds_would_not_have_covered() -> None:
     rng = np.random.default_rng(7)
     studies, plain, ours = 300, 0, 0
     for _ in range(studies):
-        right = draw(rng, 2, 3, 400, by_seed=0.1)
+        right = draw(rng, 2, 3, 400, by_seed=0.2)
         table = right[0].astype(float) - right[1]
         means = np.empty(200)
         for at in range(200):
@@ -82,7 +82,7 @@ def test_two_runs_as_they_are_are_judged_at_the_level() -> None:
 
 def test_one_wild_layout_neither_blinds_the_others_nor_raises_alarms() -> None:
     rng = np.random.default_rng(9)
-    studies, alarms, told = 300, 0, 0
+    studies, alarms, told = 800, 0, 0
     for _ in range(studies):
         right = draw(rng, 8, 3, 400, accuracy=[0.92] * 7 + [0.82], by_seed=[0.3] + [0.03] * 7)
         parts = parts_of(right)
@@ -100,7 +100,7 @@ def test_power_is_as_foreseen(seeds: int, rows: int, gain: float) -> None:
     design = Design(rows=rows, seeds=seeds, layouts=4, comparisons=3)
     foreseen = power(gain, design, Noise(by_seed=seed_variance, by_row=by_row, rest=rest))
     assert 0.3 < foreseen < 0.97  # elsewhere all predictions look alike
-    studies, told = 400, 0
+    studies, told = 600, 0
     for _ in range(studies):
         right = draw(rng, 4, seeds, rows, accuracy=[0.92, 0.92, 0.92, 0.92 + gain], by_seed=by_seed)
         parts = parts_of(right)

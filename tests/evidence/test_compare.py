@@ -1,0 +1,221 @@
+"""Studies compared: who against whom, joined by name, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from striata.errors import RunError, StudyError
+from striata.evidence import Comparison, Noise, compare_pair, compare_study, foresee
+from striata.evidence.paired import compare_crossed
+from striata.evidence.spread import seed_parts
+from striata.evidence.words import sentence
+from striata.study import StudyFolder, load_study, members
+
+from ..study.synthetic import LABELS, logits_of, write_synthetic_run, write_synthetic_study
+from .simulated import draw
+
+ROWS = 300
+RNG = np.random.default_rng(0)
+TRUTH = RNG.integers(0, 3, ROWS)
+
+
+def study(folder: Path, right: dict[tuple[str, int], np.ndarray], **settings: Any) -> StudyFolder:
+    logits = {key: logits_of(table, TRUTH) for key, table in right.items()}
+    return write_synthetic_study(folder / "out", logits, TRUTH, **settings)
+
+
+def rights(layouts: tuple[str, ...], seeds: int, **model: Any) -> dict[tuple[str, int], np.ndarray]:
+    table = draw(np.random.default_rng(1), len(layouts), seeds, ROWS, **model)
+    return {(name, seed): table[at, seed] for at, name in enumerate(layouts) for seed in range(seeds)}
+
+
+def pairs(found: Comparison) -> set[tuple[str, str]]:
+    return {(one.layout, one.reference) for one in found.differences}
+
+
+def test_the_figures_are_those_of_the_tables(tmp_path: Path) -> None:
+    right = rights(("s8", "s8:uniform", "s5"), 3)
+    found = compare_study(study(tmp_path, right))
+    tables = {name: np.stack([right[name, seed] for seed in range(3)]) for name in ("s8", "s8:uniform", "s5")}
+    for row in found.layouts:
+        assert row.accuracy == pytest.approx(tables[row.layout].mean())
+        assert row.low < row.accuracy < row.high
+        assert row.macro_f1_low < row.macro_f1 < row.macro_f1_high
+        assert row.seconds == 12.5
+    parts = seed_parts([list(table.mean(1)) for table in tables.values()])
+    one = next(d for d in found.differences if d.layout == "s8")
+    expected = compare_crossed(tables["s8"], tables["s8:uniform"], (parts[0], parts[1]), 0.95)
+    assert (one.difference, one.low, one.high, one.p) == pytest.approx(
+        (expected.difference, expected.low, expected.high, expected.p)
+    )
+    assert one.p_adjusted >= one.p
+    assert found.to_json()["rows"] == ROWS
+
+
+def test_references(tmp_path: Path) -> None:
+    layouts = ("s5", "s8", "s8:uniform", "s8:reversed")
+    folder = study(tmp_path, rights(layouts, 2))
+    found = compare_study(folder)
+    assert pairs(found) == {("s8", "s8:uniform"), ("s8:reversed", "s8:uniform")}  # s5 is the first layout
+    assert found.reference == "each layout's own :uniform control"
+    assert pairs(compare_study(folder, reference="reversed")) == {("s8", "s8:reversed")}
+    assert pairs(compare_study(folder, reference="s8-uniform")) == {(name, "s8:uniform") for name in layouts} - {
+        ("s8:uniform", "s8:uniform")
+    }
+    (tmp_path / "other").mkdir()
+    other = study(tmp_path / "other", rights(("s8", "s5", "s1"), 2))
+    assert pairs(compare_study(other)) == {("s5", "s8"), ("s1", "s8")}
+    with pytest.raises(StudyError, match=r"has no :reversed control of any layout; add `controls: \[reversed\]`"):
+        compare_study(other, reference="reversed")
+
+
+def test_rows_are_joined_by_number_and_labels_by_name(tmp_path: Path) -> None:
+    right = rights(("s8", "s5"), 2)
+    plain = compare_study(study(tmp_path, right))
+    mixed = tmp_path / "mixed"
+    folder = study(mixed, {key: table for key, table in right.items() if key != ("s5", 1)})
+    order, names = np.random.default_rng(2).permutation(ROWS), (LABELS[2], LABELS[0], LABELS[1])
+    labels = (TRUTH[order] + 1) % 3  # the same labels, named in another order
+    logits = logits_of(right["s5", 1][order], labels)
+    write_synthetic_run(folder.path, "s5", 1, logits, labels, ids=order, names=names)
+    found = compare_study(folder)
+    assert found.differences == plain.differences
+    assert [row.accuracy for row in found.layouts] == [row.accuracy for row in plain.layouts]
+
+
+def test_one_seed_is_mcnemar_and_says_what_it_is(tmp_path: Path) -> None:
+    right = rights(("s8", "s5"), 1)
+    found = compare_study(study(tmp_path, right))
+    (one,) = found.differences
+    b, c = ((right[x, 0] & ~right[y, 0]).sum() for x, y in (("s5", "s8"), ("s8", "s5")))
+    assert one.p == pytest.approx(stats.binomtest(int(b), int(b + c)).pvalue)
+    assert "McNemar" in one.method
+    assert one.seeds_needed is None
+    assert any("one seed only" in note for note in found.notes)
+    wilson = stats.binomtest(int(right["s8", 0].sum()), ROWS).proportion_ci(method="wilson")
+    s8 = next(row for row in found.layouts if row.layout == "s8")
+    assert (s8.low, s8.high) == pytest.approx((wilson.low, wilson.high))
+
+
+def test_the_sentence_says_how_much_would_tell(tmp_path: Path) -> None:
+    (one,) = compare_study(study(tmp_path, rights(("s8", "s8:uniform"), 3, accuracy=[0.92, 0.91], by_seed=0.0))).differences
+    assert one.verdict == "not told apart"
+    assert one.sentence.startswith("s8 is not told apart from s8:uniform by 300 rows and 3 seeds: ")
+    assert "corrected" not in one.sentence
+    assert one.sentence.endswith(" would be needed") == (one.rows_needed is not None or one.seeds_needed is not None)
+    same = study(tmp_path / "same", {key: np.arange(ROWS) > 20 for key in rights(("s8", "s8:uniform"), 2)})
+    (equal,) = compare_study(same).differences
+    assert (equal.p, equal.difference, equal.rows_needed, equal.seeds_needed) == (1, 0, None, None)
+    assert "nothing to tell" in equal.sentence
+
+
+@pytest.mark.parametrize(
+    ("seeds", "comparisons", "needed", "expected"),
+    [
+        (
+            3, 1, (61_234, 9),
+            "a is not told apart from b by 5,000 rows and 3 seeds: +0.12 points (-0.31 to +0.55), p = 0.58; "
+            "about 61,000 rows or 9 seeds would be needed",
+        ),
+        (3, 9, (None, 9), "p = 0.58, 1 corrected for 9 comparisons; about 9 seeds would be needed"),
+        (3, 1, (None, None), "p = 0.58; no number of rows or of seeds alone would tell so little"),
+        (1, 1, (612, None), "and 1 seed: +0.12 points (-0.31 to +0.55), p = 0.58; about 610 rows would be needed to tell these two "
+         "runs apart; one seed says nothing about how much seeds scatter"),
+        (0, 1, (7, None), "by 5,000 rows: +0.12 points (-0.31 to +0.55), p = 0.58; about 7 rows would be needed"),
+    ],
+)  # fmt: skip
+def test_sentences(seeds: int, comparisons: int, needed: tuple[int | None, int | None], expected: str) -> None:
+    p = (0.58, min(1.0, 0.58 * comparisons))
+    said = sentence(
+        ("a", "b"), "not told apart", (0.0012, -0.0031, 0.0055), p, rows=5000, seeds=seeds, comparisons=comparisons, needed=needed
+    )
+    assert said.endswith(expected)
+
+
+def test_missing_seeds_are_named_and_only_common_ones_are_used(tmp_path: Path) -> None:
+    right = rights(("s8", "s8:uniform", "s5"), 3)
+    for key in (("s8:uniform", 2), ("s5", 0), ("s5", 1)):
+        del right[key]
+    found = compare_study(study(tmp_path, right))
+    one = next(d for d in found.differences if d.layout == "s8")
+    assert one.seeds == (0, 1)
+    assert "by 300 rows and 2 seeds" in one.sentence
+    assert "s8:uniform has no run of seed 2; it is compared by the seeds that both sides have" in found.notes
+    assert any(note.startswith("s5 has no run of seed 0, 1;") for note in found.notes)
+    with pytest.raises(StudyError, match="s5 has seeds 2 and s8:uniform 0, 1: none in common; train both with the same"):
+        compare_pair(StudyFolder.open(tmp_path / "out"), "s5", "s8:uniform")
+
+
+def test_what_is_the_same_plan_is_not_compared(tmp_path: Path) -> None:
+    found = compare_study(study(tmp_path, rights(("as-run-s2", "as-run-s3", "as-run-s5"), 2)))
+    assert pairs(found) == {("as-run-s5", "as-run-s2")}
+    assert "as-run-s3 and as-run-s2 are one and the same plan and recipe and are not compared" in found.notes
+
+
+def test_a_shared_control_is_found_by_its_other_name(tmp_path: Path) -> None:
+    folder = study(tmp_path, rights(("s2", "s3"), 2))
+    right = rights(("s2:uniform",), 2, accuracy=0.85)
+    for seed in (0, 1):
+        logits = logits_of(right["s2:uniform", seed], TRUTH)
+        write_synthetic_run(folder.path, "s2:uniform", seed, logits, TRUTH, aliases=("s3:uniform",))
+    found = compare_study(folder)
+    assert pairs(found) == {("s2", "s2:uniform"), ("s3", "s2:uniform")}
+    assert any(note.startswith("s2:uniform stands for s3:uniform too") for note in found.notes)
+    assert pairs(compare_pair(folder, "s3", "s3:uniform")) == {("s3", "s2:uniform")}
+
+
+WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"ids": np.arange(ROWS) + 10}, StudyError, r"different validation rows \(300 and 300, of which 290 are in both\)"),
+    ({"names": ("Business", "Sports", "Weather")}, StudyError, r"have different labels \(Weather, World in one only\)"),
+    ({"labels": np.where(np.arange(ROWS) == 5, (TRUTH + 1) % 3, TRUTH)}, StudyError, "disagree about the true label of"),
+    ({"data_fingerprint": "2" * 64}, StudyError, "were trained on different data"),
+    ({"logits": np.full((ROWS, 3), np.nan)}, RunError, "logits that are no finite numbers for 300 validation rows"),
+    ({"logits": np.full((ROWS, 3), np.inf)}, RunError, "logits that are no finite numbers"),
+    ({"ids": np.zeros(ROWS, np.int64)}, RunError, "one of them twice"),
+    ({"title": "s8", "layout": "s1"}, StudyError, "the runs of s8 have different plans or recipes"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "error", "message"), WRONG, ids=[message[:30] for _, _, message in WRONG])
+def test_a_run_that_does_not_belong_is_named(tmp_path: Path, wrong: dict[str, Any], error: type[Exception], message: str) -> None:
+    folder = study(tmp_path, rights(("s8", "s5"), 1))
+    given = {"layout": "s8", "seed": 1, "labels": TRUTH, "logits": logits_of(np.ones(ROWS, bool), TRUTH), **wrong}
+    write_synthetic_run(folder.path, **given)
+    with pytest.raises(error, match=message) as caught:
+        compare_study(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_study_with_one_run_or_none(tmp_path: Path) -> None:
+    folder = study(tmp_path, rights(("s8",), 1))
+    found = compare_study(folder)
+    assert (len(found.layouts), found.differences) == (1, ())
+    assert found.reference == "none: there is nothing to compare with"
+    with pytest.raises(StudyError, match="has only one finished run, s8-seed0, and nothing to compare it with"):
+        compare_pair(folder, "s8", "s5")
+    empty = study(tmp_path / "empty", rights(("s8",), 1))
+    for file in sorted((empty.path / "runs").rglob("*"), reverse=True):
+        file.unlink() if file.is_file() else file.rmdir()
+    with pytest.raises(StudyError, match="has no finished run yet"):
+        compare_study(empty)
+
+
+def test_what_is_foreseen_counts_the_comparisons_that_will_be_made(tmp_path: Path) -> None:
+    layouts = ["s1", "s5", "s8", "s0"]
+    asked = {"base": "roberta-base", "head": "linear", "data": {"train": "a.csv"}, "output": "x", "seeds": [0, 1]}
+    foreseen = foresee(members(load_study({**asked, "layouts": layouts, "controls": ["uniform", "reversed"]}), 3), ROWS)
+    with_controls = [f"{name}{end}" for name in layouts[:3] for end in ("", ":uniform", ":reversed")]
+    right = rights((*with_controls, "s0"), 2)
+    found = compare_study(study(tmp_path, right))
+    assert foreseen.comparisons == len(found.differences) == 7
+    assert foreseen.reference == found.reference
+    calm = foresee(members(load_study({**asked, "layouts": layouts}), 3), ROWS, noise=Noise(by_seed=0, by_row=0.001, rest=0.001))
+    assert calm.resolvable is not None
+    assert foreseen.resolvable is not None
+    assert calm.resolvable < foreseen.resolvable
+    assert "0.00 points from seed to seed" in calm.assumptions
