@@ -132,9 +132,9 @@ def test_check_shows_members_and_cost_and_trains_nothing(tmp_path: Path) -> None
 
 
 def test_leaderboard_ensemble_and_evaluate(trained: Path) -> None:
-    rows = json.loads(run("leaderboard", "out", "--json", cwd=trained).stdout)
+    rows = json.loads(run("leaderboard", "out", "--runs", "--json", cwd=trained).stdout)
     assert [row["accuracy"] for row in rows] == sorted((row["accuracy"] for row in rows), reverse=True)
-    shown = run("leaderboard", "out", cwd=trained).stdout
+    shown = run("leaderboard", "out", "--runs", cwd=trained).stdout
     assert all(row["run"] in shown for row in rows)
     made = json.loads(run("ensemble", "out", "--size", 3, "--json", cwd=trained).stdout)
     assert set(made["members"]) == {row["run"] for row in rows}

@@ -124,8 +124,11 @@ def test_the_sentence_says_how_much_would_tell(tmp_path: Path) -> None:
         ),
         (3, 9, (None, 9), "p = 0.58, 1 corrected for 9 comparisons; about 9 seeds would be needed"),
         (3, 1, (None, None), "p = 0.58; no number of rows or of seeds alone would tell so little"),
-        (1, 1, (612, None), "and 1 seed: +0.12 points (-0.31 to +0.55), p = 0.58; about 610 rows would be needed to tell these two "
-         "runs apart; one seed says nothing about how much seeds scatter"),
+        (
+            1, 1, (612, None),
+            "and 1 seed: +0.12 points (-0.31 to +0.55), p = 0.58; about 610 rows would be needed to tell these two runs apart; "
+            "one seed says nothing about how much seeds scatter",
+        ),
         (0, 1, (7, None), "by 5,000 rows: +0.12 points (-0.31 to +0.55), p = 0.58; about 7 rows would be needed"),
     ],
 )  # fmt: skip
