@@ -62,8 +62,9 @@ def show_shift(found: Shift) -> None:
         cells = [_TITLES[part.name], f"{part.rows:,}", f"{part.sampled:,}"]
         cells += ["-"] * 3 if test is None else [f"{test.auc:.3f}", f"{test.p_value:.3g}", f"{test.foreign:.0%}"]
         cells += ["-"] * 2 if accuracy is None else [f"{accuracy.value:.4f}", f"{accuracy.low:.4f} to {accuracy.high:.4f}"]
+        cells.append("-" if part.second is None else f"{part.second:.4f}")
         lines.append(cells)
-    table(["rows", "number", "sampled", "AUC", "p", "foreign at least", "estimated accuracy", "95 %"], lines)
+    table(["rows", "number", "sampled", "AUC", "p", "foreign at least", "estimated accuracy", "95 %", "second estimate"], lines)
     say()
     for part in found.parts:
         say(_verdict(part.name, None if part.test is None else part.test.p_value))

@@ -1,19 +1,21 @@
-"""Accuracy without labels, from how sure a model is: average thresholded confidence (Garg et al. 2022)."""
+"""Accuracy without labels, from how sure a model is: average thresholded confidence (Garg et al. 2022), and beside it the
+difference of mean confidences (Guillory et al. 2021), which errs in other places."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_softmax, xlogy
+from scipy.special import log_softmax, softmax, xlogy
 
 from .intervals import LEVEL, Interval
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 ASSUMPTIONS = (
-    "a confidence threshold fitted on labelled rows separates right from wrong as well on the new rows; this holds where texts "
-    "get harder in ways that make the model less sure, and fails for labels that changed their meaning, for new labels, and "
-    "for texts on which the model is sure and wrong; the interval covers the sampling of rows only, not this assumption"
+    "a confidence threshold fitted on labelled rows separates right from wrong as well on the new rows; this fails for labels "
+    "that changed their meaning or are new, for texts on which the model is sure and wrong, and where errors are spread over all "
+    "confidences; the interval covers the sampling of rows, not this assumption. The second estimate assumes that accuracy falls "
+    "as much as mean confidence does. Where the two are far apart, believe neither"
 )
 
 
@@ -22,6 +24,17 @@ def certainty(logits: npt.NDArray[np.floating]) -> Floats:
     log_p = log_softmax(logits.astype(np.float64), axis=1)
     result: Floats = xlogy(np.exp(log_p), np.exp(log_p)).sum(1)
     return result
+
+
+def confidence(logits: npt.NDArray[np.floating]) -> Floats:
+    """The highest probability, (rows, labels) -> (rows,)."""
+    result: Floats = softmax(logits.astype(np.float64), axis=1).max(1)
+    return result
+
+
+def by_mean_confidence(confident: Floats, right: Bools, new: Floats) -> float:
+    """The accuracy on labelled rows, less the fall of the mean confidence from these to new rows."""
+    return float(np.clip(right.mean() + new.mean() - confident.mean(), 0, 1))
 
 
 def fit_threshold(certain: Floats, right: Bools) -> float:

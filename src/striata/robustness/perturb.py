@@ -87,23 +87,24 @@ def _html(text: str, amount: float, rng: random.Random) -> str:
 def _drop(text: str, amount: float, rng: random.Random) -> str:
     words = text.split()
     kept = [word for word in words if rng.random() >= amount]
-    return " ".join(kept or words[:1])
+    return text if len(kept) == len(words) else " ".join(kept or words[:1])
 
 
 def _swap(text: str, amount: float, rng: random.Random) -> str:
-    words, at = text.split(), 0
+    words, at, moved = text.split(), 0, False
     draws = [rng.random() for _ in words]
     while at + 1 < len(words):
         if draws[at] < amount:
             words[at], words[at + 1] = words[at + 1], words[at]
-            at += 1
+            at, moved = at + 1, True
         at += 1
-    return " ".join(words)
+    return " ".join(words) if moved else text
 
 
 def _cut(text: str, amount: float, rng: random.Random) -> str:
     words = text.split()
-    return " ".join(words[: max(1, round(len(words) * (1 - amount)))])
+    kept = max(1, round(len(words) * (1 - amount)))
+    return " ".join(words[:kept]) if kept < len(words) else text
 
 
 def _shuffle(text: str, amount: float, rng: random.Random) -> str:

@@ -16,7 +16,7 @@ from ..ensemble import combine
 from ..errors import DataError
 from ..files import write_text
 from .checks import FORMAT, keep, model_json, model_name, sample_rows, study_of, whole_texts
-from .confidence import ASSUMPTIONS, certainty, check_estimate, estimate_accuracy
+from .confidence import ASSUMPTIONS, by_mean_confidence, certainty, check_estimate, confidence, estimate_accuracy
 from .copies import find_copies
 from .intervals import LEVEL, Interval, share
 from .twosample import LEAST, TwoSample, two_sample
@@ -63,7 +63,8 @@ class Part:
         rows: in the file.
         sampled: of which this many were looked at.
         test: against the known rows; None for copies, which are known rows, and for fewer than 30 sampled rows.
-        accuracy: estimated; None without a sampled row.
+        accuracy: estimated by average thresholded confidence; None without a sampled row.
+        second: accuracy estimated by the difference of mean confidences; None likewise.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Part:
     sampled: int
     test: TwoSample | None
     accuracy: Interval | None
+    second: float | None
 
     def to_json(self) -> dict[str, object]:
         """All fields."""
@@ -80,6 +82,7 @@ class Part:
             "sampled": self.sampled,
             "test": None if self.test is None else self.test.to_json(),
             "accuracy": None if self.accuracy is None else self.accuracy.to_json(),
+            "second_accuracy": self.second,
         }
 
 
@@ -142,7 +145,8 @@ class Shift:
         Keys: `format_version` 1, `kind` "shift", `model` (`name`, `folder`, `identity`), `sources` (`known`, `unlabelled`,
         `train` or null), `known_rows`, `known_sampled`, `seed`, `level` of the intervals, `parts` (a list of `name` "whole",
         "copies" or "rest", `rows`, `sampled`, `test` (null, or `rows`, `auc`, `p_value`, `permutations`, `foreign_at_least`),
-        `accuracy` (null, or `value`, `low`, `high`)), `copies` (`rows`, `share`, `exact`, `near`, `of_known`, `of_train`,
+        `accuracy` (null, or `value`, `low`, `high`), `second_accuracy` (null, or a number)),
+        `copies` (`rows`, `share`, `exact`, `near`, `of_known`, `of_train`,
         and `first`, a list of `row`, `of`, `other`, `similarity`, `exact`), `wording` (the fields of
         :class:`striata.robustness.wording.Wording`), `accuracy` (`fitted_on`, `known_accuracy`, `known_estimate`,
         `assumptions`), `different` (a list of `row`, `score`, `text`). Lists of rows hold the first 20.
@@ -212,19 +216,21 @@ def shift(
     old, new = known.take(sample_rows(known, rows, seed)), unlabelled.take(sample_rows(unlabelled, rows, seed + 1))
     copied = np.isin(new.ids, [copy.row for copy in copies])
     embedded = model.embed(old.texts, old.pairs), model.embed(new.texts, new.pairs)
-    logits = model.logits(old.texts, old.pairs), model.logits(new.texts, new.pairs)
-    certain, right, fitted_on = _fitted(model, old, logits[0])
+    logits = model.logits(new.texts, new.pairs)
+    judged, right, fitted_on = _fitted(model, old)
     sizes = {"whole": len(unlabelled), "copies": len(copies), "rest": len(unlabelled) - len(copies)}
     parts = []
     for name, inside in (("whole", np.ones(len(new), bool)), ("copies", copied), ("rest", ~copied)):
         tested = name != "copies" and inside.sum() >= LEAST
+        there = bool(inside.any())
         parts.append(
             Part(
                 name=name,
                 rows=sizes[name],
                 sampled=int(inside.sum()),
                 test=two_sample(embedded[0], embedded[1][inside], permutations=permutations, seed=seed) if tested else None,
-                accuracy=estimate_accuracy(certain, right, certainty(logits[1][inside]), seed=seed) if inside.any() else None,
+                accuracy=estimate_accuracy(certainty(judged), right, certainty(logits[inside]), seed=seed) if there else None,
+                second=by_mean_confidence(confidence(judged), right, confidence(logits[inside])) if there else None,
             )
         )
     assert parts[0].test is not None
@@ -240,7 +246,7 @@ def shift(
         wording=compare_wording(whole_texts(old), whole_texts(new), lengths, seed=seed),
         fitted_on=fitted_on,
         known_accuracy=share(int(right.sum()), len(right)) if on_known else None,
-        known_estimate=check_estimate(certain, right, seed=seed) if on_known else None,
+        known_estimate=check_estimate(certainty(judged), right, seed=seed) if on_known else None,
         different=_different(new, parts[0].test.scores[len(old) :]),
     )
     keep(study_of(model.folder), f"shift-{model_name(model)}", found.to_json())
@@ -278,13 +284,14 @@ def _copies(known: Table, unlabelled: Table, train: Table | None) -> tuple[Copie
     return tuple(best[row] for row in sorted(best))
 
 
-def _fitted(model: Model, known: Table, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
-    """Certainty of labelled rows and whether the model is right there: the known rows, else its runs' validation rows."""
+def _fitted(model: Model, known: Table) -> tuple[np.ndarray, np.ndarray, str]:
+    """Logits of labelled rows and whether the model is right there: the known rows, else its runs' validation rows."""
     if known.labels is not None:
-        return certainty(logits), logits.argmax(1) == encode_labels(known, model.labels), "known"
+        logits = model.logits(known.texts, known.pairs)
+        return logits, logits.argmax(1) == encode_labels(known, model.labels), "known"
     validation = [run.validation() for run in model.runs]
     combined = combine(np.stack([each.logits for each in validation]), model.weights)
-    return certainty(combined), combined.argmax(1) == validation[0].labels, "validation"
+    return combined, combined.argmax(1) == validation[0].labels, "validation"
 
 
 def _different(table: Table, scores: np.ndarray) -> tuple[DifferentRow, ...]:
