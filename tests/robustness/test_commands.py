@@ -79,7 +79,8 @@ def test_stress_is_what_brute_force_says(trained: Path, model: striata.Model) ->
         assert each.accuracy.value == now.mean()
         assert (each.broken, each.mended) == ((clean & ~now).sum(), (~clean & now).sum())
         assert each.difference.value == pytest.approx(now.mean() - clean.mean())
-        assert each.changed == np.mean([a != b for a, b in zip(texts, table.texts, strict=True)])
+        tokens = [[model.tokenizer.encode([t]).ids.tolist() for t in each] for each in (texts, table.texts)]
+        assert each.changed == np.mean([a != b for a, b in zip(*tokens, strict=True)])
     assert found.slices == find_slices(table, clean)[0]
     upper = next(each for each in found.stressed if (each.perturbation, each.strength) == ("upper_case", 3))
     assert upper.difference.high < 0  # every word is unknown then

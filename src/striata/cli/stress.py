@@ -48,31 +48,30 @@ def stress(
 
 
 def show_stress(found: Stress) -> None:
-    """Prints a line per perturbation and strength, and the slices."""
+    """Prints a line per perturbation, and the slices."""
     from .output import note, say, table
 
     sampled = "" if found.rows == found.rows_in_source else f" (a random sample of {found.rows_in_source:,})"
     clean = found.clean
     say(f"{found.rows:,} rows{sampled}: accuracy {clean.value:.4f} ({clean.low:.4f} to {clean.high:.4f}) as they are")
     say()
-    table(
-        ["perturbation", "strength", "texts changed", "accuracy", "95 %", "difference", "95 % ", "means"],
-        [
-            (
-                each.perturbation, each.strength, f"{each.changed:.0%}", f"{each.accuracy.value:.4f}",
-                f"{each.accuracy.low:.4f} to {each.accuracy.high:.4f}", f"{each.difference.value:+.4f}",
-                f"{each.difference.low:+.4f} to {each.difference.high:+.4f}", each.amount,
-            )
-            for each in found.stressed
-        ],
-    )  # fmt: skip
+    by_name: dict[str, list[str]] = {}
+    for each in found.stressed:
+        change = each.difference
+        cell = (
+            f"{100 * change.value:+.1f} ({100 * change.low:+.1f} to {100 * change.high:+.1f})"
+            if each.changed
+            else "sees no change"
+        )
+        by_name.setdefault(each.perturbation, []).append(cell)
+    table(["points, at strength", "1", "2", "3"], [(name, *cells) for name, cells in by_name.items()])
     say()
     table(
-        ["slice", "of", "rows", "accuracy", "95 % for all slices together", "p against the rest"],
+        ["slice", "of", "rows", "accuracy", "95 %", "p against the rest"],
         [
             (
                 each.name, each.by, f"{each.rows:,}", f"{each.accuracy.value:.4f}",
-                f"{each.accuracy.low:.4f} to {each.accuracy.high:.4f}", f"{each.p_value:.3g}",
+                f"{each.accuracy.low:.4f} to {each.accuracy.high:.4f}", f"{each.p_value:.2g}",
             )
             for each in found.slices
         ],
@@ -80,6 +79,7 @@ def show_stress(found: Stress) -> None:
     if found.small:
         note(f"too few rows for a slice of their own: {', '.join(found.small)}")
     note(
-        f"each interval of the first table holds by itself; of {len(found.stressed)} such, one or two miss by chance. "
-        "The slices' intervals hold together, and their p-values are corrected for their number."
+        "changes of the accuracy in percentage points, paired, with 95 % intervals that hold one by one: of "
+        f"{len(found.stressed)}, one or two miss by chance. The slices' intervals hold together, and their p-values are corrected "
+        "for their number."
     )

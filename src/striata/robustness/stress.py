@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..data import Table, encode_labels
+from ..data import Encoded, Table, encode_labels
 from ..errors import DataError
 from .checks import FORMAT, keep, model_json, model_name, sample_rows, study_of
 from .intervals import LEVEL, Interval, holm, paired_difference, share
@@ -31,7 +31,7 @@ class Stressed:
         perturbation: name.
         strength: 1, 2 or 3.
         amount: what the strength means, in words.
-        changed: share of the rows whose text is another.
+        changed: share of the rows whose tokens are others; 0 for case where the encoder knows none.
         accuracy: with Wilson's interval.
         difference: to the accuracy on the texts as they are, paired.
         broken: rows right before and wrong now.
@@ -181,7 +181,7 @@ def stress(
 def _under(
     model: Model, table: Table, targets: npt.NDArray[np.int64], right: Bools, how: tuple[str, int, int]
 ) -> tuple[int, Bools]:
-    """How many rows a perturbation changes, and which rows the model gets right then; the others are as they were."""
+    """How many rows a perturbation gives other tokens, and which of all rows the model gets right then."""
     name, strength, seed = how
     ids = table.ids.tolist()
     texts = [perturb(text, name, strength, row=row, seed=seed) for row, text in zip(ids, table.texts, strict=True)]
@@ -191,15 +191,17 @@ def _under(
             perturb(pair, name, strength, row=-1 - row, seed=seed) if pair.strip() else pair
             for row, pair in zip(ids, table.pairs, strict=True)
         ]
-    other = np.array([a != b for a, b in zip(texts, table.texts, strict=True)])
-    if pairs is not None:
-        other |= np.array([a != b for a, b in zip(pairs, table.pairs or (), strict=True)])
-    rows = np.flatnonzero(other)
+    before, after = model.tokenizer.encode(table.texts, table.pairs), model.tokenizer.encode(texts, pairs)
+    rows = np.flatnonzero([not np.array_equal(_row(before, at), _row(after, at)) for at in range(len(table))])
     now = right.copy()
     if len(rows):
         logits = model.logits([texts[i] for i in rows], None if pairs is None else [pairs[i] for i in rows])
         now[rows] = logits.argmax(1) == targets[rows]
     return len(rows), now
+
+
+def _row(encoded: Encoded, at: int) -> npt.NDArray[np.int32]:
+    return encoded.ids[encoded.starts[at] : encoded.starts[at + 1]]
 
 
 def _stressed(name: str, strength: int, changed: int, before: Bools, now: Bools) -> Stressed:
