@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from ..robustness import Shift
 
-_TITLES = {"whole": "all rows", "copies": "copies", "rest": "all but the copies"}
+_TITLES = {"whole": "all rows", "copies": "copies", "rest": "rows that are no copies"}
 _SHOWN = 5
 
 
@@ -59,12 +59,12 @@ def show_shift(found: Shift) -> None:
     lines = []
     for part in found.parts:
         test, accuracy = part.test, part.accuracy
-        cells = [_TITLES[part.name], f"{part.rows:,}", f"{part.sampled:,}"]
-        cells += ["-"] * 3 if test is None else [f"{test.auc:.3f}", f"{test.p_value:.3g}", f"{test.foreign:.0%}"]
-        cells += ["-"] * 2 if accuracy is None else [f"{accuracy.value:.4f}", f"{accuracy.low:.4f} to {accuracy.high:.4f}"]
-        cells.append("-" if part.second is None else f"{part.second:.4f}")
+        cells = [part.name, f"{part.rows:,}", f"{part.sampled:,}"]
+        cells += ["-"] * 3 if test is None else [f"{test.auc:.3f}", f"{test.p_value:.2g}", f"{test.foreign:.0%}"]
+        cells.append("-" if accuracy is None else f"{accuracy.value:.3f} ({accuracy.low:.3f} to {accuracy.high:.3f})")
+        cells.append("-" if part.second is None else f"{part.second:.3f}")
         lines.append(cells)
-    table(["rows", "number", "sampled", "AUC", "p", "foreign at least", "estimated accuracy", "95 %", "second estimate"], lines)
+    table(["part", "rows", "sampled", "AUC", "p", "foreign", "accuracy, guessed", "second"], lines)
     say()
     for part in found.parts:
         say(_verdict(part.name, None if part.test is None else part.test.p_value))
@@ -83,7 +83,8 @@ def show_shift(found: Shift) -> None:
         say(f"check of the estimate on the known rows: {found.known_estimate:.4f}, measured {found.known_accuracy.value:.4f}")
     say()
     table(["row", "score", "differs most"], [(r.row, f"{r.score:.2f}", r.text[:100]) for r in found.different[:_SHOWN]])
-    note(f"estimated accuracy: threshold fitted on the {found.fitted_on} rows. It assumes that {_assumptions()}")
+    note("foreign: at least this share of the rows is not from the known rows' distribution")
+    note(f"accuracy: threshold fitted on the {found.fitted_on} rows. It assumes that {_assumptions()}")
 
 
 def _assumptions() -> str:

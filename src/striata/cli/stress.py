@@ -80,6 +80,6 @@ def show_stress(found: Stress) -> None:
         note(f"too few rows for a slice of their own: {', '.join(found.small)}")
     note(
         "changes of the accuracy in percentage points, paired, with 95 % intervals that hold one by one: of "
-        f"{len(found.stressed)}, one or two miss by chance. The slices' intervals hold together, and their p-values are corrected "
-        "for their number."
+        f"{len(found.stressed)}, one or two miss by chance. The slices' intervals hold together, and their p-values are "
+        "corrected for their number."
     )
