@@ -9,9 +9,11 @@ import typer
 
 if TYPE_CHECKING:
     from ..robustness import Shift
+    from ..robustness.shift import Part
 
 _TITLES = {"whole": "all rows", "copies": "copies", "rest": "rows that are no copies"}
 _SHOWN = 5
+_MOSTLY = 0.5
 
 
 def shift(
@@ -67,7 +69,8 @@ def show_shift(found: Shift) -> None:
     table(["part", "rows", "sampled", "AUC", "p", "foreign", "accuracy, guessed", "second"], lines)
     say()
     for part in found.parts:
-        say(_verdict(part.name, None if part.test is None else part.test.p_value))
+        if part.rows:
+            say(f"{_TITLES[part.name]}: {_verdict(part)}")
     exact = sum(copy.exact for copy in found.copies)
     trained = sum(copy.of == "train" for copy in found.copies)
     share = len(found.copies) / found.part("whole").rows
@@ -93,10 +96,10 @@ def _assumptions() -> str:
     return ASSUMPTIONS
 
 
-def _verdict(name: str, p_value: float | None) -> str:
-    if p_value is None:
-        why = "they are known or training rows" if name == "copies" else "too few"
-        return f"{_TITLES[name]}: not tested ({why})"
-    if p_value <= 0.05:
-        return f"{_TITLES[name]}: not from the known rows' distribution (p {p_value:.3g})"
-    return f"{_TITLES[name]}: no difference to the known rows found (p {p_value:.3g})"
+def _verdict(part: Part) -> str:
+    if part.test is None:
+        return "not tested (they are known or training rows)" if part.name == "copies" else "not tested (too few)"
+    if part.test.p_value > 0.05:
+        return f"no difference to the known rows found (p {part.test.p_value:.2g})"
+    text = f"not from the known rows' distribution (p {part.test.p_value:.2g})"
+    return text if part.test.foreign < _MOSTLY else f"{text}, and most of them foreign: the guesses of accuracy say little here"
