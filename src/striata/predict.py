@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.special import softmax
 
 from .data import Columns, Encoded, Table, Tokenizer, encode_labels, read_table
-from .engine import Encoder, Stack
+from .engine import Encoder, Stack, embed
 from .ensemble import Ensemble, combine, load_ensemble
 from .errors import DataError, RunError
 from .evaluate import Metrics, metrics
@@ -98,6 +98,11 @@ class Model:
             encoded = self.tokenizer.encode(texts[at : at + _BATCH], second)
             parts.append(combine(self.member_logits(encoded), self.weights))
         return np.concatenate(parts)
+
+    def embed(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> npt.NDArray[np.float32]:
+        """Means of the frozen encoder's last hidden states, adapters not used, (texts, hidden size); raises as :meth:`logits`."""
+        _check(texts)
+        return embed(self.encoder, self.tokenizer.encode(texts, pairs))
 
     def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[str]:
         """The most likely label of each text, by name; raises as :meth:`logits`."""

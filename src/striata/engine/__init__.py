@@ -2,8 +2,11 @@
 
 from .batch import Batch, Segment, collate
 from .dropout import Draws, seed_of
+from .embed import embed
 from .encoder import Encoder
 from .receipt import Receipt, check_receipt, read_receipt
 from .stack import Stack
 
-__all__ = ["Batch", "Draws", "Encoder", "Receipt", "Segment", "Stack", "check_receipt", "collate", "read_receipt", "seed_of"]
+__all__ = [
+    "Batch", "Draws", "Encoder", "Receipt", "Segment", "Stack", "check_receipt", "collate", "embed", "read_receipt", "seed_of",
+]  # fmt: skip

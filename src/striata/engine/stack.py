@@ -147,7 +147,7 @@ class Stack:
         result = np.empty((len(slots), len(encoded), labels), np.float32)
         order = np.argsort(encoded.lengths, kind="stable")
         with torch.inference_mode():
-            for rows in _chunks(order, encoded.lengths, max(1, max_tokens // len(slots))):
+            for rows in token_chunks(order, encoded.lengths, max(1, max_tokens // len(slots))):
                 part = encoded.take(rows)
                 logits = self.forward(collate([(slot, part) for slot in slots], self.encoder.device))
                 for at, slot in enumerate(slots):
@@ -155,7 +155,7 @@ class Stack:
         return result
 
 
-def _chunks(order: np.ndarray, lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
+def token_chunks(order: np.ndarray, lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
     """Splits rows into runs of at most `max_tokens` tokens, at least one row each."""
     before = np.cumsum(lengths[order])
     borders, start, base = [], 0, 0

@@ -1,0 +1,75 @@
+"""`striata audit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..robustness import LabelAudit
+
+_SHOWN = 10
+_WIDTH = 80
+
+
+def audit(
+    target: Annotated[Path, typer.Argument(help="Study file, study folder, or folder of a run or an ensemble.")],
+    rows: Annotated[int, typer.Option(help="Most rows of each table to embed; a random sample when there are more.")] = 20000,
+    seed: Annotated[int, typer.Option(help="Of samples and folds.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write all suspicious rows to this CSV file.")] = None,
+) -> None:
+    """Find labels that are probably wrong, copies with different labels, and labels taken for each other."""
+    from ..robustness import audit_labels, write_suspects
+    from .output import print_json
+
+    found = audit_labels(target, rows=rows, seed=seed, device=device, precision=precision)
+    if out is not None:
+        write_suspects(found, out)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        show_audit(found)
+
+
+def show_audit(found: LabelAudit) -> None:
+    """Prints a line per table, the most suspicious rows, conflicting copies and confused labels."""
+    from .output import note, say, table
+
+    table(
+        ["table", "rows", "judged", "by", "suspicious", "source"],
+        [(p.name, f"{p.rows:,}", f"{p.judged:,}", p.by, f"{p.suspects:,}", p.source) for p in found.parts],
+    )
+    if found.suspects:
+        say()
+        table(
+            ["table", "row", "label", "suggested", "quality", "text"],
+            [
+                (s.place.part, s.place.row, s.place.label, s.suggested, f"{s.quality:.3f}", s.place.text[:_WIDTH])
+                for s in found.suspects[:_SHOWN]
+            ],
+        )
+    if found.conflicts:
+        say()
+        say(f"{len(found.conflicts):,} pairs of copies have different labels")
+        table(
+            ["row", "label", "row ", "label ", "in common", "text"],
+            [
+                (
+                    f"{c.first.part} {c.first.row}", c.first.label, f"{c.second.part} {c.second.row}", c.second.label,
+                    f"{c.similarity:.0%}", c.first.text[:_WIDTH],
+                )
+                for c in found.conflicts[:_SHOWN]
+            ],
+        )  # fmt: skip
+    if found.confusions:
+        say()
+        table(
+            ["label", "predicted", "rows", "for instance"],
+            [(c.label, c.predicted, f"{c.rows:,}", c.examples[0].text[:_WIDTH]) for c in found.confusions[:_SHOWN]],
+        )
+    note("rows count from 0 in their source; a suspicious label is a reason to look, not yet an error")

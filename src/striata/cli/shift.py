@@ -1,0 +1,105 @@
+"""`striata shift`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..robustness import Shift
+    from ..robustness.shift import Part
+
+_TITLES = {"whole": "all rows", "copies": "copies", "rest": "rows that are no copies"}
+_SHOWN = 5
+_MOSTLY = 0.5
+
+
+def shift(
+    model: Annotated[Path, typer.Argument(help="Folder of a run or an ensemble.")],
+    known: Annotated[str, typer.Option(help="Rows the model is meant for, but was not trained on; labels are used if there.")],
+    unlabelled: Annotated[str, typer.Option(help="The rows in question.")],
+    train: Annotated[str | None, typer.Option(help="More rows that the unlabelled ones may be copies of.")] = None,
+    rows: Annotated[int, typer.Option(help="Most rows of either file to embed; a random sample when there are more.")] = 2000,
+    permutations: Annotated[int, typer.Option(help="Of the two-sample test.")] = 999,
+    seed: Annotated[int, typer.Option(help="Of samples, folds, permutations and bootstrap.")] = 0,
+    text: Annotated[str | None, typer.Option(help="Name of the text column, in all files.")] = None,
+    text_pair: Annotated[str | None, typer.Option(help="Name of the second text's column.")] = None,
+    label: Annotated[str | None, typer.Option(help="Name of the known rows' label column.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write copies and scores row by row to this CSV file.")] = None,
+) -> None:
+    """Tell whether unlabelled rows are like known ones, which are copies, and how accurate the model may be on them."""
+    from dataclasses import replace
+
+    from .. import load
+    from ..robustness import read_rows, write_shift_rows
+    from ..robustness import shift as run_shift
+    from .output import print_json
+
+    opened = load(model, device=device, precision=precision)
+    given = {key: value for key, value in (("text", text), ("text_pair", text_pair), ("label", label)) if value is not None}
+    columns = replace(opened.columns, **given)
+    tables = read_rows(known, columns, labels=True), read_rows(unlabelled, columns, labels=False)
+    more = None if train is None else read_rows(train, columns, labels=False)
+    found = run_shift(opened, *tables, train=more, rows=rows, permutations=permutations, seed=seed)
+    if out is not None:
+        write_shift_rows(found, out)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        show_shift(found)
+
+
+def show_shift(found: Shift) -> None:
+    """Prints the verdict on each part, copies, words, and the rows that differ most."""
+    from .output import note, say, table
+
+    lines = []
+    for part in found.parts:
+        test, accuracy = part.test, part.accuracy
+        cells = [part.name, f"{part.rows:,}", f"{part.sampled:,}"]
+        cells += ["-"] * 3 if test is None else [f"{test.auc:.3f}", f"{test.p_value:.2g}", f"{test.foreign:.0%}"]
+        cells.append("-" if accuracy is None else f"{accuracy.value:.3f} ({accuracy.low:.3f} to {accuracy.high:.3f})")
+        cells.append("-" if part.second is None else f"{part.second:.3f}")
+        lines.append(cells)
+    table(["part", "rows", "sampled", "AUC", "p", "foreign", "accuracy, guessed", "second"], lines)
+    say()
+    for part in found.parts:
+        if part.rows:
+            say(f"{_TITLES[part.name]}: {_verdict(part)}")
+    exact = sum(copy.exact for copy in found.copies)
+    trained = sum(copy.of == "train" for copy in found.copies)
+    share = len(found.copies) / found.part("whole").rows
+    say(f"copies: {len(found.copies):,} rows ({share:.1%}), {exact:,} of them exact; of training rows {trained:,}")
+    words = found.wording
+    say(f"tokens: {words.tokens_other:.1f} on average, known rows {words.tokens_known:.1f} (p {words.length_p_value:.3g})")
+    say(f"unseen words: {words.unseen_other:.1%}, known rows among themselves {words.unseen_known:.1%}")
+    say(
+        f"divergence of words: {words.divergence_other:.3f} bits, known rows among themselves {words.divergence_known:.3f}; "
+        f"more frequent here: {', '.join(words.words)}"
+    )
+    if found.known_accuracy is not None:
+        say(f"check of the estimate on the known rows: {found.known_estimate:.4f}, measured {found.known_accuracy.value:.4f}")
+    say()
+    table(["row", "score", "differs most"], [(r.row, f"{r.score:.2f}", r.text[:100]) for r in found.different[:_SHOWN]])
+    note("foreign: at least this share of the rows is not from the known rows' distribution")
+    note(f"accuracy: threshold fitted on the {found.fitted_on} rows. It assumes that {_assumptions()}")
+
+
+def _assumptions() -> str:
+    from ..robustness.confidence import ASSUMPTIONS
+
+    return ASSUMPTIONS
+
+
+def _verdict(part: Part) -> str:
+    if part.test is None:
+        return "not tested (they are known or training rows)" if part.name == "copies" else "not tested (too few)"
+    if part.test.p_value > 0.05:
+        return f"no difference to the known rows found (p {part.test.p_value:.2g})"
+    text = f"not from the known rows' distribution (p {part.test.p_value:.2g})"
+    return text if part.test.foreign < _MOSTLY else f"{text}, and most of them foreign: the guesses of accuracy say little here"

@@ -1,0 +1,85 @@
+"""`striata stress`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..robustness import Stress
+
+
+def stress(
+    model: Annotated[Path, typer.Argument(help="Folder of a run or an ensemble.")],
+    file: Annotated[str, typer.Argument(help="Labelled texts: CSV, TSV, JSON Lines, Parquet, pickle, a folder, or a Hub name.")],
+    rows: Annotated[int, typer.Option(help="Most rows to use; a random sample when there are more.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of sample and perturbations.")] = 0,
+    text: Annotated[str | None, typer.Option(help="Name of the text column.")] = None,
+    text_pair: Annotated[str | None, typer.Option(help="Name of the second text's column.")] = None,
+    label: Annotated[str | None, typer.Option(help="Name of the label column.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON document to this file.")] = None,
+) -> None:
+    """Measure a model under typing errors, HTML remains, lost words and the like, and its weakest slices."""
+    from dataclasses import replace
+
+    from .. import load
+    from ..data import read_table
+    from ..files import write_json
+    from ..robustness import stress as run_stress
+    from .output import print_json
+    from .progress import counter
+
+    opened = load(model, device=device, precision=precision)
+    given = {key: value for key, value in (("text", text), ("text_pair", text_pair), ("label", label)) if value is not None}
+    table = read_table(file, replace(opened.columns, **given), split="test")
+    with counter("texts") as progress:
+        found = run_stress(opened, table, rows=rows, seed=seed, progress=progress)
+    if out is not None:
+        write_json(out, found.to_json())
+    if as_json:
+        print_json(found.to_json())
+    else:
+        show_stress(found)
+
+
+def show_stress(found: Stress) -> None:
+    """Prints a line per perturbation, and the slices."""
+    from .output import note, say, table
+
+    sampled = "" if found.rows == found.rows_in_source else f" (a random sample of {found.rows_in_source:,})"
+    clean = found.clean
+    say(f"{found.rows:,} rows{sampled}: accuracy {clean.value:.4f} ({clean.low:.4f} to {clean.high:.4f}) as they are")
+    say()
+    by_name: dict[str, list[str]] = {}
+    for each in found.stressed:
+        change = each.difference
+        cell = (
+            f"{100 * change.value:+.1f} ({100 * change.low:+.1f} to {100 * change.high:+.1f})"
+            if each.changed
+            else "sees no change"
+        )
+        by_name.setdefault(each.perturbation, []).append(cell)
+    table(["points, at strength", "1", "2", "3"], [(name, *cells) for name, cells in by_name.items()])
+    say()
+    table(
+        ["slice", "of", "rows", "accuracy", "95 %", "p against the rest"],
+        [
+            (
+                each.name, each.by, f"{each.rows:,}", f"{each.accuracy.value:.4f}",
+                f"{each.accuracy.low:.4f} to {each.accuracy.high:.4f}", f"{each.p_value:.2g}",
+            )
+            for each in found.slices
+        ],
+    )  # fmt: skip
+    if found.small:
+        note(f"too few rows for a slice of their own: {', '.join(found.small)}")
+    note(
+        "changes of the accuracy in percentage points, paired, with 95 % intervals that hold one by one: of "
+        f"{len(found.stressed)}, one or two miss by chance. The slices' intervals hold together, and their p-values are "
+        "corrected for their number."
+    )

@@ -1,0 +1,92 @@
+"""Where rows to check come from, and where results are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..data import Columns, Stream, Table, open_source, read_table
+from ..data.columns import find_columns
+from ..errors import DataError
+from ..files import write_json
+
+if TYPE_CHECKING:
+    from ..predict import Model
+
+FORMAT = 1
+FOLDER = "checks"
+_PORTION = 8192
+
+
+def read_rows(source: str, columns: Columns, *, labels: bool) -> Table:
+    """All rows of a source.
+
+    Args:
+        source: file, folder or Hub name.
+        columns: names asked for.
+        labels: whether labels are taken where there are any; a source without a label column has none.
+
+    Raises:
+        DataError: the source cannot be read, has no rows, or a row has no text or, among labelled ones, no label.
+    """
+    reader = open_source(source, split="test")
+    if labels and find_columns(reader.columns, columns, reader.source, label=True, strict=bool(columns.label)).label is not None:
+        return read_table(source, columns, split="test")
+    parts = list(Stream.open(source, columns).tables(rows=_PORTION))
+    if not parts:
+        raise DataError(f"{source} has no rows; expected at least one")
+    pairs = None if parts[0].pairs is None else [pair for part in parts for pair in part.pairs or ()]
+    return Table(
+        source=parts[0].source,
+        ids=np.concatenate([part.ids for part in parts]),
+        texts=[text for part in parts for text in part.texts],
+        pairs=pairs,
+    )
+
+
+def sample_rows(table: Table, rows: int, seed: int) -> np.ndarray:
+    """Places of at most `rows` random rows of a table, in its order."""
+    if rows >= len(table):
+        return np.arange(len(table))
+    result: np.ndarray = np.sort(np.random.default_rng(seed).choice(len(table), rows, replace=False))
+    return result
+
+
+def whole_texts(table: Table) -> list[str]:
+    """Each row's text, its second text behind it where there is one."""
+    if table.pairs is None:
+        return table.texts
+    return [f"{text}\n{pair}" for text, pair in zip(table.texts, table.pairs, strict=True)]
+
+
+def model_name(model: Model) -> str:
+    """What a run or an ensemble is called in its study."""
+    return model.runs[0].name if len(model.runs) == 1 else model.folder.resolve().name
+
+
+def model_json(model: Model) -> dict[str, object]:
+    """Keys: `name`, `folder`, and `identity`, which holds the checksum and weight of every run."""
+    return {"name": model_name(model), "folder": str(model.folder), "identity": model.identity}
+
+
+def study_of(folder: Path) -> Path | None:
+    """The folder of the study that a run or an ensemble lies in."""
+    return next((place for place in folder.resolve().parents[:2] if (place / "study.json").is_file()), None)
+
+
+def keep(study: Path | None, name: str, content: dict[str, object]) -> Path | None:
+    """Writes a result into the `checks` of a study's folder, beside its runs, which never change.
+
+    Returns:
+        The file; None for a model outside of a study.
+
+    Raises:
+        StriataError: the disk is full, or the place cannot be written.
+    """
+    if study is None:
+        return None
+    file = study / FOLDER / f"{name}.json"
+    write_json(file, content)
+    return file

@@ -1,0 +1,81 @@
+"""Confident learning (Northcutt, Jiang and Chuang 2021) on out-of-sample probabilities, by cleanlab."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from .copies import normal
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+_FOLDS = 5
+
+
+def find_suspicious(labels: Ints, probabilities: Floats) -> tuple[Ints, Floats]:
+    """The rows whose label is probably wrong.
+
+    A row is suspicious when it is among the least likely of its label, as many as the confident joint says are wrong, and the
+    model prefers another label.
+
+    Args:
+        labels: places of the labels given, (rows,).
+        probabilities: of a model that did not see the row's label, (rows, labels).
+
+    Returns:
+        Places of the rows, most suspicious first, and for all rows the quality of the label: (1 + probability of the label -
+        highest probability of another) / 2.
+    """
+    from cleanlab.filter import find_label_issues
+    from cleanlab.rank import get_label_quality_scores
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of labels with few rows, which the audit of the data shows already
+        found = find_label_issues(labels, probabilities, return_indices_ranked_by="normalized_margin", n_jobs=1)
+        quality = get_label_quality_scores(labels, probabilities, method="normalized_margin", adjust_pred_probs=False)
+    return np.asarray(found, np.int64), np.asarray(quality, np.float64)
+
+
+def cross_fitted(vectors: npt.NDArray[np.floating], labels: Ints, texts: Sequence[str], count: int, *, seed: int) -> Floats:
+    """Probabilities of a logistic regression fitted on the other four fifths of the rows.
+
+    Equal texts are always in one fifth: a row's twin would teach its label.
+
+    Args:
+        vectors: (rows, size).
+        labels: places of the labels, (rows,).
+        texts: of the rows.
+        count: number of labels.
+        seed: of the fifths.
+
+    Returns:
+        (rows, count); 0 for a label that the other rows do not have.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    fold = _folds(labels, texts, seed)
+    result = np.zeros((len(labels), count))
+    for at in np.unique(fold):
+        inside = fold == at
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
+        model.fit(vectors[~inside], labels[~inside])
+        result[np.ix_(inside, model.classes_)] = model.predict_proba(vectors[inside])
+    return result
+
+
+def _folds(labels: Ints, texts: Sequence[str], seed: int) -> Ints:
+    """A fold per row: labels in proportion, equal texts together."""
+    first: dict[str, int] = {}
+    group = np.array([first.setdefault(normal(text), row) for row, text in enumerate(texts)])
+    leaders = np.unique(group)
+    shuffled = np.random.default_rng(seed).permutation(leaders)
+    ordered = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    fold = np.zeros(len(labels), np.int64)
+    fold[ordered] = np.arange(len(ordered)) % _FOLDS
+    result: Ints = fold[group]
+    return result

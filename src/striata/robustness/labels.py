@@ -1,0 +1,354 @@
+"""Labels that are probably wrong, in all of a study's rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.special import softmax
+
+from ..data import Table
+from ..ensemble import load_ensemble
+from ..errors import DataError, StudyError
+from ..files import write_text
+from ..layout import Head
+from ..study import Prepared, Run, Study, StudyFolder, load_study, prepare
+from ..study.folder import find_run
+from .checks import FORMAT, keep, sample_rows, study_of, whole_texts
+from .confident import cross_fitted, find_suspicious
+from .copies import conflicting
+
+SHOWN = 200  # rows in the document
+_PAIRS, _EXAMPLES, _EXCERPT = 20, 3, 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A row where the user finds it.
+
+    Args:
+        part: "train", "validation" or "test".
+        source: file the row is from.
+        row: its number there, from 0.
+        label: given.
+        text: its beginning.
+    """
+
+    part: str
+    source: str
+    row: int
+    label: str
+    text: str
+
+    def to_json(self) -> dict[str, object]:
+        """All fields."""
+        return {key: getattr(self, key) for key in ("part", "source", "row", "label", "text")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspect:
+    """A row whose label is probably wrong.
+
+    Args:
+        place: of the row, and its label.
+        suggested: the most likely label.
+        quality: (1 + probability of the label - highest probability of another) / 2.
+    """
+
+    place: Place
+    suggested: str
+    quality: float
+
+    def to_json(self) -> dict[str, object]:
+        """All fields, those of the place among them."""
+        return {**self.place.to_json(), "suggested": self.suggested, "quality": self.quality}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """Two rows that are copies of each other and have different labels.
+
+    Args:
+        first: one.
+        second: the other.
+        similarity: share of word triples in common.
+        exact: whether the texts are equal but for case and white space.
+    """
+
+    first: Place
+    second: Place
+    similarity: float
+    exact: bool
+
+    def to_json(self) -> dict[str, object]:
+        """All fields."""
+        return {
+            "first": self.first.to_json(), "second": self.second.to_json(), "similarity": self.similarity, "exact": self.exact,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confusion:
+    """Two labels that are taken for each other.
+
+    Args:
+        label: given.
+        predicted: most likely.
+        rows: how many.
+        examples: the most suspicious of them.
+    """
+
+    label: str
+    predicted: str
+    rows: int
+    examples: tuple[Place, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """All fields."""
+        return {
+            "label": self.label, "predicted": self.predicted, "rows": self.rows,
+            "examples": [place.to_json() for place in self.examples],
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedPart:
+    """One table of the study.
+
+    Args:
+        name: "train", "validation" or "test".
+        source: of its rows.
+        rows: how many.
+        judged: of which a random sample of this many.
+        by: "runs" (mean probability of the runs, which did not train on these rows) or "embeddings" (a cross-fitted logistic
+            regression on the frozen encoder's embeddings).
+        suspects: rows with a suspicious label.
+    """
+
+    name: str
+    source: str
+    rows: int
+    judged: int
+    by: str
+    suspects: int
+
+    def to_json(self) -> dict[str, object]:
+        """All fields."""
+        return {key: getattr(self, key) for key in ("name", "source", "rows", "judged", "by", "suspects")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelAudit:
+    """What is suspicious about a study's labels.
+
+    Args:
+        runs: checksum by name of the runs whose probabilities were used.
+        fingerprint: of the data.
+        seed: of samples and folds.
+        parts: the tables.
+        suspects: most suspicious first.
+        conflicts: most alike first.
+        confusions: most frequent first.
+    """
+
+    runs: Mapping[str, str]
+    fingerprint: str
+    seed: int
+    parts: tuple[JudgedPart, ...]
+    suspects: tuple[Suspect, ...]
+    conflicts: tuple[Conflict, ...]
+    confusions: tuple[Confusion, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """The document that `audit.json` holds.
+
+        Keys: `format_version` 1, `kind` "audit", `runs` (checksum by name), `data_fingerprint`, `seed`, `parts` (a list of
+        `name`, `source`, `rows`, `judged`, `by` "runs" or "embeddings", `suspects`), `suspect_rows` and `conflict_pairs` (how
+        many in all), `suspects` (`part`, `source`, `row`, `label`, `suggested`, `quality`, `text`), `conflicts` (`first` and
+        `second`, each with `part`, `source`, `row`, `label`, `text`; `similarity`, `exact`), `confusions` (`label`,
+        `predicted`, `rows`, `examples`). The first 200 suspects and conflicts are listed.
+        """
+        return {
+            "format_version": FORMAT,
+            "kind": "audit",
+            "runs": dict(self.runs),
+            "data_fingerprint": self.fingerprint,
+            "seed": self.seed,
+            "parts": [part.to_json() for part in self.parts],
+            "suspect_rows": len(self.suspects),
+            "conflict_pairs": len(self.conflicts),
+            "suspects": [each.to_json() for each in self.suspects[:SHOWN]],
+            "conflicts": [each.to_json() for each in self.conflicts[:SHOWN]],
+            "confusions": [each.to_json() for each in self.confusions],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Rows with out-of-sample probabilities, from one way of getting them."""
+
+    places: list[Place]
+    targets: np.ndarray
+    probabilities: np.ndarray
+
+
+def audit_labels(
+    target: str | Path, *, rows: int = 20000, seed: int = 0, device: str = "auto", precision: str = "auto"
+) -> LabelAudit:
+    """Looks for wrong labels in a study's data.
+
+    The result is also written to `checks/audit.json` in the study's folder, where there is one.
+
+    Args:
+        target: a study file, a study's folder, or the folder of a run or an ensemble in one.
+        rows: the most of each table to embed; a random sample when there are more.
+        seed: of samples and folds.
+        device: "cpu", "cuda" or "auto".
+        precision: "fp32", "bf16" or "auto".
+
+    Raises:
+        StudyError: the target is neither, or its data is not what its runs were trained on.
+        DataError: the data cannot be read, or `rows` is out of range.
+        StriataError: the encoder cannot be loaded, or the result cannot be written.
+    """
+    if rows < 10:
+        raise DataError(f"--rows {rows}: expected at least 10")
+    study, runs, folder = _resolve(Path(target))
+    prepared = prepare(study)
+    for run in runs:
+        if run.facts["data_fingerprint"] != prepared.splits.fingerprint:
+            raise StudyError(
+                f"the data of {target} is not what run {run.name} was trained on; restore it, "
+                "or audit a study file with another `output`"
+            )
+    sampled = {name: sample_rows(table, rows, seed) for name, table in prepared.splits.tables().items()}
+    judged: dict[str, _Judged] = {}
+    if runs:
+        sampled["validation"] = np.arange(len(prepared.splits.validation))
+        judged["runs"] = _by_runs(prepared, runs)
+    rest = [name for name in sampled if name != "validation" or not runs]
+    judged["embeddings"] = _by_embeddings(study, prepared, {name: sampled[name] for name in rest}, seed, (device, precision))
+    suspects, confusions = _suspects(judged, prepared.splits.labels)
+    counts = Counter(each.place.part for each in suspects)
+    found = LabelAudit(
+        runs={run.name: run.checksum for run in runs},
+        fingerprint=prepared.splits.fingerprint,
+        seed=seed,
+        parts=tuple(
+            JudgedPart(
+                name=name,
+                source=table.source,
+                rows=len(table),
+                judged=len(sampled[name]),
+                by="embeddings" if name in rest else "runs",
+                suspects=counts[name],
+            )
+            for name, table in prepared.splits.tables().items()
+        ),
+        suspects=suspects,
+        conflicts=_conflicts(prepared),
+        confusions=confusions,
+    )
+    keep(folder, "audit", found.to_json())
+    return found
+
+
+def _resolve(path: Path) -> tuple[Study, list[Run], Path | None]:
+    """The study that a path means, the runs to ask, and the study's folder."""
+    if path.is_file():
+        study = load_study(path)
+        output = Path(study.output).expanduser()
+        if not (output / "study.json").is_file():
+            return study, [], None
+        return study, StudyFolder.open(output).runs(), output
+    if (path / "study.json").is_file():
+        opened = StudyFolder.open(path)
+        return load_study(opened.settings()), opened.runs(), path
+    if not path.exists():
+        raise StudyError(f"there is no {path}; give a study file, a study's folder, or the folder of a run or an ensemble")
+    runs = list(load_ensemble(path).runs.values()) if (path / "ensemble.json").is_file() else [find_run(path)]
+    return load_study(runs[0].facts["study"]), runs, study_of(path)
+
+
+def _places(part: str, table: Table, rows: np.ndarray) -> list[Place]:
+    ids, texts, labels = table.ids.tolist(), whole_texts(table), table.labels or []
+    return [
+        Place(part=part, source=table.source, row=ids[at], label=labels[at], text=" ".join(texts[at].split())[:_EXCERPT])
+        for at in rows.tolist()
+    ]
+
+
+def _by_runs(prepared: Prepared, runs: Sequence[Run]) -> _Judged:
+    table = prepared.splits.validation
+    mean = np.mean([softmax(run.validation().logits.astype(np.float64), axis=1) for run in runs], axis=0)
+    return _Judged(_places("validation", table, np.arange(len(table))), prepared.targets["validation"], mean)
+
+
+def _by_embeddings(
+    study: Study, prepared: Prepared, sampled: Mapping[str, np.ndarray], seed: int, how: tuple[str, str]
+) -> _Judged:
+    from ..engine import Encoder, embed
+
+    device, precision = how
+    headless = Head(kind="mean", pooling="mean", steps=())
+    encoder = Encoder.load(study.base, head=headless, precision=precision, device=device)
+    tables = prepared.splits.tables()
+    vectors = np.concatenate([embed(encoder, prepared.encoded[name].take(rows)) for name, rows in sampled.items()])
+    targets = np.concatenate([prepared.targets[name][rows] for name, rows in sampled.items()])
+    texts = [text for name, rows in sampled.items() for text in whole_texts(tables[name].take(rows))]
+    probabilities = cross_fitted(vectors, targets, texts, len(prepared.splits.labels), seed=seed)
+    places = [place for name, rows in sampled.items() for place in _places(name, tables[name], rows)]
+    return _Judged(places, targets, probabilities)
+
+
+def _suspects(judged: Mapping[str, _Judged], labels: Sequence[str]) -> tuple[tuple[Suspect, ...], tuple[Confusion, ...]]:
+    suspects: list[Suspect] = []
+    confused: dict[tuple[str, str], list[tuple[float, Place]]] = {}
+    for part in judged.values():
+        rows, quality = find_suspicious(part.targets, part.probabilities)
+        likely = part.probabilities.argmax(1)
+        suspects += [
+            Suspect(place=part.places[at], suggested=labels[likely[at]], quality=float(quality[at])) for at in rows.tolist()
+        ]
+        for at in np.flatnonzero(likely != part.targets).tolist():
+            key = part.places[at].label, labels[likely[at]]
+            confused.setdefault(key, []).append((float(quality[at]), part.places[at]))
+    confusions = [
+        Confusion(
+            label=label,
+            predicted=predicted,
+            rows=len(found),
+            examples=tuple(place for _, place in sorted(found, key=lambda each: each[0])[:_EXAMPLES]),
+        )
+        for (label, predicted), found in confused.items()
+    ]
+    confusions.sort(key=lambda each: (-each.rows, each.label, each.predicted))
+    return tuple(sorted(suspects, key=lambda each: each.quality)), tuple(confusions[:_PAIRS])
+
+
+def _conflicts(prepared: Prepared) -> tuple[Conflict, ...]:
+    tables = prepared.splits.tables()
+    texts = [text for table in tables.values() for text in whole_texts(table)]
+    places = [place for name, table in tables.items() for place in _places(name, table, np.arange(len(table)))]
+    return tuple(
+        Conflict(first=places[each.row], second=places[each.other], similarity=each.similarity, exact=each.exact)
+        for each in conflicting(texts, [place.label for place in places])
+    )
+
+
+def write_suspects(found: LabelAudit, path: Path) -> None:
+    """Writes all suspects as CSV: part, source, row, label, suggested, quality, text.
+
+    Raises:
+        StriataError: the disk is full, or the place cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ("part", "source", "row", "label", "suggested", "quality", "text"), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**each.to_json(), "quality": f"{each.quality:.4f}"} for each in found.suspects)
+    write_text(path, text.getvalue())
