@@ -1,0 +1,1 @@
+"""Evidence: intervals, paired tests, power, calibration."""
