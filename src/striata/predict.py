@@ -12,13 +12,22 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
+from .calibration import (
+    Answers,
+    Calibration,
+    Quality,
+    SetFigures,
+    answer_threshold,
+    label_sets,
+    quality,
+    set_figures,
+    set_threshold,
+)
 from .data import Columns, Encoded, Table, Tokenizer, encode_labels, read_table
 from .engine import Encoder, Stack
 from .ensemble import Combiner, Ensemble, load_ensemble
 from .errors import DataError, RunError
 from .evaluate import Metrics, metrics
-from .evidence.calibration import Answers, Calibration, Quality, answer_threshold, quality
-from .evidence.conformal import SetFigures, label_sets, set_figures, set_threshold
 from .files import write_json
 from .study import Prepared, Run, StudyFolder
 from .study.folder import find_run
@@ -203,7 +212,7 @@ class Model:
 
         Args:
             texts: any number.
-            coverage: share of texts whose set holds the true label, e.g. 0.95; see :mod:`striata.evidence.conformal` for what
+            coverage: share of texts whose set holds the true label, e.g. 0.95; see :mod:`striata.calibration.conformal` for what
                 that promises.
             pairs: the second texts, for models of pairs.
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..calibration import Calibration, calibrate
 from ..errors import EnsembleError
 from ..evaluate import metrics
-from ..evidence.calibration import Calibration, calibrate
 from ..files import read_json, write_json
 from ..sealed import check_seal, sealing
 from ..study.folder import StudyFolder

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..calibration import folds
 from ..errors import EnsembleError, did_you_mean
-from ..evidence.folds import folds
 from .combine import Combiner
 from .greedy import greedy
 from .pool import RANKINGS, Pool, score

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import log_softmax
 
+from ..calibration import folds
 from ..errors import EnsembleError
-from ..evidence.folds import folds
 from .combine import Combiner, Stacking
 from .pool import Pool, score
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..calibration import Calibration, calibrate
 from ..data import Columns
 from ..errors import PlanError, RunError
-from ..evidence.calibration import Calibration, calibrate
 from ..files import read_json, write_json
 from ..layout import Plan
 from ..sealed import check_seal, sealing

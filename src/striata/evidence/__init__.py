@@ -1,1 +1,0 @@
-"""Evidence: intervals, paired tests, power, calibration."""

@@ -1,0 +1,138 @@
+"""Study folders written from logits, without training: for what reads studies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from striata.files import write_json
+from striata.layout import make_plan
+from striata.study import StudyFolder, load_study
+from striata.study.run import Run, RunRecord, write_run
+from striata.training import Recipe
+
+LABELS = ("Business", "Sports", "World")
+BASE = "roberta-base"
+
+
+def logits_of(correct: npt.NDArray[np.bool_], labels: npt.NDArray[np.int64], *, classes: int = len(LABELS)) -> np.ndarray:
+    """Logits (rows, classes) that are right exactly where `correct` says so."""
+    said = np.where(correct, labels, (labels + 1) % classes)
+    logits: np.ndarray = np.full((len(labels), classes), -1.0, np.float32)
+    logits[np.arange(len(labels)), said] = 2.0
+    return logits
+
+
+def write_synthetic_run(
+    folder: Path,
+    layout: str,
+    seed: int,
+    logits: np.ndarray,
+    labels: npt.NDArray[np.int64],
+    *,
+    ids: npt.NDArray[np.int64] | None = None,
+    names: Sequence[str] = LABELS,
+    title: str | None = None,
+    **changes: Any,
+) -> Run:
+    """Writes one run into a study's folder.
+
+    Args:
+        folder: the study's.
+        layout: name or text form.
+        seed: of the run.
+        logits: (rows, classes).
+        labels: places of the true labels, (rows,).
+        ids: row numbers; None counts them.
+        names: of the labels.
+        title: the run's name without its seed; None takes the layout's.
+        changes: fields of :class:`RunRecord` that differ.
+    """
+    from striata.evaluate import metrics
+
+    plan = make_plan(layout, base=BASE, labels=len(names), head="linear")
+    name = f"{title or layout.replace(':', '-')}-seed{seed}"
+    with np.errstate(invalid="ignore"):
+        measured = metrics(np.nan_to_num(logits), labels, names)
+    steps = 20
+    history: list[dict[str, float]] = []
+    for step in range(1, steps + 1):
+        history.append({"step": step, "loss": 1.1 * 0.9**step + measured.log_loss, "learning_rate": 1e-3 * (1 - step / steps)})
+        if step % 5 == 0:
+            accuracy = measured.accuracy - 0.01 * (steps - step)
+            history.append({"step": step, "validation_accuracy": accuracy, "validation_loss": measured.log_loss + 0.9**step})
+    matrices = {f"base_model.model.{site.module}": site for site in plan.sites}
+    tensors = {f"{module}.lora_A.weight": np.zeros((site.rank, 2), np.float32) for module, site in matrices.items()}
+    tensors["base_model.model.classifier.weight"] = np.zeros((len(names), 2), np.float32)
+    given: dict[str, Any] = {
+        "name": name,
+        "layout": plan.layout,
+        "seed": seed,
+        "recipe": Recipe().model_dump(mode="json"),
+        "plan": plan,
+        "labels": tuple(names),
+        "base": BASE,
+        "head": "linear",
+        "max_length": 64,
+        "columns": {"text": None, "text_pair": None, "label": None},
+        "base_sha256": "0" * 64,
+        "data_fingerprint": "1" * 64,
+        "best_step": steps,
+        "steps": steps,
+        "metrics": {"accuracy": measured.accuracy, "loss": measured.log_loss, "macro_f1": measured.macro_f1},
+        "stopped": "max_steps",
+        "seconds": 12.5,
+        "versions": {"python": "3.12", "striata": "0.1.0"},
+        "hardware": {"device": "cpu", "name": "x86_64", "cores": "2", "threads": "2", "precision": "torch.float32"},
+        "split": {"train": 1000, "validation": len(labels)},
+        "study": {},
+        "tensors": tensors,
+        "history": history,
+        "validation_ids": np.arange(len(labels), dtype=np.int64) if ids is None else ids,
+        "validation_labels": labels,
+        "validation_logits": np.asarray(logits, np.float32),
+        "receipt": {"trainable": plan.trainable, "sites": [], "head": {}},
+        **changes,
+    }
+    return write_run(folder / "runs" / name, RunRecord(**given))
+
+
+def write_synthetic_study(
+    folder: Path,
+    logits: Mapping[tuple[str, int], np.ndarray],
+    labels: npt.NDArray[np.int64],
+    *,
+    ids: npt.NDArray[np.int64] | None = None,
+    names: Sequence[str] = LABELS,
+    **settings: Any,
+) -> StudyFolder:
+    """Writes a study's folder with one finished run for each entry.
+
+    Args:
+        folder: of the study; made.
+        logits: (rows, classes) by layout and seed; see :func:`logits_of`.
+        labels: places of the true labels, (rows,).
+        ids: row numbers; None counts them.
+        names: of the labels.
+        settings: keys of the study that differ.
+    """
+    study = load_study(
+        {
+            "base": BASE,
+            "head": "linear",
+            "data": {"train": "train.csv", "validation": len(labels), "max_length": 64},
+            "layouts": list(dict.fromkeys(layout for layout, _ in logits)),
+            "seeds": sorted({seed for _, seed in logits}),
+            "output": str(folder),
+            **settings,
+        }
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "study.json", {"format_version": 1, "study": study.to_dict()})
+    for (layout, seed), array in logits.items():
+        write_synthetic_run(folder, layout, seed, array, labels, ids=ids, names=names)
+    return StudyFolder.open(folder)
