@@ -75,20 +75,24 @@ def train(
         StriataError: anything in the study, its data, its encoder or its folder is wrong.
         KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on from there.
     """
-    from .ensemble import write_ensemble
+    from .ensemble import check_budget, write_ensemble
     from .predict import test_study
-    from .study import Study, load_study, prepare
+    from .study import Study, load_study, members, prepare
     from .study.train import train_study
     from .training.events import nobody
 
     asked = study if isinstance(study, Study) else load_study(study)
     prepared = prepare(asked)
+    if asked.ensemble.size > 1:
+        plans = [member.plan for member in members(asked, len(prepared.splits.labels))]
+        check_budget([plan.trainable for plan in plans], asked.ensemble.budget)
     folder = train_study(
         asked, prepared, listen=listen or nobody, announce=announce or (lambda _: None), track=track, device=device
     )
     runs = {run.name: run for run in folder.runs()}
     size = min(asked.ensemble.size, len(runs))
-    ensemble = write_ensemble(folder.path, size=size, by=asked.ensemble.by) if size > 1 else None
+    settings = asked.ensemble.model_dump() | {"size": size}
+    ensemble = write_ensemble(folder.path, **settings) if size > 1 else None
     test = test_study(folder, ensemble, prepared, device=device, precision=asked.recipe.precision) if runs else {}
     return Trained(folder=folder.path, runs=runs, failed=folder.failed(), ensemble=ensemble, test=test)
 

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
+from .calibration import (
+    Answers,
+    Calibration,
+    Quality,
+    SetFigures,
+    answer_threshold,
+    label_sets,
+    quality,
+    set_figures,
+    set_threshold,
+)
 from .data import Columns, Encoded, Table, Tokenizer, encode_labels, read_table
 from .engine import Encoder, Stack, embed
-from .ensemble import Ensemble, combine, load_ensemble
+from .ensemble import Combiner, Ensemble, load_ensemble
 from .errors import DataError, RunError
 from .evaluate import Metrics, metrics
 from .files import write_json
@@ -20,6 +34,31 @@ from .study.folder import find_run
 from .study.leaderboard import TEST
 
 _BATCH = 2048  # texts tokenized and sorted by length together
+_Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation(Metrics):
+    """Figures of a model on labelled rows; those of :class:`Metrics` are of its calibrated probabilities.
+
+    Args:
+        calibrated: how good the probabilities are that the model gives.
+        uncalibrated: how good they were without its temperature.
+        sets: its label sets, when a coverage was asked for.
+    """
+
+    calibrated: Quality
+    uncalibrated: Quality
+    sets: SetFigures | None
+
+    def to_json(self) -> dict[str, object]:
+        """All fields."""
+        return {
+            **Metrics.to_json(self),
+            "calibrated": self.calibrated.to_json(),
+            "uncalibrated": self.uncalibrated.to_json(),
+            "sets": None if self.sets is None else self.sets.to_json(),
+        }
 
 
 class Model:
@@ -27,8 +66,9 @@ class Model:
 
     Args:
         folder: it was loaded from.
-        runs: its members, in the order of `weights`.
-        weights: of each member's logits.
+        runs: its members.
+        combiner: what is done with their logits.
+        source: whose validation rows calibrate it.
         device: "cpu", "cuda" or "auto".
         precision: "fp32", "bf16" or "auto".
 
@@ -37,9 +77,11 @@ class Model:
         columns: names of the columns the study asked for.
     """
 
-    def __init__(self, folder: Path, runs: Sequence[Run], weights: Sequence[float], *, device: str, precision: str) -> None:
+    def __init__(
+        self, folder: Path, runs: Sequence[Run], combiner: Combiner, source: Run | Ensemble, *, device: str, precision: str
+    ) -> None:
         first = runs[0]
-        self.folder, self.runs, self.weights = folder, tuple(runs), tuple(weights)
+        self.folder, self.runs, self.combiner, self._source = folder, tuple(runs), combiner, source
         self.labels, self.columns = first.labels, first.columns
         base = str(first.facts["base"])
         self.encoder = Encoder.load(base, head=first.plan.head, precision=precision, device=device)
@@ -66,22 +108,33 @@ class Model:
         path = Path(folder)
         if (path / "ensemble.json").is_file():
             ensemble = load_ensemble(path)
-            runs, weights = list(ensemble.runs.values()), list(ensemble.members.values())
-        else:
-            runs, weights = [find_run(path)], [1.0]
-        return cls(path, runs, weights, device=device, precision=precision)
+            runs = list(ensemble.runs.values())
+            return cls(path, runs, ensemble.combiner, ensemble, device=device, precision=precision)
+        run = find_run(path)
+        alone = Combiner(kind="logits", weights={run.name: 1.0})
+        return cls(path, [run], alone, run, device=device, precision=precision)
 
     @property
     def identity(self) -> str:
-        """Stands for everything that decides a prediction."""
-        parts = [f"{run.checksum}*{weight!r}" for run, weight in zip(self.runs, self.weights, strict=True)]
-        return " ".join([*parts, str(self.encoder.dtype), self.encoder.device.type])
+        """Stands for everything that decides the logits of a text."""
+        parts = [f"{run.checksum}*{self.combiner.weights[run.name]!r}" for run in self.runs]
+        return " ".join([self.combiner.identity, *parts, str(self.encoder.dtype), self.encoder.device.type])
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """Temperature and figures from the validation rows, as stored with the model."""
+        return self._source.calibration()
+
+    @cached_property
+    def _validation(self) -> tuple[_Floats, npt.NDArray[np.int64]]:
+        seen = self._source.validation()
+        return seen.logits, seen.labels
 
     def member_logits(self, encoded: Encoded) -> npt.NDArray[np.float32]:
         """Logits of every member for tokenized texts, (members, texts, labels)."""
         return self.stack.predict(encoded)
 
-    def logits(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> npt.NDArray[np.float32]:
+    def logits(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> _Floats:
         """Combined logits, (texts, labels).
 
         Args:
@@ -96,7 +149,8 @@ class Model:
         for at in range(0, len(texts), _BATCH):
             second = None if pairs is None else pairs[at : at + _BATCH]
             encoded = self.tokenizer.encode(texts[at : at + _BATCH], second)
-            parts.append(combine(self.member_logits(encoded), self.weights))
+            found = self.member_logits(encoded)
+            parts.append(self.combiner.apply(dict(zip((run.name for run in self.runs), found, strict=True))))
         return np.concatenate(parts)
 
     def embed(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> npt.NDArray[np.float32]:
@@ -104,28 +158,122 @@ class Model:
         _check(texts)
         return embed(self.encoder, self.tokenizer.encode(texts, pairs))
 
-    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[str]:
-        """The most likely label of each text, by name; raises as :meth:`logits`."""
-        return [self.labels[i] for i in self.logits(texts, pairs).argmax(1)]
-
-    def predict_proba(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> npt.NDArray[np.float32]:
-        """Softmax of the combined logits, (texts, labels); raises as :meth:`logits`."""
-        result: npt.NDArray[np.float32] = softmax(self.logits(texts, pairs), axis=1)
+    def probabilities(self, logits: _Floats, *, calibrated: bool = True) -> _Floats:
+        """Softmax of combined logits, divided by the temperature when calibrated, (texts, labels)."""
+        result: _Floats = softmax(logits / np.float32(self.calibration.temperature) if calibrated else logits, axis=1)
         return result
 
-    def evaluate(self, data: str | Path | Table, *, columns: Columns | None = None) -> Metrics:
+    @overload
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[str]: ...
+    @overload
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, abstain_below: float) -> list[str | None]: ...
+    def predict(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, abstain_below: float | None = None
+    ) -> list[str] | list[str | None]:
+        """The most likely label of each text, by name; raises as :meth:`logits`.
+
+        Args:
+            texts: any number.
+            pairs: the second texts, for models of pairs.
+            abstain_below: None instead of a label whose calibrated probability is smaller; :meth:`answers` finds the value for
+                a wanted precision.
+        """
+        logits = self.logits(texts, pairs)
+        said = [self.labels[i] for i in logits.argmax(1)]
+        if abstain_below is None:
+            return said
+        sure = self.sure(logits, abstain_below)
+        return [label if keep else None for label, keep in zip(said, sure, strict=True)]
+
+    def sure(self, logits: _Floats, abstain_below: float) -> npt.NDArray[np.bool_]:
+        """Which texts' largest calibrated probability is not below a threshold, (texts,).
+
+        Raises:
+            DataError: the threshold is not from 0 to 1.
+        """
+        if not 0 <= abstain_below <= 1:
+            raise DataError(f"abstain_below {abstain_below:g} is no probability; expected a value from 0 to 1")
+        result: npt.NDArray[np.bool_] = self.probabilities(logits).max(1) >= abstain_below
+        return result
+
+    def predict_proba(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, calibrated: bool = True
+    ) -> npt.NDArray[np.float32]:
+        """Probabilities, (texts, labels); raises as :meth:`logits`.
+
+        Calibrated by default: the combined logits are divided by the model's temperature, so that of the answers given with
+        0.8 about 80 % are right (on texts like the validation rows). The order of the labels, and with it every
+        answer, is the same without.
+
+        Args:
+            texts: any number.
+            pairs: the second texts, for models of pairs.
+            calibrated: False for the softmax of the combined logits as they are.
+        """
+        return self.probabilities(self.logits(texts, pairs), calibrated=calibrated)
+
+    def predict_sets(self, texts: Sequence[str], coverage: float, pairs: Sequence[str] | None = None) -> list[list[str]]:
+        """For each text the labels it may have, most likely first; at least one.
+
+        Args:
+            texts: any number.
+            coverage: share of texts whose set holds the true label, e.g. 0.95; see :mod:`striata.calibration.conformal` for what
+                that promises.
+            pairs: the second texts, for models of pairs.
+
+        Raises:
+            DataError: a text is empty, or the coverage cannot be promised with as many validation rows.
+        """
+        return self.label_sets(self.logits(texts, pairs), coverage)
+
+    def label_sets(self, logits: _Floats, coverage: float) -> list[list[str]]:
+        """As :meth:`predict_sets`, of combined logits."""
+        inside = self._inside(logits, coverage)
+        order = np.argsort(-logits, axis=1, kind="stable")
+        return [[self.labels[i] for i in places if held[i]] for places, held in zip(order, inside, strict=True)]
+
+    def _inside(self, logits: _Floats, coverage: float) -> npt.NDArray[np.bool_]:
+        """Without temperature: it was fitted on the validation rows, which would no longer be exchangeable with new ones."""
+        seen, targets = self._validation
+        threshold = set_threshold(self.probabilities(seen, calibrated=False), targets, coverage)
+        return label_sets(self.probabilities(logits, calibrated=False), threshold)
+
+    def answers(self, precision: float) -> Answers:
+        """From which calibrated probability on answers are right at a wanted rate, with 90 % confidence.
+
+        Raises:
+            DataError: no threshold can be shown to reach it on the validation rows.
+        """
+        seen, targets = self._validation
+        found = answer_threshold(self.probabilities(seen), targets, precision)
+        if found is None:
+            raise DataError(
+                f"no threshold can be shown to reach a precision of {precision:g} on the {len(targets):,} validation rows of "
+                f"{self.folder}; ask for less, or train with more validation rows"
+            )
+        return found
+
+    def evaluate(self, data: str | Path | Table, *, columns: Columns | None = None, coverage: float | None = None) -> Evaluation:
         """Figures on labelled rows.
 
         Args:
             data: file, folder, Hub name, or rows already read.
             columns: names of columns; those of the study by default.
+            coverage: also measure the label sets of this coverage.
 
         Raises:
             DataError: the data cannot be read, or has labels the model does not know.
         """
         table = data if isinstance(data, Table) else read_table(str(data), columns or self.columns, split="test")
         targets = encode_labels(table, self.labels)
-        return metrics(self.logits(table.texts, table.pairs), targets, self.labels)
+        logits = self.logits(table.texts, table.pairs)
+        found = metrics(logits / np.float32(self.calibration.temperature), targets, self.labels)
+        return Evaluation(
+            **{field.name: getattr(found, field.name) for field in fields(found)},
+            calibrated=quality(self.probabilities(logits), targets),
+            uncalibrated=quality(self.probabilities(logits, calibrated=False), targets),
+            sets=None if coverage is None else set_figures(self._inside(logits, coverage), targets, coverage),
+        )
 
 
 def test_study(
@@ -147,11 +295,11 @@ def test_study(
     if table is None:
         return {}
     runs = folder.runs()
-    model = Model(folder.path, runs, [1 / len(runs)] * len(runs), device=device, precision=precision)
+    everyone = Combiner(kind="logits", weights={run.name: 1 / len(runs) for run in runs})
+    model = Model(folder.path, runs, everyone, ensemble or runs[0], device=device, precision=precision)
     logits = dict(zip((run.name for run in runs), model.member_logits(prepared.encoded["test"]), strict=True))
     if ensemble is not None:
-        chosen = np.stack([logits[name] for name in ensemble.members])
-        logits["ensemble"] = combine(chosen, list(ensemble.members.values()))
+        logits["ensemble"] = ensemble.combiner.apply(logits)
     found = {name: metrics(each, prepared.targets["test"], model.labels) for name, each in logits.items()}
     figures = {name: {"accuracy": m.accuracy, "loss": m.log_loss, "macro_f1": m.macro_f1} for name, m in found.items()}
     kept = {run.name: {"checksum": run.checksum, "metrics": figures[run.name]} for run in runs}

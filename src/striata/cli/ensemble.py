@@ -3,33 +3,96 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ..ensemble import Ensemble
+    from ..soup import Soup
 
 
 def ensemble(
     folder: Annotated[Path, typer.Argument(help="A study's folder.")],
-    size: Annotated[int, typer.Option(help="How many of the best runs.")] = 4,
+    size: Annotated[int, typer.Option(help="How many of the best runs; with greedy the most.")] = 4,
     by: Annotated[str, typer.Option(help="Validation figure that decides: accuracy, macro_f1 or loss.")] = "accuracy",
+    method: Annotated[
+        str, typer.Option(help="top, greedy, stack (a regression on the runs' outputs), or soup (one model of merged weights).")
+    ] = "top",
+    combine: Annotated[str, typer.Option(help="What is averaged: logits or probabilities.")] = "logits",
+    budget: Annotated[int | None, typer.Option(help="Most trainable parameters, of all members together.")] = None,
+    rank: Annotated[
+        int | None, typer.Option(help="For soup: rank of the merged adapters; by default the largest of the runs'.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="For soup, which is measured: cpu, cuda, or auto.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Combine the best runs of a study by the mean of their logits, into FOLDER/ensemble."""
-    from ..ensemble import write_ensemble
-    from .output import note, print_json, say
+    """Combine runs of a study into FOLDER/ensemble, or merge them into one model, FOLDER/soup."""
+    from ..errors import EnsembleError
+    from .output import print_json
 
-    made = write_ensemble(folder, size=size, by=by)
-    if as_json:
-        print_json(
-            {
-                "folder": str(made.folder),
-                "members": dict(made.members),
-                "metrics": dict(made.metrics),
-                "trainable": made.trainable,
-            }
-        )
+    if method == "soup":
+        from ..soup import write_soup
+
+        if combine != "logits":
+            raise EnsembleError("a soup combines weights; leave --combine out")
+        soup = write_soup(folder, size=size, by=by, budget=budget, rank=rank, device=device)
+        if as_json:
+            print_json(soup.to_json())
+        else:
+            _show_soup(soup)
         return
+    from ..ensemble import write_ensemble
+
+    if rank is not None:
+        raise EnsembleError("--rank is of merged weights; give it with --method soup")
+    made = write_ensemble(folder, size=size, by=by, method=method, combine=combine, budget=budget)
+    if as_json:
+        print_json(_document(made))
+    else:
+        show_ensemble(made)
+
+
+def _document(made: Ensemble) -> dict[str, object]:
+    calibration = made.calibration()
+    return {
+        "folder": str(made.folder),
+        "method": made.method,
+        "combination": made.combination,
+        "members": dict(made.members),
+        "metrics": dict(made.metrics),
+        "nested": dict(made.nested),
+        "single": dict(made.single),
+        "rows": made.rows,
+        "trainable": made.trainable,
+        "calibration": calibration.to_json(),
+    }
+
+
+def show_ensemble(made: Ensemble) -> None:
+    """Prints members, the figure that flatters and the one that does not, and the calibration."""
+    from .output import note, say
+
     for name, weight in made.members.items():
         say(f"{name}  weight {weight:.3g}, validation accuracy {made.runs[name].metrics['accuracy']:.4f}")
     say(f"together: validation accuracy {made.metrics['accuracy']:.4f}, {made.trainable:,} trained parameters, in {made.folder}")
-    note("the members were chosen on these same validation rows, so this figure flatters; use `striata evaluate` with others")
+    if made.nested:
+        accuracy = made.nested["accuracy"]
+        error = (accuracy * (1 - accuracy) / made.rows) ** 0.5
+        say(f"chosen without the rows it is measured on: {accuracy:.4f} (standard error {error:.4f})")
+        say(f"the best single run, chosen likewise: {made.single['accuracy']:.4f}")
+    found = made.calibration()
+    say(
+        f"temperature {found.temperature:.3f}: calibration error {found.before.ece:.4f} -> {found.after.ece:.4f}, "
+        f"Brier score {found.before.brier:.4f} -> {found.after.brier:.4f}"
+    )
+    note("the first accuracy flatters: the members were chosen on these same validation rows; rely on the second")
+
+
+def _show_soup(soup: Soup) -> None:
+    from .output import say
+
+    for name, accuracy in soup.members.items():
+        say(f"{name}  validation accuracy {accuracy:.4f}")
+    say(f"soup of these ({soup.form}): validation accuracy {soup.run.metrics['accuracy']:.4f}, the best of them {soup.best:.4f}")
+    say(f"{soup.run.plan.trainable:,} trained parameters, in {soup.run.path}")

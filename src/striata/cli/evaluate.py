@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..evaluate import Metrics
+    from ..predict import Evaluation
 
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Folder of a run or an ensemble.")],
     file: Annotated[str, typer.Argument(help="Labelled texts: CSV, TSV, JSON Lines, Parquet, pickle, a folder, or a Hub name.")],
+    sets: Annotated[
+        float | None, typer.Option(metavar="COVERAGE", help="Also measure label sets that should hold the true label this often.")
+    ] = None,
     text: Annotated[str | None, typer.Option(help="Name of the text column.")] = None,
     text_pair: Annotated[str | None, typer.Option(help="Name of the second text's column.")] = None,
     label: Annotated[str | None, typer.Option(help="Name of the label column.")] = None,
@@ -29,14 +32,14 @@ def evaluate(
 
     opened = load(model, device=device, precision=precision)
     given = {key: value for key, value in (("text", text), ("text_pair", text_pair), ("label", label)) if value is not None}
-    measured = opened.evaluate(file, columns=replace(opened.columns, **given))
+    measured = opened.evaluate(file, columns=replace(opened.columns, **given), coverage=sets)
     if as_json:
         print_json(measured.to_json())
     else:
         show_metrics(measured)
 
 
-def show_metrics(measured: Metrics) -> None:
+def show_metrics(measured: Evaluation) -> None:
     """Prints figures, a line per label, and the confusion matrix."""
     from .output import say, table
 
@@ -44,6 +47,16 @@ def show_metrics(measured: Metrics) -> None:
         f"{measured.rows:,} rows: accuracy {measured.accuracy:.4f}, macro F1 {measured.macro_f1:.4f}, "
         f"log loss {measured.log_loss:.4f}"
     )
+    before, after = measured.uncalibrated, measured.calibrated
+    say(
+        f"calibration error {after.ece:.4f}, Brier score {after.brier:.4f} "
+        f"(without the model's temperature {before.ece:.4f}, {before.brier:.4f}, log loss {before.log_loss:.4f})"
+    )
+    if measured.sets is not None:
+        say(
+            f"label sets of coverage {measured.sets.wanted:g}: {measured.sets.coverage:.4f} hold the true label, "
+            f"{measured.sets.mean_size:.2f} labels on average, {measured.sets.single:.1%} are one label"
+        )
     say()
     table(
         ["label", "precision", "recall", "F1", "rows"],

@@ -37,7 +37,8 @@ def train(
     if result.ensemble is not None:
         say(
             f"ensemble of {len(result.ensemble.members)}: validation accuracy "
-            f"{result.ensemble.metrics['accuracy']:.4f}, in {result.ensemble.folder}"
+            f"{result.ensemble.metrics['accuracy']:.4f}, chosen without the rows {result.ensemble.nested['accuracy']:.4f}, "
+            f"in {result.ensemble.folder}"
         )
         if "ensemble" in result.test:
             say(f"ensemble test accuracy: {result.test['ensemble']['accuracy']:.4f}")

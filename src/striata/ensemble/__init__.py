@@ -1,5 +1,11 @@
 """Ensembles: which runs, with which weights, and what they are together. No torch."""
 
-from .select import RANKINGS, Ensemble, combine, load_ensemble, select, write_ensemble
+from .combine import Combiner, combine
+from .folder import Ensemble, load_ensemble, write_ensemble
+from .pool import RANKINGS, Pool, join
+from .select import KINDS, METHODS, Rule, check_budget, choose, nested
 
-__all__ = ["RANKINGS", "Ensemble", "combine", "load_ensemble", "select", "write_ensemble"]
+__all__ = [
+    "KINDS", "METHODS", "RANKINGS", "Combiner", "Ensemble", "Pool", "Rule", "check_budget", "choose", "combine", "join",
+    "load_ensemble", "nested", "write_ensemble",
+]  # fmt: skip

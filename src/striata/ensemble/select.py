@@ -1,152 +1,135 @@
-"""The best runs of a study, combined by the mean of their logits."""
+"""Which runs, with which weights, chosen on validation rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import EnsembleError
-from ..evaluate import metrics
-from ..files import read_json, write_json
-from ..sealed import check_seal, sealing
-from ..study.folder import StudyFolder
-from ..study.run import Run
+from ..calibration import folds
+from ..errors import EnsembleError, did_you_mean
+from .combine import Combiner
+from .greedy import greedy
+from .pool import RANKINGS, Pool, score
+from .stack import FEWEST, check_rows, stack
 
-RANKINGS = ("accuracy", "macro_f1", "loss")
-_FILE = "ensemble.json"
+METHODS = ("top", "greedy", "stack")
+KINDS = ("logits", "probabilities")
+FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ensemble:
-    """Runs with weights.
+class Rule:
+    """How members are chosen and combined.
 
     Args:
-        folder: of the ensemble.
-        members: weight of each run's logits, by run name; they add up to 1.
-        runs: the runs, by name.
-        metrics: of the combination on the validation rows: accuracy, loss, macro_f1. The members were chosen by these same
-            rows, so the figures flatter.
-        trainable: parameters of all members together.
-    """
-
-    folder: Path
-    members: Mapping[str, float]
-    runs: Mapping[str, Run]
-    metrics: Mapping[str, float]
-    trainable: int
-
-
-def select(runs: Sequence[Run], size: int, by: str) -> list[Run]:
-    """The best runs on validation rows, best first.
-
-    Args:
-        runs: to choose from.
-        size: how many.
-        by: "accuracy", "macro_f1" or "loss"; equal runs are ordered by loss, then by name.
+        method: "top" (the best runs, equal weights), "greedy" or "stack" (a regression on the best runs).
+        size: how many members; for greedy the most.
+        by: validation figure that decides: "accuracy", "macro_f1" or "loss".
+        combine: "logits" or "probabilities"; a stack takes neither.
+        budget: most trainable parameters of all members together; None for no limit.
 
     Raises:
-        EnsembleError: there are fewer runs, or `by` is unknown.
+        EnsembleError: a value is unknown.
     """
-    if by not in RANKINGS:
-        raise EnsembleError(f"cannot rank runs by '{by}'; expected one of {', '.join(RANKINGS)}")
-    if not 1 <= size <= len(runs):
-        raise EnsembleError(f"an ensemble of {size} was asked for, but there are {len(runs)} finished runs; change the size")
-    sign = 1 if by == "loss" else -1
-    return sorted(runs, key=lambda run: (sign * run.metrics[by], run.metrics["loss"], run.name))[:size]
+
+    method: str = "top"
+    size: int = 4
+    by: str = "accuracy"
+    combine: str = "logits"
+    budget: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.by not in RANKINGS:
+            raise EnsembleError(f"cannot rank runs by '{self.by}'; expected one of {', '.join(RANKINGS)}")
+        for word, known, what in ((self.method, METHODS, "method"), (self.combine, KINDS, "combination")):
+            if word not in known:
+                raise EnsembleError(f"unknown {what} '{word}'{did_you_mean(word, known)}; expected one of {', '.join(known)}")
+        if self.method == "stack" and self.combine != "logits":
+            raise EnsembleError("a stack combines log-probabilities by its own coefficients; leave the combination out")
+        if self.size < 1:
+            raise EnsembleError(f"an ensemble of {self.size} was asked for; expected at least 1")
 
 
-def combine(logits: npt.NDArray[np.floating], weights: Sequence[float]) -> npt.NDArray[np.float32]:
-    """Weighted mean of logits (members, rows, labels) -> (rows, labels)."""
-    mean: npt.NDArray[np.float32] = np.einsum("mrl,m->rl", logits.astype(np.float64), np.asarray(weights)).astype(np.float32)
-    return mean
-
-
-def write_ensemble(path: str | Path, *, size: int = 4, by: str = "accuracy") -> Ensemble:
-    """Combines the best runs of a study and writes `ensemble` into its folder.
+def check_budget(trainable: Sequence[int], budget: int | None) -> None:
+    """Checks that at least one run is within an ensemble's budget.
 
     Args:
-        path: the study's folder.
-        size: how many runs.
-        by: validation figure that decides.
+        trainable: parameters of each run.
+        budget: of the ensemble; None for no limit.
 
     Raises:
-        EnsembleError: there are too few runs, or they cannot be combined.
-        StudyError, RunError: the folder is no study's, or a run is damaged.
+        EnsembleError: none is.
     """
-    folder = StudyFolder.open(path)
-    chosen = select(folder.runs(), size, by)
-    check_same(chosen)
-    validation = [run.validation() for run in chosen]
-    weights = [1 / size] * size
-    mean = combine(np.stack([v.logits for v in validation]), weights)
-    measured = metrics(mean, validation[0].labels, chosen[0].labels)
-    with sealing(folder.path / "ensemble", "ensemble") as target:
-        write_json(
-            target / _FILE,
-            {
-                "combination": "mean of logits",
-                "by": by,
-                "members": {
-                    run.name: {"weight": weight, "folder": f"../runs/{run.name}", "checksum": run.checksum}
-                    for run, weight in zip(chosen, weights, strict=True)
-                },
-                "labels": list(chosen[0].labels),
-                "metrics": {"accuracy": measured.accuracy, "loss": measured.log_loss, "macro_f1": measured.macro_f1},
-            },
+    if budget is not None and min(trainable) > budget:
+        raise EnsembleError(
+            f"no run is within the ensemble's budget of {budget:,} trainable parameters; the smallest has {min(trainable):,}; "
+            "raise the budget"
         )
-    return load_ensemble(folder.path / "ensemble")
 
 
-def load_ensemble(path: str | Path) -> Ensemble:
-    """Opens an ensemble and checks it and its runs.
-
-    Raises:
-        EnsembleError: it is missing or damaged, or a run is not the one that was chosen.
-        RunError: a run is missing or damaged.
-    """
-    folder = Path(path)
-    check_seal(folder, "ensemble", EnsembleError)
-    content = read_json(folder / _FILE)
-    assert isinstance(content, dict)
-    members = content["members"]
-    assert isinstance(members, dict)
-    runs: dict[str, Run] = {}
-    weights: dict[str, float] = {}
-    for name, member in members.items():
-        assert isinstance(member, dict)
-        run = Run.load(folder / str(member["folder"]))
-        if run.checksum != member["checksum"]:
-            raise EnsembleError(
-                f"run {name} is not the one ensemble {folder} was made of; make it again with `striata ensemble {folder.parent}`"
-            )
-        runs[name], weights[name] = run, float(str(member["weight"]))
-    check_same(list(runs.values()))
-    found = content["metrics"]
-    assert isinstance(found, dict)
-    return Ensemble(
-        folder=folder,
-        members=weights,
-        runs=runs,
-        metrics={key: float(str(value)) for key, value in found.items()},
-        trainable=sum(run.plan.trainable for run in runs.values()),
-    )
-
-
-def check_same(runs: Sequence[Run]) -> None:
-    """Checks that runs can be combined.
+def choose(pool: Pool, rule: Rule) -> Combiner:
+    """Chooses members by a rule, on the rows of a pool.
 
     Raises:
-        EnsembleError: they differ in labels, encoder, texts or validation rows.
+        EnsembleError: there are too few runs, or none is within the budget.
     """
-    first = runs[0]
-    for run in runs[1:]:
-        for key in ("labels", "base_sha256", "head", "max_length", "data_fingerprint"):
-            if run.facts[key] != first.facts[key]:
-                raise EnsembleError(
-                    f"runs {first.name} and {run.name} differ in {key} ({first.facts[key]!r}, {run.facts[key]!r}); expected "
-                    "runs of one encoder over the same data"
-                )
+    check_budget(pool.trainable, rule.budget)
+    if rule.method == "greedy":
+        return greedy(pool, size=rule.size, by=rule.by, kind=rule.combine, budget=rule.budget)
+    names = top(pool, rule)
+    if rule.method == "stack":
+        return stack(pool.members(names))
+    return Combiner(kind=rule.combine, weights=dict.fromkeys(names, 1 / len(names)))
+
+
+def top(pool: Pool, rule: Rule) -> list[str]:
+    """The best runs, best first; equals by loss, then by name; with a budget, those that still fit.
+
+    Raises:
+        EnsembleError: there are fewer runs than the size.
+    """
+    if rule.size > len(pool.names):
+        raise EnsembleError(
+            f"an ensemble of {rule.size} was asked for, but there are {len(pool.names)} finished runs; change the size"
+        )
+    figures = {
+        name: (-score(logits, pool.targets, rule.by), -score(logits, pool.targets, "loss"), name, trainable)
+        for name, logits, trainable in zip(pool.names, pool.logits, pool.trainable, strict=True)
+    }
+    chosen: list[str] = []
+    left = sum(pool.trainable) if rule.budget is None else rule.budget
+    for name in sorted(figures, key=figures.__getitem__):
+        if len(chosen) < rule.size and figures[name][3] <= left:
+            chosen.append(name)
+            left -= figures[name][3]
+    return chosen
+
+
+def nested(pool: Pool, rule: Rule) -> npt.NDArray[np.float32]:
+    """Combined logits of every row by an ensemble that was chosen without it: selection and weights inside five folds.
+
+    Args:
+        pool: runs on validation rows.
+        rule: how members are chosen.
+
+    Returns:
+        (rows, labels), in the order of the pool's rows.
+
+    Raises:
+        EnsembleError: there are too few rows, or as :func:`choose`.
+    """
+    if len(pool.targets) < 2:
+        raise EnsembleError("an ensemble's own accuracy cannot be estimated with one validation row; expected at least 2")
+    if rule.method == "stack":
+        check_rows(pool, FEWEST)
+    number = folds(pool.targets, FOLDS)
+    result = np.empty(pool.logits.shape[1:], np.float32)
+    for fold in range(number.max() + 1):
+        held = number == fold
+        chosen = choose(pool.rows(~held), rule)
+        unseen = pool.rows(held)
+        result[held] = chosen.apply(dict(zip(unseen.names, unseen.logits, strict=True)))
+    return result

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..data import Table, encode_labels
-from ..ensemble import combine
 from ..errors import DataError
 from ..files import write_text
 from .checks import FORMAT, keep, model_json, model_name, sample_rows, study_of, whole_texts
@@ -289,9 +288,9 @@ def _fitted(model: Model, known: Table) -> tuple[np.ndarray, np.ndarray, str]:
     if known.labels is not None:
         logits = model.logits(known.texts, known.pairs)
         return logits, logits.argmax(1) == encode_labels(known, model.labels), "known"
-    validation = [run.validation() for run in model.runs]
-    combined = combine(np.stack([each.logits for each in validation]), model.weights)
-    return combined, combined.argmax(1) == validation[0].labels, "validation"
+    validation = {run.name: run.validation() for run in model.runs}
+    combined = model.combiner.apply({name: seen.logits for name, seen in validation.items()})
+    return combined, combined.argmax(1) == next(iter(validation.values())).labels, "validation"
 
 
 def _different(table: Table, scores: np.ndarray) -> tuple[DifferentRow, ...]:

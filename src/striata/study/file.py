@@ -67,13 +67,19 @@ class EnsembleSettings(BaseModel):
     """Which runs are combined.
 
     Args:
-        size: how many of the best; 1 for no ensemble.
+        size: how many of the best, for method "greedy" the most; 1 for no ensemble.
         by: validation figure that decides: "accuracy", "macro_f1" or "loss".
+        method: "top" (the best, equal weights), "greedy" or "stack".
+        combine: what is averaged, "logits" or "probabilities".
+        budget: most trainable parameters of all members together; None for no limit.
     """
 
     model_config = _CONFIG
     size: Rows = 4
     by: Literal["accuracy", "macro_f1", "loss"] = "accuracy"
+    method: Literal["top", "greedy", "stack"] = "top"
+    combine: Literal["logits", "probabilities"] = "logits"
+    budget: Rows | None = None
 
 
 class Study(BaseModel):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..calibration import Calibration, calibrate
 from ..data import Columns
 from ..errors import PlanError, RunError
 from ..files import read_json, write_json
@@ -17,6 +18,8 @@ from ..layout import Plan
 from ..sealed import check_seal, sealing
 from .adapter import read_adapter, write_adapter
 
+CALIBRATION = "calibration.json"
+_VALIDATION = "validation.parquet"
 _ARRAYS = ("tensors", "history", "validation_ids", "validation_labels", "validation_logits", "receipt", "plan")
 
 
@@ -85,6 +88,41 @@ class RunRecord:
     aliases: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """A run or an ensemble on the validation rows.
+
+    Args:
+        ids: row numbers, (rows,) int64.
+        labels: places of the true labels, (rows,) int64.
+        logits: (rows, labels) float32.
+    """
+
+    ids: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    logits: npt.NDArray[np.float32]
+
+
+def write_validation(folder: Path, seen: Validation) -> None:
+    """Writes them into a folder, for :func:`read_validation`."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    logits = pa.array(seen.logits.tolist(), pa.list_(pa.float32(), seen.logits.shape[1]))
+    parquet.write_table(pa.table({"id": seen.ids, "label": seen.labels, "logits": logits}), folder / _VALIDATION)
+
+
+def read_validation(folder: Path) -> Validation:
+    """What :func:`write_validation` wrote."""
+    from pyarrow import parquet
+
+    table = parquet.read_table(folder / _VALIDATION)
+    flat = table.column("logits").combine_chunks().flatten().to_numpy()
+    return Validation(
+        ids=table.column("id").to_numpy(), labels=table.column("label").to_numpy(), logits=flat.reshape(len(table), -1)
+    )
+
+
 def write_run(path: Path, record: RunRecord) -> Run:
     """Writes a run's folder, whole or not at all.
 
@@ -97,31 +135,17 @@ def write_run(path: Path, record: RunRecord) -> Run:
     plain = {f.name: getattr(record, f.name) for f in fields(record) if f.name not in _ARRAYS}
     steps = sorted({key for entry in record.history for key in entry})
     history = pa.table({key: [entry.get(key) for entry in record.history] for key in steps})
-    logits = pa.array(record.validation_logits.tolist(), pa.list_(pa.float32(), record.validation_logits.shape[1]))
-    rows = pa.table({"id": record.validation_ids, "label": record.validation_labels, "logits": logits})
+    seen = Validation(ids=record.validation_ids, labels=record.validation_labels, logits=record.validation_logits)
     with sealing(path, "run") as folder:
         write_json(folder / "run.json", plain)
         write_json(folder / "plan.json", record.plan.to_json())
         write_json(folder / "receipt.json", record.receipt)
         write_adapter(folder, record.plan, record.tensors)
         parquet.write_table(history, folder / "history.parquet")
-        parquet.write_table(rows, folder / "validation.parquet")
+        write_validation(folder, seen)
+        if np.isfinite(seen.logits).all():  # else the run is kept, and what needs its probabilities says why it cannot
+            write_json(folder / CALIBRATION, calibrate(seen.logits, seen.labels).to_json())
     return Run.load(path)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Validation:
-    """A run on the validation rows.
-
-    Args:
-        ids: row numbers, (rows,) int64.
-        labels: places of the true labels, (rows,) int64.
-        logits: (rows, labels) float32.
-    """
-
-    ids: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int64]
-    logits: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,13 +210,16 @@ class Run:
 
     def validation(self) -> Validation:
         """Logits for the validation rows, with row numbers."""
-        from pyarrow import parquet
+        return read_validation(self.path)
 
-        table = parquet.read_table(self.path / "validation.parquet")
-        flat = table.column("logits").combine_chunks().flatten().to_numpy()
-        return Validation(
-            ids=table.column("id").to_numpy(), labels=table.column("label").to_numpy(), logits=flat.reshape(len(table), -1)
-        )
+    def calibration(self) -> Calibration:
+        """Temperature and what it does, fitted on the validation rows; computed for runs of before it was kept."""
+        file = self.path / CALIBRATION
+        if file.is_file():
+            value: Any = read_json(file)
+            return Calibration.from_json(value)
+        seen = self.validation()
+        return calibrate(seen.logits, seen.labels)
 
     def history(self) -> list[dict[str, float | None]]:
         """An entry per step and per evaluation; None where an entry lacks a figure."""

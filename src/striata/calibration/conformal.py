@@ -1,0 +1,106 @@
+"""Sets of labels that hold the true one at a wanted rate: split conformal prediction by the least ambiguous sets (Sadinle, Lei
+and Wasserman 2019, arXiv:1609.00451).
+
+The rate is a promise for rows that are exchangeable with the validation rows (drawn from the same source, in any order), on
+average over such rows: not for each label or kind of text by itself, and not for texts from elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError
+
+Floats = npt.NDArray[np.floating]
+Places = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetFigures:
+    """Label sets on labelled rows.
+
+    Args:
+        wanted: coverage that was asked for.
+        coverage: share of rows whose set holds the true label.
+        mean_size: labels in a set, on average.
+        single: share of rows whose set is one label.
+    """
+
+    wanted: float
+    coverage: float
+    mean_size: float
+    single: float
+
+    def to_json(self) -> dict[str, object]:
+        """All fields."""
+        return asdict(self)
+
+
+def fewest_rows(coverage: float) -> int:
+    """The fewest validation rows with which a coverage can be promised by sets smaller than all labels."""
+    rows = max(1, math.ceil(coverage / (1 - coverage)) - 1)
+    while _rank(rows, coverage) > rows:
+        rows += 1
+    return rows
+
+
+def _rank(rows: int, coverage: float) -> int:
+    """Which of the ascending scores decides; the 1 is the row to be predicted, which is as likely in any place as the others."""
+    return math.ceil((rows + 1) * coverage - 1e-9)
+
+
+def set_threshold(probabilities: Floats, targets: Places, coverage: float) -> float:
+    """The probability from which on labels belong to the set.
+
+    Args:
+        probabilities: of the validation rows, (rows, labels).
+        targets: places of their true labels, (rows,).
+        coverage: wanted share of sets that hold the true label, in (0, 1).
+
+    Raises:
+        DataError: the coverage is not between 0 and 1, or there are too few rows to promise it.
+    """
+    if not 0 < coverage < 1:
+        raise DataError(f"coverage {coverage:g} is not between 0 and 1; expected a share such as 0.95")
+    rows = len(targets)
+    rank = _rank(rows, coverage)
+    if rank > rows:
+        raise DataError(
+            f"sets with coverage {coverage:g} need at least {fewest_rows(coverage)} validation rows, and the model has {rows}; "
+            f"ask for at most {rows / (rows + 1):.4g}, or train with more validation rows"
+        )
+    mine = probabilities[np.arange(rows), targets].astype(np.float64)
+    return float(np.sort(mine)[rows - rank])
+
+
+def label_sets(probabilities: Floats, threshold: float) -> npt.NDArray[np.bool_]:
+    """Which labels belong to each row's set, (rows, labels); the most likely always does, which can only add to the coverage.
+
+    Args:
+        probabilities: (rows, labels).
+        threshold: from :func:`set_threshold`.
+    """
+    inside: npt.NDArray[np.bool_] = probabilities.astype(np.float64) >= threshold
+    inside[np.arange(len(inside)), probabilities.argmax(1)] = True
+    return inside
+
+
+def set_figures(inside: npt.NDArray[np.bool_], targets: Places, wanted: float) -> SetFigures:
+    """Measures sets on labelled rows.
+
+    Args:
+        inside: from :func:`label_sets`.
+        targets: places of the true labels, (rows,).
+        wanted: coverage that was asked for.
+    """
+    sizes = inside.sum(1)
+    return SetFigures(
+        wanted=wanted,
+        coverage=float(inside[np.arange(len(inside)), targets].mean()),
+        mean_size=float(sizes.mean()),
+        single=float((sizes == 1).mean()),
+    )

@@ -1,0 +1,108 @@
+"""How outputs of several runs become one, by run name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import log_softmax, softmax
+
+Floats = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stacking:
+    """A logistic regression on the members' log-probabilities.
+
+    Args:
+        intercept: one value per label, (labels,).
+        coefficients: by run name, (label that gets the value, label whose log-probability is multiplied).
+    """
+
+    intercept: npt.NDArray[np.float64]
+    coefficients: Mapping[str, npt.NDArray[np.float64]]
+
+    def to_json(self, labels: Sequence[str]) -> dict[str, Any]:
+        """Every number under its run's and labels' names."""
+        return {
+            "intercept": dict(zip(labels, self.intercept.tolist(), strict=True)),
+            "coefficients": {
+                name: {into: dict(zip(labels, row.tolist(), strict=True)) for into, row in zip(labels, matrix, strict=True)}
+                for name, matrix in self.coefficients.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], labels: Sequence[str]) -> Stacking:
+        """What :meth:`to_json` wrote, in the order of `labels`."""
+        return cls(
+            intercept=np.array([value["intercept"][label] for label in labels]),
+            coefficients={
+                name: np.array([[rows[into][label] for label in labels] for into in labels])
+                for name, rows in value["coefficients"].items()
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Combiner:
+    """Runs with weights, and what is done with their logits.
+
+    Args:
+        kind: "logits" (their weighted mean), "probabilities" (the logarithm of their weighted mean), or "stack".
+        weights: of each run, by name; they add up to 1. Those of a stack only say how large a share of its coefficients a
+            run has.
+        stack: the regression, for kind "stack".
+    """
+
+    kind: str
+    weights: Mapping[str, float]
+    stack: Stacking | None = None
+
+    @property
+    def identity(self) -> str:
+        """Stands for everything but the weights."""
+        if self.stack is None:
+            return self.kind
+        numbers = [self.stack.intercept, *(self.stack.coefficients[name] for name in self.weights)]
+        return f"{self.kind} {hashlib.sha256(b''.join(each.tobytes() for each in numbers)).hexdigest()}"
+
+    def apply(self, logits: Mapping[str, Floats]) -> npt.NDArray[np.float32]:
+        """Combined logits, (rows, labels); their softmax is the ensemble's probabilities.
+
+        Args:
+            logits: of each run, by name, (rows, labels); runs without a weight are left out.
+        """
+        if self.stack is None:
+            return combine(np.stack([logits[name] for name in self.weights]), list(self.weights.values()), self.kind)
+        found = sum(
+            (log_softmax(logits[name].astype(np.float64), axis=1) @ matrix.T for name, matrix in self.stack.coefficients.items()),
+            self.stack.intercept,
+        )
+        result: npt.NDArray[np.float32] = np.asarray(found, np.float32)
+        return result
+
+
+def combine(logits: Floats, weights: Sequence[float], kind: str = "logits") -> npt.NDArray[np.float32]:
+    """Weighted mean of logits, or the logarithm of the weighted mean of probabilities.
+
+    Args:
+        logits: (members, rows, labels).
+        weights: one per member, adding up to 1.
+        kind: "logits" or "probabilities".
+
+    Returns:
+        (rows, labels).
+    """
+    exact = logits.astype(np.float64)
+    if kind == "probabilities":
+        exact = softmax(exact, axis=2)
+    mean = np.einsum("mrl,m->rl", exact, np.asarray(weights))
+    if kind == "probabilities":
+        mean = np.log(np.maximum(mean, np.finfo(np.float32).tiny))
+    result: npt.NDArray[np.float32] = mean.astype(np.float32)
+    return result

@@ -1,0 +1,185 @@
+"""An ensemble's folder: names, weights, figures, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..calibration import Calibration, calibrate
+from ..errors import EnsembleError
+from ..evaluate import metrics
+from ..files import read_json, write_json
+from ..sealed import check_seal, sealing
+from ..study.folder import StudyFolder
+from ..study.run import CALIBRATION, Run, Validation, read_validation, write_validation
+from .combine import Combiner, Stacking
+from .pool import Pool, check_same, join
+from .select import FOLDS, Rule, choose, nested
+
+_FILE = "ensemble.json"
+_BEFORE = "mean of logits"  # what the first version called the combination "logits"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ensemble:
+    """Runs with weights.
+
+    Args:
+        folder: of the ensemble.
+        method: how the members were chosen: "top", "greedy" or "stack".
+        by: the validation figure that decided.
+        combiner: what is done with the members' logits.
+        runs: the runs, by name.
+        metrics: of the combination on the validation rows: accuracy, loss, macro_f1. The members were chosen by these same
+            rows, so the figures flatter.
+        nested: likewise, each row by an ensemble that was chosen without it (five folds), so that choosing does not flatter;
+            empty for ensembles of before this was measured.
+        single: likewise, of the best single run, chosen without the row.
+        rows: how many validation rows.
+        trainable: parameters of all members together.
+    """
+
+    folder: Path
+    method: str
+    by: str
+    combiner: Combiner
+    runs: Mapping[str, Run]
+    metrics: Mapping[str, float]
+    nested: Mapping[str, float]
+    single: Mapping[str, float]
+    rows: int
+    trainable: int
+
+    @property
+    def members(self) -> Mapping[str, float]:
+        """Weight of each run, by name; they add up to 1."""
+        return self.combiner.weights
+
+    @property
+    def combination(self) -> str:
+        """What is combined: "logits", "probabilities", or "stack"."""
+        return self.combiner.kind
+
+    def validation(self) -> Validation:
+        """Combined logits for the validation rows, each row by an ensemble that was chosen without it."""
+        if (self.folder / "validation.parquet").is_file():
+            return read_validation(self.folder)
+        pool = join(list(self.runs.values()))
+        return Validation(ids=pool.ids, labels=pool.targets, logits=self.combiner.apply(_by_name(pool)))
+
+    def calibration(self) -> Calibration:
+        """Temperature and what it does, fitted on :meth:`validation`."""
+        file = self.folder / CALIBRATION
+        if file.is_file():
+            value: Any = read_json(file)
+            return Calibration.from_json(value)
+        seen = self.validation()
+        return calibrate(seen.logits, seen.labels)
+
+
+def write_ensemble(
+    path: str | Path,
+    *,
+    size: int = 4,
+    by: str = "accuracy",
+    method: str = "top",
+    combine: str = "logits",
+    budget: int | None = None,
+) -> Ensemble:
+    """Chooses among the runs of a study and writes `ensemble` into its folder.
+
+    Args:
+        path: the study's folder.
+        size: how many runs; for method "greedy" the most.
+        by: validation figure that decides: "accuracy", "macro_f1" or "loss".
+        method: "top", "greedy" or "stack".
+        combine: "logits" or "probabilities".
+        budget: most trainable parameters of all members together; None for no limit.
+
+    Raises:
+        EnsembleError: there are too few runs, or they cannot be combined.
+        StudyError, RunError: the folder is no study's, or a run is damaged.
+    """
+    folder = StudyFolder.open(path)
+    rule = Rule(method=method, size=size, by=by, combine=combine, budget=budget)
+    runs = {run.name: run for run in folder.runs()}
+    pool = join(list(runs.values()))
+    unseen = nested(pool, rule)
+    combiner = choose(pool, rule)
+    single = nested(pool, Rule(size=1, by=by, budget=budget))
+    content = {
+        "method": method,
+        "combination": combiner.kind,
+        "by": by,
+        "size": size,
+        "budget": budget,
+        "members": {
+            name: {"weight": weight, "folder": f"../runs/{name}", "checksum": runs[name].checksum}
+            for name, weight in combiner.weights.items()
+        },
+        "labels": list(pool.labels),
+        "rows": len(pool.targets),
+        "folds": FOLDS,
+        "metrics": _figures(combiner.apply(_by_name(pool)), pool),
+        "nested": _figures(unseen, pool),
+        "single": _figures(single, pool),
+    }
+    if combiner.stack is not None:
+        content["stack"] = combiner.stack.to_json(pool.labels)
+    with sealing(folder.path / "ensemble", "ensemble") as target:
+        write_json(target / _FILE, content)
+        write_json(target / CALIBRATION, calibrate(unseen, pool.targets).to_json())
+        write_validation(target, Validation(ids=pool.ids, labels=pool.targets, logits=unseen))
+    return load_ensemble(folder.path / "ensemble")
+
+
+def _by_name(pool: Pool) -> dict[str, npt.NDArray[np.float32]]:
+    return dict(zip(pool.names, pool.logits, strict=True))
+
+
+def _figures(logits: npt.NDArray[np.floating], pool: Pool) -> dict[str, float]:
+    found = metrics(logits, pool.targets, pool.labels)
+    return {"accuracy": found.accuracy, "loss": found.log_loss, "macro_f1": found.macro_f1}
+
+
+def load_ensemble(path: str | Path) -> Ensemble:
+    """Opens an ensemble and checks it and its runs.
+
+    Raises:
+        EnsembleError: it is missing or damaged, or a run is not the one that was chosen.
+        RunError: a run is missing or damaged.
+    """
+    folder = Path(path)
+    check_seal(folder, "ensemble", EnsembleError)
+    content: Any = read_json(folder / _FILE)
+    runs: dict[str, Run] = {}
+    for name, member in content["members"].items():
+        run = Run.load(folder / member["folder"])
+        if run.checksum != member["checksum"]:
+            raise EnsembleError(
+                f"run {name} is not the one ensemble {folder} was made of; make it again with `striata ensemble {folder.parent}`"
+            )
+        runs[name] = run
+    check_same(list(runs.values()))
+    kind = "logits" if content["combination"] == _BEFORE else content["combination"]
+    return Ensemble(
+        folder=folder,
+        method=content.get("method", "top"),
+        by=content["by"],
+        combiner=Combiner(
+            kind=kind,
+            weights={name: float(member["weight"]) for name, member in content["members"].items()},
+            stack=Stacking.from_json(content["stack"], content["labels"]) if kind == "stack" else None,
+        ),
+        runs=runs,
+        metrics=content["metrics"],
+        nested=content.get("nested", {}),
+        single=content.get("single", {}),
+        rows=int(content["rows"]) if "rows" in content else next(iter(runs.values())).facts["split"]["validation"],
+        trainable=sum(run.plan.trainable for run in runs.values()),
+    )
