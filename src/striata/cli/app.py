@@ -10,7 +10,7 @@ import typer
 # Order of `striata --help`: the order in which one meets them.
 COMMANDS = (
     "demo", "layouts", "plan", "check", "train", "leaderboard", "compare", "ensemble", "predict", "evaluate",
-    "stress", "shift", "audit",
+    "stress", "shift", "audit", "report", "card",
 )  # fmt: skip
 
 app = typer.Typer(

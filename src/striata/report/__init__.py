@@ -1,0 +1,8 @@
+"""A study as a page to look at, figures for a paper, and a model card. Reading needs no torch."""
+
+from .card import card, write_card
+from .collect import Report, collect
+from .page import render
+from .write import write_report
+
+__all__ = ["Report", "card", "collect", "render", "write_card", "write_report"]

@@ -1,0 +1,129 @@
+"""Estimates with intervals, and accuracy against what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from .axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Form, colour, columns, exactly, frame, percent, point, whisker
+from .collect import Group, Report
+from .scene import Box, Dot, Line, Mark, Scene, Text, cut, scale_over
+
+_ROW = 24.0
+_LEAST, _MOST = 96.0, 190.0  # room for labels
+_LABELLED = 14  # points up to which their names are written beside them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A row of a figure of intervals.
+
+    Args:
+        label: at its left.
+        value: the estimate.
+        low: lower bound.
+        high: upper bound.
+        group: the layout that gives colour and shape; None for a neutral one.
+        each: single values it is the mean of, drawn as small dots.
+        stroke: palette name of the interval; empty takes the layout's colour.
+        tip: text shown under the pointer.
+    """
+
+    label: str
+    value: float
+    low: float
+    high: float
+    group: Group | None = None
+    each: tuple[float, ...] = ()
+    stroke: str = ""
+    tip: str = ""
+
+
+def intervals(
+    rows: Sequence[Estimate], *, name: str, title: str, describes: str, x_label: str, form: Form = percent, zero: bool = False
+) -> Scene:
+    """Estimates below each other with their intervals.
+
+    Args:
+        rows: from above to below.
+        name: of the figure's file.
+        title: of the figure.
+        describes: what it shows.
+        x_label: of the axis.
+        form: how values on the axis are written.
+        zero: whether zero is drawn as the line to compare with.
+    """
+    values = [value for row in rows for value in (row.low, row.high, row.value, *row.each)] + ([0.0] if zero else [])
+    left = min(max(13 * 0.56 * max(len(row.label) for row in rows) + 24, _LEAST), _MOST)
+    x = scale_over(values, left, WIDTH - RIGHT, margin=0.04)
+    bottom = TOP + _ROW * len(rows)
+    marks: list[Mark] = [Box(x=0, y=TOP + at * _ROW, width=WIDTH, height=_ROW, fill="panel") for at in range(0, len(rows), 2)]
+    marks += columns(x, TOP, bottom, form, lines=True)
+    if zero:
+        marks.append(Line(points=((x(0), TOP), (x(0), bottom)), stroke="ink", width=1.2))
+    for at, row in enumerate(rows):
+        y = TOP + (at + 0.5) * _ROW
+        ink = row.stroke or ("muted" if row.group is None else colour(row.group))
+        tip = row.tip or f"{row.label}: {form(row.value)}, {form(row.low)} to {form(row.high)}"
+        marks.append(Text(x=left - 12, y=y + 4, text=cut(row.label, left - 18), anchor="end", fill="ink", tip=row.label))
+        marks.append(whisker(x(row.low), x(row.high), y, ink, tip=tip))
+        marks += [Dot(x=x(value), y=y, radius=2.2, fill="ground", stroke=ink) for value in row.each]
+        if row.group is None or row.stroke:
+            marks.append(Dot(x=x(row.value), y=y, radius=4.5, fill=ink, stroke="ground", tip=tip))
+        else:
+            marks.append(point(row.group, x(row.value), y, tip=tip))
+    marks.append(Text(x=(left + WIDTH - RIGHT) / 2, y=bottom + 37, text=x_label, anchor="middle"))
+    height = bottom + BOTTOM + 2
+    return Scene(name=name, title=title, describes=describes, width=WIDTH, height=height, marks=tuple(marks))
+
+
+def against(
+    report: Report, cost: Callable[[Group], float], *, name: str, title: str, describes: str, x_label: str, form: Form
+) -> Scene:
+    """Mean validation accuracy of each layout against a cost, with its single runs and the best for any cost joined."""
+    costs = [cost(group) for group in report.groups]
+    shown = [row.accuracy for group in report.groups for row in group.standings]
+    y = scale_over(shown, HEIGHT - BOTTOM, TOP)
+    x = scale_over(costs, LEFT, WIDTH - RIGHT, log=max(costs) > 4 * min(costs) > 0, margin=0.09)
+    marks = frame(x, y, x_form=form, y_form=percent, x_label=x_label)
+    front = _front([(value, group.result.accuracy) for value, group in zip(costs, report.groups, strict=True)])
+    steps = [(x(value), y(accuracy)) for value, accuracy in front]
+    stairs = [steps[0]] + [corner for one, two in pairwise(steps) for corner in ((two[0], one[1]), two)]
+    if len(steps) > 1:
+        marks.append(Line(points=tuple(stairs), stroke="muted", dash="dash"))
+    for value, group in zip(costs, report.groups, strict=True):
+        if len(group.standings) > 1:
+            marks += [point(group, x(value), y(row.accuracy), radius=2.2, opacity=0.55, tip=row.run) for row in group.standings]
+    for value, group in zip(costs, report.groups, strict=True):
+        tip = f"{group.title}: {exactly(group.result.accuracy)}, {form(value)}"
+        marks.append(point(group, x(value), y(group.result.accuracy), radius=5, tip=tip))
+    if len(report.groups) <= _LABELLED:
+        marks += _names([(group, x(value), y(group.result.accuracy)) for value, group in zip(costs, report.groups, strict=True)])
+    return Scene(name=name, title=title, describes=describes, width=WIDTH, height=HEIGHT, marks=tuple(marks))
+
+
+def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Those that nothing as cheap beats, cheapest first."""
+    found: list[tuple[float, float]] = []
+    for cost, accuracy in sorted(points, key=lambda each: (each[0], -each[1])):
+        if not found or accuracy > found[-1][1]:
+            found.append((cost, accuracy))
+    return found
+
+
+def _names(points: Sequence[tuple[Group, float, float]]) -> list[Mark]:
+    """Names beside points, at the first of a few places where they cover neither a point nor another name."""
+    taken = [(x - 5, y - 5, x + 5, y + 5) for _, x, y in points]
+    marks: list[Mark] = []
+    for group, x, y in points:
+        text = cut(group.title, 90, 12)
+        width = len(text) * 6.8
+        for left, base in ((x + 8, y + 4), (x - 8 - width, y + 4), (x - width / 2, y - 9), (x - width / 2, y + 17)):
+            box = (left, base - 10, left + width, base + 2)
+            clear = all(box[2] < t[0] or box[0] > t[2] or box[3] < t[1] or box[1] > t[3] for t in taken)
+            if clear and box[0] >= LEFT and box[2] <= WIDTH and box[1] >= 0 and box[3] <= HEIGHT - BOTTOM:
+                taken.append(box)
+                marks.append(Text(x=left, y=base, text=text, size=12, fill="ink", series=group.place, tip=group.title))
+                break
+    return marks

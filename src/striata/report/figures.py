@@ -1,0 +1,151 @@
+"""All figures of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .axes import plain, signed, thousands
+from .collect import Report
+from .estimate_figures import Estimate, against, intervals
+from .layout_figures import heat_maps
+from .model_figures import confusion, reliability
+from .scene import Scene
+from .training_figures import curves
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """The drawings of a report.
+
+    Args:
+        layouts: rank and dropout.
+        training: curves.
+        standings: layouts with intervals.
+        differences: as a forest plot; None when there is nothing to compare.
+        cost: accuracy against parameters and time.
+        confusion: of the model one would use.
+        reliability: likewise.
+        stress: one for each model that was tried.
+    """
+
+    layouts: tuple[Scene, ...]
+    training: tuple[Scene, ...]
+    standings: Scene
+    differences: Scene | None
+    cost: tuple[Scene, ...]
+    confusion: Scene
+    reliability: Scene
+    stress: tuple[Scene, ...]
+
+    def all(self) -> list[Scene]:
+        """Every drawing, in the order of the page."""
+        forest = [] if self.differences is None else [self.differences]
+        return [
+            *self.layouts, *self.training, self.standings, *forest, *self.cost, self.confusion, self.reliability, *self.stress,
+        ]  # fmt: skip
+
+
+def figures_of(report: Report) -> Figures:
+    """Draws a report."""
+    several = any(len(group.standings) > 1 for group in report.groups)
+    seeds = "Large points are means over seeds, small ones single runs. " if several else ""
+    minutes = max(group.result.seconds for group in report.groups) >= 120
+    return Figures(
+        layouts=tuple(heat_maps(report)),
+        training=tuple(curves(report)),
+        standings=_standings(report),
+        differences=_differences(report) if report.comparison.differences else None,
+        cost=(
+            against(
+                report,
+                lambda group: group.plan.trainable,
+                name="accuracy-parameters",
+                title="Accuracy against parameters",
+                describes=f"{seeds}The dashed stairs join what nothing cheaper beats.",
+                x_label="trainable parameters, head included",
+                form=thousands,
+            ),
+            against(
+                report,
+                lambda group: group.result.seconds / (60 if minutes else 1),
+                name="accuracy-time",
+                title="Accuracy against time",
+                describes="A run's share of the time its stack took to train.",
+                x_label=f"training time of a run, {'minutes' if minutes else 'seconds'}",
+                form=plain,
+            ),
+        ),
+        confusion=confusion(report.judged),
+        reliability=reliability(report.judged),
+        stress=tuple(_stress(found) for found in report.stress),
+    )
+
+
+def _standings(report: Report) -> Scene:
+    several = any(len(result.seeds) > 1 for result in report.comparison.layouts)
+    rows = [
+        Estimate(
+            label=result.layout,
+            value=result.accuracy,
+            low=result.low,
+            high=result.high,
+            group=(group := report.group_named(result.layout)),
+            each=tuple(row.accuracy for row in group.standings) if several else (),
+        )
+        for result in report.comparison.layouts
+    ]
+    what = "Means over seeds with their intervals" if several else "With intervals"
+    seeds = " Small rings are single runs." if several else ""
+    return intervals(
+        rows,
+        name="leaderboard",
+        title="Validation accuracy of each layout",
+        describes=f"{what}, {report.comparison.confidence * 100:.0f}\u00a0% each.{seeds}",
+        x_label="validation accuracy",
+    )
+
+
+def _differences(report: Report) -> Scene:
+    tones = {"better": "good", "worse": "bad", "not told apart": "muted"}
+    rows = [
+        Estimate(
+            label=each.layout, value=each.difference, low=each.low, high=each.high, stroke=tones[each.verdict], tip=each.sentence
+        )
+        for each in report.comparison.differences
+    ]
+    return intervals(
+        rows,
+        name="differences",
+        title="Difference of accuracy to the reference",
+        describes=f"Against {report.comparison.reference}. Green is better, red is worse, grey is not told apart by these rows "
+        "and seeds.",
+        x_label="points of accuracy",
+        form=signed,
+        zero=True,
+    )
+
+
+def _stress(found: Mapping[str, Any]) -> Scene:
+    names = {1: "mild", 2: "medium", 3: "strong"}
+    rows = [
+        Estimate(
+            label=f"{each['perturbation']}, {names[each['strength']]}",
+            value=each["difference"]["value"],
+            low=each["difference"]["low"],
+            high=each["difference"]["high"],
+            stroke="bad" if each["difference"]["high"] < 0 else "good" if each["difference"]["low"] > 0 else "muted",
+            tip=f"{each['perturbation']}, {each['amount']}: accuracy {each['accuracy']['value']:.2%}",
+        )
+        for each in found["stressed"]
+    ]
+    return intervals(
+        rows,
+        name=f"stress-{found['model']['name']}",
+        title="What worse texts cost",
+        describes="Change of accuracy on the same rows. Red: the loss is more than chance would make it.",
+        x_label="points of accuracy",
+        form=signed,
+        zero=True,
+    )

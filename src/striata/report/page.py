@@ -1,0 +1,124 @@
+"""The report as one HTML file that loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from .axes import colour, dash, duration, point
+from .collect import Group, Report
+from .figures import figures_of
+from .palette import DARK, LIGHT, variables
+from .scene import Line, Scene
+from .svg import svg
+from .words import confused, lead, receipts, summary, tiles, unequal
+
+_TEMPLATES = Path(__file__).parent / "templates"
+SECTIONS = (
+    ("summary", "In short"), ("asked", "What was asked"), ("trained", "What was trained"), ("layouts", "Layouts"),
+    ("training", "Training"), ("leaderboard", "Leaderboard"), ("differences", "Differences"), ("cost", "Accuracy and cost"),
+    ("errors", "Where it errs"), ("calibration", "Calibration"), ("ensemble", "Ensemble"), ("stress", "Under stress"),
+    ("data", "Data"), ("again", "Do it again"),
+)  # fmt: skip
+
+
+def _data(value: float, shown: str) -> Markup:
+    """A number as a reader sees it, with all its digits for programs."""
+    return Markup('<data value="{}">{}</data>').format(value, shown)
+
+
+def _percent(value: float, digits: int = 2) -> Markup:
+    return _data(value, f"{value * 100:.{digits}f}\u00a0%")
+
+
+def _points(value: float) -> Markup:
+    return _data(value, f"{value * 100:+.2f}".replace("-", "−"))
+
+
+def _number(value: float, form: str = "%.4f") -> Markup:
+    return _data(value, form % value)
+
+
+def _count(value: int) -> Markup:
+    return _data(value, f"{value:,}")
+
+
+def _duration(value: float) -> Markup:
+    return _data(value, duration(value))
+
+
+def _swatch(group: Group) -> Markup:
+    """A line and a point as the figures draw them."""
+    line = Line(points=((0, 6), (26, 6)), stroke=colour(group), width=2, dash=dash(group))
+    drawn = svg(Scene(name="", title="", describes="", width=26, height=12, marks=(line, point(group, 13, 6, radius=4))))
+    return Markup(drawn.replace(' role="img" aria-label=""', ' aria-hidden="true"').replace(f' data-series="{group.place}"', ""))
+
+
+def _receipt(group: Group) -> Markup:
+    """Whether what was live in every run is what its plan says."""
+    if wrong := unequal(group):
+        return Markup('<span class="bad-text">no: {}</span>').format(", ".join(wrong))
+    return Markup('<span class="good-text">yes</span>, {} of {}').format(len(group.receipts), len(group.standings))
+
+
+def _long(name: str) -> str:
+    """The class of cells whose name has to wrap."""
+    return " long" if len(name) > 30 else ""
+
+
+def _environment() -> Environment:
+    found = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    found.filters |= {
+        "pct": _percent, "points": _points, "num": _number, "count": _count, "duration": _duration, "swatch": _swatch,
+        "receipt": _receipt, "long": _long, "colour": colour, "svg": lambda scene: Markup(svg(scene)),
+    }  # fmt: skip
+    return found
+
+
+def render(report: Report) -> str:
+    """The whole page.
+
+    Args:
+        report: from :func:`striata.report.collect.collect`.
+    """
+    figures = figures_of(report)
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            report=report,
+            figures=figures,
+            sections=SECTIONS,
+            tiles=tiles(report),
+            lead=lead(report),
+            said=summary(report),
+            receipts=receipts(report),
+            several=any(len(group.standings) > 1 for group in report.groups),
+            tested=any(row.test_accuracy is not None for row in report.standings),
+            remarks=list(dict.fromkeys(remark for group in report.groups for remark in group.plan.notes)),
+            confused=confused(report),
+            study_yaml=yaml.safe_dump(
+                dict(report.settings), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
+            ).strip(),
+            commands=_commands(report),
+            css=Markup(_css()),
+            js=Markup((_TEMPLATES / "page.js").read_text(encoding="utf-8")),
+            version=version("striata"),
+        )
+    )
+
+
+def _css() -> str:
+    """Colours for light and, on screens that ask for it, dark; then the style sheet."""
+    themes = f":root{{{variables(LIGHT)}}}@media screen and (prefers-color-scheme:dark){{:root{{{variables(DARK)}}}}}"
+    return themes + (_TEMPLATES / "page.css").read_text(encoding="utf-8")
+
+
+def _commands(report: Report) -> list[str]:
+    return ["pip install striata", "striata check study.yaml", "striata train study.yaml", f"striata report {report.folder}"]

@@ -1,0 +1,103 @@
+"""A report written: the page, the figures beside it, and the same figures sent to trackers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..files import write_text
+from .collect import Curve, History, Report, collect
+from .page import render
+from .png import check_matplotlib, write_figures
+
+
+def write_report(
+    folder: str | Path, *, out: str | Path | None = None, png: str | Path | None = None, track: Sequence[str] = ()
+) -> Path:
+    """Writes a study's report as one HTML file.
+
+    Args:
+        folder: of the study.
+        out: the file; None for `report.html` in the study's folder.
+        png: folder for all figures as PNG and SVG; None for none.
+        track: trackers to send curves and figures to: tensorboard, wandb, mlflow, trackio.
+
+    Returns:
+        The file.
+
+    Raises:
+        StudyError: the folder is no study's, has no finished run or cannot be read, or a tracker is unknown or not installed.
+        RunError, EnsembleError: a run or the ensemble is damaged.
+        StriataError: a file cannot be written, or matplotlib is not installed and `png` is given.
+    """
+    if track:
+        from ..training.trackers import check_trackers
+
+        check_trackers(track)
+    if png is not None:
+        check_matplotlib()
+    report = collect(folder)
+    target = report.folder / "report.html" if out is None else Path(out)
+    page = render(report)
+    if png is not None:
+        write_figures(report, Path(png))
+    write_text(target, page)
+    if track:
+        send(report, track)
+    return target
+
+
+def send(report: Report, track: Sequence[str]) -> None:
+    """Sends every run's curves, and the figures of the kept checkpoints as settings, to trackers.
+
+    Args:
+        report: from :func:`striata.report.collect.collect`.
+        track: names of trackers.
+
+    Raises:
+        StudyError: a tracker is unknown or not installed.
+    """
+    from ..training.events import Event
+    from ..training.trackers import tracking
+
+    with tracking(track, f"{report.name}-report", report.folder / "trackers", _figures(report)) as listen:
+        for history in report.histories:
+            for step, seen in sorted(_by_step(history).items()):
+                event = Event(
+                    kind="step",
+                    member=history.run,
+                    step=int(step),
+                    loss=seen.get("loss"),
+                    learning_rate=seen.get("learning_rate"),
+                    accuracy=seen.get("accuracy"),
+                    validation_loss=seen.get("validation_loss"),
+                )
+                listen(event)
+
+
+def _figures(report: Report) -> dict[str, str | int | float]:
+    found: dict[str, str | int | float] = {}
+    for row in report.standings:
+        found |= {
+            f"{row.run}/accuracy": row.accuracy, f"{row.run}/loss": row.loss, f"{row.run}/macro_f1": row.macro_f1,
+            f"{row.run}/trainable": row.trainable, f"{row.run}/seconds": row.seconds,
+        }  # fmt: skip
+        if row.test_accuracy is not None:
+            found[f"{row.run}/test_accuracy"] = row.test_accuracy
+    if report.ensemble_judged is not None:
+        found["ensemble/accuracy"] = report.ensemble_judged.metrics.accuracy
+    return found
+
+
+def _by_step(history: History) -> dict[float, dict[str, float]]:
+    curves: dict[str, Curve] = {
+        "loss": history.loss,
+        "learning_rate": history.learning_rate,
+        "accuracy": history.accuracy,
+        "validation_loss": history.validation_loss,
+    }
+    found: dict[float, dict[str, float]] = {}
+    for name, curve in curves.items():
+        for step, value in curve:
+            found.setdefault(step, {})[name] = value
+    return found
