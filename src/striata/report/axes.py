@@ -36,10 +36,10 @@ def signed(value: float) -> str:
 
 
 def thousands(value: float) -> str:
-    """Parameters: 650 k, 1.2 M."""
+    """Parameters: 9,200, 650 k, 1.2 M."""
     if value >= 1e6:
         return f"{value / 1e6:.4g}\u00a0M"
-    return f"{value / 1e3:.4g}\u00a0k" if value >= 1e3 else f"{value:.4g}"
+    return f"{value / 1e3:.4g}\u00a0k" if value >= 1e4 else plain(value)
 
 
 def duration(seconds: float) -> str:

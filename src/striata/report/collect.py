@@ -215,7 +215,8 @@ def _groups(
 
     def key(result: LayoutResult) -> tuple[int, str, int]:
         base, control = bases[result.layout]
-        place = next((at for at, name in enumerate(listed) if _base(name)[0] == base), len(listed))
+        known = {base, _base(runs[result.runs[0]].plan.layout)[0]}  # a text form's runs have a name made from its hash
+        place = next((at for at, name in enumerate(listed) if _base(name)[0] in known), len(listed))
         return place, base, ("", *CONTROLS).index(control)
 
     families: dict[str, int] = {}

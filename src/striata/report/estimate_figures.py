@@ -66,7 +66,7 @@ def intervals(
         y = TOP + (at + 0.5) * _ROW
         ink = row.stroke or ("muted" if row.group is None else colour(row.group))
         tip = row.tip or f"{row.label}: {form(row.value)}, {form(row.low)} to {form(row.high)}"
-        marks.append(Text(x=left - 12, y=y + 4, text=cut(row.label, left - 18), anchor="end", fill="ink", tip=row.label))
+        marks.append(Text(x=left - 12, y=y + 4, text=cut(row.label, left - 22), anchor="end", fill="ink", tip=row.label))
         marks.append(whisker(x(row.low), x(row.high), y, ink, tip=tip))
         marks += [Dot(x=x(value), y=y, radius=2.2, fill="ground", stroke=ink) for value in row.each]
         if row.group is None or row.stroke:

@@ -128,15 +128,14 @@ def _differences(report: Report) -> Scene:
 
 
 def _stress(found: Mapping[str, Any]) -> Scene:
-    names = {1: "mild", 2: "medium", 3: "strong"}
     rows = [
         Estimate(
-            label=f"{each['perturbation']}, {names[each['strength']]}",
+            label=f"{each['perturbation'].replace('_', ' ')} {each['strength']}",
             value=each["difference"]["value"],
             low=each["difference"]["low"],
             high=each["difference"]["high"],
             stroke="bad" if each["difference"]["high"] < 0 else "good" if each["difference"]["low"] > 0 else "muted",
-            tip=f"{each['perturbation']}, {each['amount']}: accuracy {each['accuracy']['value']:.2%}",
+            tip=f"{each['perturbation'].replace('_', ' ')}, {each['amount']}: accuracy {each['accuracy']['value']:.2%}",
         )
         for each in found["stressed"]
     ]
@@ -144,7 +143,7 @@ def _stress(found: Mapping[str, Any]) -> Scene:
         rows,
         name=f"stress-{found['model']['name']}",
         title="What worse texts cost",
-        describes="Change of accuracy on the same rows. Red: the loss is more than chance would make it.",
+        describes="Change of accuracy on the same rows at three strengths. Red: the loss is more than chance would make it.",
         x_label="points of accuracy",
         form=signed,
         zero=True,

@@ -151,7 +151,7 @@ def _robust(report: Report) -> list[Said]:
         worst = min(each["stressed"], key=lambda one: one["difference"]["value"])
         found.append(
             Said(
-                f"Of the changes tried on its texts, {worst['perturbation']} ({worst['amount']}) costs "
+                f"Of the changes tried on its texts, {worst['perturbation'].replace('_', ' ')} ({worst['amount']}) costs "
                 f"{spoken(each['model']['name'])} most: {exactly(each['clean']['value'])} become "
                 f"{exactly(worst['accuracy']['value'])}."
             )
