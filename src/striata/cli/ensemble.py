@@ -32,10 +32,10 @@ def ensemble(
     from .output import print_json
 
     if method == "soup":
-        from ..soup import write_soup
-
         if combine != "logits":
             raise EnsembleError("a soup combines weights; leave --combine out")
+        from ..soup import write_soup
+
         soup = write_soup(folder, size=size, by=by, budget=budget, rank=rank, device=device)
         if as_json:
             print_json(soup.to_json())
@@ -86,7 +86,7 @@ def show_ensemble(made: Ensemble) -> None:
         f"temperature {found.temperature:.3f}: calibration error {found.before.ece:.4f} -> {found.after.ece:.4f}, "
         f"Brier score {found.before.brier:.4f} -> {found.after.brier:.4f}"
     )
-    note("the first accuracy flatters: the members were chosen on these same validation rows; rely on the second")
+    note("the accuracy together flatters: the members were chosen on these same validation rows; rely on the one below it")
 
 
 def _show_soup(soup: Soup) -> None:
