@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -228,6 +229,19 @@ def test_what_is_missing_names_its_command(tmp_path: Path) -> None:
         "striata train STUDY.yaml",
     ):
         assert f"{command} adds it." in text
+
+
+def test_a_soup_is_told_of(study: StudyFolder, tmp_path: Path) -> None:
+    labels = np.arange(40) % 3
+    soup = write_synthetic_run(tmp_path, "s2", 0, logits_of(labels > 0, labels), labels)
+    soup.path.rename(study.path / "soup")
+    try:
+        text = render(collect(study.path))
+    finally:
+        shutil.rmtree(study.path / "soup")
+    (said,) = re.findall(r'<p id="soup">(.*?)</p>', text)
+    values = [float(value) for value in re.findall(r'<data value="(.*?)">', said)]
+    assert values == [soup.metrics["accuracy"], soup.metrics["loss"], soup.plan.trainable]
 
 
 def test_hostile_names_are_text(tmp_path: Path) -> None:

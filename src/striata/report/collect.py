@@ -112,6 +112,7 @@ class Report:
         best: the best run on the validation rows.
         ensemble: None when there is none.
         ensemble_judged: the ensemble on the validation rows.
+        soup: the model of merged weights; None when there is none.
         audit: of the data; empty when the folder lacks it.
         stress: what `striata stress` kept, one document per model.
         shift: likewise `striata shift`.
@@ -129,6 +130,7 @@ class Report:
     best: Judged
     ensemble: Ensemble | None
     ensemble_judged: Judged | None
+    soup: Run | None
     audit: Mapping[str, Any]
     stress: tuple[Mapping[str, Any], ...]
     shift: tuple[Mapping[str, Any], ...]
@@ -185,6 +187,7 @@ def collect(path: str | Path) -> Report:
         best=judge_run(runs[standings[0].run]),
         ensemble=ensemble,
         ensemble_judged=None if ensemble is None else judge_ensemble(ensemble),
+        soup=Run.load(folder.path / "soup") if (folder.path / "soup").is_dir() else None,
         audit=_document(folder.path / "audit.json"),
         stress=tuple(_document(file) for file in sorted(checks.glob("stress-*.json"))),
         shift=tuple(_document(file) for file in sorted(checks.glob("shift-*.json"))),
