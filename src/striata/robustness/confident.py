@@ -62,7 +62,7 @@ def cross_fitted(vectors: npt.NDArray[np.floating], labels: Ints, texts: Sequenc
     result = np.zeros((len(labels), count))
     for at in np.unique(fold):
         inside = fold == at
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
         model.fit(vectors[~inside], labels[~inside])
         result[np.ix_(inside, model.classes_)] = model.predict_proba(vectors[inside])
     return result
