@@ -238,10 +238,10 @@ def test_the_gradient_of_a_whole_pass_is_the_slope_of_its_loss(tmp_path: Path, f
     live = []
     for slot in range(2):
         stack.initialise(slot, "member", slot)
-        live += list(stack.parameters(slot).values())
-    with torch.no_grad():
-        for parameter in live:
-            parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+        with torch.no_grad():
+            for parameter in stack.parameters(slot).values():
+                parameter += 0.2 * torch.randn(parameter.shape, generator=generator)
+        live += [parameter for adapter in stack.sites(slot).values() for parameter in adapter.parameters()]
 
     def loss() -> Tensor:
         draws = {slot: Draws(CPU).seed(slot) for slot in range(2)}
