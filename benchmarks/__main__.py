@@ -50,9 +50,9 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     return a
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> None:
     """Measures, prints and writes, or shows what was written before."""
-    a = arguments()
+    a = arguments(given)
     if a.markdown or a.plot:
         report = json.loads(a.json.read_text())
         if a.markdown:

@@ -195,9 +195,12 @@ def shown(report: dict[str, Any]) -> str:
             lines.append(f"| {NAMES[side]} | {by_seed} | {statistics.mean(each):.2f} | {sides[side]['seconds']:.0f} |")
     for first, second in (("bf16", "fp32"), ("fp32", "peer"), ("bf16", "peer")):
         if all(len(sides.get(side, {}).get("accuracy", [])) == report["settings"]["seeds"] for side in (first, second)):
-            points = 100 * (statistics.mean(sides[first]["accuracy"]) - statistics.mean(sides[second]["accuracy"]))
+            a, b = ([100 * value for value in sides[side]["accuracy"]] for side in (first, second))
+            points = statistics.mean(a) - statistics.mean(b)
+            error = ((statistics.variance(a) + statistics.variance(b)) / len(a)) ** 0.5 if len(a) > 1 else float("nan")
             verdict = "within" if abs(points) <= 0.3 else "outside"
-            lines.append(f"\n{NAMES[first]} minus {NAMES[second]}: {points:+.2f} points, {verdict} 0.3.")
+            difference = f"{points:+.2f} points (standard error over seeds {error:.2f})"
+            lines.append(f"\n{NAMES[first]} minus {NAMES[second]}: {difference}, {verdict} 0.3.")
     return "\n".join(lines)
 
 
@@ -212,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--json", type=Path, help="write the figures here, seed by seed; what is there already is not measured again")
+    parser.add_argument("--json", type=Path, help="write the figures here; seeds already there stay as they are")
     a = parser.parse_args(arguments)
     unknown = [side for side in a.sides if side not in SIDES]
     if unknown:
