@@ -32,7 +32,7 @@ from .work import BATCH, LABELS, Work
 WARMUP = 2
 
 
-class _Clock(TrainerCallback):
+class _Clock(TrainerCallback):  # type: ignore[misc]
     """Times every step and, at the end of a block of steps, lets the other side run before the next one begins."""
 
     def __init__(self, steps: int, between: Callable[[float], None], cuda: bool) -> None:

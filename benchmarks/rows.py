@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -128,11 +129,13 @@ def prediction(work: Work, effort: Effort) -> list[Row]:
 
 def memory(work: Work, effort: Effort) -> list[Row]:
     """Peak memory of a study against nine runs of the peer."""
-    options = {"base": work.base, "texts": effort.source, "rows": 512, "steps": max(2, effort.steps), "threads": effort.threads}
+    measure = partial(
+        measured, base=work.base, texts=effort.source, rows=512, steps=max(2, effort.steps), threads=effort.threads
+    )
     ours, theirs = [], []
     for _ in range(min(3, effort.alternations)):  # a peak hardly varies
-        ours.append(measured("ours", **options) / 1e9)
-        theirs.append(measured("peer", **options) * len(SEED_LAYOUTS) / 1e9)
+        ours.append(measure("ours") / 1e9)
+        theirs.append(measure("peer") * len(SEED_LAYOUTS) / 1e9)
     what, versus = "peak memory of the nine-layout study", f"nine times one run of {AUTOCAST}"
     ratios = quotients(ours, theirs)
     return [row("memory", what, "GB", ours, theirs, ratios, versus=versus, target=0.5, better="lower")]
