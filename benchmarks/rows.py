@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -43,7 +44,13 @@ class Effort:
 Measured = dict[str, list[float]]
 
 
-def _training(work: Work, effort: Effort, precision: str, ours: dict[str, tuple[Study, int]], product: Product) -> Measured:
+class Rated(Protocol):
+    """Something whose rate is measured between the sides."""
+
+    def rate(self) -> float: ...
+
+
+def training(work: Work, effort: Effort, precision: str, ours: dict[str, tuple[Study, int]], product: Rated) -> Measured:
     """Alternates the peer's steps, our studies' and the large product; seconds a step and member, and FLOP/s."""
     found: Measured = defaultdict(list)
     for study, _ in ours.values():
@@ -76,7 +83,7 @@ def autocast(work: Work, effort: Effort) -> list[Row]:
     """Nine layouts and one alone, in bf16, against the peer in bf16."""
     few = max(1, effort.steps // 3)
     ours = {"nine": (Study(work, SEED_LAYOUTS, "bf16"), few), "one": (Study(work, [PEER_LAYOUT], "bf16"), effort.steps)}
-    found = _training(work, effort, "bf16", ours, Product(torch.bfloat16, work.device))
+    found = training(work, effort, "bf16", ours, Product(torch.bfloat16, work.device))
     return [
         _speed("study-bf16", "nine layouts in one study, bf16", found, "nine", AUTOCAST, 6),
         _speed("one-bf16", "one member alone, bf16", found, "one", AUTOCAST, 4),
@@ -88,7 +95,7 @@ def full(work: Work, effort: Effort) -> list[Row]:
     """Nine layouts in bf16 and in fp32 against the peer as it comes."""
     few = max(1, effort.steps // 3)
     ours = {name: (Study(work, SEED_LAYOUTS, name), few) for name in ("bf16", "fp32")}
-    found = _training(work, effort, "fp32", ours, Product(torch.float32, work.device))
+    found = training(work, effort, "fp32", ours, Product(torch.float32, work.device))
     return [
         _speed("study-fp32", "nine layouts in one study, bf16", found, "bf16", AS_IT_COMES, 10),
         _speed("forced-fp32", "nine layouts in one study, fp32 forced", found, "fp32", AS_IT_COMES, 1.8),
@@ -143,7 +150,7 @@ def memory(work: Work, effort: Effort) -> list[Row]:
 
 def gpu(work: Work, effort: Effort) -> list[Row]:
     """The first group's work on a GPU, against nine runs of the peer there."""
-    found = _training(
+    found = training(
         work, effort, "bf16", {"nine": (Study(work, SEED_LAYOUTS, "bf16"), effort.steps)}, Product(torch.bfloat16, work.device)
     )
     return [

@@ -18,7 +18,7 @@ from benchmarks.cost import of_length, plot
 from benchmarks.measure import quotients, row
 from benchmarks.ours import Study
 from benchmarks.quality import shown
-from benchmarks.rows import GROUPS
+from benchmarks.rows import GROUPS, Effort, training
 from benchmarks.table import cells, machine, markdown, plain
 from benchmarks.work import LABELS, Work
 from striata.layout import make_plan
@@ -63,6 +63,24 @@ def test_our_side_counts_the_tokens_it_read(tmp_path: Path) -> None:
     study = Study(work, [LAYOUT, LAYOUT], "fp32")
     assert study.steps(3) > 0
     assert study.tokens == 2 * int(work.texts.lengths.sum())
+
+
+class OneFlop:
+    """Stands in for the large product."""
+
+    def rate(self) -> float:
+        return 1.0
+
+
+def test_the_two_sides_alternate_and_the_share_is_that_of_the_time(tmp_path: Path) -> None:
+    work = work_of(tmp_path)
+    effort = Effort(alternations=2, steps=2, texts=0, threads=1, source=tmp_path)
+    study = Study(work, [LAYOUT, LAYOUT], "fp32")
+    found = training(work, effort, "fp32", {"two": (study, 3)}, OneFlop())
+    assert {name: len(values) for name, values in found.items()} == dict.fromkeys(("peer", "product", "two", "two FLOP/s"), 2)
+    seconds = 3 * 2 * found["two"][-1]
+    assert found["two FLOP/s"][-1] * seconds == pytest.approx(study.tokens * work.flop_per_token())
+    assert min(found["peer"]) > 0
 
 
 def test_texts_of_one_length(tmp_path: Path) -> None:
