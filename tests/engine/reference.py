@@ -19,11 +19,14 @@ def padded(texts: Encoded, pad: int) -> dict[str, torch.Tensor]:
     """The same texts as transformers wants them."""
     longest = int(texts.lengths.max())
     ids = np.full((len(texts), longest), pad, np.int64)
-    mask = np.zeros_like(ids)
+    mask, types = np.zeros_like(ids), np.zeros_like(ids)
     for row, (start, length) in enumerate(zip(texts.starts[:-1], texts.lengths, strict=True)):
         ids[row, :length] = texts.ids[start : start + length]
         mask[row, :length] = 1
-    return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+        if texts.types is not None:
+            types[row, :length] = texts.types[start : start + length]
+    inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+    return inputs if texts.types is None else inputs | {"token_type_ids": torch.from_numpy(types)}
 
 
 def peft_twin(folder: Path, plan: Plan, tensors: dict[str, np.ndarray]) -> torch.nn.Module:

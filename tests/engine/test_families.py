@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ FAMILIES = (
     "mpnet",
 )  # fmt: skip
 FAIRSEQ = ("roberta", "xlm-roberta", "camembert", "mpnet")  # their positions start behind the padding token's
+TYPED = ("bert", "electra", "albert", "ernie")  # they know the two texts of a pair apart
 LAYOUTS = {
     "albert": ("0 r3 a4 query value ffn_out", "0 r2 a5 key attention_output ffn_in"),
     "modernbert": ("0 r3 a4 qkv | 1-2 r2 a3 qkv ffn_out", "1-2 r4 a5 attention_output ffn_in"),
@@ -44,7 +46,10 @@ def batches(family: str) -> dict[str, list[Encoded]]:
     epoch = texts_of([5, 17, 1, 9, 30], 3)
     tail = [epoch.take(rows_at(step, rows=5, batch_size=4, key=("member", 0))) for step in (0, 1)]
     assert [len(part) for part in tail] == [4, 1]
-    return {
+    first, second = texts_of([11, 30, 2], 8), texts_of([4, 20], 9)
+    pairs = replace(first, types=(np.arange(len(first.ids)) % 7 > 3).astype(np.int8))
+    typed = {"pairs beside single texts": [pairs, second]} if family in TYPED else {}
+    return typed | {
         "every length": [texts_of([1, longest, 2, 7, 8, 9, 33], 0), texts_of([16, 17, 1, 64, 3, longest, longest - 1], 1)],
         "equal lengths": [texts_of([12] * 4, 2), texts_of([12] * 3, 4)],
         "tail": tail,
