@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,24 +81,19 @@ def measure(a: argparse.Namespace) -> dict[str, Any]:
         "settings": {"alternations": a.alternations, "steps": a.steps, "texts": effort.texts, "quick": a.quick},
         "skipped": [],
     }
-    with contextlib.ExitStack() as stack:
-        works = {
-            device: stack.enter_context(prepared(a.model, a.texts, rows=a.rows_of_text, device=device))
-            for device in ("cpu", "cuda")
-            if device == "cpu" or torch.cuda.is_available()
-        }
+    with prepared(a.model, a.texts, rows=a.rows_of_text) as work:
         for group in GROUPS:
             if not wanted.intersection(group.rows):
                 continue
-            if group.device not in works:
+            if group.device == "cuda" and not torch.cuda.is_available():
                 report["skipped"].append(f"{', '.join(group.rows)}: not measured, this machine has no GPU that torch can use.")
                 continue
-            found = [row.to_json() for row in group.measure(works[group.device], effort)]
+            found = [row.to_json() for row in group.measure(replace(work, device=group.device), effort)]
             report["rows"] = _ordered([row for row in report["rows"] if row["name"] not in group.rows] + found)
             _write(a.json, report)
         for name, curve in CURVES.items():
             if name in wanted:
-                report["curves"][name.removeprefix("cost-")] = curve(works["cpu"], effort)
+                report["curves"][name.removeprefix("cost-")] = curve(work, effort)
                 _write(a.json, report)
     return report
 

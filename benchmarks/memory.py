@@ -44,7 +44,7 @@ def measured(side: str, *, base: Path, texts: Path, rows: int, steps: int, threa
 def main(side: str, base: str, texts: str, rows: str, steps: str, threads: str) -> None:
     """Trains one side and prints the most bytes it held."""
     torch.set_num_threads(int(threads))
-    given = shared.load(Path(base), Path(texts), rows=int(rows), device="cpu")
+    given = shared.load(Path(base), Path(texts), rows=int(rows))
     if side == "ours":
         from .ours import Study
 

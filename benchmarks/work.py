@@ -41,7 +41,7 @@ class Work:
     texts: Encoded
     targets: np.ndarray
     longest: int
-    device: str
+    device: str = "cpu"
 
     def flop_per_token(self) -> int:
         """Arithmetic no engine can do without: each matrix of the encoder once forward, once backward for its input."""
@@ -58,23 +58,22 @@ def read_texts(path: Path, rows: int) -> tuple[list[str], list[int]]:
     return [row["text"] for row in found], [int(row["label"]) for row in found]
 
 
-def load(base: Path, texts: Path, *, rows: int, device: str) -> Work:
+def load(base: Path, texts: Path, *, rows: int) -> Work:
     """The work on an encoder's folder that is already there; see :func:`prepared`."""
     words, labels = read_texts(texts, rows)
     longest = min(LONGEST, AutoTokenizer.from_pretrained(base).model_max_length)
     encoded = Tokenizer.load(str(base), longest).encode(words)
-    return Work(base=base, texts=encoded, targets=np.array(labels, np.int64), longest=longest, device=device)
+    return Work(base=base, texts=encoded, targets=np.array(labels, np.int64), longest=longest)
 
 
 @contextmanager
-def prepared(model: Path, texts: Path, *, rows: int, device: str) -> Iterator[Work]:
+def prepared(model: Path, texts: Path, *, rows: int) -> Iterator[Work]:
     """Makes the encoder in a temporary folder and tokenizes the texts.
 
     Args:
         model: folder with config.json and tokenizer; weights in it are not used.
         texts: CSV with the columns text and label.
         rows: how many of its rows are used.
-        device: "cpu" or "cuda".
     """
     with TemporaryDirectory() as folder:
         base = Path(folder) / "encoder"
@@ -82,4 +81,4 @@ def prepared(model: Path, texts: Path, *, rows: int, device: str) -> Iterator[Wo
         config = AutoConfig.from_pretrained(model, num_labels=LABELS)
         AutoModelForSequenceClassification.from_config(config).save_pretrained(base)
         AutoTokenizer.from_pretrained(model).save_pretrained(base)
-        yield load(base, texts, rows=rows, device=device)
+        yield load(base, texts, rows=rows)

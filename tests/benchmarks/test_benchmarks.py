@@ -31,7 +31,7 @@ LAYOUT = "0-3 r16 a4 d0.1 query"
 def work_of(folder: Path, family: str = "roberta") -> Work:
     texts = random_texts(np.random.default_rng(0), 40)
     base = make_encoder(folder, family, dropout=0.1)
-    return Work(base=base, texts=texts, targets=np.arange(40) % LABELS, longest=80, device="cpu")
+    return Work(base=base, texts=texts, targets=np.arange(40) % LABELS, longest=80)
 
 
 @pytest.mark.parametrize("family", ["roberta", "modernbert", "albert", "distilbert"])
