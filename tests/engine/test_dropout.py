@@ -1,0 +1,278 @@
+"""Dropout is the dropout it says, in all four places, for each member by itself."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from striata.data import Encoded
+from striata.engine import Encoder, Stack, collate
+from striata.engine.attention import make_buckets, packed_attention
+from striata.engine.batch import Batch
+from striata.engine.dropout import Draws, Pass, StackedDropout
+from striata.engine.head import MemberHead
+from striata.engine.lora import Adapter, StackedLinear
+from striata.layout import Head, HeadStep, make_plan
+
+from .models import LABELS, make_encoder, random_texts
+
+CPU = torch.device("cpu")
+SIZE, HEADS, ROWS = 32, 4, 40
+RATES = {0: 0.05, 1: 0.1, 2: 0.5}
+Masks = dict[int, Tensor]
+
+
+@functools.cache
+def batch_of(slots: tuple[int, ...]) -> Batch:
+    """Texts of at most `SIZE` tokens for each member, the same whoever the neighbours are."""
+    return collate([(slot, random_texts(np.random.default_rng(slot), ROWS, longest=SIZE)) for slot in slots], CPU)
+
+
+def pass_of(slots: tuple[int, ...], seed: int) -> tuple[Batch, Pass]:
+    batch = batch_of(slots)
+    buckets, inverse = make_buckets(batch)
+    draws = {slot: Draws(CPU).seed(100 * seed + slot) for slot in slots}
+    return batch, Pass(segments=batch.segments, draws=draws, buckets=buckets, inverse=inverse)
+
+
+def linear_of(rates: dict[int, float], current: Pass) -> StackedLinear:
+    """A layer of zeros whose adapters hand their input through, so that masks show in the output."""
+    base = nn.Linear(SIZE, SIZE)
+    nn.init.zeros_(base.weight)
+    nn.init.zeros_(base.bias)
+    layer = StackedLinear(base.requires_grad_(False), current)
+    for slot, p in rates.items():
+        adapter = Adapter(SIZE, SIZE, rank=SIZE, scale=1.0, dropout=p)
+        with torch.no_grad():
+            adapter.a.copy_(torch.eye(SIZE))
+            adapter.b.copy_(torch.eye(SIZE))
+        layer.adapters[str(slot)] = adapter
+    return layer
+
+
+def lora(slots: tuple[int, ...], seed: int, rate: float | None = None) -> Masks:
+    batch, current = pass_of(slots, seed)
+    layer = linear_of({slot: rate or RATES[slot] for slot in slots}, current)
+    out = layer(torch.ones(1, len(batch.ids), SIZE)).detach()[0]
+    return {s.slot: out[s.tokens].flatten() for s in batch.segments}
+
+
+def hidden(slots: tuple[int, ...], seed: int, rate: float | None = None) -> Masks:
+    batch, current = pass_of(slots, seed)
+    out = StackedDropout(rate or 0.1, current)(torch.ones(1, len(batch.ids), SIZE))[0]
+    return {s.slot: out[s.tokens].flatten() for s in batch.segments}
+
+
+def attention(slots: tuple[int, ...], seed: int, rate: float | None = None) -> Masks:
+    """Equal scores and the unit vector of its place as each token's value: the output is the row of probabilities."""
+    batch, current = pass_of(slots, seed)
+    equal = torch.zeros(1, HEADS, len(batch.ids), SIZE)
+    values = functional.one_hot(batch.positions, SIZE).float().expand(1, HEADS, -1, -1)
+    out = packed_attention(nn.Identity(), equal, equal, values, None, dropout=rate or 0.1, striata_pass=current)[0][0]
+    found = {}
+    for segment in batch.segments:
+        first = int(batch.firsts[segment.sequences][0])
+        rows = []
+        for at, length in zip(batch.firsts[segment.sequences].tolist(), batch.lengths[segment.sequences], strict=True):
+            assert not out[at : at + length, :, length:].any()
+            rows.append(out[at : at + length, :, :length].flatten() * length)
+        assert first == segment.tokens.start
+        found[segment.slot] = torch.cat(rows)
+    return found
+
+
+def head(slots: tuple[int, ...], seed: int, rate: float | None = None) -> Masks:
+    _, current = pass_of(slots, seed)
+    found = {}
+    for slot in slots:
+        p = rate or RATES[slot]
+        linear = HeadStep(op="linear", module="classifier", in_features=SIZE, out_features=SIZE)
+        layers = MemberHead(Head(kind="linear", pooling="first", steps=(HeadStep(op="dropout", p=p), linear)))
+        with torch.no_grad():
+            layers.named()["classifier.weight"].copy_(torch.eye(SIZE))
+            layers.named()["classifier.bias"].zero_()
+        found[slot] = layers(torch.ones(800, SIZE), current.draws[slot]).detach().flatten()
+    return found
+
+
+PLACES: dict[str, Callable[..., Masks]] = {"lora": lora, "hidden": hidden, "attention": attention, "head": head}
+ALL = tuple(RATES)
+everywhere = pytest.mark.parametrize("place", PLACES)
+
+
+def correlation(a: Tensor, b: Tensor) -> float:
+    """Of two masks, in standard errors."""
+    count = min(len(a), len(b))
+    return float(torch.corrcoef(torch.stack([a[:count], b[:count]]).double())[0, 1]) * count**0.5
+
+
+@everywhere
+@pytest.mark.parametrize("rate", [0.03, 0.1, 0.5])
+def test_every_member_drops_the_share_it_says_and_scales_the_rest(place: str, rate: float) -> None:
+    for mask in PLACES[place](ALL, 1, rate).values():
+        dropped = float((mask == 0).double().mean())
+        assert abs(dropped - rate) < 5 * (rate * (1 - rate) / len(mask)) ** 0.5
+        torch.testing.assert_close(mask[mask != 0], torch.full_like(mask[mask != 0], 1 / (1 - rate)), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("place", ["lora", "head"])
+def test_members_of_one_stack_have_rates_of_their_own(place: str) -> None:
+    for slot, mask in PLACES[place](ALL, 2).items():
+        p = RATES[slot]
+        assert abs(float((mask == 0).double().mean()) - p) < 5 * (p * (1 - p) / len(mask)) ** 0.5
+
+
+@everywhere
+def test_elements_of_a_mask_are_independent(place: str) -> None:
+    """No correlation with itself a few elements on, which is where bits of one draw, rows, heads and columns would meet."""
+    for mask in PLACES[place](ALL, 3).values():
+        for lag in (1, 2, 3, 4, 5, 8, SIZE, 2 * SIZE):
+            assert abs(correlation(mask[:-lag], mask[lag:])) < 5, lag
+
+
+@everywhere
+def test_members_and_steps_have_masks_that_have_nothing_to_do_with_each_other(place: str) -> None:
+    masks = [mask for seed in (4, 5) for mask in PLACES[place](ALL, seed, 0.2).values()]
+    for a, b in itertools.combinations(masks, 2):
+        assert abs(correlation(a, b)) < 5
+
+
+def test_places_of_one_pass_have_masks_that_have_nothing_to_do_with_each_other() -> None:
+    """A member's stream goes on from place to place and is not begun anew."""
+    batch, current = pass_of(ALL, 6)
+    x = torch.ones(1, len(batch.ids), SIZE)
+    adapted, dropout = linear_of(dict.fromkeys(ALL, 0.2), current), StackedDropout(0.2, current)
+    outs = [adapted(x).detach()[0], dropout(x)[0], adapted(x).detach()[0], dropout(x)[0]]
+    for segment in batch.segments:
+        for a, b in itertools.combinations([out[segment.tokens].flatten() for out in outs], 2):
+            assert abs(correlation(a, b)) < 5
+
+
+@everywhere
+def test_a_seed_gives_a_mask_and_the_neighbours_do_not_matter(place: str) -> None:
+    among, again, other = (PLACES[place](ALL, seed) for seed in (7, 7, 8))
+    for slot in ALL:
+        assert torch.equal(among[slot], again[slot])
+        assert not torch.equal(among[slot], other[slot])
+        assert torch.equal(among[slot], PLACES[place]((slot,), 7)[slot])
+    assert torch.equal(PLACES[place]((0, 2), 7)[2], among[2])
+
+
+def test_gradients_of_adapters_pass_through_the_same_mask() -> None:
+    """Against plain autograd with the mask that a pass of ones shows."""
+    batch, current = pass_of(ALL, 9)
+    masks = lora(ALL, 9)
+    layer = linear_of({slot: RATES[slot] for slot in ALL}, current)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in layer.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator)
+    x = torch.randn(1, len(batch.ids), SIZE, generator=generator, requires_grad=True)
+    toward = torch.randn(x.shape, generator=generator)
+    layer(x).backward(toward)
+    ours = [x.grad, *(p.grad for slot in ALL for p in (layer.adapters[str(slot)].a, layer.adapters[str(slot)].b))]
+    copies = {slot: [p.detach().clone().requires_grad_() for p in layer.adapters[str(slot)].parameters()] for slot in ALL}
+    plain = x.detach().clone().requires_grad_()
+    parts = []
+    for segment in batch.segments:
+        mine = plain[0, segment.tokens]
+        a, b = copies[segment.slot]
+        dropped = mine * masks[segment.slot].view(mine.shape)
+        parts.append(functional.linear(mine, layer.base.weight, layer.base.bias) + dropped @ a.t() @ b.t())
+    torch.cat(parts).backward(toward[0])
+    for found, expected in zip(ours, [plain.grad, *(p.grad for slot in ALL for p in copies[slot])], strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_gradients_of_attention_pass_through_the_same_mask() -> None:
+    batch, current = pass_of(ALL, 10)
+    masks = attention(ALL, 10, 0.3)
+    generator = torch.Generator().manual_seed(1)
+    ours = [torch.randn(1, HEADS, len(batch.ids), SIZE, generator=generator, requires_grad=True) for _ in range(3)]
+    toward = torch.randn(len(batch.ids), HEADS, SIZE, generator=generator)
+    out = packed_attention(nn.Identity(), *ours, None, dropout=0.3, striata_pass=current)[0][0]
+    out.backward(toward)
+    plain = [x.detach().clone().requires_grad_() for x in ours]
+    q, k, v = (x[0] for x in plain)
+    parts = []
+    for segment in batch.segments:
+        used = 0
+        for at, n in zip(batch.firsts[segment.sequences].tolist(), batch.lengths[segment.sequences], strict=True):
+            here = slice(at, at + n)
+            mask = masks[segment.slot][used : used + n * HEADS * n].view(n, HEADS, n).transpose(0, 1)
+            used += n * HEADS * n
+            probabilities = torch.softmax(q[:, here] @ k[:, here].transpose(1, 2) * SIZE**-0.5, -1)
+            parts.append(((probabilities * mask) @ v[:, here]).transpose(0, 1))
+    expected = torch.cat(parts)
+    expected.backward(toward)
+    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)
+    for mine, theirs in zip(ours, plain, strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-3, atol=1e-4)
+
+
+def test_gradients_of_hidden_states_pass_through_the_same_mask() -> None:
+    batch, current = pass_of(ALL, 11)
+    x = torch.ones(1, len(batch.ids), SIZE, requires_grad=True)
+    out = StackedDropout(0.3, current)(x)
+    out.sum().backward()
+    assert x.grad is not None
+    assert torch.equal(out, x.grad)
+
+
+@pytest.mark.parametrize("family", ["roberta", "modernbert", "deberta-v2"])
+def test_the_gradient_of_a_whole_pass_is_the_slope_of_its_loss(tmp_path: Path, family: str) -> None:
+    """With equal seeds the loss is a smooth function of the weights: any mask that differs on the way back shows."""
+    folder = make_encoder(tmp_path, family, layers=2, dropout=0.2)
+    target = "qkv" if family == "modernbert" else "query value"
+    plans = [make_plan(f"0-1 r4 a{alpha} d0.3 {target}", base=str(folder), labels=LABELS) for alpha in (8, 4)]
+    stack = Stack(Encoder.load(str(folder), head=plans[0].head, precision="fp32", device="cpu"), plans)
+    texts = [random_texts(np.random.default_rng(slot), 6) for slot in range(2)]
+    generator = torch.Generator().manual_seed(3)
+    live = []
+    for slot in range(2):
+        stack.initialise(slot, "member", slot)
+        with torch.no_grad():
+            for parameter in stack.parameters(slot).values():
+                parameter += 0.2 * torch.randn(parameter.shape, generator=generator)
+        live += [parameter for adapter in stack.sites(slot).values() for parameter in adapter.parameters()]
+
+    def loss() -> Tensor:
+        draws = {slot: Draws(CPU).seed(slot) for slot in range(2)}
+        logits = stack.forward(collate(list(enumerate(texts)), CPU), draws)
+        return sum((functional.cross_entropy(logits[s], torch.arange(6) % LABELS) for s in range(2)), torch.zeros(()))
+
+    loss().backward()
+    gradient = [p.grad.clone() for p in live if p.grad is not None]
+    assert len(gradient) == len(live)
+    norm = float(torch.stack([g.norm() for g in gradient]).norm())
+    with torch.no_grad():
+
+        def moved(by: float) -> float:
+            for p, g in zip(live, gradient, strict=True):
+                p += by * g / norm
+            value = float(loss())
+            for p, g in zip(live, gradient, strict=True):
+                p -= by * g / norm
+            return value
+
+        slope = (8 * (moved(0.02) - moved(-0.02)) - (moved(0.04) - moved(-0.04))) / (12 * 0.02)
+    assert slope == pytest.approx(norm, rel=5e-3)
+
+
+def test_without_draws_nothing_is_dropped(tmp_path: Path) -> None:
+    folder = make_encoder(tmp_path, "roberta", dropout=0.5)
+    plan = make_plan("0-3 r4 d0.5 query", base=str(folder), labels=LABELS)
+    stack = Stack(Encoder.load(str(folder), head=plan.head, precision="fp32", device="cpu"), [plan])
+    stack.initialise(0, "member", 0)
+    texts: Encoded = random_texts(np.random.default_rng(0), 5)
+    with torch.no_grad():
+        kept = stack.forward(collate([(0, texts)], CPU))[0]
+        assert not torch.equal(stack.forward(collate([(0, texts)], CPU), {0: Draws(CPU).seed(1)})[0], kept)
+        assert torch.equal(stack.forward(collate([(0, texts)], CPU))[0], kept)
