@@ -12,7 +12,7 @@ from .layout import Layout, Plan, make_plan
 if TYPE_CHECKING:
     from .ensemble import Ensemble
     from .predict import Model
-    from .study import Run, Study
+    from .study import Run, Study, StudyFolder
     from .training.events import Listener
 
 
@@ -62,7 +62,7 @@ def train(
     track: Iterable[str] = (),
     device: str = "auto",
 ) -> Trained:
-    """Trains a study: every member that is not finished yet, then the ensemble of the best.
+    """Trains a study: every member, or every trial of its search, that is not finished yet, then the ensemble of the best.
 
     Args:
         study: a study file's path, its content as a mapping, or a loaded study.
@@ -83,7 +83,8 @@ def train(
 
     asked = study if isinstance(study, Study) else load_study(study)
     prepared = prepare(asked)
-    folder = train_study(
+    train_it = train_study if asked.search is None else _searching()
+    folder = train_it(
         asked, prepared, listen=listen or nobody, announce=announce or (lambda _: None), track=track, device=device
     )
     runs = {run.name: run for run in folder.runs()}
@@ -91,6 +92,19 @@ def train(
     ensemble = write_ensemble(folder.path, size=size, by=asked.ensemble.by) if size > 1 else None
     test = test_study(folder, ensemble, prepared, device=device, precision=asked.recipe.precision) if runs else {}
     return Trained(folder=folder.path, runs=runs, failed=folder.failed(), ensemble=ensemble, test=test)
+
+
+def _searching() -> Callable[..., StudyFolder]:
+    """What trains a study with a search; asks for optuna, which is an extra."""
+    try:
+        import optuna  # noqa: F401
+    except ImportError as error:
+        from .errors import StudyError
+
+        raise StudyError(f"a study with `search` needs optuna ({error}); run: pip install 'striata[search]'") from None
+    from .search.train import search_study
+
+    return search_study
 
 
 def load(folder: str | Path, *, device: str = "auto", precision: str = "auto") -> Model:
