@@ -92,9 +92,7 @@ def test_the_size_is_what_counting_finds() -> None:
     for targets, count in product(SMALL["targets"], (2, 3)):
         for ranks, cuts in product(product((2, 4, 8), repeat=count), combinations(range(1, 6), count - 1)):
             ends = (0, *cuts, 6)
-            sections = tuple(
-                Section(ends[at], ends[at + 1] - 1, rank, 4.0, 0.1, tuple(targets)) for at, rank in enumerate(ranks)
-            )
+            sections = tuple(Section(ends[at], ends[at + 1] - 1, rank, 4.0, 0.1, tuple(targets)) for at, rank in enumerate(ranks))
             found.add(make_plan(Layout(sections), base=BASE, labels=4, head="mean").hash)
     assert space.size == len(found)
     assert space.finite
