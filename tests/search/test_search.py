@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
+import subprocess
 import sys
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 import pytest
+import torch
 from optuna.trial import TrialState
 from typer.testing import CliRunner
 
@@ -24,7 +29,6 @@ from striata.search.propose import quiet
 from striata.study import Run, StudyFolder, leaderboard
 
 from ..study.small import study_of
-from ..study.test_study import run_killed
 
 BUDGET = 2_000
 SEARCH = {
@@ -45,13 +49,20 @@ def trials_of(out: Path) -> list[optuna.trial.FrozenTrial]:
         return optuna.load_study(study_name=None, storage=f"sqlite:///{out / 'search.db'}").trials
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """As in the process that is killed: sums are then the same to the last bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, striata.Trained]:
     """A search that has run, not to be changed; its first layout is given."""
     folder = tmp_path_factory.mktemp("search")
-    study = search_of(folder, layouts=["0 r1 a4 query | 1-2 r4 a4 query"])
-    assert run_killed(study) == 0
-    return folder, striata.train(study)
+    return folder, striata.train(search_of(folder, layouts=["0 r1 a4 query | 1-2 r4 a4 query"]))
 
 
 def test_every_trial_is_a_run_within_the_budget(finished: tuple[Path, striata.Trained]) -> None:
@@ -119,14 +130,46 @@ def test_a_finished_search_is_left_as_it_is_and_can_be_made_longer(
     assert before.items() <= {run.name: run.checksum for run in more.runs.values()}.items()
 
 
+# One process that imports once and forks a child for each time the search is killed.
+KILLED = textwrap.dedent("""
+    import json, os, signal, sys
+    import alembic, peft, pyarrow.parquet, scipy.stats, sklearn.metrics, sklearn.model_selection, torch, transformers
+    import striata, striata.predict, striata.search.train
+    from striata.search.record import Record
+    torch.set_num_threads(1)
+    study, points = json.loads(sys.argv[1]), json.loads(sys.argv[2])
+    for kind, nth, step in points:
+        child = os.fork()
+        if child:
+            print(os.waitpid(child, 0)[1], flush=True)
+            continue
+        seen = []
+        def tell(what, at):
+            if (what, at) == (kind, step):
+                seen.append(at)
+                if len(seen) == nth:
+                    os.kill(os.getpid(), signal.SIGKILL)
+        add = Record.add
+        def adding(record, trial):
+            added = add(record, trial)
+            tell("added", 0)
+            return added
+        Record.add = adding
+        striata.train(study, listen=lambda event: tell(event.kind, event.step))
+        os._exit(0)
+""")
+
+
 def test_killed_and_run_again_proposes_and_trains_bitwise_the_same(finished: tuple[Path, striata.Trained]) -> None:
     folder, _ = finished
     cut = search_of(folder, layouts=["0 r1 a4 query | 1-2 r4 a4 query"], output=str(folder / "cut"))
-    # Before the first evaluation; when some of a rung's members are in the record and others are not; after the new ones took
-    # their places but before they were saved; after a save; late.
-    for kind, nth, step in (("step", 3, 2), ("evaluated", 2, 5), ("finished", 1, 5), ("saved", 2, 0), ("step", 1, 12)):
-        assert run_killed(cut, kind, nth, step) == -signal.SIGKILL
-    assert run_killed(cut) == 0
+    # While the first generation is proposed; when the first new member is in the record but in no checkpoint; when one of a
+    # rung's weak members has ended and the others have not; between the evaluations of a rung; between two rungs.
+    points = [("added", 2, 0), ("added", 3, 0), ("finished", 1, 5), ("evaluated", 2, 10), ("step", 1, 12)]
+    command = [sys.executable, "-c", KILLED, json.dumps(cut), json.dumps([*points, ("nothing", 1, 0)])]
+    done = subprocess.run(command, env={**os.environ, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(signal.SIGKILL.value)] * len(points) + ["0"], done.stderr
     one, other = (trials_of(folder / name) for name in ("out", "cut"))
     assert len(one) == len(other) == 10
     for a, b in zip(one, other, strict=True):
@@ -136,31 +179,6 @@ def test_killed_and_run_again_proposes_and_trains_bitwise_the_same(finished: tup
         for file in ("adapter_model.safetensors", "validation.parquet", "history.parquet", "receipt.json", "plan.json"):
             assert len({sha256_file(run.path / file) for run in runs}) == 1, f"{a.number}/{file}"
         assert runs[0].facts["stopped"] == runs[1].facts["stopped"]
-
-
-def test_killed_while_it_proposes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The record has trials that no checkpoint has: they are trained first."""
-    from striata.search.record import Record
-
-    study = search_of(tmp_path, search={"trials": 5, "generation": 3}, recipe={"max_steps": 5})
-    whole = striata.train(study | {"output": str(tmp_path / "whole")})
-    added, add = [], Record.add
-
-    def dying(record: Record, trial: Any) -> Any:
-        added.append(add(record, trial))
-        if len(added) == 2:
-            raise KeyboardInterrupt
-        return added[-1]
-
-    (tmp_path / "out" / "runs").mkdir(parents=True)
-    shutil.copy(tmp_path / "whole" / "study.json", tmp_path / "out")
-    monkeypatch.setattr(Record, "add", dying)
-    with pytest.raises(KeyboardInterrupt):
-        striata.train(study)
-    assert [t.state for t in trials_of(tmp_path / "out")] == [TrialState.RUNNING] * 2
-    cut = striata.train(study)
-    assert [run.plan.hash for run in cut.runs.values()] == [run.plan.hash for run in whole.runs.values()]
-    assert [run.metrics for run in cut.runs.values()] == [run.metrics for run in whole.runs.values()]
 
 
 def test_a_trial_that_fails_gives_its_place_away(tmp_path: Path) -> None:
