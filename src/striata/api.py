@@ -84,9 +84,7 @@ def train(
     asked = study if isinstance(study, Study) else load_study(study)
     prepared = prepare(asked)
     train_it = train_study if asked.search is None else _searching()
-    folder = train_it(
-        asked, prepared, listen=listen or nobody, announce=announce or (lambda _: None), track=track, device=device
-    )
+    folder = train_it(asked, prepared, listen=listen or nobody, announce=announce or (lambda _: None), track=track, device=device)
     runs = {run.name: run for run in folder.runs()}
     size = min(asked.ensemble.size, len(runs))
     ensemble = write_ensemble(folder.path, size=size, by=asked.ensemble.by) if size > 1 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+import yaml
 
 from striata.errors import BudgetError, LayoutError, PlanError, StudyError
 from striata.layout import Layout, Section, fit, make_plan
@@ -17,6 +19,7 @@ from striata.search import Space
 from striata.search.halving import rungs, weak
 from striata.search.propose import propose, quiet
 from striata.study import load_study, members
+from striata.study.file import SearchSettings
 
 BASE = "sentence-transformers/all-MiniLM-L6-v2"
 SMALL = {"sections": [1, 3], "ranks": [2, 8, 4], "targets": [["query"], ["query", "value"]], "dropout": [0.0, 0.2]}
@@ -279,3 +282,13 @@ def test_a_layout_given_twice_is_proposed_once() -> None:
     assert trials[0].user_attrs["start"] == "0-5 r2 a4 query"
     assert "start" not in trials[1].user_attrs
     assert replace(space.plan(trials[0].params), layout="").text == "0-5 r2 a4 query"
+
+
+def test_the_documented_study_is_valid_and_its_defaults_are_the_defaults() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "search.md").read_text()
+    block = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert block is not None
+    study = load_study(yaml.safe_load(block.group(1)))
+    assert study.search is not None
+    assert study.search.model_copy(update={"learning_rate": (1e-4, 1e-2)}) == SearchSettings()
+    assert all(f"  {name}:" in text for name in SearchSettings.model_fields)

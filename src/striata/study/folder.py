@@ -119,9 +119,7 @@ class StudyFolder:
 
 def other_study(path: Path, what: str) -> str:
     """What to say of a folder that another study wrote."""
-    return (
-        f"folder {path} was written by another study: {what}; choose another `output`, or delete the folder to train anew"
-    )
+    return f"folder {path} was written by another study: {what}; choose another `output`, or delete the folder to train anew"
 
 
 def _claim(study: Study) -> StudyFolder:
