@@ -67,10 +67,13 @@ class Stack:
             path = self.path_in_encoder(module)
             parent_path, _, name = path.rpartition(".")
             parent = self.encoder.model.get_submodule(parent_path)
-            base = getattr(parent, name)
-            assert isinstance(base, nn.Linear), f"{module} is no linear layer"
-            self._sites[module] = StackedLinear(base, self.encoder.current)
-            setattr(parent, name, self._sites[module])
+            found = getattr(parent, name)
+            if not isinstance(found, StackedLinear):  # else of an earlier stack, whose members have all left
+                assert isinstance(found, nn.Linear), f"{module} is no linear layer"
+                found = StackedLinear(found, self.encoder.current)
+                setattr(parent, name, found)
+            assert not found.adapters, f"{module} still carries another stack"
+            self._sites[module] = found
         return self._sites[module]
 
     def path_in_encoder(self, module: str) -> str:
