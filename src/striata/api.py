@@ -12,7 +12,7 @@ from .layout import Layout, Plan, make_plan
 if TYPE_CHECKING:
     from .ensemble import Ensemble
     from .predict import Model
-    from .study import Run, Study
+    from .study import Run, Study, StudyFolder
     from .training.events import Listener
 
 
@@ -62,7 +62,7 @@ def train(
     track: Iterable[str] = (),
     device: str = "auto",
 ) -> Trained:
-    """Trains a study: every member that is not finished yet, then the ensemble of the best.
+    """Trains a study: every member, or every trial of its search, that is not finished yet, then the ensemble of the best.
 
     Args:
         study: a study file's path, its content as a mapping, or a loaded study.
@@ -86,15 +86,27 @@ def train(
     if asked.ensemble.size > 1:
         plans = [member.plan for member in members(asked, len(prepared.splits.labels))]
         check_budget([plan.trainable for plan in plans], asked.ensemble.budget)
-    folder = train_study(
-        asked, prepared, listen=listen or nobody, announce=announce or (lambda _: None), track=track, device=device
-    )
+    train_it = train_study if asked.search is None else _searching()
+    folder = train_it(asked, prepared, listen=listen or nobody, announce=announce or (lambda _: None), track=track, device=device)
     runs = {run.name: run for run in folder.runs()}
     size = min(asked.ensemble.size, len(runs))
     settings = asked.ensemble.model_dump() | {"size": size}
     ensemble = write_ensemble(folder.path, **settings) if size > 1 else None
     test = test_study(folder, ensemble, prepared, device=device, precision=asked.recipe.precision) if runs else {}
     return Trained(folder=folder.path, runs=runs, failed=folder.failed(), ensemble=ensemble, test=test)
+
+
+def _searching() -> Callable[..., StudyFolder]:
+    """What trains a study with a search; asks for optuna, which is an extra."""
+    try:
+        import optuna  # noqa: F401
+    except ImportError as error:
+        from .errors import StudyError
+
+        raise StudyError(f"a study with `search` needs optuna ({error}); run: pip install 'striata[search]'") from None
+    from .search.train import search_study
+
+    return search_study
 
 
 def load(folder: str | Path, *, device: str = "auto", precision: str = "auto") -> Model:

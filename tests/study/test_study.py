@@ -198,6 +198,20 @@ def test_ctrl_c_saves_and_the_same_call_goes_on(tmp_path: Path) -> None:
     assert min(steps) >= 8
 
 
+def test_a_layout_can_be_added_to_an_interrupted_study(tmp_path: Path) -> None:
+    def stop(event: Event) -> None:
+        if event.kind == "step" and event.step == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    layouts = study_of(tmp_path)["layouts"]
+    with pytest.raises(KeyboardInterrupt):
+        striata.train(study_of(tmp_path, layouts=layouts[:1], recipe={"max_steps": 10}), listen=stop)
+    trained = striata.train(study_of(tmp_path, layouts=layouts[:2], recipe={"max_steps": 10}))
+    assert len(trained.runs) == 2
+    for run in trained.runs.values():
+        assert json.loads((run.path / "receipt.json").read_text())["trainable"] == run.plan.trainable
+
+
 def test_a_loss_that_is_not_finite_ends_that_member_only(tmp_path: Path) -> None:
     layouts: list[Any] = study_of(tmp_path)["layouts"]
     layouts[1] = {"layout": layouts[1], "name": "wild", "recipe": {"learning_rate": 1e30, "optimizer": "sgd", "clip": None}}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from ..study import Member, Prepared
+    from ..search import Space
+    from ..study import Member, Prepared, Study
+    from ..training import Recipe
 
 
 def check(
@@ -18,42 +21,56 @@ def check(
 ) -> None:
     """Validate a study and its data, and show members, plans and cost, without training."""
     from ..evidence import foresee
+    from ..search import Space
     from ..study import load_study, members, prepare, shared_plans
     from .output import note, print_json, say
 
     asked = load_study(study, settings or [])
     prepared = prepare(asked)
     found = members(asked, len(prepared.splits.labels))
-    foreseen = foresee(found, len(prepared.splits.validation))
+    foreseen = foresee(found, len(prepared.splits.validation)) if found else None
+    space = None if asked.search is None else Space.of(asked, len(prepared.splits.labels))
+    costs = _costs(asked, found, prepared)
     if as_json:
         print_json(
             {
                 "study": asked.to_dict(),
                 "audit": prepared.audit.to_json(),
                 "members": [
-                    {"name": m.name, "seed": m.seed, "aliases": m.aliases, "plan": m.plan.to_json(), "cost": _cost(m, prepared)}
+                    {
+                        "name": m.name,
+                        "seed": m.seed,
+                        "aliases": m.aliases,
+                        "plan": m.plan.to_json(),
+                        "cost": _cost(m.recipe, prepared),
+                    }
                     for m in found
                 ],
-                "resolves": foreseen.to_json(),
+                "resolves": None if foreseen is None else foreseen.to_json(),
+                "search": None if space is None else space.to_json() | {"cost": costs},
             }
         )
         return
     for line in prepared.audit.lines():
         say(line)
     say()
-    show_members(found)
+    if space is not None:
+        show_space(space)
+    if found:
+        show_members(found)
     for line in shared_plans(found):
         note(line)
-    costs = [_cost(member, prepared) for member in found]
-    trained, validated = (sum(cost[key] for cost in costs) for key in ("training_tokens", "validation_tokens"))
+    trained, validated = costs["training_tokens"], costs["validation_tokens"]
+    over = "all members" if space is None else f"{space.settings.trials} trials, if none is pruned"
     say()
-    say(f"cost: up to {trained:,} tokens of training and {validated:,} of validation, over all members")
+    say(f"cost: up to {trained:,} tokens of training and {validated:,} of validation, over {over}")
     if validated > 2 * trained:
         note("validation costs more than training; lower recipe.validation_rows (what is kept is always measured on all rows)")
-    result, *remarks = foreseen.lines()
-    say(result)
-    for remark in remarks:
-        note(remark)
+    if foreseen is not None:
+        result, *remarks = foreseen.lines()
+        say(result)
+        for remark in remarks:
+            note(remark)
 
 
 def show_members(found: tuple[Member, ...]) -> None:
@@ -72,9 +89,44 @@ def show_members(found: tuple[Member, ...]) -> None:
         note(remark)
 
 
-def _cost(member: Member, prepared: Prepared) -> dict[str, int]:
+def show_space(space: Space) -> None:
+    """Prints what a search may propose."""
+    from .output import note, say
+
+    settings = space.settings
+    rate, prune = settings.learning_rate, settings.prune
+    least, most = settings.sections
+    say(f"search: {settings.trials} trials, {settings.generation} at a time, from seed {settings.seed}")
+    say(f"  sections       {least} to {most} over {space.shape.depth} layers, every border")
+    say(f"  ranks          {', '.join(map(str, sorted(settings.ranks)))}; alpha {settings.alpha}")
+    say(f"  targets        {', or '.join(' '.join(targets) for targets in settings.targets)}")
+    say(f"  dropout        {settings.dropout[0]:g} to {settings.dropout[1]:g} by section")
+    say(f"  learning rate  {'as in the recipe' if rate is None else f'{rate[0]:g} to {rate[1]:g}'}")
+    say(
+        "  pruning        none"
+        if prune is None
+        else f"  pruning        the best 1 in {prune.reduction} goes on, after {prune.after} evaluation(s), "
+        f"{prune.after * prune.reduction}, {prune.after * prune.reduction**2}, ..."
+    )
+    say(f"  size           at most {space.size:,} layouts" + ("" if space.finite else " before dropout and learning rate"))
+    if space.study.budget is not None:
+        say(f"  budget         {space.study.budget:,}; a proposal above it gets the largest ranks of its shape that fit")
+    if space.finite and space.size < settings.trials:
+        note(f"there are fewer layouts than trials; the search ends when all {space.size} are trained")
+    if space.study.layouts:
+        say()
+        say("it begins with these layouts:")
+
+
+def _costs(study: Study, found: Sequence[Member], prepared: Prepared) -> dict[str, int]:
+    """What all members, or all trials of a search, cost at most."""
+    recipes = [study.recipe] * study.search.trials if study.search is not None else [member.recipe for member in found]
+    costs = [_cost(recipe, prepared) for recipe in recipes]
+    return {key: sum(cost[key] for cost in costs) for key in costs[0]}
+
+
+def _cost(recipe: Recipe, prepared: Prepared) -> dict[str, int]:
     """Steps, and tokens that pass through the encoder at most."""
-    recipe = member.recipe
     steps = recipe.steps(len(prepared.splits.train))
     lengths = {name: float(prepared.encoded[name].lengths.mean()) for name in ("train", "validation")}
     whole = len(prepared.splits.validation)

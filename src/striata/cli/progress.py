@@ -29,8 +29,12 @@ def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
+_SHOWN = 20
+_ENDS = {"done": "green", "pruned": "dim", "failed": "red"}  # and their colours
+
+
 class Board:
-    """The latest of every member, drawn as a table."""
+    """The latest of every member, drawn as a table: all while they fit, else those under way and the last that ended."""
 
     def __init__(self) -> None:
         self.rows: dict[str, dict[str, str]] = {}
@@ -50,17 +54,24 @@ class Board:
         if event.best is not None:
             row["best"] = _number(event.best, ".4f")
         if event.kind in ("finished", "failed"):
-            row["left"] = "done" if event.kind == "finished" else "failed"
+            row["left"] = "failed" if event.kind == "failed" else "pruned" if event.message == "pruned" else "done"
 
     def __rich__(self) -> Table:
         grid = Table(box=None, pad_edge=False, header_style="bold")
         for heading in ("member", "step", "loss", "learning rate", "validation", "best", "left"):
             grid.add_column(heading, justify="left" if heading == "member" else "right", no_wrap=True)
-        for name, row in self.rows.items():
+        for name, row in self._shown().items():
             cells = (row.get(key, "") for key in ("step", "loss", "rate", "accuracy", "best", "left"))
-            style = {"done": "green", "failed": "red"}.get(row.get("left", ""), "")
-            grid.add_row(escape(name), *cells, style=style)
+            grid.add_row(escape(name), *cells, style=_ENDS.get(row.get("left", ""), ""))
+        hidden = len(self.rows) - grid.row_count
+        if hidden:
+            grid.add_row(f"and {hidden} that ended earlier", style="dim")
         return grid
+
+    def _shown(self) -> dict[str, dict[str, str]]:
+        ended = [name for name, row in self.rows.items() if row.get("left") in _ENDS]
+        hidden = set(ended[: max(0, len(self.rows) - _SHOWN)])
+        return {name: row for name, row in self.rows.items() if name not in hidden}
 
 
 @contextmanager

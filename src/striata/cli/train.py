@@ -22,10 +22,12 @@ def train(
 ) -> None:
     """Train every member of a study on one frozen encoder, keep the best of each, and combine the best into an ensemble.
 
+    A study with `search` proposes its layouts itself; each trial of the search becomes a run.
+
     Interrupted at any moment, the same command goes on from the last checkpoint; finished members are kept.
     """
     from .. import train as train_study
-    from ..study import load_study
+    from ..study import StudyFolder, leaderboard, load_study
     from .leaderboard import show_leaderboard
     from .output import note, say
     from .progress import progress
@@ -34,6 +36,10 @@ def train(
     with progress() as listen:
         result = train_study(asked, listen=listen, announce=note, track=track or (), device=device)
     show_leaderboard(result.folder)
+    if asked.search is not None and result.runs:
+        best = result.runs[leaderboard(StudyFolder.open(result.folder))[0].run]
+        rate = best.facts["recipe"]["learning_rate"]
+        say(f"best of {len(result.runs)} trials: {best.name}, learning rate {rate:g}, layout '{best.plan.text}'")
     if result.ensemble is not None:
         say(
             f"ensemble of {len(result.ensemble.members)}: validation accuracy "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -30,15 +31,30 @@ class Stack:
 
     def __init__(self, encoder: Encoder, plans: Sequence[Plan]) -> None:
         self.encoder = encoder
-        self.plans = dict(enumerate(plans))
+        self.plans: dict[int, Plan] = {}
         self.heads: dict[int, MemberHead] = {}
         self._sites: dict[str, StackedLinear] = {}
-        for slot, plan in self.plans.items():
-            for site in plan.sites:
-                linear = self._stacked(site.module)
-                adapter = Adapter(site.in_features, site.out_features, rank=site.rank, scale=site.scale, dropout=site.dropout)
-                linear.adapters[str(slot)] = adapter.to(encoder.device)
-            self.heads[slot] = MemberHead(plan.head).to(encoder.device)
+        self._slots = itertools.count()
+        for plan in plans:
+            self.add(plan)
+
+    def add(self, plan: Plan) -> int:
+        """Attaches one more member, which still needs weights; the others go on beside it.
+
+        Args:
+            plan: of the same kind of head and labels as the others'.
+
+        Returns:
+            Its slot, which no member of this stack has had before.
+        """
+        slot = next(self._slots)
+        self.plans[slot] = plan
+        for site in plan.sites:
+            linear = self._stacked(site.module)
+            adapter = Adapter(site.in_features, site.out_features, rank=site.rank, scale=site.scale, dropout=site.dropout)
+            linear.adapters[str(slot)] = adapter.to(self.encoder.device)
+        self.heads[slot] = MemberHead(plan.head).to(self.encoder.device)
+        return slot
 
     @property
     def slots(self) -> tuple[int, ...]:
@@ -51,10 +67,13 @@ class Stack:
             path = self.path_in_encoder(module)
             parent_path, _, name = path.rpartition(".")
             parent = self.encoder.model.get_submodule(parent_path)
-            base = getattr(parent, name)
-            assert isinstance(base, nn.Linear), f"{module} is no linear layer"
-            self._sites[module] = StackedLinear(base, self.encoder.current)
-            setattr(parent, name, self._sites[module])
+            found = getattr(parent, name)
+            if not isinstance(found, StackedLinear):  # else of an earlier stack, whose members have all left
+                assert isinstance(found, nn.Linear), f"{module} is no linear layer"
+                found = StackedLinear(found, self.encoder.current)
+                setattr(parent, name, found)
+            assert not found.adapters, f"{module} still carries another stack"
+            self._sites[module] = found
         return self._sites[module]
 
     def path_in_encoder(self, module: str) -> str:

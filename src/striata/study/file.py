@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ..data import Columns
 from ..errors import StudyError, did_you_mean
@@ -17,6 +18,8 @@ _CONFIG = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 Rows = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float, Field(gt=0)]
 
 
 class DataSettings(BaseModel):
@@ -82,6 +85,68 @@ class EnsembleSettings(BaseModel):
     budget: Rows | None = None
 
 
+Low = TypeVar("Low", int, float)
+
+
+def _ascending(ends: tuple[Low, Low]) -> tuple[Low, Low]:
+    if ends[0] > ends[1]:
+        raise ValueError("two values, the lower one first")
+    return ends
+
+
+def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("values that are all different")
+    return values
+
+
+Ends = AfterValidator(_ascending)
+Different = AfterValidator(_different)
+Targets = Annotated[tuple[Name, ...], Field(min_length=1), Different]
+
+
+class PruneSettings(BaseModel):
+    """When weak trials end before their time: successive halving.
+
+    Args:
+        reduction: at each rung the best 1 in so many goes on.
+        after: evaluations before the first rung; each later rung comes after `reduction` times as many.
+    """
+
+    model_config = _CONFIG
+    reduction: Annotated[int, Field(ge=2)] = 3
+    after: Rows = 1
+
+
+class SearchSettings(BaseModel):
+    """Which layouts are searched, and how.
+
+    Args:
+        trials: how many are trained in all, the pruned ones included; can be raised later.
+        generation: how many train at one time.
+        seed: of the proposals.
+        sections: least and most sections of a layout; the borders between them are searched.
+        ranks: a section's rank is one of these.
+        targets: a layout's targets are one of these lists, the same in all sections.
+        dropout: least and most dropout of a section.
+        alpha: of all sections, or "rank" for a section's own rank.
+        learning_rate: least and most, on a logarithmic scale; None keeps the recipe's.
+        prune: when weak trials end; None lets all run to their end.
+    """
+
+    model_config = _CONFIG
+    trials: Rows = 40
+    generation: Rows = 8
+    seed: Annotated[int, Field(ge=0)] = 0
+    sections: Annotated[tuple[Rows, Rows], Ends] = (1, 4)
+    ranks: Annotated[tuple[Rows, ...], Field(min_length=1), Different] = (2, 4, 8, 16)
+    targets: Annotated[tuple[Targets, ...], Field(min_length=1), Different] = (("query",), ("query", "value"))
+    dropout: Annotated[tuple[Share, Share], Ends] = (0.0, 0.15)
+    alpha: Annotated[float, Field(gt=0)] | Literal["rank"] = 4.0
+    learning_rate: Annotated[tuple[Rate, Rate], Ends] | None = (1e-4, 1e-2)
+    prune: PruneSettings | None = PruneSettings()
+
+
 class Study(BaseModel):
     """Members to be trained on one frozen encoder.
 
@@ -90,13 +155,14 @@ class Study(BaseModel):
         head: "native", "linear" or "mean".
         data: where the texts are.
         budget: most trainable parameters of a member, head included; None for no limit.
-        layouts: names, text forms or files, or mappings of :class:`LayoutSettings`.
+        layouts: names, text forms or files, or mappings of :class:`LayoutSettings`; where a search begins, if there is one.
         controls: "uniform" (the same sites with the largest single rank that trains no more parameters) and "reversed" (the same
             layers in reverse order); each is added to every layout that is no control itself, with the layout's own recipe. A
             control that is the same plan as its layout is not added.
         seeds: every layout is trained once with each.
         recipe: how.
         ensemble: of the best runs.
+        search: finds the layouts; None trains those that are given.
         output: the study's folder.
     """
 
@@ -105,11 +171,12 @@ class Study(BaseModel):
     head: Literal["native", "linear", "mean"] = "native"
     data: DataSettings
     budget: Rows | None = None
-    layouts: Annotated[tuple[Name | LayoutSettings, ...], Field(min_length=1)]
+    layouts: tuple[Name | LayoutSettings, ...] = ()
     controls: tuple[Literal["uniform", "reversed"], ...] = ()
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     recipe: Recipe = Recipe()
     ensemble: EnsembleSettings = EnsembleSettings()
+    search: SearchSettings | None = None
     output: Name
 
     def to_dict(self) -> dict[str, Any]:
@@ -158,6 +225,13 @@ def load_study(source: str | Path | Mapping[str, Any], settings: Sequence[str] =
     for setting in settings:
         value = _set(value, setting)
     study = _checked(Study, value, where, "")
+    if not study.layouts and study.search is None:
+        raise StudyError(f"{where}: key 'layouts' is missing or empty; list layouts to train, or write a `search`")
+    if study.search is not None and len(study.seeds) > 1:
+        raise StudyError(
+            f"{where}: seeds are {list(study.seeds)}, but a search trains every layout once; give one seed, "
+            "and train what it finds with more seeds in a study of its own"
+        )
     for entry in study.layouts:
         study.recipe_of(entry)
     return study
@@ -233,21 +307,18 @@ def _path(kind: type[BaseModel], location: Sequence[str | int]) -> list[str]:
 
 
 def _expected(message: str) -> str:
-    text = message.removeprefix("Input should be ").split(", unable")[0]
-    text = (
-        text.replace("Tuple", "a list")
-        .replace("tuple", "list")
-        .replace("should have", "with")
-        .replace("dictionary or instance of DataSettings", "group of keys")
-    )
+    text = message.removeprefix("Input should be ").removeprefix("Value error, ").split(", unable")[0]
+    text = re.sub(r"dictionary or instance of \w+", "group of keys", text)
+    text = text.replace("Tuple", "a list").replace("tuple", "list").replace("should have", "with")
     return text[:1].lower() + text[1:]
 
 
 _GROUPS: dict[str, type[BaseModel]] = {
-    "data": DataSettings, "recipe": Recipe, "ensemble": EnsembleSettings, "layouts": LayoutSettings,
+    "data": DataSettings, "recipe": Recipe, "ensemble": EnsembleSettings, "layouts": LayoutSettings, "search": SearchSettings,
+    "prune": PruneSettings,
 }  # fmt: skip
 
 
 def _siblings(kind: type[BaseModel], path: Sequence[str]) -> list[str]:
-    group = next((part for part in path if part in _GROUPS), "")
+    group = next((part for part in reversed(path) if part in _GROUPS), "")
     return list((_GROUPS[group] if group else kind).model_fields)

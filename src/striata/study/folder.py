@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,9 +97,9 @@ class StudyFolder:
             if run is None:
                 continue
             if run.plan.hash != member.plan.hash:
-                raise StudyError(_other(self.path, f"run {member.name} has another plan"))
+                raise StudyError(other_study(self.path, f"run {member.name} has another plan"))
             if run.facts["recipe"] != member.recipe.model_dump(mode="json"):
-                raise StudyError(_other(self.path, f"run {member.name} was trained by another recipe"))
+                raise StudyError(other_study(self.path, f"run {member.name} was trained by another recipe"))
         same = {(run.plan.hash, json.dumps(run.facts["recipe"], sort_keys=True), run.facts["seed"]) for run in runs.values()}
         return [
             member
@@ -125,10 +125,9 @@ class StudyFolder:
         write_json(self.path / "failed.json", {**self.failed(), name: reason})
 
 
-def _other(path: Path, difference: str) -> str:
-    return (
-        f"folder {path} was written by another study: {difference}; choose another `output`, or delete the folder to train anew"
-    )
+def other_study(path: Path, what: str) -> str:
+    """What to say of a folder that another study wrote."""
+    return f"folder {path} was written by another study: {what}; choose another `output`, or delete the folder to train anew"
 
 
 def _claim(study: Study) -> StudyFolder:
@@ -136,14 +135,37 @@ def _claim(study: Study) -> StudyFolder:
     wanted = study.to_dict()
     if path.is_dir() and any(child.name != ".lock" for child in path.iterdir()):
         folder = StudyFolder.open(path)
-        before = folder.settings()
-        for key in wanted:
-            if key not in _FREE and before.get(key) != wanted[key]:
-                raise StudyError(_other(path, _difference(key, before.get(key), wanted[key])))
+        check_fixed(path, folder.settings(), wanted)
     elif path.exists() and not path.is_dir():
         raise StudyError(f"output {path} is a file; choose a folder")
     write_json(path / _FILE, {"format_version": FORMAT, "study": wanted})
     return StudyFolder(path)
+
+
+def fixed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a study that may not change between two calls."""
+    kept = {key: value for key, value in settings.items() if key not in _FREE}
+    if kept.get("search"):  # its trials can be raised; its one seed is part of what it proposes
+        kept["search"] = {key: value for key, value in kept["search"].items() if key != "trials"}
+        kept["seeds"] = settings["seeds"]
+    return kept
+
+
+def check_fixed(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuses to go on where another study began.
+
+    Args:
+        path: what that study wrote.
+        before: all of its settings.
+        now: those of the study at hand.
+
+    Raises:
+        StudyError: names the first setting that differs.
+    """
+    there, here = fixed(before), fixed(now)
+    for key in here:
+        if there.get(key) != here[key]:
+            raise StudyError(other_study(path, _difference(key, there.get(key), here[key])))
 
 
 def _difference(key: str, before: Any, now: Any) -> str:

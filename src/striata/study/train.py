@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..engine import Encoder, Stack
 from ..errors import StudyError
 from ..files import write_json
 from ..training.events import Event, Listener
-from ..training.loop import Outcome, Trainer
+from ..training.loop import Judge, Outcome, Recruit, Trainer
 from ..training.state import read_checkpoint
 from ..training.trackers import tracking
 from ..training.validation import Validator
@@ -72,9 +72,17 @@ def train_study(
             return folder
         encoder = Encoder.load(study.base, head=asked[0].plan.head, precision=study.recipe.precision, device=device)
         context = Context(study, prepared.splits, prepared.encoded, prepared.targets, encoder, folder)
-        with tracking(tuple(track), folder.path.name, folder.path / "trackers", _flat(study)) as tracker:
-            _train(context, asked, pending, announce, _both(listen, tracker))
+        with listening(context, listen, track) as both:
+            _train(context, asked, pending, announce, both)
     return folder
+
+
+@contextlib.contextmanager
+def listening(context: Context, listen: Listener, track: Iterable[str]) -> Iterator[Listener]:
+    """Yields a listener that passes everything on to `listen` and to experiment trackers."""
+    folder = context.folder.path
+    with tracking(tuple(track), folder.name, folder / "trackers", _flat(context.study)) as tracker:
+        yield _both(listen, tracker)
 
 
 def _train(context: Context, asked: tuple[Member, ...], pending: list[Member], announce: Announce, listen: Listener) -> None:
@@ -88,16 +96,40 @@ def _train(context: Context, asked: tuple[Member, ...], pending: list[Member], a
             raise StudyError(f"checkpoint {checkpoint} belongs to other members; delete it to start them anew")
         if any(member.name == other.name for member in pending for other in held):
             announce(f"going on with {len(held)} members from step {max(state['step'] for state in states)}")
-            _train_stack(context, held, listen)
+            train_stack(context, held, listen)
             names = {member.name for member in held}
             pending = [member for member in pending if member.name not in names]
         else:
             checkpoint.unlink()
     if pending:
-        _train_stack(context, pending, listen)
+        train_stack(context, pending, listen)
 
 
-def _train_stack(context: Context, together: list[Member], listen: Listener) -> None:
+def train_stack(
+    context: Context,
+    together: Sequence[Member],
+    listen: Listener,
+    *,
+    ended: Callable[[Outcome], None] | None = None,
+    judge: Judge | None = None,
+    recruit: Recruit | None = None,
+) -> None:
+    """Trains members as one stack, going on from the study's checkpoint when there is one; each writes its run as it ends.
+
+    Args:
+        context: what they have in common.
+        together: the members, in the order of the checkpoint.
+        listen: told of every step, evaluation and ending.
+        ended: called after a member's run, or its failure, is on disk.
+        judge: see :class:`striata.training.loop.Trainer`.
+        recruit: likewise.
+    """
+
+    def keep(outcome: Outcome) -> None:
+        _keep(context, outcome)
+        if ended is not None:
+            ended(outcome)
+
     stack = Stack(context.encoder, [member.plan for member in together])
     trainer = Trainer(
         stack,
@@ -107,15 +139,18 @@ def _train_stack(context: Context, together: list[Member], listen: Listener) -> 
         names=context.splits.labels,
         validator=Validator(context.encoded["validation"], context.targets["validation"], context.study.data.seed),
         checkpoint=context.folder.checkpoint,
-        ended=partial(_keep, context, {member.name: member for member in together}),
+        ended=keep,
         listen=listen,
+        judge=judge,
+        recruit=recruit,
     )
     trainer.run()
 
 
-def _keep(context: Context, by_name: dict[str, Member], outcome: Outcome) -> None:
+def _keep(context: Context, outcome: Outcome) -> None:
     """Writes a finished member's run, unless a process before this one already has."""
-    member = by_name[outcome.member.name]
+    member = outcome.member
+    assert isinstance(member, Member)
     if outcome.best is None:
         context.folder.record_failure(member.name, outcome.stopped)
         return

@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +22,11 @@ from ..engine import Draws, Stack, check_receipt, collate, read_receipt, seed_of
 from .events import Event, Listener, nobody
 from .order import rows_at
 from .recipe import Recipe
-from .state import Best, MemberLike, Trainee, begin, read_checkpoint, restore, save_checkpoint
+from .state import Best, MemberLike, Trainee, begin, enter, read_checkpoint, restore, save_checkpoint
 from .validation import Validator
+
+Judge = Callable[[Sequence[Trainee]], Mapping[str, str]]
+Recruit = Callable[[int], Sequence[MemberLike]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Outcome:
     Args:
         member: which.
         best: its kept checkpoint with logits for all validation rows; None when it failed.
-        stopped: "max_steps", "patience", or why it failed.
+        stopped: "max_steps", "patience", a judge's reason, or why it failed.
         steps: optimizer steps taken.
         seconds: its share of the time spent.
         history: one entry per step and per evaluation.
@@ -62,6 +65,8 @@ class Trainer:
         checkpoint: file to go on from; written at every evaluation.
         ended: called once for each member when it ends, before it leaves the stack.
         listen: told of everything that happens.
+        judge: asked after an evaluation which of the members just evaluated are to stop: reasons by name.
+        recruit: asked, when members may have left, for new ones to take their places; told how many are left.
     """
 
     def __init__(
@@ -76,21 +81,39 @@ class Trainer:
         checkpoint: Path | None,
         ended: Callable[[Outcome], None],
         listen: Listener = nobody,
+        judge: Judge | None = None,
+        recruit: Recruit | None = None,
     ) -> None:
         self.stack, self.texts, self.targets, self.validator = stack, texts, targets, validator
         self.checkpoint, self.ended, self.listen = checkpoint, ended, listen
+        self.names, self.judge, self.recruit = names, judge, recruit
         if checkpoint is not None and checkpoint.exists():
             self.live = restore(stack, members, len(texts), read_checkpoint(checkpoint))
         else:
             self.live = begin(stack, members, len(texts))
         self.receipts: dict[str, dict[str, object]] = {}
+        self._weights: dict[int, Tensor | None] = {}
+        self._draws: dict[int, Draws] = {}
         for t in self.live:
-            receipt = read_receipt(stack, t.slot)
-            check_receipt(t.member.plan, receipt, t.member.name)
-            self.receipts[t.member.name] = receipt.to_json()
-        self._weights = {t.slot: self._class_weights(t.member.recipe, names) for t in self.live}
-        self._draws = {t.slot: Draws(stack.encoder.device) for t in self.live}
+            self._admit(t)
         self._interrupted = False
+
+    def add(self, member: MemberLike) -> None:
+        """Takes a new member in, beside those under way; it begins at its own step 0.
+
+        Raises:
+            PlanError: what is live is not what its plan says.
+        """
+        t = enter(self.stack, member, self.stack.add(member.plan), len(self.texts))
+        self._admit(t)
+        self.live.append(t)
+
+    def _admit(self, t: Trainee) -> None:
+        receipt = read_receipt(self.stack, t.slot)
+        check_receipt(t.member.plan, receipt, t.member.name)
+        self.receipts[t.member.name] = receipt.to_json()
+        self._weights[t.slot] = self._class_weights(t.member.recipe, self.names)
+        self._draws[t.slot] = Draws(self.stack.encoder.device)
 
     def run(self) -> None:
         """Trains until no member is left.
@@ -100,6 +123,8 @@ class Trainer:
         """
         self._tell(Event(kind="begun"))
         began, done = time.monotonic(), 0
+        if self.recruit is not None:
+            self._save()  # who is in the stack together is then known even before the first evaluation
         with self._interruptible():
             while self.live:
                 started = time.monotonic()
@@ -115,6 +140,8 @@ class Trainer:
                 self._report(left)
                 if due:
                     self._end(due)
+                if due or not self.live:
+                    self._refill()
                 if due or self._interrupted:
                     self._save()
                 if self._interrupted:
@@ -184,9 +211,14 @@ class Trainer:
             return "max_steps"
         return "patience" if patience is not None and t.stale >= patience else None
 
+    def _refill(self) -> None:
+        for member in self.recruit(len(self.live)) if self.recruit is not None else ():
+            self.add(member)
+
     def _end(self, due: Sequence[Trainee]) -> None:
         """Members that are through: kept weights back in, all validation rows, out of the stack."""
-        over = [(t, why) for t in due if (why := self._stopped(t)) is not None]
+        verdicts = self.judge(due) if self.judge is not None else {}
+        over = [(t, why) for t in due if (why := self._stopped(t) or verdicts.get(t.member.name)) is not None]
         if not over:
             return
         for t, _ in over:

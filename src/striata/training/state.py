@@ -85,13 +85,22 @@ def begin(stack: Stack, members: Sequence[MemberLike], rows: int) -> list[Traine
         members: to be trained.
         rows: training rows.
     """
-    trainees = []
-    for slot, member in enumerate(members):
-        stack.initialise(slot, member.name, member.seed)
-        optimizer = make_optimizer(member.recipe, stack.parameters(slot))
-        schedule = make_schedule(member.recipe, optimizer, rows=rows)
-        trainees.append(Trainee(member, slot, optimizer, schedule, member.recipe.steps(rows)))
-    return trainees
+    return [enter(stack, member, slot, rows) for slot, member in enumerate(members)]
+
+
+def enter(stack: Stack, member: MemberLike, slot: int, rows: int) -> Trainee:
+    """One member with fresh weights in its slot.
+
+    Args:
+        stack: has the member's plan in this slot.
+        member: to be trained.
+        slot: its place.
+        rows: training rows.
+    """
+    stack.initialise(slot, member.name, member.seed)
+    optimizer = make_optimizer(member.recipe, stack.parameters(slot))
+    schedule = make_schedule(member.recipe, optimizer, rows=rows)
+    return Trainee(member, slot, optimizer, schedule, member.recipe.steps(rows))
 
 
 def save_checkpoint(path: Path, stack: Stack, trainees: Sequence[Trainee]) -> None:
