@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from striata.data import Encoded
 from striata.engine import Encoder, Stack, collate
-from striata.engine.attention import make_buckets, packed_attention
+from striata.engine.attention import pack, packed_attention
 from striata.engine.batch import Batch
 from striata.engine.dropout import Draws, Pass, StackedDropout
 from striata.engine.head import MemberHead
@@ -38,9 +38,8 @@ def batch_of(slots: tuple[int, ...]) -> Batch:
 
 def pass_of(slots: tuple[int, ...], seed: int) -> tuple[Batch, Pass]:
     batch = batch_of(slots)
-    buckets, inverse = make_buckets(batch)
     draws = {slot: Draws(CPU).seed(100 * seed + slot) for slot in slots}
-    return batch, Pass(segments=batch.segments, draws=draws, buckets=buckets, inverse=inverse)
+    return batch, Pass(segments=batch.segments, draws=draws, packing=pack(batch))
 
 
 def linear_of(rates: dict[int, float], current: Pass) -> StackedLinear:

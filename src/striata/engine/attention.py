@@ -7,8 +7,8 @@ its neighbours. On a CPU this is several times as fast, forward and backward, as
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,20 +26,68 @@ class Bucket:
     Args:
         rows: sequences in the bucket.
         length: tokens each is padded to.
-        gather: token index of every place, (rows * length,); padding points at the sequence's first token.
-        scatter: token index of the real places, (tokens of the bucket,).
-        real: the real places among rows * length, (tokens of the bucket,), or None when all are.
+        first: place of its first token among all buckets' places.
         bias: 0 for keys and -inf for padding, (rows, 1, 1, length) fp32, or None when there is no padding.
         members: (slot, first row, last row + 1) of each member in the bucket.
     """
 
     rows: int
     length: int
-    gather: Tensor
-    scatter: Tensor
-    real: Tensor | None
+    first: int
     bias: Tensor | None
     members: tuple[tuple[int, int, int], ...]
+
+
+class Places(NamedTuple):
+    """Where heads of tokens lie among the buckets, which are (rows, heads, length) one behind another.
+
+    Args:
+        gather: for each place the head of a token, token * heads + head; padding points at its sequence's first token.
+        scatter: for each head of a token its place, (tokens * heads,).
+        padding: places that are no tokens, or None.
+    """
+
+    gather: Tensor
+    scatter: Tensor
+    padding: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """A batch's sequences in buckets.
+
+    Args:
+        buckets: by padded length.
+        tokens: token index of every place, (rows, length) of each bucket.
+        inside: which places are tokens, likewise.
+        count: tokens in all.
+    """
+
+    buckets: tuple[Bucket, ...]
+    tokens: tuple[Tensor, ...]
+    inside: tuple[Tensor, ...]
+    count: int
+    _by_heads: dict[int, Places] = field(default_factory=dict)
+
+    def places(self, heads: int) -> Places:
+        """Indices for this many heads; the layers of an encoder share them."""
+        if heads not in self._by_heads:
+            self._by_heads[heads] = self._places(heads)
+        return self._by_heads[heads]
+
+    def _places(self, heads: int) -> Places:
+        device = self.tokens[0].device
+        head = torch.arange(heads, device=device)[:, None]
+        gather, real = [], []
+        for tokens, inside in zip(self.tokens, self.inside, strict=True):
+            gather.append((tokens[:, None] * heads + head).flatten())
+            real.append(inside[:, None].expand(-1, heads, -1).flatten())
+        where, kept = torch.cat(gather), torch.cat(real)
+        scatter = torch.empty(self.count * heads, dtype=torch.int64, device=device)
+        place = kept.nonzero().view(-1)
+        scatter[where[place]] = place
+        padding = None if len(place) == len(kept) else (~kept).nonzero().view(-1)
+        return Places(where, scatter, padding)
 
 
 def padded_length(length: int) -> int:
@@ -48,19 +96,15 @@ def padded_length(length: int) -> int:
     return -(-length // grain) * grain
 
 
-def make_buckets(batch: Batch) -> tuple[tuple[Bucket, ...], Tensor]:
-    """Groups a batch's sequences by padded length, members in order inside each bucket.
-
-    Returns:
-        The buckets, and for each token its place in the buckets' concatenated real places, (tokens,).
-    """
+def pack(batch: Batch) -> Packing:
+    """Groups a batch's sequences by padded length, members in order inside each bucket."""
     owner = [s.slot for s in batch.segments for _ in range(s.sequences.stop - s.sequences.start)]
     groups: dict[int, list[int]] = {}
     for sequence, length in enumerate(batch.lengths):
         groups.setdefault(padded_length(length), []).append(sequence)
     device = batch.ids.device
     lengths = torch.tensor(batch.lengths, device=device)
-    buckets = []
+    buckets, tokens, insides, first = [], [], [], 0
     for length in sorted(groups):
         members: list[tuple[int, int, int]] = []
         for row, sequence in enumerate(groups[length]):
@@ -71,37 +115,19 @@ def make_buckets(batch: Batch) -> tuple[tuple[Bucket, ...], Tensor]:
         chosen = torch.tensor(groups[length], device=device)
         place = torch.arange(length, device=device)
         inside = place < lengths[chosen][:, None]
-        tokens = (batch.firsts[chosen][:, None] + place * inside).view(-1)
-        full = bool(inside.all())
-        bias = None if full else torch.zeros(inside.shape, device=device).masked_fill_(~inside, float("-inf"))
-        real = None if full else inside.view(-1).nonzero().view(-1)
-        buckets.append(
-            Bucket(
-                rows=len(chosen),
-                length=length,
-                gather=tokens,
-                scatter=tokens if real is None else tokens[real],
-                real=real,
-                bias=None if bias is None else bias[:, None, None, :],
-                members=tuple(members),
-            )
-        )
-    order = torch.cat([bucket.scatter for bucket in buckets])
-    inverse = torch.empty_like(order)
-    inverse[order] = torch.arange(len(order), device=device)
-    return tuple(buckets), inverse
+        full = all(batch.lengths[sequence] == length for sequence in groups[length])
+        bias = None if full else torch.zeros(inside.shape, device=device).masked_fill_(~inside, float("-inf"))[:, None, None]
+        buckets.append(Bucket(rows=len(chosen), length=length, first=first, bias=bias, members=tuple(members)))
+        tokens.append(batch.firsts[chosen][:, None] + place * inside)
+        insides.append(inside)
+        first += len(chosen) * length
+    return Packing(tuple(buckets), tuple(tokens), tuple(insides), sum(batch.lengths))
 
 
-def _rows(x: Tensor, bucket: Bucket) -> Tensor:
-    """(tokens, heads, size) -> (rows, heads, length, size)."""
-    heads, size = x.shape[1:]
-    return x.index_select(0, bucket.gather).view(bucket.rows, bucket.length, heads, size).transpose(1, 2)
-
-
-def _tokens(x: Tensor, bucket: Bucket) -> Tensor:
-    """(rows, heads, length, size) -> (real tokens, heads, size)."""
-    flat = x.transpose(1, 2).reshape(bucket.rows * bucket.length, x.shape[1], x.shape[3])
-    return flat if bucket.real is None else flat.index_select(0, bucket.real)
+def _of(bucket: Bucket, x: Tensor, heads: int) -> Tensor:
+    """A bucket's part of (places * heads, size), as (rows * heads, length, size)."""
+    start, count = bucket.first * heads, bucket.rows * heads
+    return x[start : start + count * bucket.length].view(count, bucket.length, x.shape[1])
 
 
 def _draw(bucket: Bucket, heads: int, p: float, current: Pass) -> Tensor:
@@ -109,57 +135,73 @@ def _draw(bucket: Bucket, heads: int, p: float, current: Pass) -> Tensor:
     size = heads * bucket.length * bucket.length
     parts = [keep_mask((stop - start) * size, p, current.draws[slot]) for slot, start, stop in bucket.members]
     keep = parts[0] if len(parts) == 1 else torch.cat(parts)
-    return keep.view(bucket.rows, heads, bucket.length, bucket.length)
+    return keep.view(bucket.rows * heads, bucket.length, bucket.length)
+
+
+def _masked(scores: Tensor, bucket: Bucket, heads: int, window: int | None) -> Tensor:
+    """Scores (rows * heads, length, length) without padding and what is outside the window, in place."""
+    if bucket.bias is not None:
+        scores.view(bucket.rows, heads, bucket.length, bucket.length).add_(bucket.bias.to(scores.dtype))
+    if window is not None and bucket.length > window:
+        place = torch.arange(bucket.length, device=scores.device)
+        scores.masked_fill_((place[:, None] - place).abs() >= window, float("-inf"))
+        if bucket.bias is not None:  # rows of padding far from any token would be all -inf, hence NaN
+            scores.nan_to_num_(neginf=torch.finfo(scores.dtype).min)
+    return scores
 
 
 class _PackedAttention(torch.autograd.Function):
-    """q, k, v (tokens, heads, size) -> (tokens, heads, size); probabilities are kept for the way back."""
+    """q, k, v (tokens, heads, size) -> (tokens, heads, size); probabilities are kept for the way back.
+
+    Every head of every token is copied once into its bucket's place, so that the products need no copies of their own.
+    """
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, current: Pass, scale: float, p: float, window: int | None) -> Tensor:
-        assert current.buckets is not None
-        assert current.inverse is not None
-        outputs, saved = [], []
-        for bucket in current.buckets:
-            scores = torch.matmul(_rows(q, bucket) * scale, _rows(k, bucket).transpose(-1, -2))
-            if bucket.bias is not None:
-                scores += bucket.bias.to(scores.dtype)
-            if window is not None and bucket.length > window:
-                place = torch.arange(bucket.length, device=q.device)
-                scores.masked_fill_((place[:, None] - place).abs() >= window, float("-inf"))
-                if bucket.bias is not None:  # rows of padding far from any token would be all -inf, hence NaN
-                    scores.nan_to_num_(neginf=torch.finfo(scores.dtype).min)
-            probabilities = torch.softmax(scores, -1)
+        packing, (_, heads, size) = current.packing, q.shape
+        assert packing is not None
+        places = packing.places(heads)
+        q, k, v = (x.reshape(-1, size).index_select(0, places.gather) for x in (q, k, v))
+        q.mul_(scale)
+        out, saved = torch.empty_like(q), []
+        for bucket in packing.buckets:
+            mine = (_of(bucket, x, heads) for x in (q, k, v, out))
+            bq, bk, bv, target = mine
+            probabilities = torch.softmax(_masked(torch.bmm(bq, bk.transpose(1, 2)), bucket, heads, window), -1)
             kept = probabilities
             keep = None
             if current.draws and threshold(p):
-                keep = _draw(bucket, q.shape[1], p, current)
+                keep = _draw(bucket, heads, p, current)
                 kept = drop(probabilities, keep, p)
-            outputs.append(_tokens(torch.matmul(kept, _rows(v, bucket)), bucket))
+            torch.bmm(kept, bv, out=target)
             saved += [probabilities, keep]
         ctx.save_for_backward(q, k, v, *saved)
-        ctx.current, ctx.scale, ctx.p = (current.buckets, current.inverse), scale, p
-        return torch.cat(outputs).index_select(0, current.inverse)
+        ctx.packing, ctx.heads, ctx.scale, ctx.p = packing, heads, scale, p
+        return out.index_select(0, places.scatter).view(-1, heads, size)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, *saved = ctx.saved_tensors
-        buckets, inverse = ctx.current
-        sums: tuple[list[Tensor], ...] = ([], [], [])
-        for bucket, probabilities, keep in zip(buckets, saved[::2], saved[1::2], strict=True):
-            out = _rows(grad, bucket)
-            if bucket.real is not None:  # padding points at a real token, whose gradient must not count twice
-                out = out * (bucket.bias == 0).to(out.dtype).transpose(-1, -2)
-            back = torch.matmul(out, _rows(v, bucket).transpose(-1, -2))
+        packing, heads = ctx.packing, ctx.heads
+        places = packing.places(heads)
+        into = grad.reshape(-1, q.shape[1]).index_select(0, places.gather)
+        if places.padding is not None:  # padding points at a real token, whose gradient must not count twice
+            into.index_fill_(0, places.padding, 0)
+        sums = [torch.empty_like(x) for x in (q, k, v)]
+        for bucket, probabilities, keep in zip(packing.buckets, saved[::2], saved[1::2], strict=True):
+            bq, bk, bv, mine = (_of(bucket, x, heads) for x in (q, k, v, into))
+            dq, dk, dv = (_of(bucket, x, heads) for x in sums)
+            back = torch.bmm(mine, bv.transpose(1, 2))
             kept = probabilities
             if keep is not None:
                 kept = drop(probabilities, keep, ctx.p)
                 back = drop(back, keep, ctx.p)
+            torch.bmm(kept.transpose(1, 2), mine, out=dv)
             scores = torch._softmax_backward_data(back, probabilities, -1, probabilities.dtype)
-            sums[0].append(_tokens(torch.matmul(scores, _rows(k, bucket)).mul_(ctx.scale), bucket))
-            sums[1].append(_tokens(torch.matmul(scores.transpose(-1, -2), _rows(q, bucket)).mul_(ctx.scale), bucket))
-            sums[2].append(_tokens(torch.matmul(kept.transpose(-1, -2), out), bucket))
-        return *(torch.cat(parts).index_select(0, inverse) for parts in sums), None, None, None, None
+            torch.bmm(scores, bk, out=dq)
+            torch.bmm(scores.transpose(1, 2), bq, out=dk)
+        sums[0].mul_(ctx.scale)
+        return *(x.index_select(0, places.scatter).view_as(grad) for x in sums), None, None, None, None
 
 
 def packed_attention(

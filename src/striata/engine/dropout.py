@@ -7,8 +7,9 @@ nor on what was drawn before, so that nothing of it has to be stored to go on af
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from .attention import Bucket
+    from .attention import Packing
     from .batch import Segment
 
 
@@ -33,14 +34,18 @@ class Pass:
     Args:
         segments: the members' parts of the token axis.
         draws: one stream of random bits per slot while training; empty means no dropout.
-        buckets: how attention groups the sequences; None where the encoder is run padded.
-        inverse: where each token's attention output lies in the concatenated buckets, (tokens,).
+        packing: how attention groups the sequences; None where the encoder is run padded.
+        firsts: index of each sequence's first token, (sequences,), where only these are wanted in the end; else None.
     """
 
     segments: tuple[Segment, ...] = ()
     draws: Mapping[int, Draws] = field(default_factory=dict)
-    buckets: tuple[Bucket, ...] | None = None
-    inverse: Tensor | None = None
+    packing: Packing | None = None
+    firsts: Tensor | None = None
+
+    def only_firsts(self) -> None:
+        """From here on a sequence's first token stands for it: the token axis becomes the sequence axis."""
+        self.segments = tuple(replace(segment, tokens=segment.sequences) for segment in self.segments)
 
 
 def threshold(p: float) -> int:
@@ -59,34 +64,55 @@ class Draws:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._device = device
+        self.device = device
         self.seed(0)
 
     def seed(self, value: int) -> Draws:
         """Starts the stream anew; equal values give equal streams."""
-        if self._device.type == "cpu":
+        if self.device.type == "cpu":
             self._words = np.random.SFC64(value)
         else:
-            self._generator = torch.Generator(self._device).manual_seed(value)
+            self._generator = torch.Generator(self.device).manual_seed(value)
         return self
 
-    def bits(self, count: int) -> Tensor:
-        """`count` uniform int16."""
-        words = (count + 3) // 4
-        if self._device.type == "cpu":
-            return torch.from_numpy(self._words.random_raw(words).view(np.int16))[:count]
-        drawn = torch.empty(words, dtype=torch.int64, device=self._device)
-        return drawn.random_(-(2**63), None, generator=self._generator).view(torch.int16)[:count]
+    def fill(self, out: Tensor) -> None:
+        """Fills an int16 tensor of one dimension with uniform values."""
+        words = (len(out) + 3) // 4
+        if self.device.type == "cpu":
+            drawn = torch.from_numpy(self._words.random_raw(words).view(np.int16))
+        else:
+            whole = torch.empty(words, dtype=torch.int64, device=self.device)
+            drawn = whole.random_(-(2**63), None, generator=self._generator).view(torch.int16)
+        out.copy_(drawn[: len(out)])
+
+
+def _to_mask(bits: Tensor, p: float) -> Tensor:
+    """Uniform int16 become -1 (all bits set: kept) with probability 1 - p (to 1/65,536) and else 0, in place.
+
+    By integer arithmetic, and applied by it in :func:`drop`, because comparisons and products with booleans are slow in torch
+    on a CPU.
+    """
+    most = threshold(p) - 32768 - 1
+    return torch.sub(torch.tensor(most, dtype=torch.int16), bits.clamp_(most, most + 1), out=bits)
 
 
 def keep_mask(count: int, p: float, draws: Draws) -> Tensor:
-    """Mask of `count` int16, each -1 (all bits set: kept) with probability 1 - p (to 1/65,536) and else 0.
+    """Mask of `count` int16 from one member's stream, each -1 (kept) with probability 1 - p and else 0."""
+    bits = torch.empty(count, dtype=torch.int16, device=draws.device)
+    draws.fill(bits)
+    return _to_mask(bits, p)
 
-    Made by integer arithmetic, and applied by it in :func:`drop`, because comparisons and products with booleans are slow in
-    torch on a CPU.
-    """
-    most = threshold(p) - 32768 - 1
-    return most - draws.bits(count).clamp_(most, most + 1)
+
+def keep_masks(current: Pass, shape: Sequence[int], p: float) -> Tensor:
+    """Mask of a tensor (1, tokens, ...), or of any shape where one member has it all, each member's part from its own stream."""
+    segments, count = current.segments, math.prod(shape)
+    first = current.draws[segments[0].slot]
+    bits = torch.empty(count, dtype=torch.int16, device=first.device)
+    each = count // segments[-1].tokens.stop
+    for segment in segments:
+        part = bits if len(segments) == 1 else bits[each * segment.tokens.start : each * segment.tokens.stop]
+        current.draws[segment.slot].fill(part)
+    return _to_mask(bits, p).view(*shape)
 
 
 def kept_scale(p: float) -> float:
@@ -94,10 +120,15 @@ def kept_scale(p: float) -> float:
     return 65536 / (65536 - threshold(p))
 
 
+def integers(x: Tensor) -> Tensor:
+    """The same memory as integers of the same size."""
+    return x.view(torch.int16 if x.element_size() == 2 else torch.int32)
+
+
 def drop(x: Tensor, keep: Tensor, p: float) -> Tensor:
     """x where kept, times :func:`kept_scale`; 0 elsewhere."""
-    kind = torch.int16 if x.element_size() == 2 else torch.int32
-    return (x.view(kind) & keep.to(kind)).view(x.dtype).mul_(kept_scale(p))
+    bits = integers(x)
+    return (bits & keep.to(bits.dtype)).view(x.dtype).mul_(kept_scale(p))
 
 
 class _Masked(torch.autograd.Function):
@@ -135,15 +166,9 @@ class StackedDropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Masks x (1, tokens, ...) by segments, or any shape where one member has it all."""
-        draws, segments = self.current.draws, self.current.segments
-        if not draws or threshold(self.p) == 0:
+        if not self.current.draws or threshold(self.p) == 0:
             return x
-        if len(segments) == 1:
-            keep = keep_mask(x.numel(), self.p, draws[segments[0].slot])
-        else:
-            each = x.numel() // segments[-1].tokens.stop
-            keep = torch.cat([keep_mask(each * (s.tokens.stop - s.tokens.start), self.p, draws[s.slot]) for s in segments])
-        return masked(x, keep.view(x.shape), self.p)
+        return masked(x, keep_masks(self.current, x.shape, self.p), self.p)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

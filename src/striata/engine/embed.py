@@ -8,7 +8,7 @@ import torch
 from ..data import Encoded
 from .batch import collate
 from .encoder import Encoder
-from .head import pool
+from .head import mean_pool
 from .stack import token_chunks
 
 _NOBODY = -1  # a slot that no member has: layers find no adapter for it
@@ -31,6 +31,5 @@ def embed(encoder: Encoder, encoded: Encoded, *, max_tokens: int = 16384) -> np.
         for rows in token_chunks(order, encoded.lengths, max_tokens):
             batch = collate([(_NOBODY, encoded.take(rows))], encoder.device)
             lengths = torch.tensor(batch.lengths, device=encoder.device)
-            hidden = encoder.hidden(batch)
-            result[rows] = pool(hidden, batch.firsts, lengths, "mean", encoder.pooler).cpu().numpy()
+            result[rows] = mean_pool(encoder.hidden(batch), lengths).cpu().numpy()
     return result

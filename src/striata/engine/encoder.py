@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from ..errors import EncoderError
 from ..files import sha256_file
 from ..layout import Head, Shape, shape_of
-from .attention import IMPLEMENTATION, make_buckets, packed_attention
+from .attention import IMPLEMENTATION, pack, packed_attention
 from .dropout import Draws, Pass, StackedDropout
+from .memory import keep_freed_memory
+from .residual import ResidualOutput
 
 if TYPE_CHECKING:
     from .batch import Batch
@@ -160,7 +162,7 @@ class Encoder:
         self._pad = int(getattr(config, "pad_token_id", 0) or 0)
         model.requires_grad_(False)
         model.eval()
-        self._replace_dropouts()
+        self._replace_modules()
 
     @classmethod
     def load(cls, base: str, *, head: Head, labels: int = 0, precision: str = "auto", device: str = "auto") -> Encoder:
@@ -178,16 +180,21 @@ class Encoder:
         """
         shape = shape_of(base)
         place = choose_device(device)
+        if place.type == "cpu":
+            keep_freed_memory()
         files = weight_files(base)
         dtype = choose_precision(precision, place)
         model = _load(base, packed=shape.packed, pooler=head.pooling == "pooler", dtype=dtype)
         return cls(model.to(place), shape, base, _fingerprint(files), place)
 
-    def _replace_dropouts(self) -> None:
-        for parent in list(self.model.modules()):
+    def _replace_modules(self) -> None:
+        last = self.shape.module("attention_output", self.shape.depth - 1).removesuffix(".dense")
+        for path, parent in list(self.model.named_modules()):
             for name, child in list(parent.named_children()):
                 if isinstance(child, nn.Dropout):
                     setattr(parent, name, StackedDropout(child.p, self.current))
+                elif self.shape.packed and ResidualOutput.fits(child):
+                    setattr(parent, name, ResidualOutput(child, self.current, last=f"{path}.{name}" == last))
 
     def pooler(self, first: Tensor) -> Tensor:
         """The encoder's own frozen pooler on first tokens, (sequences, size) -> (sequences, size)."""
@@ -207,16 +214,25 @@ class Encoder:
         Returns:
             (tokens, hidden size) in the encoder's dtype.
         """
-        self.current.draws = draws or {}
+        self._begin(batch, draws, None)
+        return self._packed(batch) if self.shape.packed else self._padded(batch)
+
+    def first_hidden(self, batch: Batch, draws: dict[int, Draws] | None = None) -> Tensor:
+        """Last hidden states of the sequences' first tokens, (sequences, hidden size); arguments as of :meth:`hidden`.
+
+        Where the encoder allows it, the last layer is computed for these tokens only.
+        """
+        self._begin(batch, draws, batch.firsts)
+        hidden = self._packed(batch) if self.shape.packed else self._padded(batch)
+        return hidden if len(hidden) == len(batch.lengths) else hidden.index_select(0, batch.firsts)
+
+    def _begin(self, batch: Batch, draws: dict[int, Draws] | None, firsts: Tensor | None) -> None:
+        self.current.segments, self.current.draws, self.current.firsts = batch.segments, draws or {}, firsts
         # transformers passes an attention dropout of 0 unless its modules are in training mode.
         self.model.train(bool(draws))
-        if self.shape.packed:
-            return self._packed(batch)
-        return self._padded(batch)
 
     def _packed(self, batch: Batch) -> Tensor:
-        self.current.segments = batch.segments
-        self.current.buckets, self.current.inverse = make_buckets(batch)
+        self.current.packing = pack(batch)
         inputs: dict[str, Any] = {
             "input_ids": batch.ids[None],
             "position_ids": batch.positions[None] + self._offset,

@@ -14,24 +14,18 @@ from .dropout import Draws, keep_mask, masked, threshold
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "gelu": functional.gelu, "relu": functional.relu}
 
 
-def pool(hidden: Tensor, firsts: Tensor, lengths: Tensor, pooling: str, pooler: Callable[[Tensor], Tensor]) -> Tensor:
-    """One vector for each sequence, in fp32.
+def mean_pool(hidden: Tensor, lengths: Tensor) -> Tensor:
+    """The mean of each sequence's tokens, in fp32.
 
     Args:
         hidden: (tokens, size), sequences behind one another.
-        firsts: index of each sequence's first token, (sequences,).
         lengths: tokens of each sequence, (sequences,).
-        pooling: "first" token, "mean" of the tokens, or the encoder's own frozen "pooler".
-        pooler: the encoder's own pooler, (sequences, size) -> (sequences, size).
 
     Returns:
         (sequences, size) fp32.
     """
-    if pooling == "mean":
-        sums = torch.segment_reduce(hidden.float(), "sum", lengths=lengths, axis=0, unsafe=True)
-        return sums / lengths[:, None]
-    first = hidden.index_select(0, firsts)
-    return (pooler(first) if pooling == "pooler" else first).float()
+    sums = torch.segment_reduce(hidden.float(), "sum", lengths=lengths, axis=0, unsafe=True)
+    return sums / lengths[:, None]
 
 
 class MemberHead(nn.Module):

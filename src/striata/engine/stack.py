@@ -15,7 +15,7 @@ from ..layout import Plan
 from .batch import Batch, collate
 from .dropout import Draws, seed_of
 from .encoder import Encoder
-from .head import MemberHead, pool
+from .head import MemberHead, mean_pool
 from .lora import Adapter, StackedLinear
 
 PREFIX = "base_model.model."
@@ -143,10 +143,12 @@ class Stack:
         Returns:
             slot -> (its sequences, labels), fp32.
         """
-        hidden = self.encoder.hidden(batch, draws)
         pooling = next(iter(self.plans.values())).head.pooling
-        lengths = torch.tensor(batch.lengths, device=hidden.device)
-        pooled = pool(hidden, batch.firsts, lengths, pooling, self.encoder.pooler)
+        if pooling == "mean":
+            pooled = mean_pool(self.encoder.hidden(batch, draws), torch.tensor(batch.lengths, device=self.encoder.device))
+        else:
+            first = self.encoder.first_hidden(batch, draws)
+            pooled = (self.encoder.pooler(first) if pooling == "pooler" else first).float()
         chosen = draws or {}
         return {s.slot: self.heads[s.slot](pooled[s.sequences], chosen.get(s.slot)) for s in batch.segments}
 
