@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from striata.evidence.bootstrap import f1_interval
+from striata.evidence.bootstrap import f1_draws, f1_interval
 from striata.evidence.paired import compare_crossed, compare_two, holm, share_interval
 from striata.evidence.power import Design, Noise, power
 from striata.evidence.spread import Part, seed_parts, spread
@@ -130,7 +130,7 @@ def test_macro_f1s_interval_covers() -> None:
                 truths = float(np.mean(f1s))
                 continue
             (part,) = seed_parts([f1s])
-            low, high = f1_interval(truth, predicted, 3, part, confidence=0.95, draws=200)
+            low, high = f1_interval(np.array(f1s), f1_draws(truth, predicted, 3, draws=200), part, 0.95)
             missed += not low <= truths <= high
     assert at_most(missed, studies, 0.05)
 

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import f1_score
 
-from striata.evidence.bootstrap import f1_interval, macro_f1
+from striata.evidence.bootstrap import f1_draws, f1_interval, macro_f1
 from striata.evidence.paired import compare_two, crossed_parts, holm, mcnemar, share_interval
 from striata.evidence.power import Design, Noise, power, resolvable, rows_needed, seeds_needed
 from striata.evidence.spread import Part, half_width, p_value, seed_parts, spread
@@ -129,14 +129,15 @@ def test_the_bootstrap_of_one_run_is_scipys() -> None:
     rng = np.random.default_rng(5)
     truth = rng.integers(0, 3, 300)
     predicted = np.where(rng.random(300) < 0.85, truth, rng.integers(0, 3, 300))
-    low, high = f1_interval(truth, predicted[None], 3, Part(0.0, 0), confidence=0.9, draws=2000)
+    middle = f1_score(truth, predicted, average="macro")
+    measured, draws = np.array([middle]), f1_draws(truth, predicted[None], 3, draws=2000)
+    low, high = f1_interval(measured, draws, Part(0.0, 0), 0.9)
     theirs = stats.bootstrap(
         (truth, predicted), lambda t, p: f1_score(t, p, average="macro"), paired=True, vectorized=False, n_resamples=600,
         confidence_level=0.9, method="percentile", rng=np.random.default_rng(0),
     ).confidence_interval  # fmt: skip
     assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=0.006)
-    wider = f1_interval(truth, predicted[None], 3, Part(0.03**2, 4), confidence=0.9, draws=2000)
-    middle = f1_score(truth, predicted, average="macro")
+    wider = f1_interval(measured, draws, Part(0.03**2, 4), 0.9)
     assert middle - wider[0] == pytest.approx(np.hypot(middle - low, stats.t.ppf(0.95, 4) * 0.03), rel=1e-5)
 
 

@@ -32,8 +32,31 @@ def macro_f1(truth: Places, predicted: Places, labels: int, weights: npt.NDArray
     return found
 
 
+def f1_draws(truth: Places, predicted: Places, labels: int, *, draws: int = 1000, seed: int = 0) -> npt.NDArray[np.float64]:
+    """Macro F1 of runs on resampled rows; all runs see the same rows in a draw.
+
+    Args:
+        truth: places of the true labels, (rows,).
+        predicted: places of the predicted ones, (runs, rows).
+        labels: how many there are.
+        draws: how many.
+        seed: of the random numbers.
+
+    Returns:
+        (draws, runs).
+    """
+    rows = len(truth)
+    rng = np.random.default_rng(seed)
+    portion = max(1, _AT_ONCE // rows)
+    found = []
+    for start in range(0, draws, portion):
+        weights = rng.multinomial(rows, np.full(rows, 1 / rows), min(portion, draws - start)).astype(np.float32)
+        found.append(np.stack([macro_f1(truth, one, labels, weights) for one in predicted], 1))
+    return np.concatenate(found)
+
+
 def f1_interval(
-    truth: Places, predicted: Places, labels: int, seeds: Part, *, confidence: float, draws: int = 1000, seed: int = 0
+    measured: npt.NDArray[np.float64], resampled: npt.NDArray[np.float64], seeds: Part, confidence: float
 ) -> tuple[float, float]:
     """Interval of macro F1, mean over seeds: rows by the percentile bootstrap, seeds by Student's t, widths added as squares.
 
@@ -41,24 +64,14 @@ def f1_interval(
     estimated variance for the true one; t with the pooled degrees of freedom does neither.
 
     Args:
-        truth: places of the true labels, (rows,).
-        predicted: places of the predicted ones, (seeds, rows).
-        labels: how many there are.
+        measured: on the rows as they are, (seeds,).
+        resampled: the same runs' columns of :func:`f1_draws`, (draws, seeds).
         seeds: the variance of one seed's figure; with freedom 0 it is unknown, and the interval speaks of rows only.
         confidence: of the interval.
-        draws: of the bootstrap.
-        seed: of its random numbers; equal rows get equal draws.
     """
-    number, rows = predicted.shape
-    rng = np.random.default_rng(seed)
-    means = []
-    portion = max(1, _AT_ONCE // rows)
-    for start in range(0, draws, portion):
-        weights = rng.multinomial(rows, np.full(rows, 1 / rows), min(portion, draws - start)).astype(np.float32)
-        means.append(np.mean([macro_f1(truth, one, labels, weights) for one in predicted], axis=0))
-    whole = float(np.mean([macro_f1(truth, one, labels, np.ones((1, rows), np.float32))[0] for one in predicted]))
-    low, high = np.quantile(np.concatenate(means), [(1 - confidence) / 2, (1 + confidence) / 2])
-    by_seed = half_width([Part(seeds.variance / number, seeds.freedom)], 1 - confidence) if seeds.freedom else 0.0
+    whole = float(measured.mean())
+    low, high = np.quantile(resampled.mean(1), [(1 - confidence) / 2, (1 + confidence) / 2])
+    by_seed = half_width([Part(seeds.variance / len(measured), seeds.freedom)], 1 - confidence) if seeds.freedom else 0.0
     return (
         max(0.0, whole - float(np.hypot(max(whole - low, 0.0), by_seed))),
         min(1.0, whole + float(np.hypot(max(high - whole, 0.0), by_seed))),

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import StudyError
 from ..study.folder import StudyFolder
 from ..study.leaderboard import test_metrics
 from ..study.run import Run
-from .bootstrap import f1_interval, macro_f1
+from .bootstrap import f1_draws, f1_interval
 from .matched import Group, Matched, group, match
 from .paired import Estimate, Right, compare_crossed, compare_two, holm, share_interval
 from .power import Design, Noise, rows_needed, seeds_needed
@@ -51,7 +52,7 @@ def compare_study(folder: StudyFolder, *, reference: str | None = None, confiden
     """
     found = _gather(folder, folder.runs(), confidence)
     pairs, rule = references(found.groups, _first(found.groups, folder), reference, folder.path)
-    layouts = _results(found)
+    layouts = _results(found, found.groups)
     place = {result.layout: at for at, result in enumerate(layouts)}
     notes = _notes(found)
     kept = []
@@ -109,7 +110,7 @@ def compare_pair(folder: StudyFolder, a: str, b: str, *, confidence: float = 0.9
     notes = _notes(replace(found, groups=[one, other]))
     if _same(one, other):
         notes.append(f"{one.label} and {other.label} are one and the same plan and recipe: any difference is of random draws")
-    results = {result.layout: result for result in _results(found)}
+    results = {result.layout: result for result in _results(found, [one, other])}
     return Comparison(
         layouts=(results[one.label], results[other.label]),
         differences=_differences(found, [(one, other, common)]),
@@ -128,7 +129,7 @@ def _compare_runs(folder: StudyFolder, one: Run, other: Run, confidence: float) 
     first, second = found.groups
     right = found.matched.right([one, other])
     difference = _difference(found, first, second, (), compare_two(right[0], right[1], confidence), None, 1)
-    results = {result.layout: result for result in _results(found)}
+    results = {result.layout: result for result in _results(found, found.groups)}
     return Comparison(
         layouts=(results[one.name], results[other.name]),
         differences=(difference,),
@@ -146,12 +147,8 @@ def _gather(folder: StudyFolder, runs: Sequence[Run], confidence: float, *, each
         raise StudyError(f"{folder.path} has no finished run yet; run `striata train` with its study")
     groups = [_alone(run) for run in runs] if each else group(runs)
     matched = match(runs)
-    once = np.ones((1, len(matched.ids)), np.float32)
     accuracies = [[float(matched.right([run]).mean()) for run in one.runs.values()] for one in groups]
-    f1s = [
-        [float(macro_f1(matched.truth, matched.predicted[run.name], len(matched.labels), once)[0]) for run in one.runs.values()]
-        for one in groups
-    ]
+    f1s = [[run.metrics["macro_f1"] for run in one.runs.values()] for one in groups]
     titles = [one.title for one in groups]
     return _Evidence(
         groups=groups,
@@ -200,15 +197,19 @@ def _notes(found: _Evidence) -> list[str]:
         counts = [id(part) for part in found.accuracy.values()]
         pool = max(set(counts), key=counts.count)
         odd = [one.label for one in found.groups if id(found.accuracy[one.title]) != pool]
-        notes.append(f"seeds of {', '.join(odd)} scatter more than the other layouts'; there its own scatter is used")
+        notes.append(f"seeds of {', '.join(odd)} scatter more than the other layouts'; they are judged by their own")
     return notes
 
 
-def _results(found: _Evidence) -> tuple[LayoutResult, ...]:
-    return tuple(sorted((_result(found, one) for one in found.groups), key=lambda row: (-row.accuracy, row.loss, row.layout)))
+def _results(found: _Evidence, groups: Sequence[Group]) -> tuple[LayoutResult, ...]:
+    matched, runs = found.matched, [run for one in groups for run in one.runs.values()]
+    draws = f1_draws(matched.truth, np.stack([matched.predicted[run.name] for run in runs]), len(matched.labels))
+    resampled = {run.name: draws[:, at] for at, run in enumerate(runs)}
+    results = (_result(found, one, resampled) for one in groups)
+    return tuple(sorted(results, key=lambda row: (-row.accuracy, row.loss, row.layout)))
 
 
-def _result(found: _Evidence, one: Group) -> LayoutResult:
+def _result(found: _Evidence, one: Group, resampled: Mapping[str, npt.NDArray[np.float64]]) -> LayoutResult:
     matched, seeds = found.matched, sorted(one.runs)
     runs = [one.runs[seed] for seed in seeds]
     table = spread(matched.right(runs).astype(np.int8))
@@ -218,8 +219,8 @@ def _result(found: _Evidence, one: Group) -> LayoutResult:
         rows = table.row_variance if len(seeds) > 1 else table.mean * (1 - table.mean)
         parts = [Part(scatter.variance / len(seeds), scatter.freedom), Part(rows / table.rows, np.inf)]
     low, high = share_interval(table.mean, table.rows, parts, found.confidence)
-    predicted = np.stack([matched.predicted[run.name] for run in runs])
-    f1_low, f1_high = f1_interval(matched.truth, predicted, len(matched.labels), found.f1[one.title], confidence=found.confidence)
+    f1s = np.array([run.metrics["macro_f1"] for run in runs])
+    f1_low, f1_high = f1_interval(f1s, np.stack([resampled[run.name] for run in runs], 1), found.f1[one.title], found.confidence)
     tests = [found.tests[run.name]["accuracy"] for run in runs if run.name in found.tests]
     return LayoutResult(
         layout=one.label,
@@ -232,7 +233,7 @@ def _result(found: _Evidence, one: Group) -> LayoutResult:
         accuracy=table.mean,
         low=low,
         high=high,
-        macro_f1=_mean(runs, "macro_f1"),
+        macro_f1=float(f1s.mean()),
         macro_f1_low=f1_low,
         macro_f1_high=f1_high,
         loss=_mean(runs, "loss"),
