@@ -56,7 +56,7 @@ def gradients(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return found
 
 
-def close(ours: torch.Tensor, theirs: torch.Tensor, what: str) -> None:
-    """Equal to 1e-5 of the largest entry."""
+def close(ours: torch.Tensor, theirs: torch.Tensor, what: str, least: float = 1e-3) -> None:
+    """Equal to 1e-5 of the largest entry, or of `least` where that is larger."""
     error = (ours - theirs).abs().max().item()
-    assert error <= 1e-5 * max(theirs.abs().max().item(), 1e-3), f"{what}: {error:g}"
+    assert error <= 1e-5 * max(theirs.abs().max().item(), least), f"{what}: {error:g}"

@@ -55,9 +55,11 @@ def test_three_members_train_as_three_peft_models(tmp_path: Path, family: str) -
             reference = gradients(twin)
             live = stack.parameters(slot)
             assert set(reference) == set(live)
+            # A key's gradient is what is left when most of it cancels, so its rounding is that of larger numbers.
+            least = 1e-2 * max(float(gradient.abs().max()) for gradient in reference.values())
             for name, parameter in live.items():
                 assert parameter.grad is not None
-                close(parameter.grad, reference[name], f"step {step}, member {slot}, {name}")
+                close(parameter.grad, reference[name], f"step {step}, member {slot}, {name}", least)
             for optimizer in (ours[slot], theirs[slot]):
                 optimizer.step()
                 optimizer.zero_grad()

