@@ -70,9 +70,7 @@ def main(given: Sequence[str] | None = None) -> None:
 def measure(a: argparse.Namespace) -> dict[str, Any]:
     """Measures group by group; the file is written after each, so that nothing measured is lost."""
     wanted = set(a.rows or NAMES)
-    effort = Effort(
-        alternations=a.alternations, steps=a.steps, texts=256 if a.quick else 1024, threads=a.threads, source=a.texts
-    )
+    effort = Effort(alternations=a.alternations, steps=a.steps, texts=256 if a.quick else 1024, threads=a.threads, source=a.texts)
     report: dict[str, Any] = {"rows": [], "curves": {}, "skipped": []}
     if a.json and a.json.is_file():
         report |= json.loads(a.json.read_text())

@@ -6,8 +6,11 @@ text of a batch; bf16 is Trainer's autocast.
 
 from __future__ import annotations
 
+import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -80,7 +83,9 @@ def arguments(folder: str, device: str, **options: Any) -> TrainingArguments:
 
 
 def train(work: Work, precision: str, *, steps: int, blocks: int, between: Callable[[float], None]) -> None:
-    """Trains in blocks of steps, after two steps that do not count.
+    """Trains in blocks of steps, after two steps that do not count, in a process of its own.
+
+    What our engine sets for its process (how glibc keeps memory) would otherwise speed the peer up as well.
 
     Args:
         work: encoder, texts and labels.
@@ -89,6 +94,47 @@ def train(work: Work, precision: str, *, steps: int, blocks: int, between: Calla
         blocks: how many.
         between: called after each block with its seconds per step; Trainer waits until it returns.
     """
+    with _apart(_training, work, precision, steps, blocks) as pipe:
+        for _ in range(blocks):
+            between(_answer(pipe))
+            pipe.send(None)
+
+
+@contextmanager
+def _apart(serve: Callable[..., None], *arguments: Any) -> Iterator[Connection]:
+    """Runs `serve(pipe, *arguments)` in a new process with as many threads as this one; yields the pipe's other end."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_begin, args=(serve, theirs, torch.get_num_threads(), arguments), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield ours
+    finally:
+        ours.close()
+        process.join(30)
+        if process.is_alive():
+            process.terminate()
+
+
+def _begin(serve: Callable[..., None], pipe: Connection, threads: int, arguments: tuple[Any, ...]) -> None:
+    torch.set_num_threads(threads)
+    with suppress(EOFError, BrokenPipeError):  # the other side has seen enough
+        serve(pipe, *arguments)
+
+
+def _answer(pipe: Connection) -> float:
+    try:
+        return float(pipe.recv())
+    except EOFError:
+        raise RuntimeError("the peer's process ended early; its error is above") from None
+
+
+def _training(pipe: Connection, work: Work, precision: str, steps: int, blocks: int) -> None:
+    def between(seconds: float) -> None:
+        pipe.send(seconds)
+        pipe.recv()
+
     with TemporaryDirectory() as folder:
         settings = arguments(
             folder, work.device, max_steps=WARMUP + steps * blocks, per_device_train_batch_size=BATCH, bf16=precision == "bf16"
@@ -102,27 +148,35 @@ def train(work: Work, precision: str, *, steps: int, blocks: int, between: Calla
         ).train()
 
 
-class Predictor:
-    """`Trainer.predict` on the first texts.
+@contextmanager
+def predictor(work: Work, rows: int, *, whole: bool = False) -> Iterator[Callable[[], float]]:
+    """Yields a function that runs `Trainer.predict` once, in a process of its own, and returns its seconds.
 
     Args:
         work: encoder and texts.
-        rows: how many texts.
+        rows: how many texts, from the first on.
         whole: False is Trainer's autocast (`bf16`), True has all weights in bf16 (`bf16_full_eval`).
     """
+    with _apart(_prediction, work, rows, whole) as pipe:
 
-    def __init__(self, work: Work, rows: int, *, whole: bool = False) -> None:
-        self._folder = TemporaryDirectory()
-        self._data = dataset(work, rows)
-        option = {"bf16_full_eval": True} if whole else {"bf16": True}
-        self._trainer = Trainer(
+        def seconds() -> float:
+            pipe.send(None)
+            return _answer(pipe)
+
+        yield seconds
+
+
+def _prediction(pipe: Connection, work: Work, rows: int, whole: bool) -> None:
+    data = dataset(work, rows)
+    option = {"bf16_full_eval": True} if whole else {"bf16": True}
+    with TemporaryDirectory() as folder:
+        trainer = Trainer(
             model=adapted(work.base),
-            args=arguments(self._folder.name, work.device, per_device_eval_batch_size=256, **option),
+            args=arguments(folder, work.device, per_device_eval_batch_size=256, **option),
             data_collator=DataCollatorWithPadding(AutoTokenizer.from_pretrained(work.base)),
         )
-
-    def seconds(self) -> float:
-        """Time of one `predict`."""
-        started = time.perf_counter()
-        self._trainer.predict(self._data)
-        return time.perf_counter() - started
+        while True:
+            pipe.recv()
+            started = time.perf_counter()
+            trainer.predict(data)
+            pipe.send(time.perf_counter() - started)

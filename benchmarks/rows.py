@@ -108,18 +108,13 @@ def prediction(work: Work, effort: Effort) -> list[Row]:
     one, four = Study(work, [PEER_LAYOUT], "bf16"), Study(work, ENSEMBLE, "bf16")
     count = effort.texts
     texts = work.texts.take(range(count))
-    autocast, whole = peer.Predictor(work, count), peer.Predictor(work, count, whole=True)
     found: Measured = defaultdict(list)
-    for measurement in range(effort.alternations + 1):
-        seconds = {
-            "one": one.predict(texts),
-            "peer": autocast.seconds(),
-            "four": four.predict(texts),
-            "whole": whole.seconds(),
-        }
-        if measurement:  # the first is warm-up
-            for key, value in seconds.items():
-                found[key].append(count / value)
+    with peer.predictor(work, count) as autocast, peer.predictor(work, count, whole=True) as whole:
+        for measurement in range(effort.alternations + 1):
+            seconds = {"one": one.predict(texts), "peer": autocast(), "four": four.predict(texts), "whole": whole()}
+            if measurement:  # the first is warm-up
+                for key, value in seconds.items():
+                    found[key].append(count / value)
     separate = [rate / len(ENSEMBLE) for rate in found["peer"]]
     versus = "Trainer.predict, bf16, batch 256"
     unit = "texts a second"
@@ -136,9 +131,7 @@ def prediction(work: Work, effort: Effort) -> list[Row]:
 
 def memory(work: Work, effort: Effort) -> list[Row]:
     """Peak memory of a study against nine runs of the peer."""
-    measure = partial(
-        measured, base=work.base, texts=effort.source, rows=512, steps=max(2, effort.steps), threads=effort.threads
-    )
+    measure = partial(measured, base=work.base, texts=effort.source, rows=512, steps=max(2, effort.steps), threads=effort.threads)
     ours, theirs = [], []
     for _ in range(min(3, effort.alternations)):  # a peak hardly varies
         ours.append(measure("ours") / 1e9)

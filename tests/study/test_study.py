@@ -426,6 +426,9 @@ def test_the_ready_studies_are_planned(name: str) -> None:
     if name == "seed-as-run":  # nine layouts, but only five models
         assert len(found) == 5
         assert aliases == {"as-run-s2-seed0": ("as-run-s3", "as-run-s7"), "as-run-s4-seed0": ("as-run-s6", "as-run-s8")}
+    elif name == "agnews-depth":  # nine layouts with two controls each; two of the uniform ones are one model
+        assert len(found) == (9 * 3 - 1) * 3
+        assert aliases == {f"s2-uniform-seed{seed}": ("s3:uniform",) for seed in range(3)}
     else:
         assert len(found) == len(study.layouts) * len(study.seeds)
         assert not aliases
