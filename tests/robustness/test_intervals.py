@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binom
 
 from striata.data import Table
-from striata.robustness.intervals import holm, paired_difference, share
+from striata.robustness.intervals import paired_difference, share
 from striata.robustness.stress import find_slices
 
 Z = 1.959963984540054
@@ -35,12 +35,6 @@ def test_the_paired_difference_covers_the_truth() -> None:
         assert covered >= binom.ppf(1e-4, draws, 0.94)
         assert all(each.value == pytest.approx((m - b) / rows) for each, (b, m, _) in zip(found, table, strict=True))
     assert paired_difference(0, 0, 10).low < 0 < paired_difference(0, 0, 10).high
-
-
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
 
 
 def slices_of(right: np.ndarray, rng: np.random.Generator) -> tuple[Table, np.ndarray]:

@@ -12,8 +12,8 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # glibc's malloc.h
 def keep_freed_memory() -> bool:
     """Makes glibc reuse large blocks instead of giving them back to the kernel; once per process.
 
-    By default a large block (a hidden tensor of a stack) is mapped anew each time and zeroed page by page: an addition of two such
-    tensors then takes ten times as long as the addition itself.
+    By default a large block, such as a hidden tensor of a stack, is mapped anew each time and zeroed page by page: an addition of
+    two of them then takes ten times as long as the addition itself.
 
     Returns:
         Whether it could be set; False on systems without glibc.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 LEVEL = 0.95
@@ -58,13 +57,3 @@ def paired_difference(broken: int, mended: int, rows: int, *, level: float = LEV
     spread = math.sqrt(broken + mended + 1 - (mended - broken) ** 2 / total) / total
     reach = float(norm.ppf(0.5 + level / 2)) * spread
     return Interval(value=(mended - broken) / rows, low=max(-1.0, middle - reach), high=min(1.0, middle + reach))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected for their number by Holm's method, in the order given."""
-    order = sorted(range(len(p_values)), key=lambda at: p_values[at])
-    corrected, least = [0.0] * len(p_values), 0.0
-    for rank, at in enumerate(order):
-        least = max(least, min(1.0, p_values[at] * (len(p_values) - rank)))
-        corrected[at] = least
-    return corrected

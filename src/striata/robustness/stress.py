@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from ..data import Encoded, Table, encode_labels
 from ..errors import DataError
+from ..evidence.paired import holm
 from .checks import FORMAT, keep, model_json, model_name, sample_rows, study_of
-from .intervals import LEVEL, Interval, holm, paired_difference, share
+from .intervals import LEVEL, Interval, paired_difference, share
 from .perturb import PERTURBATIONS, STRENGTHS, perturb
 
 if TYPE_CHECKING:
