@@ -165,13 +165,12 @@ class Encoder:
         self._replace_modules()
 
     @classmethod
-    def load(cls, base: str, *, head: Head, labels: int = 0, precision: str = "auto", device: str = "auto") -> Encoder:
+    def load(cls, base: str, *, head: Head, precision: str = "auto", device: str = "auto") -> Encoder:
         """Loads and freezes the encoder under a head.
 
         Args:
             base: a Hub name or a local folder with config.json and safetensors.
             head: decides whether the encoder's own pooler is needed.
-            labels: unused by the encoder itself.
             precision: "fp32", "bf16", or "auto" (bf16 where the hardware multiplies in it).
             device: "cpu", "cuda", or "auto".
 
