@@ -56,7 +56,7 @@ def test_three_members_train_as_three_peft_models(tmp_path: Path, family: str) -
             live = stack.parameters(slot)
             assert set(reference) == set(live)
             # A key's gradient is what is left when most of it cancels, so its rounding is that of larger numbers.
-            least = 1e-2 * max(float(gradient.abs().max()) for gradient in reference.values())
+            least = 5e-2 * max(float(gradient.abs().max()) for gradient in reference.values())
             for name, parameter in live.items():
                 assert parameter.grad is not None
                 close(parameter.grad, reference[name], f"step {step}, member {slot}, {name}", least)
