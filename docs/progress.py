@@ -1,38 +1,43 @@
-"""Makes docs/progress.svg: the display of a real `striata demo`, as it stands after about two thirds of the steps.
+"""Makes docs/progress.svg: the display of a real `striata demo` as it stood after two thirds of the steps, replayed from its runs.
 
-.venv/bin/python docs/progress.py
+make demo && .venv/bin/python docs/progress.py runs/demo
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
-import tempfile
+import sys
 
 from rich.console import Console
 
-from striata import demo, load_study, train
 from striata.cli.progress import Board
+from striata.study import StudyFolder
 from striata.training.events import Event
-
-
-class Enough(Exception):
-    """Raised when the picture is taken."""
 
 
 def main() -> None:
     board = Board()
-
-    def listen(event: Event) -> None:
-        board.take(event)
-        if event.kind == "step" and event.step > 0.66 * event.steps and event.member.startswith("s9"):
-            raise Enough
-
-    demo.write_data()
-    with tempfile.TemporaryDirectory() as folder:
-        settings = [f"base={demo.encoder_folder()}", f"output={folder}/run"]
-        with contextlib.suppress(Enough):
-            train(load_study(demo.study_file(), settings), listen=listen)
+    runs = StudyFolder.open(sys.argv[1]).runs()
+    left = sum(run.facts["seconds"] for run in runs) / 3
+    for run in runs:
+        steps = int(run.facts["steps"])
+        for entry in run.history():
+            step = int(entry["step"] or 0)
+            if step > steps * 2 // 3:
+                break
+            if entry["loss"] is not None:
+                event = Event(
+                    kind="step",
+                    member=run.name,
+                    step=step,
+                    steps=steps,
+                    loss=entry["loss"],
+                    learning_rate=entry["learning_rate"],
+                    seconds_left=left,
+                )
+            else:
+                event = Event(kind="evaluated", member=run.name, step=step, steps=steps, accuracy=entry["validation_accuracy"])
+            board.take(event)
     console = Console(record=True, width=92, file=io.StringIO())
     console.print("[bold]$ striata demo")
     console.print(board)
