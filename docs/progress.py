@@ -1,4 +1,4 @@
-"""Makes docs/progress.svg: the display of a real `striata demo` as it stood after two thirds of the steps, replayed from its runs.
+"""Makes docs/progress.svg: the display of a real `striata demo` after two thirds of the steps, replayed from its runs.
 
 make demo && .venv/bin/python docs/progress.py runs/demo
 """
