@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from ..evidence import Comparison, LayoutResult
     from ..study import StudyFolder
 
+_WIDE = 130  # columns from which figures and differences fit beside one another
+
 
 def leaderboard(
     folder: Annotated[Path, typer.Argument(help="A study's folder.")],
@@ -60,24 +62,30 @@ def show_leaderboard(folder: Path, *, runs: bool = False, reference: str | None 
 def show_comparison(found: Comparison) -> None:
     """Prints layouts, differences and the sentences about them."""
     from ..evidence.words import chance, counted, points
-    from .output import note, say, table
+    from .output import console, note, say, table
 
     against = {difference.layout: difference for difference in found.differences}
     tested = any(row.test_accuracy is not None for row in found.layouts)
     headings = ["layout", "seeds", "trainable", "validation", f"{found.confidence:.0%} interval", "loss", "macro F1", "time"]
     headings += ["test"] if tested else []
-    headings += ["difference", "reference", "p (Holm)" if len(against) > 1 else "p", "verdict"] if against else []
-    lines = []
+    extra = ["difference", "reference", "p (Holm)" if len(against) > 1 else "p", "verdict"]
+    figures = [_figures(row, tested) for row in found.layouts]
+    compared = []
     for row in found.layouts:
-        cells = _figures(row, tested)
+        cells = [""] * len(extra)
         if row.layout in against:
             one = against[row.layout]
-            cells += [f"{points(one.difference)} ({points(one.low)} to {points(one.high)})", one.reference]
+            cells = [f"{points(one.difference)} ({points(one.low)} to {points(one.high)})", one.reference]
             cells += [chance(one.p_adjusted).removeprefix("= "), one.verdict]
-        elif against:
-            cells += [""] * 4
-        lines.append(cells)
-    table(headings, lines)
+        compared.append(cells)
+    if not against:
+        table(headings, figures)
+    elif console.width >= _WIDE:
+        table([*headings, *extra], [[*left, *right] for left, right in zip(figures, compared, strict=True)])
+    else:
+        table(headings, figures)
+        say()
+        table(["layout", *extra], [[left[0], *right] for left, right in zip(figures, compared, strict=True) if right[0]])
     say()
     for one in found.differences:
         say(one.sentence)
