@@ -17,7 +17,8 @@ from striata.data import Encoded
 from striata.engine import Encoder, Stack, collate
 from striata.engine.attention import pack, packed_attention
 from striata.engine.batch import Batch
-from striata.engine.dropout import Draws, Pass, StackedDropout
+from striata.engine.dropout import Draws, Pass, Pools, StackedDropout
+from striata.engine.grouped import groups_of
 from striata.engine.head import MemberHead
 from striata.engine.lora import Adapter, StackedLinear
 from striata.layout import Head, HeadStep, make_plan
@@ -36,43 +37,48 @@ def batch_of(slots: tuple[int, ...]) -> Batch:
     return collate([(slot, random_texts(np.random.default_rng(slot), ROWS, longest=SIZE)) for slot in slots], CPU)
 
 
-def pass_of(slots: tuple[int, ...], seed: int) -> tuple[Batch, Pass]:
+def pass_of(slots: tuple[int, ...], seed: int, grouped: bool = False) -> tuple[Batch, Pass]:
     batch = batch_of(slots)
     draws = {slot: Draws(CPU).seed(100 * seed + slot) for slot in slots}
-    return batch, Pass(segments=batch.segments, draws=draws, packing=pack(batch))
+    current = Pass(segments=batch.segments, draws=draws, packing=pack(batch, coarse=grouped), slots=slots, grouped=grouped)
+    if grouped:
+        current.groups, current.pools = groups_of(batch.segments, slots, CPU), Pools(draws)
+    return batch, current
 
 
-def linear_of(rates: dict[int, float], current: Pass) -> StackedLinear:
+def linear_of(rates: dict[int, float], current: Pass, path: str = "") -> StackedLinear:
     """A layer of zeros whose adapters hand their input through, so that masks show in the output."""
     base = nn.Linear(SIZE, SIZE)
     nn.init.zeros_(base.weight)
     nn.init.zeros_(base.bias)
-    layer = StackedLinear(base.requires_grad_(False), current)
+    layer = StackedLinear(base.requires_grad_(False), current, path)
     for slot, p in rates.items():
         adapter = Adapter(SIZE, SIZE, rank=SIZE, scale=1.0, dropout=p)
         with torch.no_grad():
             adapter.a.copy_(torch.eye(SIZE))
             adapter.b.copy_(torch.eye(SIZE))
         layer.adapters[str(slot)] = adapter
+    if current.grouped:
+        layer.regroup()
     return layer
 
 
-def lora(slots: tuple[int, ...], seed: int, rate: float | None = None) -> Masks:
-    batch, current = pass_of(slots, seed)
+def lora(slots: tuple[int, ...], seed: int, rate: float | None = None, *, grouped: bool = False) -> Masks:
+    batch, current = pass_of(slots, seed, grouped)
     layer = linear_of({slot: rate or RATES[slot] for slot in slots}, current)
     out = layer(torch.ones(1, len(batch.ids), SIZE)).detach()[0]
     return {s.slot: out[s.tokens].flatten() for s in batch.segments}
 
 
-def hidden(slots: tuple[int, ...], seed: int, rate: float | None = None) -> Masks:
-    batch, current = pass_of(slots, seed)
+def hidden(slots: tuple[int, ...], seed: int, rate: float | None = None, *, grouped: bool = False) -> Masks:
+    batch, current = pass_of(slots, seed, grouped)
     out = StackedDropout(rate or 0.1, current)(torch.ones(1, len(batch.ids), SIZE))[0]
     return {s.slot: out[s.tokens].flatten() for s in batch.segments}
 
 
-def attention(slots: tuple[int, ...], seed: int, rate: float | None = None) -> Masks:
+def attention(slots: tuple[int, ...], seed: int, rate: float | None = None, *, grouped: bool = False) -> Masks:
     """Equal scores and the unit vector of its place as each token's value: the output is the row of probabilities."""
-    batch, current = pass_of(slots, seed)
+    batch, current = pass_of(slots, seed, grouped)
     equal = torch.zeros(1, HEADS, len(batch.ids), SIZE)
     values = functional.one_hot(batch.positions, SIZE).float().expand(1, HEADS, -1, -1)
     out = packed_attention(nn.Identity(), equal, equal, values, None, dropout=rate or 0.1, striata_pass=current)[0][0]
@@ -103,6 +109,8 @@ def head(slots: tuple[int, ...], seed: int, rate: float | None = None) -> Masks:
 
 
 PLACES: dict[str, Callable[..., Masks]] = {"lora": lora, "hidden": hidden, "attention": attention, "head": head}
+PLACES |= {f"{name}, grouped": functools.partial(PLACES[name], grouped=True) for name in ("lora", "hidden", "attention")}
+either_way = pytest.mark.parametrize("grouped", [False, True], ids=["each", "grouped"])
 ALL = tuple(RATES)
 everywhere = pytest.mark.parametrize("place", PLACES)
 
@@ -122,7 +130,7 @@ def test_every_member_drops_the_share_it_says_and_scales_the_rest(place: str, ra
         torch.testing.assert_close(mask[mask != 0], torch.full_like(mask[mask != 0], 1 / (1 - rate)), rtol=1e-4, atol=0)
 
 
-@pytest.mark.parametrize("place", ["lora", "head"])
+@pytest.mark.parametrize("place", ["lora", "lora, grouped", "head"])
 def test_members_of_one_stack_have_rates_of_their_own(place: str) -> None:
     for slot, mask in PLACES[place](ALL, 2).items():
         p = RATES[slot]
@@ -144,12 +152,14 @@ def test_members_and_steps_have_masks_that_have_nothing_to_do_with_each_other(pl
         assert abs(correlation(a, b)) < 5
 
 
-def test_places_of_one_pass_have_masks_that_have_nothing_to_do_with_each_other() -> None:
-    """A member's stream goes on from place to place and is not begun anew."""
-    batch, current = pass_of(ALL, 6)
+@either_way
+def test_places_of_one_pass_have_masks_that_have_nothing_to_do_with_each_other(grouped: bool) -> None:
+    """A member's stream goes on from place to place and is not begun anew, also where layers share their modules."""
+    batch, current = pass_of(ALL, 6, grouped)
     x = torch.ones(1, len(batch.ids), SIZE)
-    adapted, dropout = linear_of(dict.fromkeys(ALL, 0.2), current), StackedDropout(0.2, current)
-    outs = [adapted(x).detach()[0], dropout(x)[0], adapted(x).detach()[0], dropout(x)[0]]
+    first, second = (linear_of(dict.fromkeys(ALL, 0.2), current, f"layer.{at}.query") for at in range(2))
+    dropout = StackedDropout(0.2, current)
+    outs = [first(x).detach()[0], dropout(x)[0], second(x).detach()[0], dropout(x)[0], second(x).detach()[0]]
     for segment in batch.segments:
         for a, b in itertools.combinations([out[segment.tokens].flatten() for out in outs], 2):
             assert abs(correlation(a, b)) < 5
@@ -165,14 +175,16 @@ def test_a_seed_gives_a_mask_and_the_neighbours_do_not_matter(place: str) -> Non
     assert torch.equal(PLACES[place]((0, 2), 7)[2], among[2])
 
 
-def test_gradients_of_adapters_pass_through_the_same_mask() -> None:
+@either_way
+def test_gradients_of_adapters_pass_through_the_same_mask(grouped: bool) -> None:
     """Against plain autograd with the mask that a pass of ones shows."""
-    batch, current = pass_of(ALL, 9)
-    masks = lora(ALL, 9)
+    batch, current = pass_of(ALL, 9, grouped)
+    masks = lora(ALL, 9, grouped=grouped)
     layer = linear_of({slot: RATES[slot] for slot in ALL}, current)
     generator = torch.Generator().manual_seed(0)
-    for parameter in layer.parameters():
-        parameter.data = torch.randn(parameter.shape, generator=generator)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
     x = torch.randn(1, len(batch.ids), SIZE, generator=generator, requires_grad=True)
     toward = torch.randn(x.shape, generator=generator)
     layer(x).backward(toward)
@@ -190,9 +202,10 @@ def test_gradients_of_adapters_pass_through_the_same_mask() -> None:
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
-def test_gradients_of_attention_pass_through_the_same_mask() -> None:
-    batch, current = pass_of(ALL, 10)
-    masks = attention(ALL, 10, 0.3)
+@either_way
+def test_gradients_of_attention_pass_through_the_same_mask(grouped: bool) -> None:
+    batch, current = pass_of(ALL, 10, grouped)
+    masks = attention(ALL, 10, 0.3, grouped=grouped)
     generator = torch.Generator().manual_seed(1)
     ours = [torch.randn(1, HEADS, len(batch.ids), SIZE, generator=generator, requires_grad=True) for _ in range(3)]
     toward = torch.randn(len(batch.ids), HEADS, SIZE, generator=generator)
@@ -216,8 +229,9 @@ def test_gradients_of_attention_pass_through_the_same_mask() -> None:
         torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-3, atol=1e-4)
 
 
-def test_gradients_of_hidden_states_pass_through_the_same_mask() -> None:
-    batch, current = pass_of(ALL, 11)
+@either_way
+def test_gradients_of_hidden_states_pass_through_the_same_mask(grouped: bool) -> None:
+    batch, current = pass_of(ALL, 11, grouped)
     x = torch.ones(1, len(batch.ids), SIZE, requires_grad=True)
     out = StackedDropout(0.3, current)(x)
     out.sum().backward()
@@ -225,13 +239,16 @@ def test_gradients_of_hidden_states_pass_through_the_same_mask() -> None:
     assert torch.equal(out, x.grad)
 
 
-@pytest.mark.parametrize("family", ["roberta", "modernbert", "deberta-v2"])
-def test_the_gradient_of_a_whole_pass_is_the_slope_of_its_loss(tmp_path: Path, family: str) -> None:
+@pytest.mark.parametrize(
+    ("family", "grouped"),
+    [("roberta", False), ("modernbert", False), ("deberta-v2", False), ("roberta", True), ("modernbert", True)],
+)
+def test_the_gradient_of_a_whole_pass_is_the_slope_of_its_loss(tmp_path: Path, family: str, grouped: bool) -> None:
     """With equal seeds the loss is a smooth function of the weights: any mask that differs on the way back shows."""
     folder = make_encoder(tmp_path, family, layers=2, dropout=0.2)
     target = "qkv" if family == "modernbert" else "query value"
     plans = [make_plan(f"0-1 r4 a{alpha} d0.3 {target}", base=str(folder), labels=LABELS) for alpha in (8, 4)]
-    stack = Stack(Encoder.load(str(folder), head=plans[0].head, precision="fp32", device="cpu"), plans)
+    stack = Stack(Encoder.load(str(folder), head=plans[0].head, precision="fp32", device="cpu", grouped=grouped), plans)
     texts = [random_texts(np.random.default_rng(slot), 6) for slot in range(2)]
     generator = torch.Generator().manual_seed(3)
     live = []

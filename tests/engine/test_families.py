@@ -81,9 +81,9 @@ class Pair:
             self.tensors.append(start)
             self.twins.append(peft_twin(Path(self.base), plan, start))
 
-    def stack(self, precision: str, *, fresh: bool = False) -> Stack:
+    def stack(self, precision: str, *, fresh: bool = False, grouped: bool = False) -> Stack:
         """Both members on an encoder; with the pair's weights unless they are yet to be made."""
-        encoder = Encoder.load(self.base, head=self.plans[0].head, precision=precision, device="cpu")
+        encoder = Encoder.load(self.base, head=self.plans[0].head, precision=precision, device="cpu", grouped=grouped)
         stack = Stack(encoder, self.plans)
         for slot in () if fresh else range(2):
             stack.load(slot, self.tensors[slot])
@@ -125,8 +125,9 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Pair(tmp_path_factory.mktemp("encoders"), request.param)
 
 
-def test_packed_is_padded_in_fp32(pair: Pair) -> None:
-    stack = pair.stack("fp32")
+@pytest.mark.parametrize("grouped", [False, True], ids=["each", "grouped"])
+def test_packed_is_padded_in_fp32(pair: Pair, grouped: bool) -> None:
+    stack = pair.stack("fp32", grouped=grouped)
     for case, parts in batches(pair.family).items():
         for slot, (ours, theirs) in enumerate(zip(pair.ours(stack, parts), pair.theirs(parts, torch.float32), strict=True)):
             assert set(ours) == set(theirs), case
@@ -155,9 +156,10 @@ def relative_errors(found: list[dict[str, torch.Tensor]], truth: list[dict[str, 
     return errors
 
 
-def test_bf16_errs_no_more_than_bf16_itself(pair: Pair) -> None:
+@pytest.mark.parametrize("grouped", [False, True], ids=["each", "grouped"])
+def test_bf16_errs_no_more_than_bf16_itself(pair: Pair, grouped: bool) -> None:
     """Against fp64, the error is at most 1.5 times that of transformers' and peft's own model in bf16."""
-    stack = pair.stack("bf16")
+    stack = pair.stack("bf16", grouped=grouped)
     ours: dict[str, list[float]] = defaultdict(list)
     plain: dict[str, list[float]] = defaultdict(list)
     for parts in batches(pair.family).values():

@@ -18,13 +18,13 @@ from .models import LABELS, make_encoder, random_texts
 NAMES = [f"m{at}" for at in range(9)]
 
 
-def train(folder: Path, names: list[str], watched: str, query: str, steps: int = 6) -> list[float]:
+def train(folder: Path, names: list[str], watched: str, query: str, *, grouped: bool, steps: int = 6) -> list[float]:
     """Losses of one member of a stack over a few steps with dropout everywhere."""
     plans = {
         name: make_plan(f"0-1 r{2 + at} a4 d0.2 {query} | 2-3 r3 a4 d0.1 {query}", base=str(folder), labels=LABELS)
         for at, name in enumerate(NAMES)
     }
-    encoder = Encoder.load(str(folder), head=plans[watched].head, precision="fp32", device="cpu")
+    encoder = Encoder.load(str(folder), head=plans[watched].head, precision="fp32", device="cpu", grouped=grouped)
     stack = Stack(encoder, [plans[name] for name in names])
     optimizers = {}
     for slot, name in enumerate(names):
@@ -49,13 +49,22 @@ def train(folder: Path, names: list[str], watched: str, query: str, steps: int =
     return losses
 
 
-@pytest.mark.parametrize(("family", "query"), [("roberta", "query value"), ("modernbert", "qkv"), ("deberta-v2", "query")])
-def test_neighbours_do_not_matter(tmp_path: Path, family: str, query: str) -> None:
+@pytest.mark.parametrize(
+    ("family", "query", "grouped"),
+    [
+        ("roberta", "query value", False),
+        ("modernbert", "qkv", False),
+        ("deberta-v2", "query", False),
+        ("roberta", "query value", True),
+        ("modernbert", "qkv", True),
+    ],
+)
+def test_neighbours_do_not_matter(tmp_path: Path, family: str, query: str, grouped: bool) -> None:
     folder = make_encoder(tmp_path, family, dropout=0.1)
-    alone = train(folder, ["m4"], "m4", query)
-    among = train(folder, NAMES, "m4", query)
+    alone = train(folder, ["m4"], "m4", query, grouped=grouped)
+    among = train(folder, NAMES, "m4", query, grouped=grouped)
     np.testing.assert_allclose(among, alone, rtol=1e-5)
-    assert train(folder, ["m4"], "m4", query) == alone
+    assert train(folder, ["m4"], "m4", query, grouped=grouped) == alone
     assert len(set(alone)) == len(alone)
 
 

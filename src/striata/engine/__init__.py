@@ -1,6 +1,6 @@
 """The engine: one frozen encoder, a stream of tokens without padding, a stack of members on it."""
 
-from .batch import Batch, Segment, collate
+from .batch import Batch, Segment, collate, on_device
 from .dropout import Draws, seed_of
 from .embed import embed
 from .encoder import Encoder
@@ -8,5 +8,6 @@ from .receipt import Receipt, check_receipt, read_receipt
 from .stack import Stack
 
 __all__ = [
-    "Batch", "Draws", "Encoder", "Receipt", "Segment", "Stack", "check_receipt", "collate", "embed", "read_receipt", "seed_of",
+    "Batch", "Draws", "Encoder", "Receipt", "Segment", "Stack", "check_receipt", "collate", "embed", "on_device",
+    "read_receipt", "seed_of",
 ]  # fmt: skip

@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .batch import Batch
-from .dropout import Pass, drop, keep_mask, threshold
+from .batch import Batch, on_device
+from .dropout import Pass, drop, keep_mask, lowest_kept, threshold
 
 IMPLEMENTATION = "striata_packed"
 
@@ -27,7 +28,7 @@ class Bucket:
         rows: sequences in the bucket.
         length: tokens each is padded to.
         first: place of its first token among all buckets' places.
-        bias: 0 for keys and -inf for padding, (rows, 1, 1, length) fp32, or None when there is no padding.
+        bias: 0 for keys and -inf for padding, (rows, 1, 1, length) in the encoder's dtype, or None when there is no padding.
         members: (slot, first row, last row + 1) of each member in the bucket.
     """
 
@@ -58,15 +59,17 @@ class Packing:
 
     Args:
         buckets: by padded length.
-        tokens: token index of every place, (rows, length) of each bucket.
+        tokens: token index of every place, (rows, length) int64 of each bucket, on the host.
         inside: which places are tokens, likewise.
         count: tokens in all.
+        device: where attention runs.
     """
 
     buckets: tuple[Bucket, ...]
-    tokens: tuple[Tensor, ...]
-    inside: tuple[Tensor, ...]
+    tokens: tuple[np.ndarray, ...]
+    inside: tuple[np.ndarray, ...]
     count: int
+    device: torch.device
     _by_heads: dict[int, Places] = field(default_factory=dict)
 
     def places(self, heads: int) -> Places:
@@ -76,34 +79,45 @@ class Packing:
         return self._by_heads[heads]
 
     def _places(self, heads: int) -> Places:
-        device = self.tokens[0].device
-        head = torch.arange(heads, device=device)[:, None]
-        gather, real = [], []
-        for tokens, inside in zip(self.tokens, self.inside, strict=True):
-            gather.append((tokens[:, None] * heads + head).flatten())
-            real.append(inside[:, None].expand(-1, heads, -1).flatten())
-        where, kept = torch.cat(gather), torch.cat(real)
-        scatter = torch.empty(self.count * heads, dtype=torch.int64, device=device)
-        place = kept.nonzero().view(-1)
+        """Made on the host, which then need not wait for the device to say how many there are."""
+        head = np.arange(heads)[:, None]
+        where = np.concatenate([(tokens[:, None] * heads + head).ravel() for tokens in self.tokens])
+        kept = np.concatenate([np.broadcast_to(i[:, None], (len(i), heads, i.shape[1])).ravel() for i in self.inside])
+        place = np.flatnonzero(kept)
+        scatter = np.empty(self.count * heads, np.int64)
         scatter[where[place]] = place
-        padding = None if len(place) == len(kept) else (~kept).nonzero().view(-1)
-        return Places(where, scatter, padding)
+        gather, back = (on_device(torch.from_numpy(x), self.device) for x in (where, scatter))
+        padding = None if len(place) == len(kept) else on_device(torch.from_numpy(np.flatnonzero(~kept)), self.device)
+        return Places(gather, back, padding)
 
 
-def padded_length(length: int) -> int:
-    """The bucket of a sequence: its length rounded up so that at most an eighth (or seven tokens) is padding."""
+def padded_length(length: int, *, coarse: bool = False) -> int:
+    """The bucket of a sequence: its length rounded up so that at most an eighth (or seven tokens) is padding.
+
+    Args:
+        length: tokens.
+        coarse: round up to a power of two, at least 16, where fewer launches are worth more padding.
+    """
+    if coarse:
+        return max(16, 1 << (length - 1).bit_length())
     grain = max(8, 1 << max(0, length.bit_length() - 4))
     return -(-length // grain) * grain
 
 
-def pack(batch: Batch) -> Packing:
-    """Groups a batch's sequences by padded length, members in order inside each bucket."""
+def pack(batch: Batch, dtype: torch.dtype = torch.float32, *, coarse: bool = False) -> Packing:
+    """Groups a batch's sequences by padded length, members in order inside each bucket.
+
+    Args:
+        batch: the sequences.
+        dtype: of the scores.
+        coarse: as for :func:`padded_length`.
+    """
     owner = [s.slot for s in batch.segments for _ in range(s.sequences.stop - s.sequences.start)]
     groups: dict[int, list[int]] = {}
     for sequence, length in enumerate(batch.lengths):
-        groups.setdefault(padded_length(length), []).append(sequence)
-    device = batch.ids.device
-    lengths = torch.tensor(batch.lengths, device=device)
+        groups.setdefault(padded_length(length, coarse=coarse), []).append(sequence)
+    lengths, device = np.array(batch.lengths), batch.ids.device
+    starts = np.cumsum(lengths) - lengths
     buckets, tokens, insides, first = [], [], [], 0
     for length in sorted(groups):
         members: list[tuple[int, int, int]] = []
@@ -112,16 +126,16 @@ def pack(batch: Batch) -> Packing:
                 members[-1] = (owner[sequence], members[-1][1], row + 1)
             else:
                 members.append((owner[sequence], row, row + 1))
-        chosen = torch.tensor(groups[length], device=device)
-        place = torch.arange(length, device=device)
+        chosen, place = groups[length], np.arange(length)
         inside = place < lengths[chosen][:, None]
-        full = all(batch.lengths[sequence] == length for sequence in groups[length])
-        bias = None if full else torch.zeros(inside.shape, device=device).masked_fill_(~inside, float("-inf"))[:, None, None]
+        bias = None
+        if not inside.all():
+            bias = on_device(torch.from_numpy(np.where(inside, 0.0, -np.inf)[:, None, None]).to(dtype), device)
         buckets.append(Bucket(rows=len(chosen), length=length, first=first, bias=bias, members=tuple(members)))
-        tokens.append(batch.firsts[chosen][:, None] + place * inside)
+        tokens.append(starts[chosen][:, None] + place * inside)
         insides.append(inside)
         first += len(chosen) * length
-    return Packing(tuple(buckets), tuple(tokens), tuple(insides), sum(batch.lengths))
+    return Packing(tuple(buckets), tuple(tokens), tuple(insides), int(lengths.sum()), device)
 
 
 def _of(bucket: Bucket, x: Tensor, heads: int) -> Tensor:
@@ -130,9 +144,13 @@ def _of(bucket: Bucket, x: Tensor, heads: int) -> Tensor:
     return x[start : start + count * bucket.length].view(count, bucket.length, x.shape[1])
 
 
-def _draw(bucket: Bucket, heads: int, p: float, current: Pass) -> Tensor:
+def _draw(bucket: Bucket, heads: int, p: float, current: Pass, layer: int) -> Tensor:
     """Mask of a bucket's attention probabilities, each member's rows from its own stream."""
     size = heads * bucket.length * bucket.length
+    if current.pools is not None:
+        name = f"attention {bucket.length}"
+        bits = current.pools.take(name, name, layer, bucket.members, size, together=4)
+        return (bits >= lowest_kept(p)).view(bucket.rows * heads, bucket.length, bucket.length)
     parts = [keep_mask((stop - start) * size, p, current.draws[slot]) for slot, start, stop in bucket.members]
     keep = parts[0] if len(parts) == 1 else torch.cat(parts)
     return keep.view(bucket.rows * heads, bucket.length, bucket.length)
@@ -141,7 +159,7 @@ def _draw(bucket: Bucket, heads: int, p: float, current: Pass) -> Tensor:
 def _masked(scores: Tensor, bucket: Bucket, heads: int, window: int | None) -> Tensor:
     """Scores (rows * heads, length, length) without padding and what is outside the window, in place."""
     if bucket.bias is not None:
-        scores.view(bucket.rows, heads, bucket.length, bucket.length).add_(bucket.bias.to(scores.dtype))
+        scores.view(bucket.rows, heads, bucket.length, bucket.length).add_(bucket.bias)
     if window is not None and bucket.length > window:
         place = torch.arange(bucket.length, device=scores.device)
         scores.masked_fill_((place[:, None] - place).abs() >= window, float("-inf"))
@@ -164,6 +182,7 @@ class _PackedAttention(torch.autograd.Function):
         q, k, v = (x.reshape(-1, size).index_select(0, places.gather) for x in (q, k, v))
         q.mul_(scale)
         out, saved = torch.empty_like(q), []
+        layer = current.pools.count("attention") if current.pools is not None else 0
         for bucket in packing.buckets:
             mine = (_of(bucket, x, heads) for x in (q, k, v, out))
             bq, bk, bv, target = mine
@@ -171,7 +190,7 @@ class _PackedAttention(torch.autograd.Function):
             kept = probabilities
             keep = None
             if current.draws and threshold(p):
-                keep = _draw(bucket, heads, p, current)
+                keep = _draw(bucket, heads, p, current, layer)
                 kept = drop(probabilities, keep, p)
             torch.bmm(kept, bv, out=target)
             saved += [probabilities, keep]

@@ -68,17 +68,22 @@ def collate(parts: Sequence[tuple[int, Encoded]], device: torch.device) -> Batch
     typed = any(encoded.types is not None for _, encoded in parts)
     types = np.concatenate([_types(encoded) for _, encoded in parts]) if typed else None
 
-    def on_device(values: np.ndarray) -> Tensor:
-        return torch.from_numpy(values.astype(np.int64)).to(device)
+    def indices(values: np.ndarray) -> Tensor:
+        return on_device(torch.from_numpy(values.astype(np.int64)), device)
 
     return Batch(
-        ids=on_device(np.concatenate([encoded.ids for _, encoded in parts])),
-        positions=on_device(positions),
-        types=None if types is None else on_device(types),
+        ids=indices(np.concatenate([encoded.ids for _, encoded in parts])),
+        positions=indices(positions),
+        types=None if types is None else indices(types),
         lengths=tuple(counts.tolist()),
-        firsts=on_device(firsts),
+        firsts=indices(firsts),
         segments=tuple(segments),
     )
+
+
+def on_device(values: Tensor, device: torch.device) -> Tensor:
+    """A copy on the device that the host does not wait for; on a CPU the tensor itself."""
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
 
 
 def _types(encoded: Encoded) -> np.ndarray:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from .attention import Packing
     from .batch import Segment
+    from .grouped import Groups
 
 
 def seed_of(*parts: str | int) -> int:
@@ -36,16 +37,30 @@ class Pass:
         draws: one stream of random bits per slot while training; empty means no dropout.
         packing: how attention groups the sequences; None where the encoder is run padded.
         firsts: index of each sequence's first token, (sequences,), where only these are wanted in the end; else None.
+        slots: the stack's, in order.
+        grouped: whether all members share launches; the way of devices other than CPUs.
+        groups: the members' parts of the token axis and of the sequence axis, where they are grouped.
+        pools: the members' random bits, where they are grouped and there is dropout.
     """
 
     segments: tuple[Segment, ...] = ()
     draws: Mapping[int, Draws] = field(default_factory=dict)
     packing: Packing | None = None
     firsts: Tensor | None = None
+    slots: tuple[int, ...] = ()
+    grouped: bool = False
+    groups: tuple[Groups, Groups] | None = None
+    pools: Pools | None = None
 
     def only_firsts(self) -> None:
         """From here on a sequence's first token stands for it: the token axis becomes the sequence axis."""
         self.segments = tuple(replace(segment, tokens=segment.sequences) for segment in self.segments)
+        if self.groups is not None:
+            self.groups = (self.groups[1], self.groups[1])
+
+    def parts(self) -> list[tuple[int, int, int]]:
+        """(slot, first row, last row + 1) of each member on the token axis."""
+        return [(segment.slot, segment.tokens.start, segment.tokens.stop) for segment in self.segments]
 
 
 def threshold(p: float) -> int:
@@ -65,15 +80,25 @@ class Draws:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
+        self._named: Draws | None = None
+        if device.type != "cpu":
+            self._generator = torch.Generator(device)
         self.seed(0)
 
     def seed(self, value: int) -> Draws:
         """Starts the stream anew; equal values give equal streams."""
+        self._seed = value
         if self.device.type == "cpu":
             self._words = np.random.SFC64(value)
         else:
-            self._generator = torch.Generator(self.device).manual_seed(value)
+            self._generator.manual_seed(value)
         return self
+
+    def named(self, *key: str | int) -> Draws:
+        """The stream of something that has a name, from its start; valid until the next call."""
+        if self._named is None:
+            self._named = Draws(self.device)
+        return self._named.seed(seed_of(self._seed, *key))
 
     def fill(self, out: Tensor) -> None:
         """Fills an int16 tensor of one dimension with uniform values."""
@@ -86,13 +111,62 @@ class Draws:
         out.copy_(drawn[: len(out)])
 
 
+class Pools:
+    """Random bits of all members for several places at once: one draw a member where each place would need one.
+
+    A place's bits depend on its name, the member and the step; who else is in the stack does not matter.
+
+    Args:
+        draws: one stream per slot.
+    """
+
+    def __init__(self, draws: Mapping[int, Draws]) -> None:
+        self._draws = draws
+        self._drawn: dict[str, tuple[tuple[str | int, ...], Tensor]] = {}
+        self._count: dict[str, int] = {}
+
+    def count(self, name: str) -> int:
+        """How often a name was counted in this pass before."""
+        before = self._count.get(name, 0)
+        self._count[name] = before + 1
+        return before
+
+    def take(
+        self, family: str, name: str, at: int, parts: Sequence[tuple[int, int, int]], width: int, *, together: int
+    ) -> Tensor:
+        """Uniform int16 (rows, width) for one of the places with a name.
+
+        Args:
+            family: of places that come one after another; what was drawn last is kept for each family.
+            name: of the places.
+            at: which of them.
+            parts: (slot, first row, last row + 1) of each member, without gaps.
+            width: values of a row.
+            together: how many places are drawn at once.
+        """
+        group, column = divmod(at, together)
+        rows, key = parts[-1][2], (name, width, group)
+        if family not in self._drawn or self._drawn[family][0] != (*key, rows):
+            whole = -(-together * width // 4) * 4  # fill() draws four at a time
+            bits = torch.empty(rows, whole, dtype=torch.int16, device=self._draws[parts[0][0]].device)
+            for slot, start, stop in parts:
+                self._draws[slot].named(*key).fill(bits[start:stop].view(-1))
+            self._drawn[family] = ((*key, rows), bits)
+        return self._drawn[family][1][:, column * width : (column + 1) * width]
+
+
+def lowest_kept(p: float) -> int:
+    """The least uniform int16 that keeps an element."""
+    return threshold(p) - 32768
+
+
 def _to_mask(bits: Tensor, p: float) -> Tensor:
     """Uniform int16 become -1 (all bits set: kept) with probability 1 - p (to 1/65,536) and else 0, in place.
 
     By integer arithmetic, and applied by it in :func:`drop`, because comparisons and products with booleans are slow in torch
     on a CPU.
     """
-    most = threshold(p) - 32768 - 1
+    most = lowest_kept(p) - 1
     return torch.sub(torch.tensor(most, dtype=torch.int16), bits.clamp_(most, most + 1), out=bits)
 
 
@@ -106,6 +180,10 @@ def keep_mask(count: int, p: float, draws: Draws) -> Tensor:
 def keep_masks(current: Pass, shape: Sequence[int], p: float) -> Tensor:
     """Mask of a tensor (1, tokens, ...), or of any shape where one member has it all, each member's part from its own stream."""
     segments, count = current.segments, math.prod(shape)
+    if current.pools is not None:
+        at, parts = current.pools.count("hidden"), current.parts()
+        bits = current.pools.take("hidden", "hidden", at, parts, count // parts[-1][2], together=8)
+        return (bits >= lowest_kept(p)).view(*shape)
     first = current.draws[segments[0].slot]
     bits = torch.empty(count, dtype=torch.int16, device=first.device)
     each = count // segments[-1].tokens.stop
@@ -126,7 +204,10 @@ def integers(x: Tensor) -> Tensor:
 
 
 def drop(x: Tensor, keep: Tensor, p: float) -> Tensor:
-    """x where kept, times :func:`kept_scale`; 0 elsewhere."""
+    """x where kept, times :func:`kept_scale`; 0 elsewhere. The mask is -1 and 0, or True and False."""
+    if keep.dtype == torch.bool:
+        whole: Tensor = torch.ops.aten.native_dropout_backward(x, keep, kept_scale(p))
+        return whole
     bits = integers(x)
     return (bits & keep.to(bits.dtype)).view(x.dtype).mul_(kept_scale(p))
 

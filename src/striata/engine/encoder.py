@@ -15,7 +15,8 @@ from ..errors import EncoderError
 from ..files import sha256_file
 from ..layout import Head, Shape, shape_of
 from .attention import IMPLEMENTATION, pack, packed_attention
-from .dropout import Draws, Pass, StackedDropout
+from .dropout import Draws, Pass, Pools, StackedDropout
+from .grouped import groups_of
 from .memory import keep_freed_memory
 from .residual import ResidualOutput
 
@@ -142,15 +143,18 @@ class Encoder:
         base: its name or folder.
         sha256: over its weight files.
         device: where it runs.
+        grouped: whether members share launches.
 
     Attributes:
         current: the pass under way; the modules that depend on members read it.
         dtype: of weights and activations.
     """
 
-    def __init__(self, model: nn.Module, shape: Shape, base: str, sha256: str, device: torch.device) -> None:
+    def __init__(
+        self, model: nn.Module, shape: Shape, base: str, sha256: str, device: torch.device, *, grouped: bool = False
+    ) -> None:
         self.model, self.shape, self.base, self.sha256, self.device = model, shape, base, sha256, device
-        self.current = Pass()
+        self.current = Pass(grouped=grouped)
         config: Any = model.config
         self.initializer_range = float(getattr(config, "initializer_range", 0.02))
         self.dtype = next(model.parameters()).dtype
@@ -165,7 +169,9 @@ class Encoder:
         self._replace_modules()
 
     @classmethod
-    def load(cls, base: str, *, head: Head, precision: str = "auto", device: str = "auto") -> Encoder:
+    def load(
+        cls, base: str, *, head: Head, precision: str = "auto", device: str = "auto", grouped: bool | None = None
+    ) -> Encoder:
         """Loads and freezes the encoder under a head.
 
         Args:
@@ -173,6 +179,8 @@ class Encoder:
             head: decides whether the encoder's own pooler is needed.
             precision: "fp32", "bf16", or "auto" (bf16 where the hardware multiplies in it).
             device: "cpu", "cuda", or "auto".
+            grouped: whether all members share launches; by default where it pays, on devices other than CPUs. Families that
+                run padded run member by member in any case.
 
         Raises:
             EncoderError: missing or damaged files, weights that are not there, an unsupported family, no such device.
@@ -184,7 +192,8 @@ class Encoder:
         files = weight_files(base)
         dtype = choose_precision(precision, place)
         model = _load(base, packed=shape.packed, pooler=head.pooling == "pooler", dtype=dtype)
-        return cls(model.to(place), shape, base, _fingerprint(files), place)
+        grouped = shape.packed and (place.type != "cpu" if grouped is None else grouped)
+        return cls(model.to(place), shape, base, _fingerprint(files), place, grouped=grouped)
 
     def _replace_modules(self) -> None:
         last = self.shape.module("attention_output", self.shape.depth - 1).removesuffix(".dense")
@@ -226,12 +235,15 @@ class Encoder:
         return hidden if len(hidden) == len(batch.lengths) else hidden.index_select(0, batch.firsts)
 
     def _begin(self, batch: Batch, draws: dict[int, Draws] | None, firsts: Tensor | None) -> None:
-        self.current.segments, self.current.draws, self.current.firsts = batch.segments, draws or {}, firsts
+        current = self.current
+        current.segments, current.draws, current.firsts = batch.segments, draws or {}, firsts
+        current.groups = groups_of(batch.segments, current.slots, self.device) if current.grouped else None
+        current.pools = Pools(draws) if current.grouped and draws else None
         # transformers passes an attention dropout of 0 unless its modules are in training mode.
         self.model.train(bool(draws))
 
     def _packed(self, batch: Batch) -> Tensor:
-        self.current.packing = pack(batch)
+        self.current.packing = pack(batch, self.dtype, coarse=self.current.grouped)
         inputs: dict[str, Any] = {
             "input_ids": batch.ids[None],
             "position_ids": batch.positions[None] + self._offset,

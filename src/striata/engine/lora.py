@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .dropout import Pass, drop, keep_mask, threshold
+from .grouped import Bank, grouped_linear
 
 
 class Adapter(nn.Module):
@@ -89,12 +90,15 @@ class StackedLinear(nn.Module):
     Args:
         base: the encoder's own layer, frozen.
         current: the pass under way, shared by all modules of the encoder.
+        path: where it is in the encoder.
+        place: which of its parent's layers it is, and of how many.
     """
 
-    def __init__(self, base: nn.Linear, current: Pass) -> None:
+    def __init__(self, base: nn.Linear, current: Pass, path: str = "", place: tuple[int, int] = (0, 1)) -> None:
         super().__init__()
-        self.base, self.current = base, current
+        self.base, self.current, self.path, self.place = base, current, path, place
         self.adapters = nn.ModuleDict()
+        self.bank: Bank | None = None
 
     def adapter(self, slot: int) -> Adapter | None:
         """The member's adapter here, if it has one."""
@@ -105,8 +109,32 @@ class StackedLinear(nn.Module):
         assert isinstance(found, Adapter)
         return found
 
+    def regroup(self) -> None:
+        """Lays all adapters into one bank; to be called when members came or left."""
+        here = {slot: found for slot in self.current.slots if (found := self.adapter(slot)) is not None}
+        self.bank = Bank(self.current.slots, here) if here else None
+
+    def _grouped(self, x: Tensor, bank: Bank) -> Tensor:
+        current, keep = self.current, None
+        assert current.groups is not None
+        if current.pools is not None and bank.drops:
+            column, columns = self.place
+            at = current.pools.count(self.path) * columns + column  # ALBERT's layers are one module, called again and again
+            name = self.path.rpartition(".")[0]
+            bits = current.pools.take("lora", name, at, current.parts(), x.shape[-1], together=columns)
+            keep = bank.keep(bits, current.groups[0])
+        live = [p for at in bank.ranks for p in self._pair(current.slots[at])]
+        return grouped_linear(x, self.base.weight, self.base.bias, bank, current.groups[0], keep, live)
+
+    def _pair(self, slot: int) -> tuple[Tensor, Tensor]:
+        adapter = self.adapter(slot)
+        assert adapter is not None
+        return adapter.a, adapter.b
+
     def forward(self, x: Tensor) -> Tensor:
         """x (..., tokens, in) -> (..., tokens, out)."""
+        if self.current.groups is not None and self.bank is not None:
+            return self._grouped(x, self.bank)
         rows = x.numel() // x.shape[-1]
         segments = self.current.segments
         parts, matrices = [], []

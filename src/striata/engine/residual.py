@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .dropout import Pass, integers, keep_masks, kept_scale, threshold
+from .dropout import Pass, drop, integers, keep_masks, kept_scale, threshold
 
 _CHILDREN = {"dense", "dropout", "LayerNorm"}
 
@@ -19,6 +19,8 @@ class _DropAdd(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, residual: Tensor, keep: Tensor, p: float) -> Tensor:
         ctx.save_for_backward(keep)
         ctx.p = p
+        if keep.dtype == torch.bool:
+            return residual + drop(x, keep, p)
         bits = integers(x)
         bits.bitwise_and_(keep.to(bits.dtype))
         return torch.add(residual, x, alpha=kept_scale(p))
@@ -28,8 +30,7 @@ class _DropAdd(torch.autograd.Function):
         (keep,) = ctx.saved_tensors
         into = None
         if ctx.needs_input_grad[0]:
-            bits = integers(grad)
-            into = (bits & keep.to(bits.dtype)).view(grad.dtype).mul_(kept_scale(ctx.p))
+            into = drop(grad, keep, ctx.p)
         return into, grad, None, None
 
 

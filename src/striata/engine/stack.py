@@ -54,7 +54,14 @@ class Stack:
             adapter = Adapter(site.in_features, site.out_features, rank=site.rank, scale=site.scale, dropout=site.dropout)
             linear.adapters[str(slot)] = adapter.to(self.encoder.device)
         self.heads[slot] = MemberHead(plan.head).to(self.encoder.device)
+        self._regroup()
         return slot
+
+    def _regroup(self) -> None:
+        self.encoder.current.slots = self.slots
+        if self.encoder.current.grouped:
+            for linear in self._sites.values():
+                linear.regroup()
 
     @property
     def slots(self) -> tuple[int, ...]:
@@ -70,7 +77,8 @@ class Stack:
             found = getattr(parent, name)
             if not isinstance(found, StackedLinear):  # else of an earlier stack, whose members have all left
                 assert isinstance(found, nn.Linear), f"{module} is no linear layer"
-                found = StackedLinear(found, self.encoder.current)
+                siblings = [name for name, child in parent.named_children() if isinstance(child, nn.Linear | StackedLinear)]
+                found = StackedLinear(found, self.encoder.current, path, (siblings.index(name), len(siblings)))
                 setattr(parent, name, found)
             assert not found.adapters, f"{module} still carries another stack"
             self._sites[module] = found
@@ -132,6 +140,7 @@ class Stack:
             if linear.adapter(slot) is not None:
                 del linear.adapters[str(slot)]
         del self.heads[slot], self.plans[slot]
+        self._regroup()
 
     def forward(self, batch: Batch, draws: dict[int, Draws] | None = None) -> dict[int, Tensor]:
         """Logits of each member for its own texts.
@@ -150,7 +159,8 @@ class Stack:
             first = self.encoder.first_hidden(batch, draws)
             pooled = (self.encoder.pooler(first) if pooling == "pooler" else first).float()
         chosen = draws or {}
-        return {s.slot: self.heads[s.slot](pooled[s.sequences], chosen.get(s.slot)) for s in batch.segments}
+        parts = torch.split(pooled, [s.sequences.stop - s.sequences.start for s in batch.segments])
+        return {s.slot: self.heads[s.slot](part, chosen.get(s.slot)) for s, part in zip(batch.segments, parts, strict=True)}
 
     def predict(self, encoded: Encoded, *, slots: Sequence[int] | None = None, max_tokens: int = 16384) -> np.ndarray:
         """Logits of several members for the same texts.

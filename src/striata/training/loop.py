@@ -18,7 +18,7 @@ from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 
 from ..data import Encoded
-from ..engine import Draws, Stack, check_receipt, collate, read_receipt, seed_of
+from ..engine import Draws, Stack, check_receipt, collate, on_device, read_receipt, seed_of
 from .events import Event, Listener, nobody
 from .order import rows_at
 from .recipe import Recipe
@@ -152,33 +152,34 @@ class Trainer:
         for t in self.live:
             rows = rows_at(t.step, rows=len(self.texts), batch_size=t.member.recipe.batch_size, key=t.key)
             parts.append((t.slot, self.texts.take(rows)))
-            targets[t.slot] = torch.from_numpy(self.targets[rows]).to(self.stack.encoder.device)
+            targets[t.slot] = on_device(torch.from_numpy(self.targets[rows]), self.stack.encoder.device)
             self._draws[t.slot].seed(seed_of(*t.key, "step", t.step))
         batch = collate(parts, self.stack.encoder.device)
         logits = self.stack.forward(batch, {t.slot: self._draws[t.slot] for t in self.live})
-        losses = {t.slot: self._loss(t, logits[t.slot], targets[t.slot]) for t in self.live}
-        values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
-        for t in [t for t in self.live if not math.isfinite(values[t.slot])]:
-            self._fail(t, values[t.slot])
-        if not self.live:
-            return
-        torch.stack([losses[t.slot] for t in self.live]).sum().backward()  # type: ignore[no-untyped-call]
-        for t in self.live:
-            self._update(t, values[t.slot])
+        losses = torch.stack([self._loss(t, logits[t.slot], targets[t.slot]) for t in self.live])
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+        rates = [self._update(t) for t in self.live]
+        # Read last, so that a GPU has the whole step before it is waited for. What is not finite stays in its own member.
+        for t, loss, rate in zip(list(self.live), losses.tolist(), rates, strict=True):
+            if math.isfinite(loss):
+                t.step += 1
+                t.history.append({"step": t.step, "loss": loss, "learning_rate": rate})
+            else:
+                self._fail(t, loss)
 
     def _loss(self, t: Trainee, logits: Tensor, targets: Tensor) -> Tensor:
         smoothing = t.member.recipe.label_smoothing
         return functional.cross_entropy(logits, targets, weight=self._weights[t.slot], label_smoothing=smoothing)
 
-    def _update(self, t: Trainee, loss: float) -> None:
+    def _update(self, t: Trainee) -> float:
+        """Steps a member's optimizer and schedule; returns the learning rate it stepped with."""
         if t.member.recipe.clip is not None:
-            clip_grad_norm_(list(self.stack.parameters(t.slot).values()), t.member.recipe.clip)
+            clip_grad_norm_([p for group in t.optimizer.param_groups for p in group["params"]], t.member.recipe.clip)
         rate = float(t.optimizer.param_groups[0]["lr"])
         t.optimizer.step()
         t.schedule.step()
         t.optimizer.zero_grad(set_to_none=True)
-        t.step += 1
-        t.history.append({"step": t.step, "loss": loss, "learning_rate": rate})
+        return rate
 
     def _due(self, t: Trainee) -> bool:
         return t.step % t.member.recipe.evaluate_every == 0 or t.step >= t.steps

@@ -32,9 +32,9 @@ def make_optimizer(recipe: Recipe, parameters: Mapping[str, nn.Parameter]) -> Op
         lion: Optimizer = Lion(groups, lr=recipe.learning_rate)
         return lion
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
+        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, fused=True)
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=recipe.learning_rate)
+    return kind(groups, lr=recipe.learning_rate, fused=True)
 
 
 def make_schedule(recipe: Recipe, optimizer: Optimizer, *, rows: int, step: int = 0) -> LambdaLR:
@@ -74,8 +74,12 @@ def optimizer_tensors(optimizer: Optimizer) -> dict[str, np.ndarray]:
 def load_optimizer(optimizer: Optimizer, tensors: Mapping[str, np.ndarray]) -> None:
     """Gives an optimizer the state that :func:`optimizer_tensors` read."""
     whole = optimizer.state_dict()
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, array in tensors.items():
         index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = torch.from_numpy(array)
+        value, live = torch.from_numpy(array), parameters[int(index)]
+        if value.shape == live.shape:  # fused steps want the parameter's own order in memory
+            value = torch.empty_like(live).copy_(value)
+        state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})

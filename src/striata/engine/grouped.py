@@ -1,0 +1,155 @@
+"""All members' adapters at a site in a few large products, for devices on which the number of launches is what costs.
+
+On a CPU the loop over members in :mod:`striata.engine.lora` multiplies less and is faster; on a GPU nine members' small products
+are mostly launches. Here a site costs the same handful of launches for any number of members: the products of all members are
+one grouped product over the token axis (`torch.nn.functional.grouped_mm`), and one draw makes all masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .batch import Segment, on_device
+from .dropout import drop, kept_scale, threshold
+
+if TYPE_CHECKING:
+    from .lora import Adapter
+
+_GRAIN = 8  # grouped products want rows of whole 16 bytes in bf16
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """The members' parts of a row axis, in the order of a stack's slots.
+
+    Args:
+        ends: last row + 1 of each slot's part, (slots,) int32; a slot without rows ends where the one before it does.
+        owner: index of each row's slot, (rows,) int64.
+    """
+
+    ends: Tensor
+    owner: Tensor
+
+
+def groups_of(segments: Sequence[Segment], slots: Sequence[int], device: torch.device) -> tuple[Groups, Groups] | None:
+    """The groups of the token axis and of the sequence axis; None where segments do not follow the order of the slots.
+
+    Args:
+        segments: a batch's.
+        slots: the stack's.
+        device: where the tensors go.
+    """
+    place = {slot: at for at, slot in enumerate(slots)}
+    order = [place.get(segment.slot, -1) for segment in segments]
+    if order != sorted(order) or -1 in order:
+        return None
+
+    def along(parts: list[slice]) -> Groups:
+        sizes = np.zeros(len(slots), np.int64)
+        sizes[order] = [part.stop - part.start for part in parts]
+        ends = torch.from_numpy(np.cumsum(sizes).astype(np.int32))
+        return Groups(on_device(ends, device), on_device(torch.from_numpy(np.repeat(np.arange(len(slots)), sizes)), device))
+
+    return along([s.tokens for s in segments]), along([s.sequences for s in segments])
+
+
+class Bank:
+    """All members' matrices at one site in two tensors; the adapters' parameters become views of them.
+
+    Args:
+        slots: the stack's; a slot without an adapter here has zeros, which add nothing.
+        adapters: by slot, at least one.
+    """
+
+    def __init__(self, slots: Sequence[int], adapters: Mapping[int, Adapter]) -> None:
+        some = next(iter(adapters.values()))
+        self.ranks = {slots.index(slot): adapter.a.shape[0] for slot, adapter in adapters.items()}
+        rank = -(-max(self.ranks.values()) // _GRAIN) * _GRAIN
+        a = torch.zeros(len(slots), rank, some.a.shape[1], device=some.a.device)
+        b = torch.zeros(len(slots), rank, some.b.shape[0], device=some.a.device)
+        scale, lowest = np.ones(len(slots), np.float32), np.full(len(slots), -32768, np.int16)
+        self.kept = np.ones(len(slots), np.float32)
+        for slot, adapter in adapters.items():
+            at = slots.index(slot)
+            here = slice(0, self.ranks[at])
+            with torch.no_grad():
+                a[at, here] = adapter.a
+                b[at, here] = adapter.b.t()
+            adapter.a.data, adapter.b.data = a[at, here], b[at, here].t()
+            scale[at], lowest[at] = adapter.scale, threshold(adapter.dropout) - 32768
+            self.kept[at] = kept_scale(adapter.dropout)
+        self.a, self.b = a, b
+        self.drops = bool((lowest > -32768).any())
+        self._scale = torch.from_numpy(scale)[:, None, None].to(a.device)
+        self._scale_kept = torch.from_numpy(scale * self.kept)[:, None, None].to(a.device)
+        self._lowest = torch.from_numpy(lowest).to(a.device)
+
+    def scale(self, keep: Tensor | None) -> Tensor:
+        """Factor of each member's product, (slots, 1, 1); with a mask that of what is kept is in it."""
+        return self._scale if keep is None else self._scale_kept
+
+    def keep(self, bits: Tensor, groups: Groups) -> Tensor:
+        """Mask of (rows, in) from uniform int16, each member's rows with its own dropout."""
+        return bits >= self._lowest.index_select(0, groups.owner)[:, None]
+
+
+class _Grouped(torch.autograd.Function):
+    """x W' + b, plus for each member scale * (dropout(x) A') B' on its own rows; `live` are the members' A and B in order."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, bank: Bank, ends: Tensor, keep: Tensor | None, *live: Tensor
+    ) -> Tensor:
+        flat = x.reshape(-1, x.shape[-1])
+        a, b = bank.a.to(x.dtype), (bank.b * bank.scale(keep)).to(x.dtype)
+        low = functional.grouped_mm(_masked(flat, keep), a.transpose(1, 2), offs=ends)
+        out = functional.linear(flat, weight, bias).add_(functional.grouped_mm(low, b, offs=ends))
+        ctx.save_for_backward(flat, weight, a, b, ends, keep, low)
+        ctx.bank = bank
+        return out.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        flat, weight, a, b, ends, keep, low = ctx.saved_tensors
+        out = grad.reshape(-1, grad.shape[-1])
+        back = functional.grouped_mm(out, b.transpose(1, 2), offs=ends)
+        to_a = functional.grouped_mm(back.t(), _masked(flat, keep), offs=ends).float()
+        to_b = functional.grouped_mm(low.t(), out, offs=ends) * ctx.bank.scale(keep)
+        shaped = None
+        if ctx.needs_input_grad[0]:
+            into = out @ weight
+            into += _masked(functional.grouped_mm(back, a, offs=ends), keep)
+            shaped = into.view(*grad.shape[:-1], -1)
+        found: list[Tensor] = []
+        for at, rank in ctx.bank.ranks.items():
+            found += [to_a[at, :rank], to_b[at, :rank].t()]
+        return shaped, None, None, None, None, None, *found
+
+
+def _masked(x: Tensor, keep: Tensor | None) -> Tensor:
+    return x if keep is None else drop(x, keep, 0.0)  # what is kept is scaled with B
+
+
+def grouped_linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None, bank: Bank, groups: Groups, keep: Tensor | None, live: Sequence[Tensor]
+) -> Tensor:
+    """A frozen layer with all members' adapters.
+
+    Args:
+        x: (..., rows, in).
+        weight: of the layer, (out, in).
+        bias: of the layer.
+        bank: the adapters.
+        groups: which rows are whose.
+        keep: mask of the adapters' input, (rows, in) bool, or None.
+        live: the members' A and B in the bank's order, which get the gradients.
+    """
+    result: Tensor = _Grouped.apply(x, weight, bias, bank, groups.ends, keep, *live)  # type: ignore[no-untyped-call]
+    return result
