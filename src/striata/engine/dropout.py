@@ -104,11 +104,13 @@ class Draws:
         """Fills an int16 tensor of one dimension with uniform values."""
         words = (len(out) + 3) // 4
         if self.device.type == "cpu":
-            drawn = torch.from_numpy(self._words.random_raw(words).view(np.int16))
-        else:
-            whole = torch.empty(words, dtype=torch.int64, device=self.device)
-            drawn = whole.random_(-(2**63), None, generator=self._generator).view(torch.int16)
-        out.copy_(drawn[: len(out)])
+            out.copy_(torch.from_numpy(self._words.random_raw(words).view(np.int16))[: len(out)])
+            return
+        fits = len(out) % 4 == 0 and out.storage_offset() % 4 == 0
+        whole = out.view(torch.int64) if fits else torch.empty(words, dtype=torch.int64, device=self.device)
+        whole.random_(-(2**63), None, generator=self._generator)
+        if not fits:
+            out.copy_(whole.view(torch.int16)[: len(out)])
 
 
 class Pools:

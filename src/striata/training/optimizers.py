@@ -27,7 +27,7 @@ def make_optimizer(recipe: Recipe, parameters: Mapping[str, nn.Parameter]) -> Op
     ]
     groups = [group for group in groups if group["params"]]
     if recipe.optimizer == "lion":
-        from lion_pytorch import Lion
+        from lion_pytorch.foreach import Lion
 
         lion: Optimizer = Lion(groups, lr=recipe.learning_rate)
         return lion
