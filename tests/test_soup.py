@@ -22,6 +22,7 @@ from striata.soup import PRODUCTS, WEIGHTS, write_soup
 from striata.study import Run
 from striata.study.run import RunRecord, write_run
 
+from .cli.test_cli import run
 from .study.small import WORDS, make_base, study_of
 
 
@@ -100,6 +101,16 @@ def test_a_soup_of_equal_runs_is_kept_and_opens_like_a_run(twins: Path) -> None:
     assert json.loads((soup.run.path / "receipt.json").read_text())["trainable"] == soup.run.plan.trainable
     forced = write_soup(twins / "out", size=2, rank=4, device="cpu")
     assert (forced.form, {site.rank for site in forced.run.plan.sites}) == (PRODUCTS, {4})
+
+
+def test_a_soup_is_made_and_predicts_from_the_command_line(twins: Path, tmp_path: Path) -> None:
+    shutil.copytree(twins, tmp_path / "study")
+    said = run("ensemble", "out", "--method", "soup", "--size", 2, cwd=tmp_path / "study")
+    assert said.returncode == 0, said.stderr
+    best = Run.load(tmp_path / "study" / "out" / "runs" / "copy-seed1").metrics["accuracy"]
+    assert f"validation accuracy {best:.4f}, the best of them {best:.4f}" in said.stdout
+    told = run("predict", "out/soup", "test.csv", "--out", "said.csv", cwd=tmp_path / "study")
+    assert "rows predicted by 1 member(s)" in told.stdout, told.stderr
 
 
 def test_a_soup_that_is_worse_is_not_kept(twins: Path, tmp_path: Path) -> None:

@@ -186,6 +186,21 @@ def test_predictions_in_every_format(trained: Path, tmp_path: Path, kind: str) -
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["new.csv", out.name])
 
 
+def test_it_answers_where_it_reaches_a_wanted_precision(trained: Path, tmp_path: Path) -> None:
+    source = write_texts(tmp_path / "new.csv", 30, seed=6, labels=False)
+    out = tmp_path / "said.csv"
+    model = striata.load(trained / "out/ensemble")
+    threshold = model.answers(0.6).threshold
+    done = run("predict", trained / "out/ensemble", source, "--out", out, "--precision-at-least", 0.6, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"answers from a probability of {threshold:.4f} on" in done.stderr
+    sure = model.predict_proba(source.read_text().splitlines()[1:]).max(1) >= threshold
+    assert [row["label"] != "" for row in read(out)] == sure.tolist()
+    assert "ask for less" in refused(
+        "predict", trained / "out/ensemble", source, "--out", out, "--precision-at-least", 0.9999, cwd=tmp_path
+    )
+
+
 def test_the_contests_format(trained: Path, tmp_path: Path) -> None:
     source = write_texts(tmp_path / "new.csv", 12, seed=5, labels=False)
     run("predict", trained / "out/ensemble", source, "--out", tmp_path / "a.csv", "--format", "id-label", cwd=tmp_path)

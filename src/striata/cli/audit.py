@@ -52,6 +52,7 @@ def show_audit(found: LabelAudit) -> None:
                 (s.place.part, s.place.row, s.place.label, s.suggested, f"{s.quality:.3f}", s.place.text[:_WIDTH])
                 for s in found.suspects[:_SHOWN]
             ],
+            cut="text",
         )
     if found.conflicts:
         say()
@@ -65,11 +66,13 @@ def show_audit(found: LabelAudit) -> None:
                 )
                 for c in found.conflicts[:_SHOWN]
             ],
+            cut="text",
         )  # fmt: skip
     if found.confusions:
         say()
         table(
             ["label", "predicted", "rows", "for instance"],
             [(c.label, c.predicted, f"{c.rows:,}", c.examples[0].text[:_WIDTH]) for c in found.confusions[:_SHOWN]],
+            cut="for instance",
         )
     note("rows count from 0 in their source; a suspicious label is a reason to look, not yet an error")

@@ -28,19 +28,20 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None, cut: str | None = None) -> None:
     """Prints a table; columns whose cells are all numbers, or start with a digit, are set right.
 
     Args:
         columns: the headings.
         rows: cells, one sequence per row, as many as headings.
         title: a line above the table.
+        cut: heading of a column whose cells stay on one line, cut where they do not fit.
     """
     cells = [[str(cell) for cell in row] for row in rows]
     grid = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for at, name in enumerate(columns):
         numeric = bool(cells) and all(row[at][:1].isdigit() or row[at] in ("", "-") for row in cells)
-        grid.add_column(escape(name), justify="right" if numeric else "left")
+        grid.add_column(escape(name), justify="right" if numeric else "left", no_wrap=name == cut)
     for row in cells:
         grid.add_row(*(escape(cell) for cell in row))
     console.print(grid)
