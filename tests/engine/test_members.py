@@ -97,3 +97,39 @@ def test_a_bucket_pads_at_most_an_eighth() -> None:
     for length in range(1, 5000):
         padded = padded_length(length)
         assert length <= padded <= max(length + 7, length * 9 / 8)
+
+
+@pytest.mark.parametrize("grouped", [False, True], ids=["each", "grouped"])
+@pytest.mark.parametrize(
+    ("family", "query", "head"),
+    [
+        ("roberta", "query", "native"),
+        ("modernbert", "qkv", "mean"),
+        ("distilbert", "value", "linear"),
+        ("albert", "query", "native"),
+    ],
+)
+def test_layers_below_every_adapter_run_once_in_prediction(
+    tmp_path: Path, family: str, query: str, head: str, grouped: bool
+) -> None:
+    folder = make_encoder(tmp_path, family)
+    layouts = (f"2-3 r2 {query}", f"3 r3 {query}") if family != "albert" else ("0 r2 query", "0 r3 query")
+    plans = [make_plan(layout, base=str(folder), labels=LABELS, head=head) for layout in layouts]
+    encoder = Encoder.load(str(folder), head=plans[0].head, precision="fp32", device="cpu", grouped=grouped)
+    stack = Stack(encoder, plans)
+    for slot in stack.slots:
+        stack.initialise(slot, "member", slot)
+        rng = np.random.default_rng(slot)
+        stack.load(
+            slot, {name: rng.normal(0, 0.2, array.shape).astype(np.float32) for name, array in stack.tensors(slot).items()}
+        )
+    texts = random_texts(np.random.default_rng(2), 12)
+    tokens: dict[str, int] = {}
+    for name, module in encoder.model.named_modules():
+        if name.endswith(("layer.1", "layers.1", "layer.3", "layers.3")):
+            module.register_forward_pre_hook(lambda _, given, name=name: tokens.update({name[-1]: given[0].shape[1]}))
+    together = stack.predict(texts)
+    if family != "albert":
+        assert tokens == {"1": len(texts.ids), "3": 2 * len(texts.ids)}
+    for slot in stack.slots:
+        np.testing.assert_allclose(together[slot], stack.predict(texts, slots=[slot])[0], atol=2e-5)

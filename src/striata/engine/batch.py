@@ -48,6 +48,19 @@ class Batch:
     segments: tuple[Segment, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Layers that are one and the same for all members of a batch, who read the same texts in the same order.
+
+    Args:
+        once: the texts as one member's batch.
+        layers: paths of the other layers, from the first in which a member differs.
+    """
+
+    once: Batch
+    layers: tuple[str, ...]
+
+
 def collate(parts: Sequence[tuple[int, Encoded]], device: torch.device) -> Batch:
     """Lays the texts of each member behind one another; the only collate there is.
 

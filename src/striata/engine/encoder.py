@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from .memory import keep_freed_memory
 from .residual import ResidualOutput
 
 if TYPE_CHECKING:
-    from .batch import Batch
+    from .batch import Batch, Shared
 
 
 def choose_device(device: str) -> torch.device:
@@ -212,38 +213,60 @@ class Encoder:
         activation = getattr(self.model, "pooler_activation", None)
         return pooled if activation is None else activation(pooled)
 
-    def hidden(self, batch: Batch, draws: dict[int, Draws] | None = None) -> Tensor:
+    def hidden(self, batch: Batch, draws: dict[int, Draws] | None = None, shared: Shared | None = None) -> Tensor:
         """Last hidden states of a batch.
 
         Args:
             batch: the texts of all members.
             draws: a stream of random bits per slot, for dropout; None for evaluation.
+            shared: layers to run once for all members; for evaluation only.
 
         Returns:
             (tokens, hidden size) in the encoder's dtype.
         """
-        self._begin(batch, draws, None)
-        return self._packed(batch) if self.shape.packed else self._padded(batch)
+        return self._run(batch, draws, None, shared)
 
-    def first_hidden(self, batch: Batch, draws: dict[int, Draws] | None = None) -> Tensor:
+    def first_hidden(self, batch: Batch, draws: dict[int, Draws] | None = None, shared: Shared | None = None) -> Tensor:
         """Last hidden states of the sequences' first tokens, (sequences, hidden size); arguments as of :meth:`hidden`.
 
         Where the encoder allows it, the last layer is computed for these tokens only.
         """
-        self._begin(batch, draws, batch.firsts)
-        hidden = self._packed(batch) if self.shape.packed else self._padded(batch)
+        hidden = self._run(batch, draws, batch.firsts, shared)
         return hidden if len(hidden) == len(batch.lengths) else hidden.index_select(0, batch.firsts)
+
+    def _run(self, batch: Batch, draws: dict[int, Draws] | None, firsts: Tensor | None, shared: Shared | None) -> Tensor:
+        if shared is None or not self.shape.packed:
+            self._begin(batch, draws, firsts)
+            return self._packed(batch) if self.shape.packed else self._padded(batch)
+        tokens, members = len(shared.once.ids), len(batch.segments)
+
+        def wide(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(map(wide, value))
+            along = isinstance(value, Tensor) and value.ndim > 1 and value.shape[1] == tokens
+            return torch.cat([value] * members, 1) if along else value
+
+        def part_ways(_: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+            if self.current.segments is shared.once.segments:
+                self._begin(batch, draws, firsts)
+            return wide(given), {name: wide(value) for name, value in named.items()}
+
+        self._begin(shared.once, draws, None)
+        with ExitStack() as hooks:
+            for layer in map(self.model.get_submodule, shared.layers):
+                hooks.callback(layer.register_forward_pre_hook(part_ways, with_kwargs=True).remove)
+            return self._packed(shared.once)
 
     def _begin(self, batch: Batch, draws: dict[int, Draws] | None, firsts: Tensor | None) -> None:
         current = self.current
         current.segments, current.draws, current.firsts = batch.segments, draws or {}, firsts
         current.groups = groups_of(batch.segments, current.slots, self.device) if current.grouped else None
         current.pools = Pools(draws) if current.grouped and draws else None
+        current.packing = pack(batch, self.dtype, coarse=current.grouped) if self.shape.packed else None
         # transformers passes an attention dropout of 0 unless its modules are in training mode.
         self.model.train(bool(draws))
 
     def _packed(self, batch: Batch) -> Tensor:
-        self.current.packing = pack(batch, self.dtype, coarse=self.current.grouped)
         inputs: dict[str, Any] = {
             "input_ids": batch.ids[None],
             "position_ids": batch.positions[None] + self._offset,

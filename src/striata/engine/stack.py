@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..data import Encoded
 from ..errors import RunError
 from ..layout import Plan
-from .batch import Batch, collate
+from .batch import Batch, Shared, collate
 from .dropout import Draws, seed_of
 from .encoder import Encoder
 from .head import MemberHead, mean_pool
@@ -142,25 +142,34 @@ class Stack:
         del self.heads[slot], self.plans[slot]
         self._regroup()
 
-    def forward(self, batch: Batch, draws: dict[int, Draws] | None = None) -> dict[int, Tensor]:
+    def forward(self, batch: Batch, draws: dict[int, Draws] | None = None, shared: Shared | None = None) -> dict[int, Tensor]:
         """Logits of each member for its own texts.
 
         Args:
             batch: as made by :func:`striata.engine.collate`.
             draws: one per slot to train with dropout; None to evaluate.
+            shared: layers to run once for all members; to evaluate only.
 
         Returns:
             slot -> (its sequences, labels), fp32.
         """
         pooling = next(iter(self.plans.values())).head.pooling
         if pooling == "mean":
-            pooled = mean_pool(self.encoder.hidden(batch, draws), torch.tensor(batch.lengths, device=self.encoder.device))
+            pooled = mean_pool(self.encoder.hidden(batch, draws, shared), torch.tensor(batch.lengths, device=self.encoder.device))
         else:
-            first = self.encoder.first_hidden(batch, draws)
+            first = self.encoder.first_hidden(batch, draws, shared)
             pooled = (self.encoder.pooler(first) if pooling == "pooler" else first).float()
         chosen = draws or {}
         parts = torch.split(pooled, [s.sequences.stop - s.sequences.start for s in batch.segments])
         return {s.slot: self.heads[s.slot](part, chosen.get(s.slot)) for s, part in zip(batch.segments, parts, strict=True)}
+
+    def _differing(self, slots: Sequence[int]) -> tuple[str, ...]:
+        """The layers from the first in which one of these members has an adapter; none where nothing below can be shared."""
+        shape = self.encoder.shape
+        lowest = min((site.layer for slot in slots for site in self.plans[slot].sites), default=shape.depth - 1)
+        if len(slots) == 1 or lowest == 0 or not shape.packed:
+            return ()
+        return tuple(path for at in range(lowest, shape.depth) if (path := shape.layer(at)) is not None)
 
     def predict(self, encoded: Encoded, *, slots: Sequence[int] | None = None, max_tokens: int = 16384) -> np.ndarray:
         """Logits of several members for the same texts.
@@ -175,12 +184,15 @@ class Stack:
         """
         slots = self.slots if slots is None else tuple(slots)
         labels = next(iter(self.plans.values())).labels
+        differing = self._differing(slots)
         result = np.empty((len(slots), len(encoded), labels), np.float32)
         order = np.argsort(encoded.lengths, kind="stable")
         with torch.inference_mode():
             for rows in token_chunks(order, encoded.lengths, max(1, max_tokens // len(slots))):
                 part = encoded.take(rows)
-                logits = self.forward(collate([(slot, part) for slot in slots], self.encoder.device))
+                batch = collate([(slot, part) for slot in slots], self.encoder.device)
+                shared = Shared(collate([(slots[0], part)], self.encoder.device), differing) if differing else None
+                logits = self.forward(batch, shared=shared)
                 for at, slot in enumerate(slots):
                     result[at, rows] = logits[slot].float().cpu().numpy()
         return result

@@ -46,6 +46,11 @@ class Shape:
         inner = int(self.config.get("inner_group_num") or 1)
         return self.paths[target].format(i=layer, group=layer // inner, inside=layer % inner)
 
+    def layer(self, at: int) -> str | None:
+        """Path of a layer, relative to the encoder; None where layers share their modules."""
+        path = next(iter(self.paths.values()))
+        return path[: path.index("{i}")] + str(at) if "{i}" in path else None
+
     def sizes(self, target: str) -> tuple[int, int]:
         """Size of a target's input and of its output."""
         gated = self.model_type == "modernbert"
