@@ -113,12 +113,21 @@ def test_a_run_that_does_not_belong_is_refused_and_nothing_is_written(study: Pat
     assert sorted((str(p), p.stat().st_mtime_ns) for p in tmp_path.rglob("*")) == before
 
 
+def test_check_foresees_by_the_noise_of_an_earlier_study(study: Path, tmp_path: Path) -> None:
+    file = write_study(tmp_path, seeds=[0, 1, 2], controls=["uniform"])
+    found = called("check", file, "--like", study / "out")["resolves"]
+    usual = called("check", file)["resolves"]
+    assert found["assumptions"] != usual["assumptions"]
+    assert found["resolvable"] > usual["resolvable"]  # it errs on far more rows than is usual
+    assert "nowhere" in refused("check", file.name, "--like", "nowhere", cwd=tmp_path)
+
+
 def test_check_foresees_what_the_study_can_resolve(tmp_path: Path) -> None:
     file = write_study(tmp_path, seeds=[0, 1, 2], controls=["uniform"])
     shown = run("check", file.name, cwd=tmp_path)
     assert "resolves: differences in accuracy of " in shown.stdout
     assert "(40 rows, 3 seeds, 3 comparisons)" in shown.stdout
-    assert "assumes that two runs differ in being right on 4.0% of the rows" in shown.stderr
+    assert "assumes that two runs differ in being right on 6.0% of the rows" in shown.stderr
     found = called("check", file)["resolves"]
     assert found["more_seeds"] < found["resolvable"]
     assert found["four_times"] < found["resolvable"]

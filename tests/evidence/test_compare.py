@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from striata.errors import RunError, StudyError
-from striata.evidence import Comparison, Noise, compare_pair, compare_study, foresee
+from striata.evidence import Comparison, Noise, compare_pair, compare_study, foresee, measured_noise
 from striata.evidence.paired import compare_crossed
 from striata.evidence.spread import seed_parts
 from striata.evidence.words import sentence
@@ -206,6 +206,19 @@ def test_a_study_with_one_run_or_none(tmp_path: Path) -> None:
         file.unlink() if file.is_file() else file.rmdir()
     with pytest.raises(StudyError, match="has no finished run yet"):
         compare_study(empty)
+
+
+def test_the_noise_of_a_finished_study_is_measured(tmp_path: Path) -> None:
+    """Runs that err independently, each seed at its own rate: rows have no lasting part, and the rest is in closed form."""
+    rng, rates = np.random.default_rng(4), (0.70, 0.80, 0.90)
+    right = {(f"s{at}", seed): rng.random(ROWS) < rate for at in range(1, 7) for seed, rate in enumerate(rates)}
+    found = measured_noise(study(tmp_path, right))
+    assert found.by_seed**0.5 == pytest.approx(0.1, rel=0.15)
+    assert found.rest == pytest.approx(float(np.mean([2 * rate * (1 - rate) for rate in rates])), rel=0.05)
+    assert found.by_row < 0.05 * found.rest
+    (tmp_path / "one").mkdir()
+    with pytest.raises(StudyError, match="no two layouts with two seeds in common"):
+        measured_noise(study(tmp_path / "one", rights(("s1", "s8"), 1)))
 
 
 def test_what_is_foreseen_counts_the_comparisons_that_will_be_made(tmp_path: Path) -> None:

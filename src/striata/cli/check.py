@@ -17,18 +17,23 @@ if TYPE_CHECKING:
 def check(
     study: Annotated[Path, typer.Argument(help="Study file (YAML).")],
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the study.")] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a finished study: foresee with the noise measured there."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Validate a study and its data, and show members, plans and cost, without training."""
-    from ..evidence import foresee
+    from ..evidence import foresee, measured_noise
     from ..search import Space
-    from ..study import load_study, members, prepare, shared_plans
+    from ..study import StudyFolder, load_study, members, prepare, shared_plans
     from .output import note, print_json, say
 
     asked = load_study(study, settings or [])
     prepared = prepare(asked)
     found = members(asked, len(prepared.splits.labels))
-    foreseen = foresee(found, len(prepared.splits.validation)) if found else None
+    noise = None if like is None else measured_noise(StudyFolder.open(like))
+    foreseen = foresee(found, len(prepared.splits.validation), noise=noise) if found else None
     space = None if asked.search is None else Space.of(asked, len(prepared.splits.labels))
     costs = _costs(asked, found, prepared)
     if as_json:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 
+import numpy as np
+
+from ..errors import StudyError
+from ..study.folder import StudyFolder
 from ..study.members import Member
+from .matched import group, match
 from .power import POWER, Design, Noise, resolvable
 from .references import Named, references
+from .spread import spread
 from .words import counted
-
-DISCORDANCE, LASTING, SEED_DEVIATION = 0.04, 0.25, 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +75,7 @@ def foresee(members: Sequence[Member], rows: int, *, level: float = 0.05, noise:
     known = list(named.values())
     pairs, rule = references(known, known[0], None, "the study")
     seeds = len({member.seed for member in members})
-    blur = noise or Noise.assumed(discordance=DISCORDANCE, lasting=LASTING, seed_deviation=SEED_DEVIATION)
+    blur = noise or Noise.assumed()
 
     def least(rows: int, seeds: int) -> float | None:
         design = Design(rows=rows, seeds=seeds, layouts=len(known), comparisons=len(pairs), level=level)
@@ -90,6 +95,36 @@ def foresee(members: Sequence[Member], rows: int, *, level: float = 0.05, noise:
             f"scatters by {100 * blur.by_seed**0.5:.2f} points from seed to seed; "
             f"a power of {POWER:.0%} at a level of {level:g} after Holm"
         ),
+    )
+
+
+def measured_noise(folder: StudyFolder) -> Noise:
+    """What blurred the differences of a finished study, on average over its pairs of layouts; to plan one like it.
+
+    Args:
+        folder: of the study.
+
+    Raises:
+        StudyError: no two layouts have two seeds in common, or runs cannot be compared.
+        RunError: a run is damaged, or its logits are no finite numbers.
+    """
+    runs = folder.runs()
+    groups, matched = group(runs), match(runs) if runs else None
+    found, scatter = [], []
+    for one, other in combinations(groups, 2):
+        common = sorted(set(one.runs) & set(other.runs))
+        if matched is None or len(common) < 2:
+            continue
+        ours, theirs = (matched.right([each.runs[seed] for seed in common]).astype(np.int8) for each in (one, other))
+        found.append(spread(ours - theirs))
+        scatter += [float(ours.mean(1).var(ddof=1)), float(theirs.mean(1).var(ddof=1))]
+    if not found:
+        raise StudyError(f"{folder.path} has no two layouts with two seeds in common, so that its noise cannot be measured")
+    rest, rows = float(np.mean([part.rest for part in found])), found[0].rows
+    return Noise(
+        by_seed=max(0.0, float(np.mean(scatter)) - rest / rows / 2),
+        by_row=float(np.mean([part.row_variance for part in found])),
+        rest=rest,
     )
 
 
