@@ -57,6 +57,19 @@ def test_the_figures_are_those_of_the_tables(tmp_path: Path) -> None:
     assert found.to_json()["rows"] == ROWS
 
 
+def test_the_layouts_together_against_their_controls(tmp_path: Path) -> None:
+    names = ("s8", "s5", "s1", "s8:uniform", "s5:uniform", "s5:reversed")
+    right = rights(names, 3)
+    found = compare_study(study(tmp_path, right))
+    (one,) = found.together  # only s5 has a reversed control
+    assert (one.control, one.layouts, one.seeds) == ("uniform", ("s5", "s8"), (0, 1, 2))
+    mean = {name: np.mean([right[name, seed].mean() for seed in range(3)]) for name in names}
+    assert one.difference == pytest.approx((mean["s8"] + mean["s5"] - mean["s8:uniform"] - mean["s5:uniform"]) / 2)
+    assert one.low < one.difference < one.high
+    assert one.sentence.startswith("the mean of 2 layouts is not told apart from that of their :uniform controls by 300 rows")
+    assert found.to_json()["together"]
+
+
 def test_references(tmp_path: Path) -> None:
     layouts = ("s5", "s8", "s8:uniform", "s8:reversed")
     folder = study(tmp_path, rights(layouts, 2))

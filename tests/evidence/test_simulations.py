@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from striata.evidence.bootstrap import f1_draws, f1_interval
-from striata.evidence.paired import compare_crossed, compare_two, holm, share_interval
+from striata.evidence.paired import compare_crossed, compare_many, compare_two, holm, share_interval
 from striata.evidence.power import Design, Noise, power
 from striata.evidence.spread import Part, seed_parts, spread
 
@@ -66,6 +66,38 @@ def test_resampling_few_seeds_would_not_have_covered() -> None:
         ours += not found.low <= 0 <= found.high
     assert plain / studies > 0.1
     assert at_most(ours, studies, 0.05)
+
+
+PAIRS = [("a", "u"), ("b", "u"), ("c", "v"), ("d", "w")]  # two layouts share a control
+NAMES = ("a", "b", "c", "d", "u", "v", "w")
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_layouts_together_are_judged_at_the_level(seeds: int) -> None:
+    """Also where a control stands for two layouts; with one seed the verdict is about runs, so that seeds do not scatter here."""
+    rng = np.random.default_rng(12)
+    studies, alarms = 500, 0
+    for _ in range(studies):
+        right = draw(rng, len(NAMES), seeds, 400, by_seed=0.0 if seeds == 1 else 0.05)
+        parts = dict(zip(NAMES, parts_of(right), strict=True))
+        found = compare_many(PAIRS, dict(zip(NAMES, right, strict=True)), parts, 0.95)
+        alarms += found.p < 0.05
+        assert (found.p < 0.05) == (not found.low <= 0 <= found.high)
+    assert at_most(alarms, studies, 0.05)
+    assert alarms / studies > 0.005  # it does not fall asleep either
+
+
+def test_layouts_together_tell_what_none_tells_alone() -> None:
+    rng = np.random.default_rng(13)
+    studies, together, alone = 200, 0, 0
+    for _ in range(studies):
+        right = draw(rng, 7, 3, 800, accuracy=[0.932] * 4 + [0.92] * 3, by_seed=0.03)
+        parts = parts_of(right)
+        tables, named = dict(zip(NAMES, right, strict=True)), dict(zip(NAMES, parts, strict=True))
+        together += compare_many(PAIRS, tables, named, 0.95).p < 0.05
+        alone += compare_crossed(right[0], right[4], (parts[0], parts[4]), 0.95).p < 0.05
+    assert together / studies > 0.7
+    assert together > 1.4 * alone
 
 
 def test_two_runs_as_they_are_are_judged_at_the_level() -> None:

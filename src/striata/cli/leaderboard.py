@@ -87,6 +87,8 @@ def show_comparison(found: Comparison) -> None:
         say()
         table(["layout", *extra], [[left[0], *right] for left, right in zip(figures, compared, strict=True) if right[0]])
     say()
+    for mean in found.together:
+        say(mean.sentence)
     for one in found.differences:
         say(one.sentence)
     note(f"{counted(found.rows, 'row')} of validation; compared with: {found.reference}; differences in percentage points")

@@ -38,10 +38,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
         cut: heading of a column whose cells stay on one line, cut where they do not fit.
     """
     cells = [[str(cell) for cell in row] for row in rows]
-    grid = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    grid = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", expand=cut is not None)
     for at, name in enumerate(columns):
         numeric = bool(cells) and all(row[at][:1].isdigit() or row[at] in ("", "-") for row in cells)
-        grid.add_column(escape(name), justify="right" if numeric else "left", no_wrap=name == cut)
+        ratio = 1 if name == cut else None  # what the others leave
+        grid.add_column(escape(name), justify="right" if numeric else "left", no_wrap=name == cut, ratio=ratio)
     for row in cells:
         grid.add_row(*(escape(cell) for cell in row))
     console.print(grid)

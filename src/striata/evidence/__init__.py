@@ -3,9 +3,9 @@
 from .compare import compare_pair, compare_study
 from .foresee import Foresight, foresee, measured_noise
 from .power import Design, Noise, power, resolvable
-from .results import Comparison, Difference, LayoutResult
+from .results import Comparison, Difference, LayoutResult, Together
 
 __all__ = [
-    "Comparison", "Design", "Difference", "Foresight", "LayoutResult", "Noise", "compare_pair", "compare_study", "foresee",
-    "measured_noise", "power", "resolvable",
+    "Comparison", "Design", "Difference", "Foresight", "LayoutResult", "Noise", "Together", "compare_pair", "compare_study",
+    "foresee", "measured_noise", "power", "resolvable",
 ]  # fmt: skip

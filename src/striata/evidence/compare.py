@@ -9,15 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import StudyError
+from ..layout.named import CONTROLS
 from ..study.folder import StudyFolder
 from ..study.leaderboard import test_metrics
 from ..study.run import Run
 from .bootstrap import f1_draws, f1_interval
 from .matched import Group, Matched, group, match
-from .paired import Estimate, Right, compare_crossed, compare_two, holm, share_interval
+from .paired import Estimate, Right, compare_crossed, compare_many, compare_two, holm, share_interval
 from .power import Design, Noise, rows_needed, seeds_needed
-from .references import find, references
-from .results import Comparison, Difference, LayoutResult
+from .references import find, own_controls, references
+from .results import Comparison, Difference, LayoutResult, Together
 from .spread import Part, seed_parts, spread
 from .words import sentence
 
@@ -67,6 +68,7 @@ def compare_study(folder: StudyFolder, *, reference: str | None = None, confiden
     return Comparison(
         layouts=layouts,
         differences=_differences(found, kept),
+        together=tuple(filter(None, (_together(found, kind) for kind in CONTROLS))),
         reference=rule,
         rows=len(found.matched.ids),
         confidence=confidence,
@@ -114,6 +116,7 @@ def compare_pair(folder: StudyFolder, a: str, b: str, *, confidence: float = 0.9
     return Comparison(
         layouts=(results[one.label], results[other.label]),
         differences=_differences(found, [(one, other, common)]),
+        together=(),
         reference=other.label,
         rows=len(found.matched.ids),
         confidence=confidence,
@@ -133,6 +136,7 @@ def _compare_runs(folder: StudyFolder, one: Run, other: Run, confidence: float) 
     return Comparison(
         layouts=(results[one.name], results[other.name]),
         differences=(difference,),
+        together=(),
         reference=other.name,
         rows=len(found.matched.ids),
         confidence=confidence,
@@ -300,6 +304,39 @@ def _difference(
         ),
         rows_needed=needed[0],
         seeds_needed=needed[1],
+    )
+
+
+def _together(found: _Evidence, control: str) -> Together | None:
+    """The layouts that have a control of this kind, on average against it; None where fewer than two have one."""
+    pairs = [(one, other) for one, other in own_controls(found.groups, control) if not one.control and not _same(one, other)]
+    seeds = sorted(set.intersection(*(set(each.runs) for pair in pairs for each in pair))) if pairs else []
+    if len(pairs) < 2 or not seeds:
+        return None
+    right = {each.title: found.matched.right([each.runs[seed] for seed in seeds]) for pair in pairs for each in pair}
+    titles = [(one.title, other.title) for one, other in pairs]
+    estimate = compare_many(titles, right, found.accuracy, found.confidence)
+    told = estimate.p < 1 - found.confidence
+    verdict = "not told apart" if not told else "better" if estimate.difference > 0 else "worse"
+    return Together(
+        control=control,
+        layouts=tuple(one.label for one, _ in pairs),
+        seeds=tuple(seeds),
+        difference=estimate.difference,
+        low=estimate.low,
+        high=estimate.high,
+        p=estimate.p,
+        verdict=verdict,
+        sentence=sentence(
+            (f"the mean of {len(pairs)} layouts", f"that of their :{control} controls"),
+            verdict,
+            (estimate.difference, estimate.low, estimate.high),
+            (estimate.p, estimate.p),
+            rows=len(found.matched.ids),
+            seeds=len(seeds),
+            comparisons=1,
+            needed=None,
+        ),
     )
 
 

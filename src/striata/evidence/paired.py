@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +75,38 @@ def compare_crossed(first: Right, second: Right, seeds: tuple[Part, Part], confi
         low=max(-1.0, found.mean - half),
         high=min(1.0, found.mean + half),
         p=p_value(found.mean, parts),
+    )
+
+
+def compare_many(
+    pairs: Sequence[tuple[str, str]], right: Mapping[str, Right], seeds: Mapping[str, Part], confidence: float
+) -> Estimate:
+    """The mean of the differences of several pairs of layouts; a layout may be in more than one pair.
+
+    The layouts are those that were asked about, and not a sample of others; seeds and rows are samples.
+
+    Args:
+        pairs: names of first and second.
+        right: where each layout is right, (seeds, rows), with the same seeds and rows.
+        seeds: the variance of one seed's accuracy of each, from :func:`striata.evidence.spread.seed_parts`.
+        confidence: of the interval.
+    """
+    weights: dict[str, float] = defaultdict(float)
+    for first, second in pairs:
+        weights[first] += 1 / len(pairs)
+        weights[second] -= 1 / len(pairs)
+    table = np.concatenate([right[first].astype(np.int8) - right[second].astype(np.int8) for first, second in pairs])
+    number = len(right[pairs[0][0]])
+    found = spread(table if number > 1 else table.mean(0, keepdims=True))
+    pools = {id(seeds[name]): seeds[name] for name in weights}
+    parts = [Part(found.row_variance / found.rows, np.inf)]
+    for key, part in pools.items():
+        if part.freedom and number > 1:
+            share = sum(weight**2 for name, weight in weights.items() if id(seeds[name]) == key)
+            parts.append(Part(share * part.variance / number, part.freedom))
+    half = half_width(parts, 1 - confidence)
+    return Estimate(
+        difference=found.mean, low=max(-1.0, found.mean - half), high=min(1.0, found.mean + half), p=p_value(found.mean, parts)
     )
 
 

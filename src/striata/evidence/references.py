@@ -65,6 +65,17 @@ def find(known: Sequence[AnyNamed], name: str, where: object) -> AnyNamed:
     )
 
 
+def own_controls(known: Sequence[AnyNamed], kind: str) -> list[tuple[AnyNamed, AnyNamed]]:
+    """Each layout that has a control of a kind, with it."""
+    found = []
+    for one in known:
+        names = one.control_names(kind)
+        control = next((other for other in known if other is not one and names & set(other.names)), None)
+        if control is not None and one.control != kind:
+            found.append((one, control))
+    return found
+
+
 def references(
     known: Sequence[AnyNamed], first: AnyNamed, reference: str | None, where: object
 ) -> tuple[list[tuple[AnyNamed, AnyNamed]], str]:
@@ -83,16 +94,9 @@ def references(
         all_with = find(known, reference, where)
         return [(one, all_with) for one in known if one is not all_with], f"{all_with.label} for all"
     kind = reference or "uniform"
-    own, other = [], []
-    for one in known:
-        if one.control == kind or (reference == "reversed" and one.control):
-            continue
-        names = one.control_names(kind)
-        found = next((candidate for candidate in known if candidate is not one and names & set(candidate.names)), None)
-        if found is not None:
-            own.append((one, found))
-        elif one is not first:
-            other.append((one, first))
+    own = [pair for pair in own_controls(known, kind) if not (reference == "reversed" and pair[0].control)]
+    settled = [one for one, _ in own]
+    other = [(one, first) for one in known if one.control != kind and one is not first and one not in settled]
     if reference is not None:
         if not own:
             raise StudyError(

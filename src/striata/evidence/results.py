@@ -83,12 +83,40 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Together:
+    """All layouts that have a control, together against their controls.
+
+    Args:
+        control: "uniform" or "reversed".
+        layouts: names of those compared.
+        seeds: that all of them have.
+        difference: mean of the differences of accuracy, layout minus control.
+        low: end of its interval.
+        high: other end.
+        p: of no difference on average.
+        verdict: "better", "worse" or "not told apart".
+        sentence: all of it in words.
+    """
+
+    control: str
+    layouts: tuple[str, ...]
+    seeds: tuple[int, ...]
+    difference: float
+    low: float
+    high: float
+    p: float
+    verdict: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """The layouts of a study and their differences.
 
     Args:
         layouts: best first.
         differences: in the order of the layouts.
+        together: the layouts on average against their controls, one for each kind of control that two or more have.
         reference: what each layout is compared with, in words.
         rows: of validation.
         confidence: of the intervals; 1 minus it is the level of the verdicts.
@@ -97,6 +125,7 @@ class Comparison:
 
     layouts: tuple[LayoutResult, ...]
     differences: tuple[Difference, ...]
+    together: tuple[Together, ...]
     reference: str
     rows: int
     confidence: float

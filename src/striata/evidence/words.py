@@ -35,7 +35,7 @@ def sentence(
     rows: int,
     seeds: int,
     comparisons: int,
-    needed: tuple[int | None, int | None],
+    needed: tuple[int | None, int | None] | None,
 ) -> str:
     """What was found, by how much evidence, and what would be needed.
 
@@ -47,7 +47,7 @@ def sentence(
         rows: of validation.
         seeds: of each layout; 0 where two runs are compared, not two layouts.
         comparisons: that were corrected for.
-        needed: rows and seeds that would tell the two apart; None where no number would.
+        needed: rows and seeds that would tell the two apart, either None where no number would; None to say nothing of it.
     """
     link = {"better": "is better than", "worse": "is worse than"}.get(verdict, "is not told apart from")
     by = counted(rows, "row") + (f" and {counted(seeds, 'seed')}" if seeds else "")
@@ -57,7 +57,7 @@ def sentence(
         f"{names[0]} {link} {names[1]} by {by}: {points(difference)} points ({points(low)} to {points(high)}), "
         f"p {chance(p[0])}{corrected}"
     )
-    return text if link != "is not told apart from" else f"{text}; {_needed(difference, needed, seeds)}"
+    return text if needed is None or link != "is not told apart from" else f"{text}; {_needed(difference, needed, seeds)}"
 
 
 def _needed(difference: float, needed: tuple[int | None, int | None], seeds: int) -> str:

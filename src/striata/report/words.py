@@ -96,6 +96,7 @@ def _verdicts(report: Report) -> list[Said]:
             f"{report.comparison.reference}: {', '.join(parts)}, by {report.comparison.rows:,} rows."
         )
     ]
+    said += [Said(f"{each.sentence[0].upper()}{each.sentence[1:]}.") for each in report.comparison.together]
     told = [each for each in differences if each.verdict != "not told apart"]
     return said + [Said(f"{each.sentence}.", "good" if each.verdict == "better" else "bad") for each in told[:4]]
 

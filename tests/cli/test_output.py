@@ -1,0 +1,16 @@
+"""Tables on the terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from striata.cli.output import table
+
+
+def test_a_long_column_is_cut_and_the_others_stay(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    table(["row", "text", "label"], [(str(row), "[b]many words " * 20, "World") for row in (1, 20)], cut="text")
+    lines = capsys.readouterr().out.splitlines()
+    assert [len(line) for line in lines] == [60] * 3
+    assert [line.split()[0] for line in lines] == ["row", "1", "20"]
+    assert all("[b]many words" in line and "…" in line and line.endswith("World") for line in lines[1:])
