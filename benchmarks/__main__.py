@@ -34,6 +34,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--alternations", type=int, help="ours, peer, ours, peer, ...: how often each (5)")
     parser.add_argument("--steps", type=int, help="the peer's steps in an alternation (6)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of each process (all cores)")
+    parser.add_argument("--predicted", type=int, help="texts that are predicted in an alternation (512)")
     parser.add_argument("--rows-of-text", type=int, default=8000, help="texts that are trained on")
     parser.add_argument("--quick", action="store_true", help="two alternations of two steps: does it run?")
     parser.add_argument("--json", type=Path, help="write the figures here; rows that are already there and not asked for stay")
@@ -47,6 +48,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("--markdown and --plot show what was measured before: give its --json FILE")
     a.alternations = a.alternations or (2 if a.quick else 5)
     a.steps = a.steps or (2 if a.quick else 6)
+    a.predicted = a.predicted or (256 if a.quick else 512)
     return a
 
 
@@ -70,7 +72,7 @@ def main(given: Sequence[str] | None = None) -> None:
 def measure(a: argparse.Namespace) -> dict[str, Any]:
     """Measures group by group; the file is written after each, so that nothing measured is lost."""
     wanted = set(a.rows or NAMES)
-    effort = Effort(alternations=a.alternations, steps=a.steps, texts=256 if a.quick else 1024, threads=a.threads, source=a.texts)
+    effort = Effort(alternations=a.alternations, steps=a.steps, texts=a.predicted, threads=a.threads, source=a.texts)
     report: dict[str, Any] = {"rows": [], "curves": {}, "skipped": []}
     if a.json and a.json.is_file():
         report |= json.loads(a.json.read_text())
