@@ -75,7 +75,7 @@ class Bank:
         a = torch.zeros(len(slots), rank, some.a.shape[1], device=some.a.device)
         b = torch.zeros(len(slots), rank, some.b.shape[0], device=some.a.device)
         scale, lowest = np.ones(len(slots), np.float32), np.full(len(slots), -32768, np.int16)
-        self.kept = np.ones(len(slots), np.float32)
+        kept = np.ones(len(slots), np.float32)
         for slot, adapter in adapters.items():
             at = slots.index(slot)
             here = slice(0, self.ranks[at])
@@ -84,11 +84,11 @@ class Bank:
                 b[at, here] = adapter.b.t()
             adapter.a.data, adapter.b.data = a[at, here], b[at, here].t()
             scale[at], lowest[at] = adapter.scale, threshold(adapter.dropout) - 32768
-            self.kept[at] = kept_scale(adapter.dropout)
+            kept[at] = kept_scale(adapter.dropout)
         self.a, self.b = a, b
         self.drops = bool((lowest > -32768).any())
         self._scale = torch.from_numpy(scale)[:, None, None].to(a.device)
-        self._scale_kept = torch.from_numpy(scale * self.kept)[:, None, None].to(a.device)
+        self._scale_kept = torch.from_numpy(scale * kept)[:, None, None].to(a.device)
         self._lowest = torch.from_numpy(lowest).to(a.device)
 
     def scale(self, keep: Tensor | None) -> Tensor:
