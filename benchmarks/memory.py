@@ -50,9 +50,9 @@ def main(side: str, base: str, texts: str, rows: str, steps: str, threads: str) 
 
         Study(given, shared.SEED_LAYOUTS, "bf16").steps(int(steps))
     else:
-        from .peer import train
+        from .peer import train_here
 
-        train(given, "bf16", steps=int(steps), blocks=1, between=lambda _: None)
+        train_here(given, "bf16", steps=int(steps), blocks=1, between=lambda _: None)
     print(peak())
 
 

@@ -135,6 +135,11 @@ def _training(pipe: Connection, work: Work, precision: str, steps: int, blocks: 
         pipe.send(seconds)
         pipe.recv()
 
+    train_here(work, precision, steps=steps, blocks=blocks, between=between)
+
+
+def train_here(work: Work, precision: str, *, steps: int, blocks: int, between: Callable[[float], None]) -> None:
+    """The same in this process, whose memory is then the peer's."""
     with TemporaryDirectory() as folder:
         settings = arguments(
             folder, work.device, max_steps=WARMUP + steps * blocks, per_device_train_batch_size=BATCH, bf16=precision == "bf16"
