@@ -88,9 +88,7 @@ def test_the_peers_memory_is_of_the_process_it_trains_in(
 ) -> None:
     work = work_of(tmp_path)
     monkeypatch.setattr(memory.shared, "load", lambda *_, **__: work)
-    monkeypatch.setattr(
-        peer.multiprocessing, "get_context", lambda _: pytest.fail("another process would hold it")
-    )
+    monkeypatch.setattr(peer.multiprocessing, "get_context", lambda _: pytest.fail("another process would hold it"))
     steps = []
     monkeypatch.setattr(peer.Trainer, "train", lambda trainer: steps.append(trainer.args.max_steps))
     memory.main("peer", str(work.base), "texts.csv", "40", "2", str(torch.get_num_threads()))
