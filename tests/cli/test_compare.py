@@ -120,6 +120,17 @@ def test_check_foresees_by_the_noise_of_an_earlier_study(study: Path, tmp_path: 
     assert found["assumptions"] != usual["assumptions"]
     assert found["resolvable"] > usual["resolvable"]  # it errs on far more rows than is usual
     assert "nowhere" in refused("check", file.name, "--like", "nowhere", cwd=tmp_path)
+    only_search = (
+        "--set",
+        "layouts=[]",
+        "--set",
+        "controls=[]",
+        "--set",
+        "seeds=[0]",
+        "--set",
+        "search={trials: 2, generation: 2}",
+    )
+    assert "leave --like out" in refused("check", file.name, *only_search, "--like", study / "out", cwd=tmp_path)
 
 
 def test_check_foresees_what_the_study_can_resolve(tmp_path: Path) -> None:

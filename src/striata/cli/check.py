@@ -24,6 +24,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Validate a study and its data, and show members, plans and cost, without training."""
+    from ..errors import StudyError
     from ..evidence import foresee, measured_noise
     from ..search import Space
     from ..study import StudyFolder, load_study, members, prepare, shared_plans
@@ -32,6 +33,8 @@ def check(
     asked = load_study(study, settings or [])
     prepared = prepare(asked)
     found = members(asked, len(prepared.splits.labels))
+    if like is not None and not found:
+        raise StudyError(f"--like {like}: {study} has no layouts to compare, only a search; leave --like out")
     noise = None if like is None else measured_noise(StudyFolder.open(like))
     foreseen = foresee(found, len(prepared.splits.validation), noise=noise) if found else None
     space = None if asked.search is None else Space.of(asked, len(prepared.splits.labels))

@@ -278,9 +278,8 @@ def _difference(
 ) -> Difference:
     """One difference with its verdict; `corrected` is None where there is no other to correct for."""
     adjusted = estimate.p if corrected is None else corrected
-    told = adjusted < 1 - found.confidence
-    verdict = "not told apart" if not told else "better" if estimate.difference > 0 else "worse"
-    needed = (None, None) if told else _needed(found, one, other, seeds, estimate.difference, number)
+    verdict = _verdict(estimate.difference, adjusted, found.confidence)
+    needed = (None, None) if verdict != "not told apart" else _needed(found, one, other, seeds, estimate.difference, number)
     return Difference(
         layout=one.label,
         reference=other.label,
@@ -307,6 +306,12 @@ def _difference(
     )
 
 
+def _verdict(difference: float, p: float, confidence: float) -> str:
+    if p >= 1 - confidence:
+        return "not told apart"
+    return "better" if difference > 0 else "worse"
+
+
 def _together(found: _Evidence, control: str) -> Together | None:
     """The layouts that have a control of this kind, on average against it; None where fewer than two have one."""
     pairs = [(one, other) for one, other in own_controls(found.groups, control) if not one.control and not _same(one, other)]
@@ -316,8 +321,7 @@ def _together(found: _Evidence, control: str) -> Together | None:
     right = {each.title: found.matched.right([each.runs[seed] for seed in seeds]) for pair in pairs for each in pair}
     titles = [(one.title, other.title) for one, other in pairs]
     estimate = compare_many(titles, right, found.accuracy, found.confidence)
-    told = estimate.p < 1 - found.confidence
-    verdict = "not told apart" if not told else "better" if estimate.difference > 0 else "worse"
+    verdict = _verdict(estimate.difference, estimate.p, found.confidence)
     return Together(
         control=control,
         layouts=tuple(one.label for one, _ in pairs),

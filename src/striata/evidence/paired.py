@@ -69,13 +69,7 @@ def compare_crossed(first: Right, second: Right, seeds: tuple[Part, Part], confi
     """
     found = spread(first.astype(np.int8) - second.astype(np.int8))
     parts = crossed_parts(found.row_variance / found.rows, seeds, (found.seeds, found.seeds))
-    half = half_width(parts, 1 - confidence)
-    return Estimate(
-        difference=found.mean,
-        low=max(-1.0, found.mean - half),
-        high=min(1.0, found.mean + half),
-        p=p_value(found.mean, parts),
-    )
+    return _estimate(found.mean, parts, confidence)
 
 
 def compare_many(
@@ -104,10 +98,12 @@ def compare_many(
         if part.freedom and number > 1:
             share = sum(weight**2 for name, weight in weights.items() if id(seeds[name]) == key)
             parts.append(Part(share * part.variance / number, part.freedom))
+    return _estimate(found.mean, parts, confidence)
+
+
+def _estimate(mean: float, parts: Sequence[Part], confidence: float) -> Estimate:
     half = half_width(parts, 1 - confidence)
-    return Estimate(
-        difference=found.mean, low=max(-1.0, found.mean - half), high=min(1.0, found.mean + half), p=p_value(found.mean, parts)
-    )
+    return Estimate(difference=mean, low=max(-1.0, mean - half), high=min(1.0, mean + half), p=p_value(mean, parts))
 
 
 def crossed_parts(rows: float, seeds: tuple[Part, Part], numbers: tuple[int, int]) -> list[Part]:

@@ -95,8 +95,8 @@ def references(
         return [(one, all_with) for one in known if one is not all_with], f"{all_with.label} for all"
     kind = reference or "uniform"
     own = [pair for pair in own_controls(known, kind) if not (reference == "reversed" and pair[0].control)]
-    settled = [one for one, _ in own]
-    other = [(one, first) for one in known if one.control != kind and one is not first and one not in settled]
+    settled = {one.title for one, _ in own}
+    other = [(one, first) for one in known if one.control != kind and one is not first and one.title not in settled]
     if reference is not None:
         if not own:
             raise StudyError(
