@@ -37,10 +37,13 @@ def batch_of(slots: tuple[int, ...]) -> Batch:
     return collate([(slot, random_texts(np.random.default_rng(slot), ROWS, longest=SIZE)) for slot in slots], CPU)
 
 
-def pass_of(slots: tuple[int, ...], seed: int, grouped: bool = False) -> tuple[Batch, Pass]:
-    batch = batch_of(slots)
+def pass_of(slots: tuple[int, ...], seed: int, grouped: bool = False, banks: bool = True) -> tuple[Batch, Pass]:
+    """Grouped: members share launches, with banks those of their adapters' products too."""
+    batch, banks = batch_of(slots), grouped and banks
     draws = {slot: Draws(CPU).seed(100 * seed + slot) for slot in slots}
-    current = Pass(segments=batch.segments, draws=draws, packing=pack(batch, coarse=grouped), slots=slots, grouped=grouped)
+    current = Pass(
+        segments=batch.segments, draws=draws, packing=pack(batch, coarse=grouped), slots=slots, grouped=grouped, banks=grouped
+    )
     if grouped:
         current.groups, current.pools = groups_of(batch.segments, slots, CPU), Pools(draws)
     return batch, current
@@ -58,13 +61,12 @@ def linear_of(rates: dict[int, float], current: Pass, path: str = "") -> Stacked
             adapter.a.copy_(torch.eye(SIZE))
             adapter.b.copy_(torch.eye(SIZE))
         layer.adapters[str(slot)] = adapter
-    if current.grouped:
-        layer.regroup()
+    layer.regroup()
     return layer
 
 
-def lora(slots: tuple[int, ...], seed: int, rate: float | None = None, *, grouped: bool = False) -> Masks:
-    batch, current = pass_of(slots, seed, grouped)
+def lora(slots: tuple[int, ...], seed: int, rate: float | None = None, *, grouped: bool = False, banks: bool = True) -> Masks:
+    batch, current = pass_of(slots, seed, grouped, banks)
     layer = linear_of({slot: rate or RATES[slot] for slot in slots}, current)
     out = layer(torch.ones(1, len(batch.ids), SIZE)).detach()[0]
     return {s.slot: out[s.tokens].flatten() for s in batch.segments}
@@ -110,6 +112,7 @@ def head(slots: tuple[int, ...], seed: int, rate: float | None = None) -> Masks:
 
 PLACES: dict[str, Callable[..., Masks]] = {"lora": lora, "hidden": hidden, "attention": attention, "head": head}
 PLACES |= {f"{name}, grouped": functools.partial(PLACES[name], grouped=True) for name in ("lora", "hidden", "attention")}
+PLACES["lora, drawn together"] = functools.partial(lora, grouped=True, banks=False)
 either_way = pytest.mark.parametrize("grouped", [False, True], ids=["each", "grouped"])
 ALL = tuple(RATES)
 everywhere = pytest.mark.parametrize("place", PLACES)
@@ -130,7 +133,7 @@ def test_every_member_drops_the_share_it_says_and_scales_the_rest(place: str, ra
         torch.testing.assert_close(mask[mask != 0], torch.full_like(mask[mask != 0], 1 / (1 - rate)), rtol=1e-4, atol=0)
 
 
-@pytest.mark.parametrize("place", ["lora", "lora, grouped", "head"])
+@pytest.mark.parametrize("place", ["lora", "lora, grouped", "lora, drawn together", "head"])
 def test_members_of_one_stack_have_rates_of_their_own(place: str) -> None:
     for slot, mask in PLACES[place](ALL, 2).items():
         p = RATES[slot]
@@ -175,11 +178,11 @@ def test_a_seed_gives_a_mask_and_the_neighbours_do_not_matter(place: str) -> Non
     assert torch.equal(PLACES[place]((0, 2), 7)[2], among[2])
 
 
-@either_way
-def test_gradients_of_adapters_pass_through_the_same_mask(grouped: bool) -> None:
+@pytest.mark.parametrize(("grouped", "banks"), [(False, False), (True, False), (True, True)])
+def test_gradients_of_adapters_pass_through_the_same_mask(grouped: bool, banks: bool) -> None:
     """Against plain autograd with the mask that a pass of ones shows."""
-    batch, current = pass_of(ALL, 9, grouped)
-    masks = lora(ALL, 9, grouped=grouped)
+    batch, current = pass_of(ALL, 9, grouped, banks)
+    masks = lora(ALL, 9, grouped=grouped, banks=banks)
     layer = linear_of({slot: RATES[slot] for slot in ALL}, current)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -101,8 +103,39 @@ def test_members_come_and_go(tmp_path: Path) -> None:
     )
 
 
+def test_a_step_and_a_prediction_on_another_device(tmp_path: Path) -> None:
+    """Nothing is left on the host, and it waits for the device once a step."""
+    command = [sys.executable, "-m", "tests.engine.elsewhere", str(tmp_path)]
+    ended = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+
+
+@pytest.mark.parametrize(("grouped", "fast"), [(False, False), (True, False), (True, True)])
+def test_a_member_gone_to_infinity_keeps_it_to_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grouped: bool, fast: bool
+) -> None:
+    monkeypatch.setattr("striata.engine.encoder.fast_products", lambda *_: fast)
+    texts = random_texts(np.random.default_rng(3), 6)
+    found = []
+    for broken in (False, True):
+        stack = stack_of(make_encoder(tmp_path, "roberta", dropout=0.1), LAYOUTS, grouped=grouped)
+        if broken:
+            stack.load(1, {name: np.full_like(array, np.inf) for name, array in stack.tensors(1).items()})
+        draws = {slot: Draws(stack.encoder.device).seed(slot) for slot in stack.slots}
+        logits = stack.forward(collate([(slot, texts) for slot in stack.slots], stack.encoder.device), draws)
+        assert bool(logits[1].isfinite().all()) != broken
+        torch.stack([functional.cross_entropy(x, torch.arange(6) % LABELS) for x in logits.values()]).sum().backward()
+        gradients = [p.grad for slot in (0, 2) for p in stack.parameters(slot).values()]
+        found.append([logits[0], logits[2], *gradients])
+    assert all(torch.equal(whole, beside) for whole, beside in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("fast", [False, True], ids=["slow products", "fast products"])
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0), (1,)])
-def test_any_members_in_any_order_are_predicted(tmp_path: Path, order: tuple[int, ...]) -> None:
+def test_any_members_in_any_order_are_predicted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: tuple[int, ...], fast: bool
+) -> None:
+    monkeypatch.setattr("striata.engine.encoder.fast_products", lambda *_: fast)
     folder = make_encoder(tmp_path, "roberta")
     grouped, each = (stack_of(folder, LAYOUTS, grouped=way) for way in (True, False))
     texts = random_texts(np.random.default_rng(1), 9)

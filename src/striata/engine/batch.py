@@ -96,7 +96,7 @@ def collate(parts: Sequence[tuple[int, Encoded]], device: torch.device) -> Batch
 
 def on_device(values: Tensor, device: torch.device) -> Tensor:
     """A copy on the device that the host does not wait for; on a CPU the tensor itself."""
-    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
+    return values if device.type == "cpu" else values.pin_memory().to(device, non_blocking=True)
 
 
 def _types(encoded: Encoded) -> np.ndarray:

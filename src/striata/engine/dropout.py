@@ -39,6 +39,7 @@ class Pass:
         firsts: index of each sequence's first token, (sequences,), where only these are wanted in the end; else None.
         slots: the stack's, in order.
         grouped: whether all members share launches; the way of devices other than CPUs.
+        banks: whether they share those of the adapters' products too.
         groups: the members' parts of the token axis and of the sequence axis, where they are grouped.
         pools: the members' random bits, where they are grouped and there is dropout.
     """
@@ -49,6 +50,7 @@ class Pass:
     firsts: Tensor | None = None
     slots: tuple[int, ...] = ()
     grouped: bool = False
+    banks: bool = False
     groups: tuple[Groups, Groups] | None = None
     pools: Pools | None = None
 
@@ -205,13 +207,21 @@ def integers(x: Tensor) -> Tensor:
     return x.view(torch.int16 if x.element_size() == 2 else torch.int32)
 
 
-def drop(x: Tensor, keep: Tensor, p: float) -> Tensor:
-    """x where kept, times :func:`kept_scale`; 0 elsewhere. The mask is -1 and 0, or True and False."""
+def kept(x: Tensor, keep: Tensor | None, scale: float = 1.0) -> Tensor:
+    """x times `scale` where kept, 0 elsewhere; all of x without a mask. The mask is -1 and 0, or True and False."""
+    if keep is None:
+        return x
     if keep.dtype == torch.bool:
-        whole: Tensor = torch.ops.aten.native_dropout_backward(x, keep, kept_scale(p))
+        whole: Tensor = torch.ops.aten.native_dropout_backward(x, keep, scale)
         return whole
     bits = integers(x)
-    return (bits & keep.to(bits.dtype)).view(x.dtype).mul_(kept_scale(p))
+    found = (bits & keep.to(bits.dtype)).view(x.dtype)
+    return found if scale == 1 else found.mul_(scale)
+
+
+def drop(x: Tensor, keep: Tensor, p: float) -> Tensor:
+    """What dropout with probability p leaves of x: what is kept times :func:`kept_scale`."""
+    return kept(x, keep, kept_scale(p))
 
 
 class _Masked(torch.autograd.Function):

@@ -17,7 +17,7 @@ from ..files import sha256_file
 from ..layout import Head, Shape, shape_of
 from .attention import IMPLEMENTATION, pack, packed_attention
 from .dropout import Draws, Pass, Pools, StackedDropout
-from .grouped import groups_of
+from .grouped import fast_products, groups_of
 from .memory import keep_freed_memory
 from .residual import ResidualOutput
 
@@ -155,10 +155,10 @@ class Encoder:
         self, model: nn.Module, shape: Shape, base: str, sha256: str, device: torch.device, *, grouped: bool = False
     ) -> None:
         self.model, self.shape, self.base, self.sha256, self.device = model, shape, base, sha256, device
-        self.current = Pass(grouped=grouped)
         config: Any = model.config
         self.initializer_range = float(getattr(config, "initializer_range", 0.02))
         self.dtype = next(model.parameters()).dtype
+        self.current = Pass(grouped=grouped, banks=grouped and fast_products(device, self.dtype))
         accepted = inspect.signature(model.forward).parameters
         self._typed = "token_type_ids" in accepted and int(getattr(config, "type_vocab_size", 0) or 0) > 0
         # fairseq's models count positions from behind the padding token's.
@@ -260,7 +260,7 @@ class Encoder:
     def _begin(self, batch: Batch, draws: dict[int, Draws] | None, firsts: Tensor | None) -> None:
         current = self.current
         current.segments, current.draws, current.firsts = batch.segments, draws or {}, firsts
-        current.groups = groups_of(batch.segments, current.slots, self.device) if current.grouped else None
+        current.groups = groups_of(batch.segments, current.slots, self.device) if current.banks else None
         current.pools = Pools(draws) if current.grouped and draws else None
         current.packing = pack(batch, self.dtype, coarse=current.grouped) if self.shape.packed else None
         # transformers passes an attention dropout of 0 unless its modules are in training mode.

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .batch import Segment, on_device
-from .dropout import drop, kept_scale, threshold
+from .dropout import kept, kept_scale, lowest_kept
 
 if TYPE_CHECKING:
     from .lora import Adapter
@@ -60,35 +60,45 @@ def groups_of(segments: Sequence[Segment], slots: Sequence[int], device: torch.d
     return along([s.tokens for s in segments]), along([s.sequences for s in segments])
 
 
+def fast_products(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether torch multiplies groups in one launch; elsewhere it does so one by one, and waits for the device each time."""
+    if device.type != "cuda":
+        return device.type == "cpu"  # where nothing is waited for
+    return dtype == torch.bfloat16 and torch.cuda.get_device_capability(device)[0] in (9, 10)
+
+
 class Bank:
     """All members' matrices at one site in two tensors; the adapters' parameters become views of them.
 
     Args:
         slots: the stack's; a slot without an adapter here has zeros, which add nothing.
         adapters: by slot, at least one.
+
+    Attributes:
+        live: the adapters' A and B, which get the gradients.
     """
 
     def __init__(self, slots: Sequence[int], adapters: Mapping[int, Adapter]) -> None:
         some = next(iter(adapters.values()))
+        self.live = [p for adapter in adapters.values() for p in (adapter.a, adapter.b)]
         self.ranks = {slots.index(slot): adapter.a.shape[0] for slot, adapter in adapters.items()}
         rank = -(-max(self.ranks.values()) // _GRAIN) * _GRAIN
         a = torch.zeros(len(slots), rank, some.a.shape[1], device=some.a.device)
         b = torch.zeros(len(slots), rank, some.b.shape[0], device=some.a.device)
         scale, lowest = np.ones(len(slots), np.float32), np.full(len(slots), -32768, np.int16)
-        kept = np.ones(len(slots), np.float32)
+        left = np.ones(len(slots), np.float32)
         for slot, adapter in adapters.items():
             at = slots.index(slot)
             here = slice(0, self.ranks[at])
             with torch.no_grad():
-                a[at, here] = adapter.a
-                b[at, here] = adapter.b.t()
+                a[at, here].copy_(adapter.a)
+                b[at, here].copy_(adapter.b.t())
             adapter.a.data, adapter.b.data = a[at, here], b[at, here].t()
-            scale[at], lowest[at] = adapter.scale, threshold(adapter.dropout) - 32768
-            kept[at] = kept_scale(adapter.dropout)
+            scale[at], lowest[at] = adapter.scale, lowest_kept(adapter.dropout)
+            left[at] = kept_scale(adapter.dropout)
         self.a, self.b = a, b
-        self.drops = bool((lowest > -32768).any())
         self._scale = torch.from_numpy(scale)[:, None, None].to(a.device)
-        self._scale_kept = torch.from_numpy(scale * kept)[:, None, None].to(a.device)
+        self._scale_kept = torch.from_numpy(scale * left)[:, None, None].to(a.device)
         self._lowest = torch.from_numpy(lowest).to(a.device)
 
     def scale(self, keep: Tensor | None) -> Tensor:
@@ -109,7 +119,7 @@ class _Grouped(torch.autograd.Function):
     ) -> Tensor:
         flat = x.reshape(-1, x.shape[-1])
         a, b = bank.a.to(x.dtype), (bank.b * bank.scale(keep)).to(x.dtype)
-        low = functional.grouped_mm(_masked(flat, keep), a.transpose(1, 2), offs=ends)
+        low = functional.grouped_mm(kept(flat, keep), a.transpose(1, 2), offs=ends)
         out = functional.linear(flat, weight, bias).add_(functional.grouped_mm(low, b, offs=ends))
         ctx.save_for_backward(flat, weight, a, b, ends, keep, low)
         ctx.bank = bank
@@ -120,12 +130,12 @@ class _Grouped(torch.autograd.Function):
         flat, weight, a, b, ends, keep, low = ctx.saved_tensors
         out = grad.reshape(-1, grad.shape[-1])
         back = functional.grouped_mm(out, b.transpose(1, 2), offs=ends)
-        to_a = functional.grouped_mm(back.t(), _masked(flat, keep), offs=ends).float()
+        to_a = functional.grouped_mm(back.t(), kept(flat, keep), offs=ends).float()
         to_b = functional.grouped_mm(low.t(), out, offs=ends) * ctx.bank.scale(keep)
         shaped = None
         if ctx.needs_input_grad[0]:
             into = out @ weight
-            into += _masked(functional.grouped_mm(back, a, offs=ends), keep)
+            into += kept(functional.grouped_mm(back, a, offs=ends), keep)
             shaped = into.view(*grad.shape[:-1], -1)
         found: list[Tensor] = []
         for at, rank in ctx.bank.ranks.items():
@@ -133,13 +143,7 @@ class _Grouped(torch.autograd.Function):
         return shaped, None, None, None, None, None, *found
 
 
-def _masked(x: Tensor, keep: Tensor | None) -> Tensor:
-    return x if keep is None else drop(x, keep, 0.0)  # what is kept is scaled with B
-
-
-def grouped_linear(
-    x: Tensor, weight: Tensor, bias: Tensor | None, bank: Bank, groups: Groups, keep: Tensor | None, live: Sequence[Tensor]
-) -> Tensor:
+def grouped_linear(x: Tensor, weight: Tensor, bias: Tensor | None, bank: Bank, groups: Groups, keep: Tensor | None) -> Tensor:
     """A frozen layer with all members' adapters.
 
     Args:
@@ -149,7 +153,6 @@ def grouped_linear(
         bank: the adapters.
         groups: which rows are whose.
         keep: mask of the adapters' input, (rows, in) bool, or None.
-        live: the members' A and B in the bank's order, which get the gradients.
     """
-    result: Tensor = _Grouped.apply(x, weight, bias, bank, groups.ends, keep, *live)  # type: ignore[no-untyped-call]
+    result: Tensor = _Grouped.apply(x, weight, bias, bank, groups.ends, keep, *bank.live)  # type: ignore[no-untyped-call]
     return result

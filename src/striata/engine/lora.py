@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .dropout import Pass, drop, keep_mask, threshold
+from .dropout import Pass, keep_mask, kept, kept_scale, lowest_kept, threshold
 from .grouped import Bank, grouped_linear
 
 
@@ -40,13 +41,8 @@ class Adapter(nn.Module):
 
 class _Part(NamedTuple):
     tokens: slice
-    scale: float
+    scale: float  # with that of what dropout keeps
     keep: Tensor | None
-    dropout: float
-
-
-def _dropped(x: Tensor, part: _Part) -> Tensor:
-    return x if part.keep is None else drop(x, part.keep, part.dropout)
 
 
 class _Stacked(torch.autograd.Function):
@@ -58,7 +54,7 @@ class _Stacked(torch.autograd.Function):
         out = functional.linear(flat, weight, bias)
         low = []
         for part, a, b in zip(parts, matrices[::2], matrices[1::2], strict=True):
-            h = _dropped(flat[part.tokens], part) @ a.to(x.dtype).t()
+            h = kept(flat[part.tokens], part.keep) @ a.to(x.dtype).t()
             out[part.tokens].addmm_(h, b.to(x.dtype).t(), alpha=part.scale)
             low.append(h)
         ctx.parts = parts
@@ -76,10 +72,10 @@ class _Stacked(torch.autograd.Function):
         for part, a, b, h in zip(ctx.parts, matrices[::2], matrices[1::2], low, strict=True):
             mine = out[part.tokens]
             back = (mine @ b.to(mine.dtype)).mul_(part.scale)
-            found.append((back.t() @ _dropped(flat[part.tokens], part)).to(a.dtype))
+            found.append((back.t() @ kept(flat[part.tokens], part.keep)).to(a.dtype))
             found.append((mine.t() @ h).mul_(part.scale).to(b.dtype))
             if into is not None:
-                into[part.tokens] += _dropped(back @ a.to(mine.dtype), part)
+                into[part.tokens] += kept(back @ a.to(mine.dtype), part.keep)
         shaped = None if into is None else into.view(*grad.shape[:-1], -1)
         return shaped, None, None, None, *found
 
@@ -98,7 +94,7 @@ class StackedLinear(nn.Module):
         super().__init__()
         self.base, self.current, self.path, self.place = base, current, path, place
         self.adapters = nn.ModuleDict()
-        self.bank: Bank | None = None
+        self._bank: Bank | None = None
 
     def adapter(self, slot: int) -> Adapter | None:
         """The member's adapter here, if it has one."""
@@ -109,47 +105,49 @@ class StackedLinear(nn.Module):
         assert isinstance(found, Adapter)
         return found
 
+    def members(self) -> dict[int, Adapter]:
+        """The adapters here by slot, in the stack's order."""
+        return {slot: found for slot in self.current.slots if (found := self.adapter(slot)) is not None}
+
     def regroup(self) -> None:
-        """Lays all adapters into one bank; to be called when members came or left."""
-        here = {slot: found for slot in self.current.slots if (found := self.adapter(slot)) is not None}
-        self.bank = Bank(self.current.slots, here) if here else None
+        """To be called when members came or left."""
+        members = self.members()
+        self._bank = Bank(self.current.slots, members) if self.current.banks and members else None
 
-    def _grouped(self, x: Tensor, bank: Bank) -> Tensor:
-        current, keep = self.current, None
-        assert current.groups is not None
-        if current.pools is not None and bank.drops:
-            column, columns = self.place
-            at = current.pools.count(self.path) * columns + column  # ALBERT's layers are one module, called again and again
-            name = self.path.rpartition(".")[0]
-            bits = current.pools.take("lora", name, at, current.parts(), x.shape[-1], together=columns)
-            keep = bank.keep(bits, current.groups[0])
-        live = [p for at in bank.ranks for p in self._pair(current.slots[at])]
-        return grouped_linear(x, self.base.weight, self.base.bias, bank, current.groups[0], keep, live)
+    def _bits(self, members: Mapping[int, Adapter], width: int) -> Tensor | None:
+        """Random bits (rows, width) for all members, where they are drawn together and any of them are needed."""
+        current = self.current
+        if current.pools is None or not any(threshold(adapter.dropout) for adapter in members.values()):
+            return None
+        column, columns = self.place
+        at = current.pools.count(self.path) * columns + column  # ALBERT's layers are one module, called again and again
+        return current.pools.take("lora", self.path.rpartition(".")[0], at, current.parts(), width, together=columns)
 
-    def _pair(self, slot: int) -> tuple[Tensor, Tensor]:
-        adapter = self.adapter(slot)
-        assert adapter is not None
-        return adapter.a, adapter.b
+    def _part(self, adapter: Adapter, slot: int, tokens: slice, width: int, bits: Tensor | None) -> _Part:
+        if not self.current.draws or not threshold(adapter.dropout):
+            return _Part(tokens, adapter.scale, None)
+        if bits is None:
+            rows = tokens.stop - tokens.start
+            keep = keep_mask(rows * width, adapter.dropout, self.current.draws[slot]).view(rows, width)
+        else:
+            keep = bits[tokens] >= lowest_kept(adapter.dropout)
+        return _Part(tokens, adapter.scale * kept_scale(adapter.dropout), keep)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., tokens, in) -> (..., tokens, out)."""
-        if self.current.groups is not None and self.bank is not None:
-            return self._grouped(x, self.bank)
-        rows = x.numel() // x.shape[-1]
-        segments = self.current.segments
+        current, members, width = self.current, self.members(), x.shape[-1]
+        bits = self._bits(members, width)
+        if self._bank is not None and current.groups is not None:
+            keep = None if bits is None else self._bank.keep(bits, current.groups[0])
+            return grouped_linear(x, self.base.weight, self.base.bias, self._bank, current.groups[0], keep)
+        # A member by itself owns all rows, also those that are no tokens (DeBERTa's relative positions).
+        everything = slice(0, x.numel() // width) if len(current.segments) == 1 else None
         parts, matrices = [], []
-        for segment in segments:
-            adapter = self.adapter(segment.slot)
-            if adapter is None:
-                continue
-            # A member by itself owns all rows, also those that are no tokens (DeBERTa's relative positions).
-            tokens = segment.tokens if len(segments) > 1 else slice(0, rows)
-            keep = None
-            if self.current.draws and threshold(adapter.dropout):
-                shape = (tokens.stop - tokens.start, x.shape[-1])
-                keep = keep_mask(math.prod(shape), adapter.dropout, self.current.draws[segment.slot]).view(shape)
-            parts.append(_Part(tokens, adapter.scale, keep, adapter.dropout))
-            matrices += [adapter.a, adapter.b]
+        for segment in current.segments:
+            adapter = members.get(segment.slot)
+            if adapter is not None:
+                parts.append(self._part(adapter, segment.slot, everything or segment.tokens, width, bits))
+                matrices += [adapter.a, adapter.b]
         if not parts:
             return functional.linear(x, self.base.weight, self.base.bias)
         result: Tensor = _Stacked.apply(x, self.base.weight, self.base.bias, tuple(parts), *matrices)  # type: ignore[no-untyped-call]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..data import Encoded
 from ..errors import RunError
 from ..layout import Plan
-from .batch import Batch, Shared, collate
+from .batch import Batch, Shared, collate, on_device
 from .dropout import Draws, seed_of
 from .encoder import Encoder
 from .head import MemberHead, mean_pool
@@ -49,19 +49,19 @@ class Stack:
         """
         slot = next(self._slots)
         self.plans[slot] = plan
-        for site in plan.sites:
-            linear = self._stacked(site.module)
-            adapter = Adapter(site.in_features, site.out_features, rank=site.rank, scale=site.scale, dropout=site.dropout)
-            linear.adapters[str(slot)] = adapter.to(self.encoder.device)
-        self.heads[slot] = MemberHead(plan.head).to(self.encoder.device)
+        with self.encoder.device:
+            for site in plan.sites:
+                self._stacked(site.module).adapters[str(slot)] = Adapter(
+                    site.in_features, site.out_features, rank=site.rank, scale=site.scale, dropout=site.dropout
+                )
+            self.heads[slot] = MemberHead(plan.head)
         self._regroup()
         return slot
 
     def _regroup(self) -> None:
         self.encoder.current.slots = self.slots
-        if self.encoder.current.grouped:
-            for linear in self._sites.values():
-                linear.regroup()
+        for linear in self._sites.values():
+            linear.regroup()
 
     @property
     def slots(self) -> tuple[int, ...]:
@@ -155,7 +155,8 @@ class Stack:
         """
         pooling = next(iter(self.plans.values())).head.pooling
         if pooling == "mean":
-            pooled = mean_pool(self.encoder.hidden(batch, draws, shared), torch.tensor(batch.lengths, device=self.encoder.device))
+            lengths = on_device(torch.tensor(batch.lengths), self.encoder.device)
+            pooled = mean_pool(self.encoder.hidden(batch, draws, shared), lengths)
         else:
             first = self.encoder.first_hidden(batch, draws, shared)
             pooled = (self.encoder.pooler(first) if pooling == "pooler" else first).float()
