@@ -86,9 +86,7 @@ def test_what_is_kept_is_scaled_and_the_rest_is_zero(kind: torch.dtype) -> None:
 
 
 def test_the_four_masks_of_one_draw_are_independent() -> None:
-    drawn = torch.empty(400_000, dtype=torch.int16)
-    Draws(torch.device("cpu")).seed(1).fill(drawn)
-    bits = drawn.double().view(-1, 4)
+    bits = Draws(torch.device("cpu")).seed(1).bits(400_000).double().view(-1, 4)
     correlation = torch.corrcoef(bits.t()) - torch.eye(4, dtype=torch.float64)
     assert correlation.abs().max() < 5 / 100_000**0.5
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .batch import Batch, on_device
-from .dropout import Pass, drop, keep_mask, lowest_kept, threshold
+from .dropout import Pass, drop, keep_parts, lowest_kept, threshold
 
 IMPLEMENTATION = "striata_packed"
 
@@ -151,9 +151,7 @@ def _draw(bucket: Bucket, heads: int, p: float, current: Pass, layer: int) -> Te
         name = f"attention {bucket.length}"
         bits = current.pools.take(name, name, layer, bucket.members, size, together=4)
         return (bits >= lowest_kept(p)).view(bucket.rows * heads, bucket.length, bucket.length)
-    parts = [keep_mask((stop - start) * size, p, current.draws[slot]) for slot, start, stop in bucket.members]
-    keep = parts[0] if len(parts) == 1 else torch.cat(parts)
-    return keep.view(bucket.rows * heads, bucket.length, bucket.length)
+    return keep_parts(current.draws, bucket.members, size, p).view(bucket.rows * heads, bucket.length, bucket.length)
 
 
 def _masked(scores: Tensor, bucket: Bucket, heads: int, window: int | None) -> Tensor:
@@ -250,7 +248,7 @@ def packed_attention(
         (1, tokens, heads, size), and None in place of the probabilities.
     """
     assert striata_pass is not None, "packed attention runs inside striata's forward only"
-    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
+    q, k, v = (x.transpose(1, 2).squeeze(0) for x in (query, key, value))  # x[0] would copy its gradient into zeros
     scale = q.shape[-1] ** -0.5 if scaling is None else scaling
     out = _PackedAttention.apply(q, k, v, striata_pass, scale, dropout, sliding_window)  # type: ignore[no-untyped-call]
     return out[None], None

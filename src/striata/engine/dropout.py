@@ -102,17 +102,15 @@ class Draws:
             self._named = Draws(self.device)
         return self._named.seed(seed_of(self._seed, *key))
 
-    def fill(self, out: Tensor) -> None:
-        """Fills an int16 tensor of one dimension with uniform values."""
-        words = (len(out) + 3) // 4
+    def bits(self, count: int) -> Tensor:
+        """The stream's next values, uniform int16 (count,)."""
+        words = (count + 3) // 4
         if self.device.type == "cpu":
-            out.copy_(torch.from_numpy(self._words.random_raw(words).view(np.int16))[: len(out)])
-            return
-        fits = len(out) % 4 == 0 and out.storage_offset() % 4 == 0
-        whole = out.view(torch.int64) if fits else torch.empty(words, dtype=torch.int64, device=self.device)
-        whole.random_(-(2**63), None, generator=self._generator)
-        if not fits:
-            out.copy_(whole.view(torch.int16)[: len(out)])
+            drawn = torch.from_numpy(self._words.random_raw(words).view(np.int16))
+        else:
+            whole = torch.empty(words, dtype=torch.int64, device=self.device)
+            drawn = whole.random_(-(2**63), None, generator=self._generator).view(torch.int16)
+        return drawn[:count]
 
 
 class Pools:
@@ -151,11 +149,9 @@ class Pools:
         group, column = divmod(at, together)
         rows, key = parts[-1][2], (name, width, group)
         if family not in self._drawn or self._drawn[family][0] != (*key, rows):
-            whole = -(-together * width // 4) * 4  # fill() draws four at a time
-            bits = torch.empty(rows, whole, dtype=torch.int16, device=self._draws[parts[0][0]].device)
-            for slot, start, stop in parts:
-                self._draws[slot].named(*key).fill(bits[start:stop].view(-1))
-            self._drawn[family] = ((*key, rows), bits)
+            each = together * width
+            drawn = [self._draws[slot].named(*key).bits((stop - start) * each) for slot, start, stop in parts]
+            self._drawn[family] = ((*key, rows), torch.cat(drawn).view(rows, each))
         return self._drawn[family][1][:, column * width : (column + 1) * width]
 
 
@@ -164,37 +160,41 @@ def lowest_kept(p: float) -> int:
     return threshold(p) - 32768
 
 
-def _to_mask(bits: Tensor, p: float) -> Tensor:
-    """Uniform int16 become -1 (all bits set: kept) with probability 1 - p (to 1/65,536) and else 0, in place.
+def keep_mask(count: int, p: float, draws: Draws, out: Tensor | None = None) -> Tensor:
+    """Mask of `count` int16 from one member's stream, each -1 (kept) with probability 1 - p (to 1/65,536) and else 0.
 
-    By integer arithmetic, and applied by it in :func:`drop`, because comparisons and products with booleans are slow in torch
+    By integer arithmetic, and applied by it in :func:`kept`, because comparisons and products with booleans are slow in torch
     on a CPU.
     """
-    most = lowest_kept(p) - 1
-    return torch.sub(torch.tensor(most, dtype=torch.int16), bits.clamp_(most, most + 1), out=bits)
+    most, bits = lowest_kept(p) - 1, draws.bits(count)
+    return torch.sub(torch.tensor(most, dtype=torch.int16), bits.clamp_(most, most + 1), out=bits if out is None else out)
 
 
-def keep_mask(count: int, p: float, draws: Draws) -> Tensor:
-    """Mask of `count` int16 from one member's stream, each -1 (kept) with probability 1 - p and else 0."""
-    bits = torch.empty(count, dtype=torch.int16, device=draws.device)
-    draws.fill(bits)
-    return _to_mask(bits, p)
+def keep_parts(draws: Mapping[int, Draws], parts: Sequence[tuple[int, int, int]], each: int, p: float) -> Tensor:
+    """Mask of rows of `each` elements, one behind another, each member's from its own stream.
+
+    Args:
+        draws: the streams by slot.
+        parts: (slot, first row, last row + 1) of each member, without gaps.
+        each: elements of a row.
+        p: share of the elements that are dropped.
+    """
+    mask = torch.empty(parts[-1][2] * each, dtype=torch.int16, device=draws[parts[0][0]].device)
+    for slot, start, stop in parts:
+        keep_mask((stop - start) * each, p, draws[slot], out=mask[start * each : stop * each])
+    return mask
 
 
 def keep_masks(current: Pass, shape: Sequence[int], p: float) -> Tensor:
     """Mask of a tensor (1, tokens, ...), or of any shape where one member has it all, each member's part from its own stream."""
-    segments, count = current.segments, math.prod(shape)
+    parts, count = current.parts(), math.prod(shape)
     if current.pools is not None:
-        at, parts = current.pools.count("hidden"), current.parts()
+        at = current.pools.count("hidden")
         bits = current.pools.take("hidden", "hidden", at, parts, count // parts[-1][2], together=8)
         return (bits >= lowest_kept(p)).view(*shape)
-    first = current.draws[segments[0].slot]
-    bits = torch.empty(count, dtype=torch.int16, device=first.device)
-    each = count // segments[-1].tokens.stop
-    for segment in segments:
-        part = bits if len(segments) == 1 else bits[each * segment.tokens.start : each * segment.tokens.stop]
-        current.draws[segment.slot].fill(part)
-    return _to_mask(bits, p).view(*shape)
+    if len(parts) == 1:
+        return keep_mask(count, p, current.draws[parts[0][0]]).view(*shape)
+    return keep_parts(current.draws, parts, count // parts[-1][2], p).view(*shape)
 
 
 def kept_scale(p: float) -> float:
