@@ -42,6 +42,7 @@ CASES = (
     Case("modernbert", ("0-3 r4 d0.1 qkv", "1 r3 ffn_in")),
     Case("distilbert", ("0-3 r4 query", "2-3 r4 d0.1 value")),
     Case("electra", ("0-3 r4 query", "2-3 r4 d0.1 value"), precision="fp32"),
+    Case("mpnet", ("0-3 r4 query", "2-3 r4 d0.1 value"), "mean", "fp32"),
     Case("albert", ("0 r4 d0.1 query", "0 r2 d0.1 ffn_in"), "mean"),
 )
 

@@ -161,12 +161,15 @@ def lowest_kept(p: float) -> int:
 
 
 def keep_mask(count: int, p: float, draws: Draws, out: Tensor | None = None) -> Tensor:
-    """Mask of `count` int16 from one member's stream, each -1 (kept) with probability 1 - p (to 1/65,536) and else 0.
+    """Mask of `count` elements from one member's stream, each kept with probability 1 - p (to 1/65,536).
 
-    By integer arithmetic, and applied by it in :func:`kept`, because comparisons and products with booleans are slow in torch
-    on a CPU.
+    On a CPU it is -1 (kept) and 0, int16, by integer arithmetic, and applied by it in :func:`kept`, because comparisons and
+    products with booleans are slow in torch there; elsewhere it is True and False.
     """
-    most, bits = lowest_kept(p) - 1, draws.bits(count)
+    bits = draws.bits(count)
+    if draws.device.type != "cpu":
+        return torch.ge(bits, lowest_kept(p), out=out)
+    most = lowest_kept(p) - 1
     return torch.sub(torch.tensor(most, dtype=torch.int16), bits.clamp_(most, most + 1), out=bits if out is None else out)
 
 
@@ -179,7 +182,9 @@ def keep_parts(draws: Mapping[int, Draws], parts: Sequence[tuple[int, int, int]]
         each: elements of a row.
         p: share of the elements that are dropped.
     """
-    mask = torch.empty(parts[-1][2] * each, dtype=torch.int16, device=draws[parts[0][0]].device)
+    device = draws[parts[0][0]].device
+    kind = torch.int16 if device.type == "cpu" else torch.bool
+    mask = torch.empty(parts[-1][2] * each, dtype=kind, device=device)
     for slot, start, stop in parts:
         keep_mask((stop - start) * each, p, draws[slot], out=mask[start * each : stop * each])
     return mask

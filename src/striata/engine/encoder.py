@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
 import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +18,7 @@ from ..errors import EncoderError
 from ..files import sha256_file
 from ..layout import Head, Shape, shape_of
 from .attention import IMPLEMENTATION, pack, packed_attention
+from .batch import on_device
 from .dropout import Draws, Pass, Pools, StackedDropout
 from .grouped import fast_products, groups_of
 from .memory import keep_freed_memory
@@ -281,15 +284,21 @@ class Encoder:
         """Families whose attention cannot be replaced: each member padded by itself, so that neighbours do not matter."""
         parts = []
         for segment in batch.segments:
-            lengths = torch.tensor(batch.lengths[segment.sequences], device=self.device)
-            inside = torch.arange(int(lengths.max()), device=self.device) < lengths[:, None]
-            ids = torch.full(inside.shape, self._pad, device=self.device)
-            ids[inside] = batch.ids[segment.tokens]
-            inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": inside.long()}
+            lengths = np.array(batch.lengths[segment.sequences])
+            inside = np.arange(lengths.max()) < lengths[:, None]
+            places = on_device(torch.from_numpy(np.flatnonzero(inside)), self.device)
+
+            def padded(tokens: Tensor, value: int, shape: tuple[int, ...] = inside.shape, at: Tensor = places) -> Tensor:
+                whole = torch.full((math.prod(shape),), value, device=self.device)
+                return whole.index_copy_(0, at, tokens).view(shape)
+
+            inputs: dict[str, Any] = {
+                "input_ids": padded(batch.ids[segment.tokens], self._pad),
+                "attention_mask": on_device(torch.from_numpy(inside.astype(np.int64)), self.device),
+            }
             if self._typed and batch.types is not None:
-                inputs["token_type_ids"] = torch.zeros_like(ids)
-                inputs["token_type_ids"][inside] = batch.types[segment.tokens]
-            alone = type(segment)(segment.slot, slice(0, inside.numel()), slice(0, len(lengths)))
+                inputs["token_type_ids"] = padded(batch.types[segment.tokens], 0)
+            alone = type(segment)(segment.slot, slice(0, inside.size), slice(0, len(lengths)))
             self.current.segments = (alone,)
-            parts.append(self.model(**inputs).last_hidden_state[inside])
+            parts.append(self.model(**inputs).last_hidden_state.flatten(0, 1).index_select(0, places))
         return torch.cat(parts)
