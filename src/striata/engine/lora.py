@@ -50,15 +50,16 @@ class _Stacked(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, parts: tuple[_Part, ...], *matrices: Tensor) -> Tensor:
-        flat, out = x.reshape(-1, x.shape[-1]), functional.linear(x, weight, bias)
-        rows, low = out.view(-1, out.shape[-1]), []
+        flat = x.reshape(-1, x.shape[-1])
+        out = functional.linear(flat, weight, bias)
+        low = []
         for part, a, b in zip(parts, matrices[::2], matrices[1::2], strict=True):
             h = kept(flat[part.tokens], part.keep) @ a.to(x.dtype).t()
-            rows[part.tokens].addmm_(h, b.to(x.dtype).t(), alpha=part.scale)
+            out[part.tokens].addmm_(h, b.to(x.dtype).t(), alpha=part.scale)
             low.append(h)
         ctx.parts = parts
         ctx.save_for_backward(flat, weight, *matrices, *low)
-        return out
+        return out.view(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

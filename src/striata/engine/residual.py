@@ -13,7 +13,7 @@ _CHILDREN = {"dense", "dropout", "LayerNorm"}
 
 
 class _DropAdd(torch.autograd.Function):
-    """residual + dropout(x), in place of x, which the layer before it has just made and nobody else needs."""
+    """residual + dropout(x); overwrites x, which the layer before it has just made and nobody else needs."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, residual: Tensor, keep: Tensor, p: float) -> Tensor:
@@ -23,8 +23,7 @@ class _DropAdd(torch.autograd.Function):
             return residual + drop(x, keep, p)
         bits = integers(x)
         bits.bitwise_and_(keep.to(bits.dtype))
-        ctx.mark_dirty(x)
-        return torch.add(residual, x, alpha=kept_scale(p), out=x)
+        return torch.add(residual, x, alpha=kept_scale(p))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
