@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import math
 import re
 from contextlib import ExitStack
 from pathlib import Path
@@ -289,8 +288,9 @@ class Encoder:
             places = on_device(torch.from_numpy(np.flatnonzero(inside)), self.device)
 
             def padded(tokens: Tensor, value: int, shape: tuple[int, ...] = inside.shape, at: Tensor = places) -> Tensor:
-                whole = torch.full((math.prod(shape),), value, device=self.device)
-                return whole.index_copy_(0, at, tokens).view(shape)
+                whole = torch.full(shape, value, device=self.device)
+                whole.view(-1).index_copy_(0, at, tokens)
+                return whole
 
             inputs: dict[str, Any] = {
                 "input_ids": padded(batch.ids[segment.tokens], self._pad),
