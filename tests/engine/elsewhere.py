@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
-from unittest.mock import patch
+from unittest.mock import MagicMock, patch
 
 import numpy as np
 import torch
@@ -55,7 +55,7 @@ class HostGenerator(torch.Generator):
 
 
 class Watch(TorchDispatchMode):
-    """Notes what the host would have to wait for: values that are asked for, and copies from memory that is not pinned."""
+    """Notes what the host would have to wait for: values that are asked for, and copies that do not go on by themselves."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -129,6 +129,7 @@ def main(folder: Path) -> None:
         patch.object(torch, "from_numpy", lambda array: fake.from_tensor(real(array))),
         patch.object(torch.Tensor, "pin_memory", lambda tensor: tensor),
         patch.object(FakeTensor, "tolist", tolist),
+        patch.object(torch.cuda, "current_stream", MagicMock()),
     ):
         for at, case in enumerate(CASES):
             read.clear()

@@ -15,6 +15,10 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from striata.engine import Draws, Encoder, Stack, collate
+from striata.engine.dropout import Pass
+from striata.engine.encoder import choose_precision
+from striata.engine.grouped import fast_products, groups_of
+from striata.engine.lora import Adapter, StackedLinear
 from striata.layout import make_plan
 
 from .models import LABELS, make_encoder, random_texts
@@ -77,6 +81,44 @@ def test_more_members_cost_draws_but_no_other_launches(tmp_path: Path) -> None:
     assert not {"_local_scalar_dense", "nonzero", "item"} & set(many)
     each = launches(folder, LAYOUTS[:1] * 8, grouped=False)
     assert sum(many.values()) < sum(each.values()) / 2
+
+
+@pytest.mark.parametrize(("size", "banked"), [(16, True), (12, False)])
+def test_sizes_that_grouped_products_refuse_go_member_by_member(size: int, banked: bool) -> None:
+    texts = [(slot, random_texts(np.random.default_rng(slot), 3)) for slot in (0, 1)]
+    batch = collate(texts, torch.device("cpu"))
+    current = Pass(segments=batch.segments, slots=(0, 1), grouped=True, banks=True)
+    current.groups = groups_of(batch.segments, current.slots, torch.device("cpu"))
+    layer = StackedLinear(torch.nn.Linear(size, 2 * size).requires_grad_(False), current)
+    for slot in (0, 1):
+        layer.adapters[str(slot)] = Adapter(size, 2 * size, rank=2 + slot, scale=0.5, dropout=0.0)
+        for parameter in layer.adapters[str(slot)].parameters():
+            torch.nn.init.normal_(parameter)
+    layer.regroup()
+    x = torch.randn(1, len(batch.ids), size)
+    with Launches() as counted:
+        found = layer(x)[0]
+    assert ("_grouped_mm" in counted.found) == banked
+    for segment in batch.segments:
+        adapter = layer.adapter(segment.slot)
+        assert adapter is not None
+        mine = x[0, segment.tokens]
+        expected = layer.base(mine) + 0.5 * mine @ adapter.a.t() @ adapter.b.t()
+        torch.testing.assert_close(found[segment.tokens], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("capability", "dtype", "expected"),
+    [((9, 0), torch.bfloat16, True), ((8, 0), torch.bfloat16, False), ((9, 0), torch.float32, False)],
+)
+def test_grouped_products_where_torch_has_them(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtype: torch.dtype, expected: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert fast_products(torch.device("cuda"), dtype) == expected
+    assert choose_precision("auto", torch.device("cuda")) == torch.bfloat16
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
+    assert choose_precision("auto", torch.device("cuda")) == torch.float32
 
 
 def test_members_come_and_go(tmp_path: Path) -> None:

@@ -97,6 +97,13 @@ def test_a_bucket_pads_at_most_an_eighth() -> None:
         assert length <= padded <= max(length + 7, length * 9 / 8)
 
 
+def test_coarse_buckets_are_few_and_pad_long_sequences_by_half_at_most() -> None:
+    buckets = {length: padded_length(length, coarse=True) for length in range(1, 513)}
+    assert sorted(set(buckets.values())) == [16, 32, 64, 128, 192, 256, 384, 512]
+    assert all(length <= padded < 2 * max(length, 16) for length, padded in buckets.items())
+    assert all(padded <= 1.5 * length for length, padded in buckets.items() if length > 128)
+
+
 @pytest.mark.parametrize("grouped", [False, True], ids=["each", "grouped"])
 @pytest.mark.parametrize(
     ("family", "query", "head"),

@@ -1,6 +1,6 @@
 """The engine: one frozen encoder, a stream of tokens without padding, a stack of members on it."""
 
-from .batch import Batch, Segment, collate, on_device
+from .batch import Batch, Segment, collate, on_device, on_host
 from .dropout import Draws, seed_of
 from .embed import embed
 from .encoder import Encoder
@@ -9,5 +9,5 @@ from .stack import Stack
 
 __all__ = [
     "Batch", "Draws", "Encoder", "Receipt", "Segment", "Stack", "check_receipt", "collate", "embed", "on_device",
-    "read_receipt", "seed_of",
+    "on_host", "read_receipt", "seed_of",
 ]  # fmt: skip

@@ -96,10 +96,12 @@ def padded_length(length: int, *, coarse: bool = False) -> int:
 
     Args:
         length: tokens.
-        coarse: round up to a power of two, at least 16, where fewer launches are worth more padding.
+        coarse: round up to a power of two, at least 16, where fewer launches are worth more padding; beyond 128, where
+            padding costs more, also to the steps halfway between.
     """
     if coarse:
-        return max(16, 1 << (length - 1).bit_length())
+        above = max(16, 1 << (length - 1).bit_length())
+        return above * 3 // 4 if above > 128 and length <= above * 3 // 4 else above
     grain = max(8, 1 << max(0, length.bit_length() - 4))
     return -(-length // grain) * grain
 

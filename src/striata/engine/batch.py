@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,6 +97,20 @@ def collate(parts: Sequence[tuple[int, Encoded]], device: torch.device) -> Batch
 def on_device(values: Tensor, device: torch.device) -> Tensor:
     """A copy on the device that the host does not wait for; on a CPU the tensor itself."""
     return values if device.type == "cpu" else values.pin_memory().to(device, non_blocking=True)
+
+
+def on_host(values: Tensor) -> Callable[[], list[float]]:
+    """Begins to copy values to the host; the call that is returned waits for them, but not for what the device is given later."""
+    if values.device.type == "cpu":
+        return values.tolist
+    copy = values.detach().to("cpu", non_blocking=True)
+    arrived = torch.cuda.current_stream(values.device).record_event()
+
+    def read() -> list[float]:
+        arrived.synchronize()
+        return copy.tolist()
+
+    return read
 
 
 def _types(encoded: Encoded) -> np.ndarray:

@@ -106,11 +106,20 @@ class Draws:
         """The stream's next values, uniform int16 (count,)."""
         words = (count + 3) // 4
         if self.device.type == "cpu":
-            drawn = torch.from_numpy(self._words.random_raw(words).view(np.int16))
-        else:
-            whole = torch.empty(words, dtype=torch.int64, device=self.device)
-            drawn = whole.random_(-(2**63), None, generator=self._generator).view(torch.int16)
+            return torch.from_numpy(self._words.random_raw(words).view(np.int16))[:count]
+        drawn = torch.empty(4 * words, dtype=torch.int16, device=self.device)
+        self._draw(drawn)
         return drawn[:count]
+
+    def fill(self, out: Tensor) -> None:
+        """Writes the stream's next values into int16 (count,)."""
+        if self.device.type == "cpu" or len(out) % 4 or out.storage_offset() % 4:
+            out.copy_(self.bits(len(out)))
+        else:
+            self._draw(out)
+
+    def _draw(self, out: Tensor) -> None:
+        out.view(torch.int64).random_(-(2**63), None, generator=self._generator)
 
 
 class Pools:
@@ -149,9 +158,10 @@ class Pools:
         group, column = divmod(at, together)
         rows, key = parts[-1][2], (name, width, group)
         if family not in self._drawn or self._drawn[family][0] != (*key, rows):
-            each = together * width
-            drawn = [self._draws[slot].named(*key).bits((stop - start) * each) for slot, start, stop in parts]
-            self._drawn[family] = ((*key, rows), torch.cat(drawn).view(rows, each))
+            bits = torch.empty(rows, together * width, dtype=torch.int16, device=self._draws[parts[0][0]].device)
+            for slot, start, stop in parts:
+                self._draws[slot].named(*key).fill(bits[start:stop].view(-1))
+            self._drawn[family] = ((*key, rows), bits)
         return self._drawn[family][1][:, column * width : (column + 1) * width]
 
 

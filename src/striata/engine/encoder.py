@@ -49,7 +49,7 @@ def choose_precision(precision: str, device: torch.device) -> torch.dtype:
     if precision != "auto":
         return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported()
+        fast = torch.cuda.get_device_capability(device)[0] >= 8  # is_bf16_supported() says yes where it is emulated
     else:
         fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if fast else torch.float32
@@ -266,7 +266,8 @@ class Encoder:
         current.pools = Pools(draws) if current.grouped and draws else None
         current.packing = pack(batch, self.dtype, coarse=current.grouped) if self.shape.packed else None
         # transformers passes an attention dropout of 0 unless its modules are in training mode.
-        self.model.train(bool(draws))
+        if self.model.training != bool(draws):
+            self.model.train(bool(draws))
 
     def _packed(self, batch: Batch) -> Tensor:
         inputs: dict[str, Any] = {
@@ -276,7 +277,8 @@ class Encoder:
         }
         if self._typed:
             inputs["token_type_ids"] = (torch.zeros_like(batch.ids) if batch.types is None else batch.types)[None]
-        result: Tensor = self.model(**inputs).last_hidden_state[0]
+        result: Tensor = self.model(**inputs).last_hidden_state.squeeze(0)
+        self.current.pools = None  # not needed on the way back
         return result
 
     def _padded(self, batch: Batch) -> Tensor:

@@ -7,6 +7,7 @@ one grouped product over the token axis (`torch.nn.functional.grouped_mm`), and 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from .dropout import kept, kept_scale, lowest_kept
 if TYPE_CHECKING:
     from .lora import Adapter
 
-_GRAIN = 8  # grouped products want rows of whole 16 bytes in bf16
+_GRAIN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,12 @@ def groups_of(segments: Sequence[Segment], slots: Sequence[int], device: torch.d
 
 def fast_products(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether torch multiplies groups in one launch; elsewhere it does so one by one, and waits for the device each time."""
+    if not hasattr(functional, "grouped_mm"):  # torch before 2.10
+        return False
     if device.type != "cuda":
         return device.type == "cpu"  # where nothing is waited for
-    return dtype == torch.bfloat16 and torch.cuda.get_device_capability(device)[0] in (9, 10)
+    built = torch.version.hip is None and sys.platform != "win32"
+    return built and dtype == torch.bfloat16 and torch.cuda.get_device_capability(device)[0] in (9, 10)
 
 
 class Bank:
@@ -101,6 +105,11 @@ class Bank:
         self._scale_kept = torch.from_numpy(scale * left)[:, None, None].to(a.device)
         self._lowest = torch.from_numpy(lowest).to(a.device)
 
+    @staticmethod
+    def fits(adapters: Mapping[int, Adapter]) -> bool:
+        """Whether there are any, with sizes that grouped products take: rows of whole 16 bytes in bf16."""
+        return bool(adapters) and all(size % _GRAIN == 0 for x in adapters.values() for size in (x.a.shape[1], x.b.shape[0]))
+
     def scale(self, keep: Tensor | None) -> Tensor:
         """Factor of each member's product, (slots, 1, 1); with a mask that of what is kept is in it."""
         return self._scale if keep is None else self._scale_kept
@@ -118,7 +127,8 @@ class _Grouped(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, bank: Bank, ends: Tensor, keep: Tensor | None, *live: Tensor
     ) -> Tensor:
         flat = x.reshape(-1, x.shape[-1])
-        a, b = bank.a.to(x.dtype), (bank.b * bank.scale(keep)).to(x.dtype)
+        a, b = bank.a.to(x.dtype), torch.empty_like(bank.b, dtype=x.dtype)
+        torch.mul(bank.b, bank.scale(keep), out=b)
         low = functional.grouped_mm(kept(flat, keep), a.transpose(1, 2), offs=ends)
         out = functional.linear(flat, weight, bias).add_(functional.grouped_mm(low, b, offs=ends))
         ctx.save_for_backward(flat, weight, a, b, ends, keep, low)

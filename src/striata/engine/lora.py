@@ -87,12 +87,11 @@ class StackedLinear(nn.Module):
         base: the encoder's own layer, frozen.
         current: the pass under way, shared by all modules of the encoder.
         path: where it is in the encoder.
-        place: which of its parent's layers it is, and of how many.
     """
 
-    def __init__(self, base: nn.Linear, current: Pass, path: str = "", place: tuple[int, int] = (0, 1)) -> None:
+    def __init__(self, base: nn.Linear, current: Pass, path: str = "") -> None:
         super().__init__()
-        self.base, self.current, self.path, self.place = base, current, path, place
+        self.base, self.current, self.path = base, current, path
         self.adapters = nn.ModuleDict()
         self._bank: Bank | None = None
 
@@ -112,16 +111,15 @@ class StackedLinear(nn.Module):
     def regroup(self) -> None:
         """To be called when members came or left."""
         members = self.members()
-        self._bank = Bank(self.current.slots, members) if self.current.banks and members else None
+        self._bank = Bank(self.current.slots, members) if self.current.banks and Bank.fits(members) else None
 
     def _bits(self, members: Mapping[int, Adapter], width: int) -> Tensor | None:
         """Random bits (rows, width) for all members, where they are drawn together and any of them are needed."""
         current = self.current
         if current.pools is None or not any(threshold(adapter.dropout) for adapter in members.values()):
             return None
-        column, columns = self.place
-        at = current.pools.count(self.path) * columns + column  # ALBERT's layers are one module, called again and again
-        return current.pools.take("lora", self.path.rpartition(".")[0], at, current.parts(), width, together=columns)
+        at = current.pools.count(self.path)  # ALBERT's layers are one module, called again and again
+        return current.pools.take("lora", self.path, at, current.parts(), width, together=1)
 
     def _part(self, adapter: Adapter, slot: int, tokens: slice, width: int, bits: Tensor | None) -> _Part:
         if not self.current.draws or not threshold(adapter.dropout):

@@ -77,8 +77,7 @@ class Stack:
             found = getattr(parent, name)
             if not isinstance(found, StackedLinear):  # else of an earlier stack, whose members have all left
                 assert isinstance(found, nn.Linear), f"{module} is no linear layer"
-                siblings = [name for name, child in parent.named_children() if isinstance(child, nn.Linear | StackedLinear)]
-                found = StackedLinear(found, self.encoder.current, path, (siblings.index(name), len(siblings)))
+                found = StackedLinear(found, self.encoder.current, path)
                 setattr(parent, name, found)
             assert not found.adapters, f"{module} still carries another stack"
             self._sites[module] = found
@@ -194,8 +193,7 @@ class Stack:
                 batch = collate([(slot, part) for slot in slots], self.encoder.device)
                 shared = Shared(collate([(slots[0], part)], self.encoder.device), differing) if differing else None
                 logits = self.forward(batch, shared=shared)
-                for at, slot in enumerate(slots):
-                    result[at, rows] = logits[slot].float().cpu().numpy()
+                result[:, rows] = torch.stack([logits[slot] for slot in slots]).cpu().numpy()
         return result
 
 

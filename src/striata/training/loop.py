@@ -18,7 +18,7 @@ from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 
 from ..data import Encoded
-from ..engine import Draws, Stack, check_receipt, collate, on_device, read_receipt, seed_of
+from ..engine import Draws, Stack, check_receipt, collate, on_device, on_host, read_receipt, seed_of
 from .events import Event, Listener, nobody
 from .order import rows_at
 from .recipe import Recipe
@@ -148,19 +148,20 @@ class Trainer:
                     raise KeyboardInterrupt
 
     def _step(self) -> None:
-        parts, targets = [], {}
+        device, chosen = self.stack.encoder.device, []
         for t in self.live:
-            rows = rows_at(t.step, rows=len(self.texts), batch_size=t.member.recipe.batch_size, key=t.key)
-            parts.append((t.slot, self.texts.take(rows)))
-            targets[t.slot] = on_device(torch.from_numpy(self.targets[rows]), self.stack.encoder.device)
+            chosen.append(rows_at(t.step, rows=len(self.texts), batch_size=t.member.recipe.batch_size, key=t.key))
             self._draws[t.slot].seed(seed_of(*t.key, "step", t.step))
-        batch = collate(parts, self.stack.encoder.device)
+        labels = on_device(torch.from_numpy(self.targets[np.concatenate(chosen)]), device)
+        targets = torch.split(labels, [len(rows) for rows in chosen])
+        batch = collate([(t.slot, self.texts.take(rows)) for t, rows in zip(self.live, chosen, strict=True)], device)
         logits = self.stack.forward(batch, {t.slot: self._draws[t.slot] for t in self.live})
-        losses = torch.stack([self._loss(t, logits[t.slot], targets[t.slot]) for t in self.live])
+        losses = torch.stack([self._loss(t, logits[t.slot], each) for t, each in zip(self.live, targets, strict=True)])
+        read = on_host(losses)
         losses.sum().backward()  # type: ignore[no-untyped-call]
         rates = [self._update(t) for t in self.live]
         # Read last, so that a GPU has the whole step before it is waited for. What is not finite stays in its own member.
-        for t, loss, rate in zip(list(self.live), losses.tolist(), rates, strict=True):
+        for t, loss, rate in zip(list(self.live), read(), rates, strict=True):
             if math.isfinite(loss):
                 t.step += 1
                 t.history.append({"step": t.step, "loss": loss, "learning_rate": rate})
