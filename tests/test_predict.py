@@ -16,7 +16,7 @@ from sklearn.metrics import log_loss
 import striata
 from striata import predict_file as predicting
 from striata.calibration import label_sets, quality, set_threshold
-from striata.ensemble import load_ensemble
+from striata.ensemble import load_ensemble, write_ensemble
 from striata.errors import DataError, StriataError
 from striata.predict import Model
 from striata.predict_file import predict_file
@@ -176,6 +176,29 @@ def test_what_cannot_be_written_is_said_before_the_first_text(model: Model, fold
     assert told == []
     assert out.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["said.csv"]
+
+
+def test_a_file_is_not_predicted_into_itself(model: Model, tmp_path: Path) -> None:
+    source = tmp_path / "texts.csv"
+    source.write_text("text\none two\n")
+    (tmp_path / "link.csv").symlink_to(source)
+    for out in (source, tmp_path / "link.csv", tmp_path / "." / "texts.csv"):
+        with pytest.raises(StriataError, match="is read by this command and would be lost; give another name"):
+            predict_file(model, source, out)
+    assert source.read_text() == "text\none two\n"
+
+
+def test_training_says_that_it_replaces_an_ensemble_chosen_by_hand(tmp_path: Path) -> None:
+    study, said = study_of(tmp_path, ensemble={"size": 9}), list[str]()
+    runs = striata.train(study, announce=said.append).runs
+    assert said[-1] == f"an ensemble of 9 was asked for, but there are {len(runs)} runs"
+    write_ensemble(tmp_path / "out", size=2, by="loss")
+    striata.train(study, announce=said.append)
+    settings = f"method top, size {len(runs)}, by accuracy, logits"
+    assert f"(method top, size 2, by loss, logits) gave way to the study file's ({settings})" in said[-1]
+    count = len(said)
+    striata.train(study, announce=said.append)
+    assert not any("gave way" in each for each in said[count:])
 
 
 def test_an_ensembles_budget_is_checked_before_training(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def train(
         StriataError: anything in the study, its data, its encoder or its folder is wrong.
         KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on from there.
     """
-    from .ensemble import check_budget, write_ensemble
+    from .ensemble import Rule, check_budget, rule_of, write_ensemble
     from .predict import test_study
     from .study import Study, load_study, members, prepare
     from .study.train import train_study
@@ -87,11 +87,19 @@ def train(
         plans = [member.plan for member in members(asked, len(prepared.splits.labels))]
         check_budget([plan.trainable for plan in plans], asked.ensemble.budget)
     train_it = train_study if asked.search is None else _searching()
-    folder = train_it(asked, prepared, listen=listen or nobody, announce=announce or (lambda _: None), track=track, device=device)
+    tell = announce or (lambda _: None)
+    folder = train_it(asked, prepared, listen=listen or nobody, announce=tell, track=track, device=device)
     runs = {run.name: run for run in folder.runs()}
     size = min(asked.ensemble.size, len(runs))
+    if size < asked.ensemble.size and "size" in asked.ensemble.model_fields_set:
+        tell(f"an ensemble of {asked.ensemble.size} was asked for, but there are {len(runs)} runs")
     settings = asked.ensemble.model_dump() | {"size": size}
+    before = rule_of(folder.path)
     ensemble = write_ensemble(folder.path, **settings) if size > 1 else None
+    if ensemble is not None and before not in (None, Rule(**settings)):
+        tell(
+            f"the ensemble there ({before}) gave way to the study file's ({Rule(**settings)}); `striata ensemble` chooses another"
+        )
     test = test_study(folder, ensemble, prepared, device=device, precision=asked.recipe.precision) if runs else {}
     return Trained(folder=folder.path, runs=runs, failed=folder.failed(), ensemble=ensemble, test=test)
 

@@ -110,6 +110,29 @@ def new_folder(path: Path) -> Iterator[Path]:
             raise
 
 
+def apart(out: Path, *sources: str | Path) -> None:
+    """Refuses a place for a result that is also a source of it.
+
+    Raises:
+        StriataError: `out` is one of the sources.
+    """
+    for source in map(Path, sources):
+        if out.exists() and source.exists() and out.samefile(source):
+            raise StriataError(f"--out {out} is read by this command and would be lost; give another name")
+
+
+def named(out: str | Path, ending: str) -> Path:
+    """A place for a result of one kind, so that a slip of the hand does not replace a file of another.
+
+    Raises:
+        StriataError: the name has another ending.
+    """
+    path = Path(out)
+    if path.suffix.lower() != ending:
+        raise StriataError(f"--out {path}: expected a name ending in {ending}")
+    return path
+
+
 def sha256_file(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with open(path, "rb") as file:

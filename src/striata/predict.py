@@ -117,8 +117,8 @@ class Model:
     @property
     def identity(self) -> str:
         """Stands for everything that decides the logits of a text."""
-        parts = [f"{run.checksum}*{self.combiner.weights[run.name]!r}" for run in self.runs]
-        return " ".join([self.combiner.identity, *parts, str(self.encoder.dtype), self.encoder.device.type])
+        combination = self.combiner.identity_of({run.name: run.checksum for run in self.runs})
+        return f"{combination} {self.encoder.dtype} {self.encoder.device.type}"
 
     @cached_property
     def calibration(self) -> Calibration:

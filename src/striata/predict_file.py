@@ -18,7 +18,7 @@ from pyarrow import parquet
 
 from .data import Columns, Stream
 from .errors import DataError
-from .files import read_json, write_bytes, write_json, writing
+from .files import apart, read_json, write_bytes, write_json, writing
 from .predict import Model
 
 PORTION = 4096
@@ -89,6 +89,7 @@ def predict_file(
         raise DataError(f"--out {target}: unknown format '{target.suffix}'; expected a name ending in {', '.join(FORMATS)}")
     if target.is_dir():
         raise DataError(f"--out {target} is a folder; give a file's name")
+    apart(target, source)
     wanted = Wanted(
         probabilities=probabilities, calibrated=calibrated, coverage=coverage, abstain_below=abstain_below, id_label=id_label
     )

@@ -9,9 +9,55 @@ from striata.cli import output
 
 
 def test_a_long_column_is_cut_and_the_others_stay(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setattr(output, "console", Console(width=60, highlight=False))
     output.table(["row", "text", "label"], [(str(row), "[b]many words " * 20, "World") for row in (1, 20)], cut="text")
     lines = capsys.readouterr().out.splitlines()
     assert [len(line) for line in lines] == [60] * 3
     assert [line.split()[0] for line in lines] == ["row", "1", "20"]
     assert all("[b]many words" in line and "…" in line and line.endswith("World") for line in lines[1:])
+
+
+HEADINGS = ("layout", "seeds", "trainable", "validation", "95% interval", "loss", "macro F1", "time", "test")
+ROWS = [
+    ("fast-uniform", "2", "43,012", "0.8313", "0.7876-0.8674", "0.5300", "0.8309", "0:07", "0.8333"),
+    ("s8", "2", "43,012", "0.8063", "0.5022-0.9450", "0.8166", "0.8046", "0:07", "-"),
+]
+
+
+@pytest.mark.parametrize("width", [20, 80, 200, None])
+def test_names_and_figures_are_whole(
+    width: int | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if width is None:  # a file
+        monkeypatch.delenv("COLUMNS", raising=False)
+    else:
+        monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(output, "console", Console(width=width, highlight=False))
+    output.table(HEADINGS, ROWS)
+    lines = capsys.readouterr().out.splitlines()
+    assert [tuple(line.split()) for line in lines[-2:]] == ROWS
+    assert {len(line) for line in lines} == {79 if width in (20, 80) else 89}
+    assert len(lines) == (4 if width in (20, 80) else 3)  # `macro F1` in two lines
+
+
+def test_texts_are_folded_and_none_of_their_words_is_lost(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "0-3 r4 a4 d0.05 query | 4-7 r8 a4 d0.075 query | 8-11 r12 a4 d0.1 query"
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(output, "console", Console(width=60, highlight=False))
+    output.table(("name", "layers", "sections"), [("as-run-s1", 12, text)], fold="sections")
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert lines[1].startswith("as-run-s1      12  0-3 r4 ")
+    assert [word for line in lines[1:] for word in line[19:].split()] == text.split()
+
+
+def test_a_name_that_begins_with_a_digit_is_set_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    output.table(("slice", "95 %"), [("3", "0.5531 to 0.8683"), ("13 to 32 words", "0.62 to 0.9207")])
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "3               0.5531 to 0.8683",
+        "13 to 32 words    0.62 to 0.9207",
+    ]

@@ -119,6 +119,7 @@ def test_pairs_are_found(tmp_path: Path) -> None:
         ("x.csv", "text,tag\na,b\n", Columns(), "no label column among 'text', 'tag'"),
         ("x.csv", "text,label\na,b\n", Columns(text="txt"), r"no column 'txt' among 'text', 'label' \(did you mean 'text'\?\)"),
         ("x.csv", "text,content,label\na,b,c\n", Columns(), r"more than one text column \('text', 'content'\)"),
+        ("x.csv", "text,label\na,b\n", Columns(text="label"), r"column .label. would be both text and label"),
         ("x.jsonl", '{"text": "a", "label": 1}\n[1]\n', Columns(), "row 1 .* is a JSON list; expected an object"),
         ("x.jsonl", '{"text": "a", "label": 1}\n{"text"\n', Columns(), "row 1 .* is not JSON"),
         ("x.jsonl", '{"text": 3, "label": 1}\n', Columns(), r"row 0 .*column 'text' holds 3 \(a int\)"),

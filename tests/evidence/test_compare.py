@@ -70,6 +70,16 @@ def test_the_layouts_together_against_their_controls(tmp_path: Path) -> None:
     assert found.to_json()["together"]
 
 
+def test_a_layout_whose_seeds_scatter_is_named_where_it_is_shown(tmp_path: Path) -> None:
+    right = rights(("s1", "s5", "s8", "s2"), 3)
+    right |= {("s9", seed): np.random.default_rng(seed).random(ROWS) < share for seed, share in enumerate((0.95, 0.3, 0.6))}
+    folder = study(tmp_path, right)
+    note = "seeds of s9 scatter more than the other layouts'; they are judged by their own"
+    assert note in compare_study(folder).notes
+    assert note in compare_pair(folder, "s1", "s9").notes
+    assert not any("scatter" in each for each in compare_pair(folder, "s1", "s5").notes)
+
+
 def test_references(tmp_path: Path) -> None:
     layouts = ("s5", "s8", "s8:uniform", "s8:reversed")
     folder = study(tmp_path, rights(layouts, 2))

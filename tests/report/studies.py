@@ -105,8 +105,13 @@ def add_everything(study: StudyFolder) -> None:
             "fingerprint": "abfa8a1dad7686",
         },
     )
-    write_ensemble(folder, size=size, method="greedy")
-    model: dict[str, object] = {"name": "ensemble", "folder": str(folder / "ensemble"), "identity": {}}
+    made = write_ensemble(folder, size=size, method="greedy")
+    identity = made.combiner.identity_of({name: run.checksum for name, run in made.runs.items()})
+    model: dict[str, object] = {
+        "name": "ensemble",
+        "folder": str(folder / "ensemble"),
+        "identity": f"{identity} torch.float32 cpu",
+    }
     write_json(folder / "checks" / "stress-ensemble.json", stress(model).to_json())
     write_json(folder / "checks" / "shift-ensemble.json", shift(model).to_json())
     write_json(folder / "checks" / "audit.json", audit().to_json())

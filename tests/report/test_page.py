@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, precision_score
 
+from striata.ensemble import write_ensemble
 from striata.errors import EnsembleError, RunError, StriataError, StudyError
 from striata.evidence import compare_study
 from striata.report import collect, render, write_report
@@ -215,6 +216,40 @@ def test_stress_shift_and_audit_say_what_was_kept(study: StudyFolder, page: Page
     audit = json.loads((study.path / "audit.json").read_text())
     assert [cells[2][0] for cells in page.tables["parts"]] == [part["rows"] for part in audit["parts"].values()]
     assert [cells[1][0] for cells in page.tables["counts"]] == [audit["parts"]["train"]["labels"][name] for name in LABELS]
+
+
+def test_an_audit_of_a_sample_is_told_from_one_of_all_rows(study: StudyFolder, page: Page) -> None:
+    assert "Only a random sample" not in "".join(page.text)
+    file = study.path / "checks" / "audit.json"
+    before = file.read_text()
+    kept = json.loads(before)
+    part = kept["parts"][0]
+    kept["suspect_rows"] = 1055
+    kept["parts"] = [
+        {**part, "name": name, "rows": rows, "judged": judged}
+        for name, rows, judged in (("train", 1100, 300), ("validation", 400, 400), ("test", 600, 300))
+    ]
+    file.write_text(json.dumps(kept))
+    try:
+        text = " ".join("".join(Page(render(collect(study.path))).text).split())
+        sample = "Only a random sample was judged: 300 of 1,100 train, 400 of 400 validation and 300 of 600 test rows"
+        assert text.count(sample) == 2  # in short, and beside the suspicious labels
+        assert f"1,055 rows have a label that is probably wrong. {sample}." in text
+        file.write_text(json.dumps({**kept, "suspect_rows": 0}))
+        assert sample in " ".join("".join(Page(render(collect(study.path))).text).split())
+    finally:
+        file.write_text(before)
+
+
+def test_checks_of_an_ensemble_that_was_replaced_are_left_out(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study", ["s1", "s2"], seeds=(0,), rows=80, steps=20)
+    add_everything(study)
+    assert collect(study.path).outdated == ()
+    write_ensemble(study.path, size=2, combine="probabilities")
+    report = collect(study.path)
+    assert (report.stress, report.shift) == ((), ())
+    text = re.sub(r"\s+", " ", "".join(Page(render(report)).text))
+    assert "because the model has been replaced since: stress of ensemble, shift of ensemble" in text
 
 
 def test_what_is_missing_names_its_command(tmp_path: Path) -> None:

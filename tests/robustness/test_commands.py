@@ -255,6 +255,39 @@ def test_commands_print_and_write(say: Say, tmp_path: Path) -> None:
         assert [int(row["row"]) for row in csv.DictReader(file)] == [each["row"] for each in value["suspects"]]
 
 
+@pytest.mark.parametrize(
+    ("command", "kept"),
+    [
+        (("stress", "out/ensemble", "many.csv"), "stress-ensemble"),
+        (("shift", "out/ensemble", "--known", "many.csv", "--unlabelled", "test.csv", "--permutations", 19), "shift-ensemble"),
+        (("audit", "out"), "audit"),
+    ],
+    ids=["stress", "shift", "audit"],
+)
+def test_a_result_that_cannot_be_written_where_asked_replaces_none(
+    trained: Path, say: Say, tmp_path: Path, command: tuple[object, ...], kept: str
+) -> None:
+    file = trained / "out/checks" / f"{kept}.json"
+    assert say(*command, "--rows", 30)[0] == 0
+    before = file.read_bytes()
+    code, shown, error = say(*command, "--rows", 40, "--seed", 1, "--out", trained / "many.csv" / "x")
+    assert (code, shown) == (2, "")
+    assert "cannot write" in error.splitlines()[-1]
+    assert file.read_bytes() == before
+    assert say(*command, "--rows", 40, "--seed", 1, "--out", tmp_path / "x")[0] == 0
+    assert (tmp_path / "x").stat().st_size
+    assert json.loads(file.read_text())["seed"] == 1
+
+
+def test_an_audit_of_a_sample_says_so(say: Say) -> None:
+    code, shown, _ = say("audit", "out", "--rows", 40)
+    assert code == 0
+    assert "only a random sample was judged: 40 of 111 train and 40 of 40 validation rows" in " ".join(shown.split())
+    code, shown, _ = say("audit", "out")
+    assert code == 0
+    assert "sample" not in shown
+
+
 def test_errors_are_one_line(trained: Path, say: Say) -> None:
     (trained / "few.csv").write_text("text\nw1 w2\n")
     (trained / "gap.csv").write_text("text\n" + "w1 w2\n" * 40 + '" "\n')

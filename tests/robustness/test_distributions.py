@@ -61,6 +61,36 @@ def test_the_pieces_are_what_scikit_learn_says() -> None:
         assert wins[at] / pairs[at] == pytest.approx(roc_auc_score(truth[:, at], np.round(found[:, at], 1)))
 
 
+def test_more_permutations_change_neither_the_statistic_nor_the_first_of_them() -> None:
+    rng = np.random.default_rng(4)
+    first, second = rng.standard_normal((70, 6)), rng.standard_normal((45, 6)) + 0.12
+    second[:20] = first[:20]  # ties, which another order of summation would break
+    counts = (19, 60, 199, 250)
+    found = {count: two_sample(first, second, permutations=count, seed=7) for count in counts}
+    draws = np.random.default_rng(7)  # the reference: folds, then one permutation after another
+    fold = draws.permutation(np.arange(115) % 5)
+    member = np.repeat([0.0, 1.0], [70, 45])
+    members = np.column_stack([member, *(draws.permutation(member) for _ in range(max(counts)))])
+    x = np.concatenate([first, second])
+    x = (x - x.mean(0)) / x.std(0)
+    wins, pairs = np.zeros(members.shape[1]), np.zeros(members.shape[1])
+    for at in range(5):
+        train, inside = fold != at, fold == at
+        scores = np.round(Ridge(alpha=0.1 * train.sum()).fit(x[train], members[train]).predict(x[inside]), 10)
+        for column in range(members.shape[1]):
+            truth = members[inside, column]
+            met = truth.sum() * (1 - truth).sum()
+            wins[column] += met * roc_auc_score(truth, scores[:, column])
+            pairs[column] += met
+    auc = wins / pairs
+    for count, test in found.items():
+        assert test.auc == found[19].auc
+        assert test.foreign == found[19].foreign
+        np.testing.assert_array_equal(test.scores, found[19].scores)
+        assert test.p_value == pytest.approx((1 + (auc[1 : count + 1] >= auc[0] - 1e-9).sum()) / (1 + count))
+    assert found[19].auc == pytest.approx(auc[0])
+
+
 def jaccard(one: str, two: str) -> float:
     a, b = words(one), words(two)
     first, second = ({tuple(each[i : i + 3]) for i in range(max(1, len(each) - 2))} for each in (a, b))

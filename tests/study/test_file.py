@@ -25,6 +25,7 @@ def test_the_study_file(tmp_path: Path) -> None:
     changed = load_study(file, ["recipe.max_steps=7", "recipe.learning_rate=1e-3", "layouts=[s1, s2]", "data.validation=0.5"])
     assert (changed.recipe.max_steps, changed.recipe.learning_rate, changed.layouts) == (7, 1e-3, ("s1", "s2"))
     for setting, message in (
+        ("recipe.warmup=2500", r"expected fewer warmup steps than max_steps \(2500\), not 2500"),
         ("recipe.max_step=7", "unknown key 'recipe.max_step'"),
         ("x", "expected KEY=VALUE"),
         ("base.x=1", "no group"),

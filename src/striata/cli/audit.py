@@ -24,12 +24,10 @@ def audit(
     out: Annotated[Path | None, typer.Option(help="Also write all suspicious rows to this CSV file.")] = None,
 ) -> None:
     """Find labels that are probably wrong, copies with different labels, and labels taken for each other."""
-    from ..robustness import audit_labels, write_suspects
+    from ..robustness import audit_labels
     from .output import print_json
 
-    found = audit_labels(target, rows=rows, seed=seed, device=device, precision=precision)
-    if out is not None:
-        write_suspects(found, out)
+    found = audit_labels(target, rows=rows, seed=seed, device=device, precision=precision, out=out)
     if as_json:
         print_json(found.to_json())
     else:
@@ -38,18 +36,21 @@ def audit(
 
 def show_audit(found: LabelAudit) -> None:
     """Prints a line per table, the most suspicious rows, conflicting copies and confused labels."""
+    from ..robustness.checks import judged_rows
     from .output import note, say, table
 
     table(
         ["table", "rows", "judged", "by", "suspicious", "source"],
         [(p.name, f"{p.rows:,}", f"{p.judged:,}", p.by, f"{p.suspects:,}", p.source) for p in found.parts],
     )
+    if sample := judged_rows((part.name, part.rows, part.judged) for part in found.parts):
+        say(f"only a random sample was judged: {sample}")
     if found.suspects:
         say()
         table(
             ["table", "row", "label", "suggested", "quality", "text"],
             [
-                (s.place.part, s.place.row, s.place.label, s.suggested, f"{s.quality:.3f}", s.place.text[:_WIDTH])
+                (s.place.part, s.place.row, s.place.label, s.suggested, f"{s.quality:.3f}", _excerpt(s.place.text))
                 for s in found.suspects[:_SHOWN]
             ],
             cut="text",
@@ -62,7 +63,7 @@ def show_audit(found: LabelAudit) -> None:
             [
                 (
                     f"{c.first.part} {c.first.row}", c.first.label, f"{c.second.part} {c.second.row}", c.second.label,
-                    f"{c.similarity:.0%}", c.first.text[:_WIDTH],
+                    f"{c.similarity:.0%}", _excerpt(c.first.text),
                 )
                 for c in found.conflicts[:_SHOWN]
             ],
@@ -72,7 +73,11 @@ def show_audit(found: LabelAudit) -> None:
         say()
         table(
             ["label", "predicted", "rows", "for instance"],
-            [(c.label, c.predicted, f"{c.rows:,}", c.examples[0].text[:_WIDTH]) for c in found.confusions[:_SHOWN]],
+            [(c.label, c.predicted, f"{c.rows:,}", _excerpt(c.examples[0].text)) for c in found.confusions[:_SHOWN]],
             cut="for instance",
         )
     note("rows count from 0 in their source; a suspicious label is a reason to look, not yet an error")
+
+
+def _excerpt(text: str) -> str:
+    return " ".join(text[:_WIDTH].split())

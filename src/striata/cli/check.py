@@ -82,17 +82,18 @@ def check(
 
 
 def show_members(found: tuple[Member, ...]) -> None:
-    """Prints the members of a study with their totals."""
-    from .output import note, table
+    """Prints the members of a study with their totals, and the sections of each plan once."""
+    from .output import note, say, table
 
     rows = []
     for member in found:
         plan = member.plan
         share = "-" if plan.budget is None else f"{plan.trainable / plan.budget:.1%}"
-        rows.append(
-            (member.name, plan.hash[:8], f"{plan.trainable:,}", f"{plan.lora:,}", f"{plan.head.parameters:,}", share, plan.text)
-        )
-    table(["member", "plan", "trainable", "LoRA", "head", "of budget", "sections"], rows)
+        rows.append((member.name, plan.hash[:8], f"{plan.trainable:,}", f"{plan.lora:,}", f"{plan.head.parameters:,}", share))
+    table(["member", "plan", "trainable", "LoRA", "head", "of budget"], rows)
+    say()
+    sections = dict.fromkeys((member.plan.hash[:8], member.plan.text) for member in found)
+    table(["plan", "sections"], list(sections), fold="sections")
     for remark in dict.fromkeys(remark for member in found for remark in member.plan.notes):
         note(remark)
 

@@ -20,4 +20,5 @@ def layouts(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON
     if as_json:
         print_json([{"name": name, "depth": layout.depth, "layout": layout.text} for name, layout in found.items()])
         return
-    table(["name", "layers", "sections"], [(name, layout.depth, layout.text) for name, layout in found.items()])
+    rows = [(name, layout.depth, layout.text) for name, layout in found.items()]
+    table(["name", "layers", "sections"], rows, fold="sections")

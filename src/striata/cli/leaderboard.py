@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from ..evidence import Comparison, LayoutResult
     from ..study import StudyFolder
 
-_WIDE = 130  # columns from which figures and differences fit beside one another
-
 
 def leaderboard(
     folder: Annotated[Path, typer.Argument(help="A study's folder.")],
@@ -62,7 +60,7 @@ def show_leaderboard(folder: Path, *, runs: bool = False, reference: str | None 
 def show_comparison(found: Comparison) -> None:
     """Prints layouts, differences and the sentences about them."""
     from ..evidence.words import chance, counted, points
-    from .output import console, note, say, table
+    from .output import fits, note, say, table
 
     against = {difference.layout: difference for difference in found.differences}
     tested = any(row.test_accuracy is not None for row in found.layouts)
@@ -78,10 +76,11 @@ def show_comparison(found: Comparison) -> None:
             cells = [f"{points(one.difference)} ({points(one.low)} to {points(one.high)})", one.reference]
             cells += [chance(one.p_adjusted).removeprefix("= "), one.verdict]
         compared.append(cells)
+    beside = [[*left, *right] for left, right in zip(figures, compared, strict=True)]
     if not against:
         table(headings, figures)
-    elif console.width >= _WIDE:
-        table([*headings, *extra], [[*left, *right] for left, right in zip(figures, compared, strict=True)])
+    elif fits([*headings, *extra], beside):
+        table([*headings, *extra], beside)
     else:
         table(headings, figures)
         say()

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 console = Console(highlight=False, soft_wrap=True)
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_GAP = 2  # between the columns of a table, 1 where it would not fit
+_LEAST = 24  # what a column of texts keeps, however narrow the terminal
+_FIGURE = re.compile(r"(\d[\d.,:/%e+()\s-]*(to [\d.,%+-]+\)?)?)?|-")
 
 
 def say(text: str = "") -> None:
@@ -28,21 +37,70 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None, cut: str | None = None) -> None:
-    """Prints a table; columns whose cells are all numbers, or start with a digit, are set right.
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    cut: str | None = None,
+    fold: str | None = None,
+) -> None:
+    """Prints a table; names and figures are whole at any width, and columns of figures only are set right.
+
+    Where it does not fit, headings are broken and columns move together; if that is not enough, it is wider than the terminal.
 
     Args:
         columns: the headings.
         rows: cells, one sequence per row, as many as headings.
         title: a line above the table.
-        cut: heading of a column whose cells stay on one line, cut where they do not fit.
+        cut: heading of a column of excerpts, which stay on one line and are cut where they do not fit.
+        fold: heading of a column of texts, which go on in further lines where they do not fit.
     """
+    flowing = next((at for at, name in enumerate(columns) if name in (cut, fold)), None)
     cells = [[str(cell) for cell in row] for row in rows]
-    grid = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", expand=cut is not None)
+    bodies = [max((cell_len(row[at]) for row in cells), default=0) for at in range(len(columns))]
+    headings, widths, gap = _fitted(columns, bodies, flowing)
+    grid = Table(
+        title=title, title_justify="left", box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold",
+        width=_total(widths, gap),
+    )  # fmt: skip
     for at, name in enumerate(columns):
-        numeric = bool(cells) and all(row[at][:1].isdigit() or row[at] in ("", "-") for row in cells)
-        ratio = 1 if name == cut else None  # what the others leave
-        grid.add_column(escape(name), justify="right" if numeric else "left", no_wrap=name == cut, ratio=ratio)
+        numeric = at != flowing and bool(cells) and all(_FIGURE.fullmatch(row[at]) for row in cells)
+        grid.add_column(
+            escape(headings[at]), justify="right" if numeric else "left", width=widths[at],
+            no_wrap=name != fold, overflow="ellipsis" if name == cut else "fold",
+        )  # fmt: skip
     for row in cells:
         grid.add_row(*(escape(cell) for cell in row))
-    console.print(grid)
+    console.print(grid, soft_wrap=True)
+
+
+def fits(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bool:
+    """Whether such a table fits with its headings in one line and its columns apart."""
+    lines = [columns, *rows]
+    return _total([max(cell_len(str(line[at])) for line in lines) for at in range(len(columns))], _GAP) <= console.width
+
+
+def _total(widths: Sequence[int], gap: int) -> int:
+    return sum(widths) + gap * (len(widths) - 1)
+
+
+def _fitted(columns: Sequence[str], bodies: Sequence[int], flowing: int | None) -> tuple[list[str], list[int], int]:
+    """The first form of a table that fits, else the narrowest: headings, widths, and the gap between columns."""
+    # a file has no width, unless one is asked for
+    room = console.width if console.is_terminal or "COLUMNS" in os.environ else sys.maxsize
+    broken = [_broken(name, body) for name, body in zip(columns, bodies, strict=True)]
+    for headings, gap in ((list(columns), _GAP), (broken, _GAP), (broken, 1)):
+        widths = [max(body, *(cell_len(line) for line in name.split("\n"))) for name, body in zip(headings, bodies, strict=True)]
+        if flowing is not None:
+            rest = room - _total(widths, gap) + widths[flowing]
+            widths[flowing] = min(widths[flowing], max(rest, _LEAST))
+        if _total(widths, gap) <= room:
+            break
+    return headings, widths, gap
+
+
+def _broken(heading: str, body: int) -> str:
+    """A heading in as many lines as its column's cells ask for; words stay whole."""
+    longest = max((len(word) for word in heading.split()), default=1)
+    return "\n".join(textwrap.wrap(heading, max(body, longest), break_on_hyphens=False))

@@ -71,6 +71,7 @@ def show_plan(plan: Plan) -> None:
             )
             for (layer, rank, alpha, scale, dropout), targets in rows.items()
         ],
+        fold="targets",
     )
     say()
     say(f"LoRA       {plan.lora:>11,}")

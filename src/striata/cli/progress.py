@@ -59,7 +59,8 @@ class Board:
     def __rich__(self) -> Table:
         grid = Table(box=None, pad_edge=False, header_style="bold")
         for heading in ("member", "step", "loss", "learning rate", "validation", "best", "left"):
-            grid.add_column(heading, justify="left" if heading == "member" else "right", no_wrap=True)
+            member = heading == "member"  # gives way where the figures need the width, and is whole in further lines
+            grid.add_column(heading, justify="left" if member else "right", no_wrap=not member, overflow="fold")
         for name, row in self._shown().items():
             cells = (row.get(key, "") for key in ("step", "loss", "rate", "accuracy", "best", "left"))
             grid.add_row(escape(name), *cells, style=_ENDS.get(row.get("left", ""), ""))

@@ -36,7 +36,7 @@ def shift(
     from dataclasses import replace
 
     from .. import load
-    from ..robustness import read_rows, write_shift_rows
+    from ..robustness import read_rows
     from ..robustness import shift as run_shift
     from .output import print_json
 
@@ -45,9 +45,7 @@ def shift(
     columns = replace(opened.columns, **given)
     tables = read_rows(known, columns, labels=True), read_rows(unlabelled, columns, labels=False)
     more = None if train is None else read_rows(train, columns, labels=False)
-    found = run_shift(opened, *tables, train=more, rows=rows, permutations=permutations, seed=seed)
-    if out is not None:
-        write_shift_rows(found, out)
+    found = run_shift(opened, *tables, train=more, rows=rows, permutations=permutations, seed=seed, out=out)
     if as_json:
         print_json(found.to_json())
     else:
@@ -85,7 +83,8 @@ def show_shift(found: Shift) -> None:
     if found.known_accuracy is not None:
         say(f"check of the estimate on the known rows: {found.known_estimate:.4f}, measured {found.known_accuracy.value:.4f}")
     say()
-    table(["row", "score", "differs most"], [(r.row, f"{r.score:.2f}", r.text[:100]) for r in found.different[:_SHOWN]])
+    different = [(r.row, f"{r.score:.2f}", " ".join(r.text[:100].split())) for r in found.different[:_SHOWN]]
+    table(["row", "score", "differs most"], different, fold="differs most")
     note("foreign: at least this share of the rows is not from the known rows' distribution")
     note(f"accuracy: threshold fitted on the {found.fitted_on} rows. It assumes that {_assumptions()}")
 

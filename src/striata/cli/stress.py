@@ -29,7 +29,6 @@ def stress(
 
     from .. import load
     from ..data import read_table
-    from ..files import write_json
     from ..robustness import stress as run_stress
     from .output import print_json
     from .progress import counter
@@ -38,9 +37,7 @@ def stress(
     given = {key: value for key, value in (("text", text), ("text_pair", text_pair), ("label", label)) if value is not None}
     table = read_table(file, replace(opened.columns, **given), split="test")
     with counter("texts") as progress:
-        found = run_stress(opened, table, rows=rows, seed=seed, progress=progress)
-    if out is not None:
-        write_json(out, found.to_json())
+        found = run_stress(opened, table, rows=rows, seed=seed, progress=progress, out=out)
     if as_json:
         print_json(found.to_json())
     else:
@@ -59,9 +56,7 @@ def show_stress(found: Stress) -> None:
     for each in found.stressed:
         change = each.difference
         cell = (
-            f"{100 * change.value:+.1f} ({100 * change.low:+.1f} to {100 * change.high:+.1f})"
-            if each.changed
-            else "sees no change"
+            f"{100 * change.value:+.1f} ({100 * change.low:+.1f}, {100 * change.high:+.1f})" if each.changed else "sees no change"
         )
         by_name.setdefault(each.perturbation, []).append(cell)
     table(["points, at strength", "1", "2", "3"], [(name, *cells) for name, cells in by_name.items()])

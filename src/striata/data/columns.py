@@ -65,6 +65,10 @@ def find_columns(names: Sequence[str], columns: Columns, source: str, *, label: 
     """
     text = _asked(names, columns.text, "text", source) if columns.text else _text_by_name(names, source)
     found_label = _label(names, columns, source, strict=strict) if label else None
+    if found_label == text:
+        raise DataError(
+            f"{source}: column '{text}' would be both text and label; expected two columns; change data.text or --text"
+        )
     return Found(text=text, text_pair=_pair(names, columns, text, source), label=found_label)
 
 

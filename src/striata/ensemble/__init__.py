@@ -1,11 +1,11 @@
 """Ensembles: which runs, with which weights, and what they are together. No torch."""
 
 from .combine import Combiner, combine
-from .folder import Ensemble, load_ensemble, write_ensemble
+from .folder import Ensemble, load_ensemble, rule_of, write_ensemble
 from .pool import RANKINGS, Pool, join
 from .select import KINDS, METHODS, Rule, check_budget, choose, nested
 
 __all__ = [
     "KINDS", "METHODS", "RANKINGS", "Combiner", "Ensemble", "Pool", "Rule", "check_budget", "choose", "combine", "join",
-    "load_ensemble", "nested", "write_ensemble",
+    "load_ensemble", "nested", "rule_of", "write_ensemble",
 ]  # fmt: skip

@@ -71,6 +71,11 @@ class Combiner:
         numbers = [self.stack.intercept, *(self.stack.coefficients[name] for name in self.weights)]
         return f"{self.kind} {hashlib.sha256(b''.join(each.tobytes() for each in numbers)).hexdigest()}"
 
+    def identity_of(self, checksums: Mapping[str, str]) -> str:
+        """Stands for the combination of runs with these checksums, by name, in the order they come."""
+        parts = [f"{checksum}*{self.weights[name]!r}" for name, checksum in checksums.items()]
+        return " ".join([self.identity, *parts])
+
     def apply(self, logits: Mapping[str, Floats]) -> npt.NDArray[np.float32]:
         """Combined logits, (rows, labels); their softmax is the ensemble's probabilities.
 

@@ -138,6 +138,20 @@ def write_ensemble(
     return load_ensemble(folder.path / "ensemble")
 
 
+def rule_of(path: str | Path) -> Rule | None:
+    """How the ensemble in a study's folder was chosen; None where there is none, or none that can be read.
+
+    Args:
+        path: the study's folder.
+    """
+    try:
+        content: Any = read_json(Path(path) / "ensemble" / _FILE)
+        combine = "logits" if content["combination"] in (_BEFORE, "stack") else content["combination"]
+        return Rule(method=content["method"], size=content["size"], by=content["by"], combine=combine, budget=content["budget"])
+    except (OSError, ValueError, KeyError, TypeError, EnsembleError):
+        return None
+
+
 def _by_name(pool: Pool) -> dict[str, npt.NDArray[np.float32]]:
     return dict(zip(pool.names, pool.logits, strict=True))
 

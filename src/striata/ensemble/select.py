@@ -41,6 +41,10 @@ class Rule:
     combine: str = "logits"
     budget: int | None = None
 
+    def __str__(self) -> str:
+        limit = "" if self.budget is None else f", budget {self.budget:,}"
+        return f"method {self.method}, size {self.size}, by {self.by}, {self.combine}{limit}"
+
     def __post_init__(self) -> None:
         if self.by not in RANKINGS:
             raise EnsembleError(f"cannot rank runs by '{self.by}'; expected one of {', '.join(RANKINGS)}")

@@ -201,7 +201,8 @@ def _notes(found: _Evidence) -> list[str]:
         counts = [id(part) for part in found.accuracy.values()]
         pool = max(set(counts), key=counts.count)
         odd = [one.label for one in found.groups if id(found.accuracy[one.title]) != pool]
-        notes.append(f"seeds of {', '.join(odd)} scatter more than the other layouts'; they are judged by their own")
+        if odd:
+            notes.append(f"seeds of {', '.join(odd)} scatter more than the other layouts'; they are judged by their own")
     return notes
 
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from ..ensemble import load_ensemble
 from ..evidence.paired import share_interval
-from ..files import write_text
+from ..files import named, write_text
 from ..study import Run, StudyFolder, leaderboard
 from ..study.folder import find_run
 from ..study.leaderboard import test_metrics
@@ -120,7 +120,7 @@ def write_card(path: str | Path, *, out: str | Path | None = None) -> Path:
         StriataError: the file cannot be written.
     """
     subject = find_subject(path)
-    target = subject.folder / "README.md" if out is None else Path(out)
+    target = subject.folder / "README.md" if out is None else named(out, ".md")
     write_text(target, card(subject))
     return target
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..calibration import Calibration
-from ..ensemble import Ensemble, load_ensemble
+from ..ensemble import Combiner, Ensemble, load_ensemble
 from ..errors import StudyError
 from ..evaluate import Metrics, metrics
 from ..evidence.compare import compare_study
@@ -116,6 +116,7 @@ class Report:
         audit: of the data; empty when the folder lacks it.
         stress: what `striata stress` kept, one document per model.
         shift: likewise `striata shift`.
+        outdated: which of these are left out, because their model has been replaced since.
         labels: likewise `striata audit`; empty without.
         facts: of the best run, for versions, hardware and split.
     """
@@ -134,6 +135,7 @@ class Report:
     audit: Mapping[str, Any]
     stress: tuple[Mapping[str, Any], ...]
     shift: tuple[Mapping[str, Any], ...]
+    outdated: tuple[str, ...]
     labels: Mapping[str, Any]
     facts: Mapping[str, Any]
 
@@ -175,7 +177,11 @@ def collect(path: str | Path) -> Report:
     settings = folder.settings()
     groups = _groups(comparison, standings, runs, settings)
     ensemble = load_ensemble(folder.path / "ensemble") if (folder.path / "ensemble").is_dir() else None
+    soup = Run.load(folder.path / "soup") if (folder.path / "soup").is_dir() else None
     checks = folder.path / CHECKS
+    models = _identities([*runs.values(), *([] if soup is None else [soup])], ensemble)
+    stress, old_stress = _of_today(checks.glob("stress-*.json"), models)
+    shift, old_shift = _of_today(checks.glob("shift-*.json"), models)
     return Report(
         folder=folder.path,
         settings=settings,
@@ -187,13 +193,31 @@ def collect(path: str | Path) -> Report:
         best=judge_run(runs[standings[0].run]),
         ensemble=ensemble,
         ensemble_judged=None if ensemble is None else judge_ensemble(ensemble),
-        soup=Run.load(folder.path / "soup") if (folder.path / "soup").is_dir() else None,
+        soup=soup,
         audit=_document(folder.path / "audit.json"),
-        stress=tuple(_document(file) for file in sorted(checks.glob("stress-*.json"))),
-        shift=tuple(_document(file) for file in sorted(checks.glob("shift-*.json"))),
+        stress=stress,
+        shift=shift,
+        outdated=tuple(
+            f"{kind} of {each['model']['name']}" for kind, old in (("stress", old_stress), ("shift", old_shift)) for each in old
+        ),
         labels=_document(checks / "audit.json"),
         facts=runs[standings[0].run].facts,
     )
+
+
+def _identities(runs: Sequence[Run], ensemble: Ensemble | None) -> dict[str, str]:
+    """What stands for each model that is in the study now, by name; in results of checks precision and device follow it."""
+    found = {run.name: Combiner(kind="logits", weights={run.name: 1.0}).identity_of({run.name: run.checksum}) for run in runs}
+    if ensemble is not None:
+        found["ensemble"] = ensemble.combiner.identity_of({name: run.checksum for name, run in ensemble.runs.items()})
+    return found
+
+
+def _of_today(files: Iterable[Path], models: Mapping[str, str]) -> tuple[tuple[dict[str, Any], ...], list[dict[str, Any]]]:
+    """Results of checks on models as they are now, and the others."""
+    found = [_document(file) for file in sorted(files)]
+    now = [each for each in found if str(each["model"]["identity"]).rsplit(" ", 2)[0] == models.get(each["model"]["name"])]
+    return tuple(now), [each for each in found if each not in now]
 
 
 def _document(file: Path) -> dict[str, Any]:

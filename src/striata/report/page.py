@@ -15,7 +15,7 @@ from .figures import figures_of
 from .palette import DARK, LIGHT, variables
 from .scene import Line, Scene
 from .svg import svg
-from .words import confused, lead, receipts, summary, tiles, unequal
+from .words import confused, lead, receipts, sampled, summary, tiles, unequal
 
 _TEMPLATES = Path(__file__).parent / "templates"
 SECTIONS = (
@@ -103,6 +103,7 @@ def render(report: Report) -> str:
             tested=any(row.test_accuracy is not None for row in report.standings),
             remarks=list(dict.fromkeys(remark for group in report.groups for remark in group.plan.notes)),
             confused=confused(report),
+            sampled=sampled(report) if report.labels else "",
             study_yaml=yaml.safe_dump(
                 dict(report.settings), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
             ).strip(),

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..robustness.checks import judged_rows
 from .axes import duration, exactly, thousands
 from .collect import Group, Report, spoken
 
@@ -142,12 +143,27 @@ def _data(report: Report) -> list[Said]:
         for pair, count in shared.items()
     ]
     if report.labels.get("suspect_rows"):
-        found.append(Said(f"{report.labels['suspect_rows']:,} rows have a label that is probably wrong.", "bad"))
+        text = f"{report.labels['suspect_rows']:,} rows have a label that is probably wrong. {sampled(report)}"
+        found.append(Said(text.rstrip(), "bad"))
     return found
+
+
+def sampled(report: Report) -> str:
+    """A sentence about the rows whose labels were judged; empty where all were."""
+    rows = judged_rows((part["name"], part["rows"], part["judged"]) for part in report.labels["parts"])
+    return f"Only a random sample was judged: {rows}." if rows else ""
 
 
 def _robust(report: Report) -> list[Said]:
     found = []
+    if report.outdated:
+        found.append(
+            Said(
+                f"Left out, because the model has been replaced since: {', '.join(report.outdated)}. Measure it again with "
+                "`striata stress` or `striata shift`.",
+                "bad",
+            )
+        )
     for each in report.stress:
         worst = min(each["stressed"], key=lambda one: one["difference"]["value"])
         found.append(

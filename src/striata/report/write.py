@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..files import write_text
+from ..files import named, write_text
 from .collect import Curve, History, Report, collect
 from .page import render
 from .png import check_matplotlib, write_figures
@@ -37,7 +37,7 @@ def write_report(
     if png is not None:
         check_matplotlib()
     report = collect(folder)
-    target = report.folder / "report.html" if out is None else Path(out)
+    target = report.folder / "report.html" if out is None else named(out, ".html")
     page = render(report)
     if png is not None:
         write_figures(report, Path(png))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,19 @@ def sample_rows(table: Table, rows: int, seed: int) -> np.ndarray:
         return np.arange(len(table))
     result: np.ndarray = np.sort(np.random.default_rng(seed).choice(len(table), rows, replace=False))
     return result
+
+
+def judged_rows(parts: Iterable[tuple[str, int, int]]) -> str:
+    """How many rows of which tables an audit judged, in words; empty where it judged all.
+
+    Args:
+        parts: name of a table, its rows, and those of them that were judged.
+    """
+    found = list(parts)
+    if all(judged == rows for _, rows, judged in found):
+        return ""
+    *first, last = [f"{judged:,} of {rows:,} {name}" for name, rows, judged in found]
+    return f"{', '.join(first)} and {last} rows" if first else f"{last} rows"
 
 
 def whole_texts(table: Table) -> list[str]:

@@ -15,7 +15,7 @@ from scipy.special import softmax
 from ..data import Table
 from ..ensemble import load_ensemble
 from ..errors import DataError, StudyError
-from ..files import write_text
+from ..files import apart, write_text
 from ..layout import Head
 from ..study import Prepared, Run, Study, StudyFolder, load_study, prepare
 from ..study.folder import find_run
@@ -198,7 +198,13 @@ class _Judged:
 
 
 def audit_labels(
-    target: str | Path, *, rows: int = 20000, seed: int = 0, device: str = "auto", precision: str = "auto"
+    target: str | Path,
+    *,
+    rows: int = 20000,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    out: Path | None = None,
 ) -> LabelAudit:
     """Looks for wrong labels in a study's data.
 
@@ -210,6 +216,7 @@ def audit_labels(
         seed: of samples and folds.
         device: "cpu", "cuda" or "auto".
         precision: "fp32", "bf16" or "auto".
+        out: also write the suspects to this CSV file, and first, so that an earlier result stays where that fails.
 
     Raises:
         StudyError: the target is neither, or its data is not what its runs were trained on.
@@ -226,6 +233,8 @@ def audit_labels(
                 f"the data of {target} is not what run {run.name} was trained on; restore it, "
                 "or audit a study file with another `output`"
             )
+    if out is not None:
+        apart(out, target, *(table.source for table in prepared.splits.tables().values()))
     sampled = {name: sample_rows(table, rows, seed) for name, table in prepared.splits.tables().items()}
     judged: dict[str, _Judged] = {}
     if runs:
@@ -254,6 +263,8 @@ def audit_labels(
         conflicts=_conflicts(prepared),
         confusions=confusions,
     )
+    if out is not None:
+        write_suspects(found, out)
     keep(folder, "audit", found.to_json())
     return found
 

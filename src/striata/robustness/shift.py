@@ -13,7 +13,7 @@ import numpy as np
 
 from ..data import Table, encode_labels
 from ..errors import DataError
-from ..files import write_text
+from ..files import apart, write_text
 from .checks import FORMAT, keep, model_json, model_name, sample_rows, study_of, whole_texts
 from .confidence import ASSUMPTIONS, by_mean_confidence, certainty, check_estimate, confidence, estimate_accuracy
 from .copies import find_copies
@@ -191,6 +191,7 @@ def shift(
     rows: int = 2000,
     permutations: int = 999,
     seed: int = 0,
+    out: Path | None = None,
 ) -> Shift:
     """Compares unlabelled rows with known ones.
 
@@ -205,12 +206,15 @@ def shift(
         rows: the most to sample of either.
         permutations: of the two-sample test.
         seed: of all that is random.
+        out: also write the rows to this CSV file, and first, so that an earlier result stays where that fails.
 
     Raises:
         DataError: there are too few rows, a text is empty, a label is not one of the model's, or a number is out of range.
         StriataError: the result cannot be written.
     """
     _check(known, unlabelled, rows, permutations)
+    if out is not None:
+        apart(out, *(table.source for table in (known, unlabelled, train) if table is not None))
     copies = _copies(known, unlabelled, train)
     old, new = known.take(sample_rows(known, rows, seed)), unlabelled.take(sample_rows(unlabelled, rows, seed + 1))
     copied = np.isin(new.ids, [copy.row for copy in copies])
@@ -248,6 +252,8 @@ def shift(
         known_estimate=check_estimate(certainty(judged), right, seed=seed) if on_known else None,
         different=_different(new, parts[0].test.scores[len(old) :]),
     )
+    if out is not None:
+        write_shift_rows(found, out)
     keep(study_of(model.folder), f"shift-{model_name(model)}", found.to_json())
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from ..data import Encoded, Table, encode_labels
 from ..errors import DataError
 from ..evidence.paired import holm
+from ..files import apart, write_json
 from .checks import FORMAT, keep, model_json, model_name, sample_rows, study_of
 from .intervals import LEVEL, Interval, paired_difference, share
 from .perturb import PERTURBATIONS, STRENGTHS, perturb
@@ -132,7 +134,13 @@ class Stress:
 
 
 def stress(
-    model: Model, table: Table, *, rows: int = 1000, seed: int = 0, progress: Callable[[int], None] | None = None
+    model: Model,
+    table: Table,
+    *,
+    rows: int = 1000,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+    out: Path | None = None,
 ) -> Stress:
     """Measures a model under every perturbation at every strength, and its slices.
 
@@ -144,6 +152,7 @@ def stress(
         rows: the most to use; a random sample when there are more.
         seed: of sample and perturbations.
         progress: told how many texts were predicted.
+        out: also write the document to this file, and first, so that an earlier result stays where that fails.
 
     Raises:
         DataError: `rows` is below 1, or a label is not one of the model's.
@@ -151,6 +160,8 @@ def stress(
     """
     if rows < 1:
         raise DataError(f"--rows {rows}: expected at least 1")
+    if out is not None:
+        apart(out, table.source)
     chosen = table.take(sample_rows(table, rows, seed))
     targets = encode_labels(chosen, model.labels)
     right = model.logits(chosen.texts, chosen.pairs).argmax(1) == targets
@@ -175,6 +186,8 @@ def stress(
         slices=slices,
         small=small,
     )
+    if out is not None:
+        write_json(out, found.to_json())
     keep(study_of(model.folder), f"stress-{model_name(model)}", found.to_json())
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -53,6 +53,12 @@ class Recipe(BaseModel):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     class_weights: dict[str, Annotated[float, Field(gt=0)]] | Literal["balanced"] | None = None
     precision: Literal["fp32", "bf16", "auto"] = "auto"
+
+    @model_validator(mode="after")
+    def _warm_before_the_end(self) -> Recipe:
+        if self.warmup >= max(1, self.max_steps):
+            raise ValueError(f"fewer warmup steps than max_steps ({self.max_steps}), not {self.warmup:g}")
+        return self
 
     def steps(self, rows: int) -> int:
         """Most optimizer steps with this many training rows."""
