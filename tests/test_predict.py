@@ -191,7 +191,7 @@ def test_a_file_is_not_predicted_into_itself(model: Model, tmp_path: Path) -> No
 def test_training_says_that_it_replaces_an_ensemble_chosen_by_hand(tmp_path: Path) -> None:
     study, said = study_of(tmp_path, ensemble={"size": 9}), list[str]()
     runs = striata.train(study, announce=said.append).runs
-    assert said[-1] == f"an ensemble of 9 was asked for, but there are {len(runs)} runs"
+    assert said[-1] == f"an ensemble of 9 was asked for; finished runs: {len(runs)}"
     write_ensemble(tmp_path / "out", size=2, by="loss")
     striata.train(study, announce=said.append)
     settings = f"method top, size {len(runs)}, by accuracy, logits"

@@ -92,7 +92,7 @@ def train(
     runs = {run.name: run for run in folder.runs()}
     size = min(asked.ensemble.size, len(runs))
     if size < asked.ensemble.size and "size" in asked.ensemble.model_fields_set:
-        tell(f"an ensemble of {asked.ensemble.size} was asked for, but there are {len(runs)} runs")
+        tell(f"an ensemble of {asked.ensemble.size} was asked for; finished runs: {len(runs)}")
     settings = asked.ensemble.model_dump() | {"size": size}
     before = rule_of(folder.path)
     ensemble = write_ensemble(folder.path, **settings) if size > 1 else None

@@ -409,7 +409,8 @@ def test_equal_plans_are_trained_once_whatever_they_are_called(tmp_path: Path) -
     assert row.aliases == ("two",)
     # The other order names the member differently; its run is there all the same.
     before = tree(tmp_path / "out" / "runs")
+    said.clear()
     again = striata.train(study_of(tmp_path, layouts=layouts[::-1], recipe=short), announce=said.append)
-    assert "all 1 members are finished" in said[-1]
+    assert any("all 1 members are finished" in each for each in said)
     assert list(again.runs) == ["one-seed0"]
     assert tree(tmp_path / "out" / "runs") == before
