@@ -63,6 +63,18 @@ def test_a_runs_card_round_trips(study: StudyFolder, tmp_path: Path) -> None:
         assert f"| {label} |" in text
 
 
+def test_a_card_names_each_splits_own_file_andX(tmp_path: Path) -> None:
+    data = {"train": "texts/train.csv", "validation": 90, "test": "texts/test.csv", "max_length": 64}
+    study = write_study(tmp_path / "study", ["s1"], seeds=(0,), rows=90, steps=20, data=data)
+    (run,) = study.runs()
+    test = {"accuracy": 0.83, "loss": 0.51, "macro_f1": 0.82}
+    write_json(study.path / "test.json", {run.name: {"checksum": run.checksum, "metrics": test}})
+    found: Any = metadata_load(write_card(run.path, out=tmp_path / "card.md"))
+    (model,) = found["model-index"]
+    names = {one["dataset"]["split"]: one["dataset"]["name"] for one in model["results"]}
+    assert names == {"validation": "train.csv", "test": "test.csv"}
+
+
 def test_a_studys_card_is_its_ensembles(study: StudyFolder) -> None:
     file = write_card(study.path)
     assert file == study.path / "ensemble" / "README.md"

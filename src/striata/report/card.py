@@ -92,9 +92,9 @@ def card(subject: Subject) -> str:
     run = subject.first
     train = str(run.facts["study"].get("data", {}).get("train", ""))
     data = ModelCardData(
-        base_model=Path(run.facts["base"]).name if Path(run.facts["base"]).is_absolute() else str(run.facts["base"]),
+        base_model=str(run.facts["base"]) if _on_hub(str(run.facts["base"])) else None,
         datasets=[train.partition(":")[0]] if _on_hub(train) else None,
-        eval_results=_results(subject, train),
+        eval_results=_results(subject),
         library_name="peft" if len(subject.runs) == 1 else "striata",
         license="unknown",
         metrics=["accuracy", "f1"],
@@ -130,10 +130,17 @@ def _on_hub(source: str) -> bool:
     return bool(_HUB_NAME.fullmatch(source)) and not _FILE.search(source) and not Path(source).exists()
 
 
-def _results(subject: Subject, train: str) -> list[Any]:
+def _results(subject: Subject) -> list[Any]:
     from huggingface_hub import EvalResult
 
-    kind = train.partition(":")[0] if _on_hub(train) else Path(train).name or "unknown"
+    data = subject.first.facts["study"].get("data", {})
+
+    def source(split: str) -> str:
+        """What the rows of a split come from; a number of rows is held out from the training data."""
+        given = data.get(split)
+        name = given if isinstance(given, str) else str(data.get("train", ""))
+        return name.partition(":")[0] if _on_hub(name) else Path(name).name or "unknown"
+
     measured = subject.judged.metrics
     parts = [("validation", {"accuracy": measured.accuracy, "macro_f1": measured.macro_f1, "loss": measured.log_loss})]
     if subject.test:
@@ -142,8 +149,8 @@ def _results(subject: Subject, train: str) -> list[Any]:
     return [
         EvalResult(
             task_type="text-classification",
-            dataset_type=kind,
-            dataset_name=kind,
+            dataset_type=source(split),
+            dataset_name=source(split),
             dataset_split=split,
             metric_type=names[key][0],
             metric_name=names[key][1],
