@@ -75,20 +75,27 @@ def train(
         StriataError: anything in the study, its data, its encoder or its folder is wrong.
         KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on from there.
     """
-    from .ensemble import Rule, check_budget, rule_of, write_ensemble
-    from .predict import test_study
     from .study import Study, load_study, members, prepare
-    from .study.train import train_study
-    from .training.events import nobody
 
     asked = study if isinstance(study, Study) else load_study(study)
+
+    from .engine.encoder import choose_device
+    from .ensemble import Rule, check_budget, rule_of, write_ensemble
+    from .predict import test_study
+    from .study.train import train_study
+    from .training.events import nobody
+    from .training.trackers import check_trackers
+
+    names = tuple(track)
+    choose_device(device)  # and the trackers: before the data is read
+    check_trackers(names)
     prepared = prepare(asked)
     if asked.ensemble.size > 1:
         plans = [member.plan for member in members(asked, len(prepared.splits.labels))]
         check_budget([plan.trainable for plan in plans], asked.ensemble.budget)
     train_it = train_study if asked.search is None else _searching()
     tell = announce or (lambda _: None)
-    folder = train_it(asked, prepared, listen=listen or nobody, announce=tell, track=track, device=device)
+    folder = train_it(asked, prepared, listen=listen or nobody, announce=tell, track=names, device=device)
     runs = {run.name: run for run in folder.runs()}
     size = min(asked.ensemble.size, len(runs))
     if size < asked.ensemble.size and "size" in asked.ensemble.model_fields_set:

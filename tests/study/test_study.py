@@ -372,6 +372,15 @@ def test_every_optimizer_and_schedule_trains(tmp_path: Path, optimizer: str, sch
     assert (rates[-1] == pytest.approx(rate)) == (schedule == "constant")
 
 
+def test_what_needs_no_data_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    study = study_of(tmp_path)
+    (tmp_path / "train.csv").unlink()
+    with pytest.raises(StriataError, match="device 'tpu' is unknown"):
+        striata.train(study, device="tpu")
+    with pytest.raises(StudyError, match="tracker 'tensorbord' is unknown"):
+        striata.train(study, track=["tensorbord"])
+
+
 def test_trackers_get_the_figures(tmp_path: Path) -> None:
     striata.train(study_of(tmp_path, layouts=["0-2 r2 query"], recipe={"max_steps": 5}), track=["tensorboard"])
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

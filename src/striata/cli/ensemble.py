@@ -28,7 +28,7 @@ def ensemble(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Combine runs of a study into FOLDER/ensemble, or merge them into one model, FOLDER/soup."""
-    from ..errors import EnsembleError
+    from ..errors import EnsembleError, did_you_mean
     from .output import print_json
 
     if method == "soup":
@@ -42,8 +42,11 @@ def ensemble(
         else:
             _show_soup(soup)
         return
-    from ..ensemble import write_ensemble
+    from ..ensemble import METHODS, write_ensemble
 
+    known = [*METHODS, "soup"]
+    if method not in known:
+        raise EnsembleError(f"unknown method '{method}'{did_you_mean(method, known)}; expected one of {', '.join(known)}")
     if rank is not None:
         raise EnsembleError("--rank is of merged weights; give it with --method soup")
     made = write_ensemble(folder, size=size, by=by, method=method, combine=combine, budget=budget)

@@ -31,9 +31,9 @@ def check_trackers(names: Sequence[str]) -> None:
     Raises:
         StudyError: names it, and says what to install.
     """
-    from accelerate import utils
-
     for name in names:
+        from accelerate import utils
+
         if name not in NAMES:
             raise StudyError(f"tracker '{name}' is unknown{did_you_mean(name, NAMES)}; expected one of {', '.join(NAMES)}")
         if not getattr(utils, f"is_{name}_available")():
