@@ -252,6 +252,15 @@ def test_checks_of_an_ensemble_that_was_replaced_are_left_out(tmp_path: Path) ->
     assert "because the model has been replaced since: stress of ensemble, shift of ensemble" in text
 
 
+def test_an_ensemble_chosen_by_hand_has_a_command_of_its_own(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study", ["s1", "s2"], seeds=(0,), rows=80, steps=20)
+    write_ensemble(study.path, size=2)  # as the study file asks, whose 4 are not there
+    assert "striata ensemble" not in render(collect(study.path)).rpartition("striata train study.yaml")[2]
+    write_ensemble(study.path, size=1, method="greedy", by="loss", combine="probabilities", budget=10**6)
+    wanted = f"striata ensemble {study.path} --method greedy --size 1 --by loss --combine probabilities --budget 1000000"
+    assert wanted in render(collect(study.path))
+
+
 def test_what_is_missing_names_its_command(tmp_path: Path) -> None:
     small = write_study(tmp_path / "study", ["s1"], seeds=(0,), rows=50, steps=20)
     text = re.sub(r"\s+", " ", "".join(Page(render(collect(small.path))).text))

@@ -45,6 +45,13 @@ class Rule:
         limit = "" if self.budget is None else f", budget {self.budget:,}"
         return f"method {self.method}, size {self.size}, by {self.by}, {self.combine}{limit}"
 
+    @property
+    def options(self) -> str:
+        """For `striata ensemble`."""
+        limit = "" if self.budget is None else f" --budget {self.budget}"
+        kind = "" if self.combine == "logits" else f" --combine {self.combine}"
+        return f"--method {self.method} --size {self.size} --by {self.by}{kind}{limit}"
+
     def __post_init__(self) -> None:
         if self.by not in RANKINGS:
             raise EnsembleError(f"cannot rank runs by '{self.by}'; expected one of {', '.join(RANKINGS)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ..ensemble import Rule, rule_of
 from .axes import colour, dash, duration, point
 from .collect import Group, Report
 from .figures import figures_of
@@ -122,4 +124,10 @@ def _css() -> str:
 
 
 def _commands(report: Report) -> list[str]:
-    return ["pip install striata", "striata check study.yaml", "striata train study.yaml", f"striata report {report.folder}"]
+    """What leads to this page from the study file; an ensemble that was chosen otherwise has a command of its own."""
+    chosen, asked = rule_of(report.folder), Rule(**(report.settings.get("ensemble") or {}))
+    by_file = replace(asked, size=min(asked.size, len(report.standings)))
+    own = [] if chosen in (None, by_file) else [f"striata ensemble {report.folder} {chosen.options}"]
+    return [
+        "pip install striata", "striata check study.yaml", "striata train study.yaml", *own, f"striata report {report.folder}",
+    ]  # fmt: skip
