@@ -79,6 +79,7 @@ def train(
 
     asked = study if isinstance(study, Study) else load_study(study)
 
+    # What follows loads torch, for which a mistake in the study file need not wait.
     from .engine.encoder import choose_device
     from .ensemble import Rule, check_budget, rule_of, write_ensemble
     from .predict import test_study
@@ -103,10 +104,9 @@ def train(
     settings = asked.ensemble.model_dump() | {"size": size}
     before = rule_of(folder.path)
     ensemble = write_ensemble(folder.path, **settings) if size > 1 else None
-    if ensemble is not None and before not in (None, Rule(**settings)):
-        tell(
-            f"the ensemble there ({before}) gave way to the study file's ({Rule(**settings)}); `striata ensemble` chooses another"
-        )
+    if ensemble is not None and before is not None and before != Rule(**settings):
+        back = f"striata ensemble {folder.path} {before.options}"
+        tell(f"the study file's ensemble took the place of the one there; to have that again: {back}")
     test = test_study(folder, ensemble, prepared, device=device, precision=asked.recipe.precision) if runs else {}
     return Trained(folder=folder.path, runs=runs, failed=folder.failed(), ensemble=ensemble, test=test)
 

@@ -23,7 +23,7 @@ from .dropout import kept, kept_scale, lowest_kept
 if TYPE_CHECKING:
     from .lora import Adapter
 
-_GRAIN = 8
+_GRAIN = 8  # grouped products want rows of whole 16 bytes in bf16
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Bank:
 
     @staticmethod
     def fits(adapters: Mapping[int, Adapter]) -> bool:
-        """Whether there are any, with sizes that grouped products take: rows of whole 16 bytes in bf16."""
+        """Whether there are any, with sizes that grouped products take."""
         return bool(adapters) and all(size % _GRAIN == 0 for x in adapters.values() for size in (x.a.shape[1], x.b.shape[0]))
 
     def scale(self, keep: Tensor | None) -> Tensor:

@@ -41,10 +41,6 @@ class Rule:
     combine: str = "logits"
     budget: int | None = None
 
-    def __str__(self) -> str:
-        limit = "" if self.budget is None else f", budget {self.budget:,}"
-        return f"method {self.method}, size {self.size}, by {self.by}, {self.combine}{limit}"
-
     @property
     def options(self) -> str:
         """For `striata ensemble`."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..calibration import Calibration
-from ..ensemble import Combiner, Ensemble, load_ensemble
+from ..ensemble import Combiner, Ensemble, Rule, load_ensemble, rule_of
 from ..errors import StudyError
 from ..evaluate import Metrics, metrics
 from ..evidence.compare import compare_study
@@ -111,6 +111,7 @@ class Report:
         failed: members that ended without a run, with the reason.
         best: the best run on the validation rows.
         ensemble: None when there is none.
+        chosen: by which rule it was; None when there is none.
         ensemble_judged: the ensemble on the validation rows.
         soup: the model of merged weights; None when there is none.
         audit: of the data; empty when the folder lacks it.
@@ -130,6 +131,7 @@ class Report:
     failed: Mapping[str, str]
     best: Judged
     ensemble: Ensemble | None
+    chosen: Rule | None
     ensemble_judged: Judged | None
     soup: Run | None
     audit: Mapping[str, Any]
@@ -192,6 +194,7 @@ def collect(path: str | Path) -> Report:
         failed=folder.failed(),
         best=judge_run(runs[standings[0].run]),
         ensemble=ensemble,
+        chosen=rule_of(folder.path),
         ensemble_judged=None if ensemble is None else judge_ensemble(ensemble),
         soup=soup,
         audit=_document(folder.path / "audit.json"),
@@ -215,9 +218,13 @@ def _identities(runs: Sequence[Run], ensemble: Ensemble | None) -> dict[str, str
 
 def _of_today(files: Iterable[Path], models: Mapping[str, str]) -> tuple[tuple[dict[str, Any], ...], list[dict[str, Any]]]:
     """Results of checks on models as they are now, and the others."""
-    found = [_document(file) for file in sorted(files)]
-    now = [each for each in found if str(each["model"]["identity"]).rsplit(" ", 2)[0] == models.get(each["model"]["name"])]
-    return tuple(now), [each for each in found if each not in now]
+    now: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
+    for found in map(_document, sorted(files)):
+        model = found["model"]
+        same = str(model["identity"]).rsplit(" ", 2)[0] == models.get(model["name"])
+        (now if same else others).append(found)
+    return tuple(now), others
 
 
 def _document(file: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..ensemble import Rule, rule_of
+from ..ensemble import Rule
 from .axes import colour, dash, duration, point
 from .collect import Group, Report
 from .figures import figures_of
@@ -125,9 +125,9 @@ def _css() -> str:
 
 def _commands(report: Report) -> list[str]:
     """What leads to this page from the study file; an ensemble that was chosen otherwise has a command of its own."""
-    chosen, asked = rule_of(report.folder), Rule(**(report.settings.get("ensemble") or {}))
+    chosen, asked = report.chosen, Rule(**(report.settings.get("ensemble") or {}))
     by_file = replace(asked, size=min(asked.size, len(report.standings)))
-    own = [] if chosen in (None, by_file) else [f"striata ensemble {report.folder} {chosen.options}"]
+    own = [] if chosen is None or chosen == by_file else [f"striata ensemble {report.folder} {chosen.options}"]
     return [
         "pip install striata", "striata check study.yaml", "striata train study.yaml", *own, f"striata report {report.folder}",
     ]  # fmt: skip

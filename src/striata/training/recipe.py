@@ -56,7 +56,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _warm_before_the_end(self) -> Recipe:
-        if self.warmup >= max(1, self.max_steps):
+        if self.warmup >= self.max_steps:
             raise ValueError(f"fewer warmup steps than max_steps ({self.max_steps}), not {self.warmup:g}")
         return self
 
