@@ -21,11 +21,11 @@ from striata import load
 from striata.calibration import quality
 from striata.data import Columns, Table, encode_labels, read_table
 from striata.ensemble import write_ensemble
+from striata.ensemble.soup import write_soup
 from striata.errors import EnsembleError
 from striata.evidence.paired import mcnemar
-from striata.predict import Model
-from striata.soup import write_soup
-from striata.study import StudyFolder
+from striata.model.model import Model
+from striata.runs import StudyFolder
 
 METHODS = ("greedy", "stack", "top")
 

@@ -11,8 +11,8 @@ import torch
 from striata.data import Encoded
 from striata.engine import Encoder, Stack
 from striata.layout import make_plan
-from striata.study.members import Member
-from striata.training import Recipe
+from striata.runs import Member
+from striata.settings import Recipe
 from striata.training.loop import Trainer
 from striata.training.validation import Validator
 

@@ -34,8 +34,8 @@ from striata.data import Encoded, Tokenizer
 from striata.demo import encoder_folder
 from striata.engine import Encoder, Stack
 from striata.layout import Plan, make_plan
-from striata.study.members import Member
-from striata.training import Recipe
+from striata.runs import Member
+from striata.settings import Recipe
 from striata.training import loop as ours
 from striata.training.validation import Validator
 

@@ -14,22 +14,23 @@ if TYPE_CHECKING:
     from .ensemble import Ensemble
     from .errors import StriataError
     from .layout import Layout, Plan, Section
-    from .predict import Model
-    from .study import Run, Study, load_study
+    from .model import Model
+    from .runs import Run
+    from .settings import Study, load_study
 
 _HOMES = {
     "Columns": "data",
     "Ensemble": "ensemble",
     "Layout": "layout",
-    "Model": "predict",
+    "Model": "model",
     "Plan": "layout",
-    "Run": "study",
+    "Run": "runs",
     "Section": "layout",
     "StriataError": "errors",
-    "Study": "study",
+    "Study": "settings",
     "Trained": "api",
     "load": "api",
-    "load_study": "study",
+    "load_study": "settings",
     "plan": "api",
     "train": "api",
 }

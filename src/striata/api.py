@@ -11,8 +11,9 @@ from .layout import Layout, Plan, make_plan
 
 if TYPE_CHECKING:
     from .ensemble import Ensemble
-    from .predict import Model
-    from .study import Run, Study, StudyFolder
+    from .model.model import Model
+    from .runs import Run, StudyFolder
+    from .settings import Study
     from .training.events import Listener
 
 
@@ -75,15 +76,16 @@ def train(
         StriataError: anything in the study, its data, its encoder or its folder is wrong.
         KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on from there.
     """
-    from .study import Study, load_study, members, prepare
+    from .settings import Study, load_study
+    from .study import plan_members, prepare
 
     asked = study if isinstance(study, Study) else load_study(study)
 
     # What follows loads torch, for which a mistake in the study file need not wait.
     from .engine.encoder import choose_device
     from .ensemble import Rule, check_budget, rule_of, write_ensemble
-    from .predict import test_study
-    from .study.train import train_study
+    from .model.model import test_study
+    from .study.stacks import train_study
     from .training.events import nobody
     from .training.trackers import check_trackers
 
@@ -92,7 +94,7 @@ def train(
     check_trackers(names)
     prepared = prepare(asked)
     if asked.ensemble.size > 1:
-        plans = [member.plan for member in members(asked, len(prepared.splits.labels))]
+        plans = [member.plan for member in plan_members(asked, len(prepared.splits.labels))]
         check_budget([plan.trainable for plan in plans], asked.ensemble.budget)
     train_it = train_study if asked.search is None else _searching()
     tell = announce or (lambda _: None)
@@ -119,7 +121,7 @@ def _searching() -> Callable[..., StudyFolder]:
         from .errors import StudyError
 
         raise StudyError(f"a study with `search` needs optuna ({error}); run: pip install 'striata[search]'") from None
-    from .search.train import search_study
+    from .search.rolling import search_study
 
     return search_study
 
@@ -137,6 +139,6 @@ def load(folder: str | Path, *, device: str = "auto", precision: str = "auto") -
         EnsembleError: the ensemble or one of its members is.
         EncoderError: the encoder cannot be loaded.
     """
-    from .predict import Model
+    from .model.model import Model
 
     return Model.load(folder, device=device, precision=precision)

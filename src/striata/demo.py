@@ -7,8 +7,8 @@ import io
 from importlib.util import find_spec
 from pathlib import Path
 
+from .disk.files import sha256_file, write_text
 from .errors import DataError, EncoderError, StudyError
-from .files import sha256_file, write_text
 
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 FOLDER = Path("runs/demo-data")

@@ -10,8 +10,9 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
-from striata.calibration import Calibration, answer_threshold, calibrate, cross_fitted, fit_temperature, folds, quality
+from striata.calibration import Calibration, answer_threshold, calibrate, cross_fitted, fit_temperature, quality
 from striata.errors import DataError
+from striata.figures.folds import deal_folds
 
 
 def world(rows: int, *, sharpness: float = 1.0, classes: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -106,12 +107,12 @@ def test_the_json_form_gives_the_same_calibration() -> None:
 
 def test_folds_are_of_one_size_and_spread_the_labels() -> None:
     labels = np.array([0] * 50 + [1] * 7 + [2] * 4)
-    number = folds(labels)
+    number = deal_folds(labels)
     assert sorted(np.bincount(number)) == [12, 12, 12, 12, 13]
     assert len(set(number[labels == 2])) == 4
     assert len(set(number[labels == 1])) == 5
-    assert (number == folds(labels)).all()
-    assert (number != folds(labels, seed=1)).any()
+    assert (number == deal_folds(labels)).all()
+    assert (number != deal_folds(labels, seed=1)).any()
 
 
 def test_answers_are_as_precise_as_promised() -> None:

@@ -22,10 +22,10 @@ import yaml
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, precision_score, recall_score
 
 import striata
-from striata import predict_file as predicting
 from striata.cli.app import COMMANDS
 from striata.errors import StriataError
-from striata.predict_file import predict_file
+from striata.model import whole_file as predicting
+from striata.model.whole_file import predict_file
 
 from ..study.small import LABELS, study_of, write_texts
 

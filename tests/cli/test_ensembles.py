@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from striata.ensemble import load_ensemble
-from striata.study import StudyFolder
+from striata.runs import StudyFolder
 
 from ..study.synthetic import write_synthetic_study
 from .test_cli import refused, run

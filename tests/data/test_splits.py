@@ -13,7 +13,7 @@ from tokenizers import Tokenizer as RawTokenizer
 from tokenizers import models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from striata.data import Encoded, Tokenizer, audit, load_splits
+from striata.data import Encoded, Tokenizer, audit_data, load_splits
 from striata.data.splits import Part
 from striata.errors import DataError, EncoderError
 
@@ -133,7 +133,7 @@ def test_the_audit_counts(tmp_path: Path) -> None:
     )
     tokenizer = Tokenizer.load(str(make_tokenizer(tmp_path / "tokenizer")), 6)
     encoded = {name: tokenizer.encode(table.texts) for name, table in splits.tables().items()}
-    found = audit(splits, encoded, 6)
+    found = audit_data(splits, encoded, 6)
     part = found.parts["train"]
     assert (part.rows, part.labels, part.duplicates, part.conflicting, part.truncated) == (6, {"x": 3, "y": 3}, 2, 1, 1)
     assert part.tokens["longest"] == 6

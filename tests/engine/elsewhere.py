@@ -19,8 +19,8 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 
 from striata.engine import Encoder, Stack, collate
 from striata.layout import make_plan
-from striata.study.members import Member
-from striata.training import Recipe
+from striata.runs import Member
+from striata.settings import Recipe
 from striata.training.loop import Trainer
 from striata.training.validation import Validator
 

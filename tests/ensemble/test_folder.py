@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from striata.disk.files import sha256_file, write_json
+from striata.disk.sealed import sealing
 from striata.ensemble import METHODS, Ensemble, load_ensemble, write_ensemble
 from striata.errors import StriataError
-from striata.files import sha256_file, write_json
-from striata.sealed import sealing
 
 from ..study.synthetic import write_synthetic_run, write_synthetic_study
 

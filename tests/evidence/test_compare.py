@@ -12,9 +12,11 @@ from scipy import stats
 from striata.errors import RunError, StudyError
 from striata.evidence import Comparison, Noise, compare_pair, compare_study, foresee, measured_noise
 from striata.evidence.paired import compare_crossed
-from striata.evidence.spread import seed_parts
-from striata.evidence.words import sentence
-from striata.study import StudyFolder, load_study, members
+from striata.evidence.sentences import sentence
+from striata.figures.spread import seed_parts
+from striata.runs import StudyFolder
+from striata.settings import load_study
+from striata.study import plan_members
 
 from ..study.synthetic import LABELS, logits_of, write_synthetic_run, write_synthetic_study
 from .simulated import draw
@@ -247,13 +249,15 @@ def test_the_noise_of_a_finished_study_is_measured(tmp_path: Path) -> None:
 def test_what_is_foreseen_counts_the_comparisons_that_will_be_made(tmp_path: Path) -> None:
     layouts = ["s1", "s5", "s8", "s0"]
     asked = {"base": "roberta-base", "head": "linear", "data": {"train": "a.csv"}, "output": "x", "seeds": [0, 1]}
-    foreseen = foresee(members(load_study({**asked, "layouts": layouts, "controls": ["uniform", "reversed"]}), 3), ROWS)
+    foreseen = foresee(plan_members(load_study({**asked, "layouts": layouts, "controls": ["uniform", "reversed"]}), 3), ROWS)
     with_controls = [f"{name}{end}" for name in layouts[:3] for end in ("", ":uniform", ":reversed")]
     right = rights((*with_controls, "s0"), 2)
     found = compare_study(study(tmp_path, right))
     assert foreseen.comparisons == len(found.differences) == 7
     assert foreseen.reference == found.reference
-    calm = foresee(members(load_study({**asked, "layouts": layouts}), 3), ROWS, noise=Noise(by_seed=0, by_row=0.001, rest=0.001))
+    calm = foresee(
+        plan_members(load_study({**asked, "layouts": layouts}), 3), ROWS, noise=Noise(by_seed=0, by_row=0.001, rest=0.001)
+    )
     assert calm.resolvable is not None
     assert foreseen.resolvable is not None
     assert calm.resolvable < foreseen.resolvable

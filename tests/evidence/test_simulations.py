@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from striata.evidence.bootstrap import f1_draws, f1_interval
 from striata.evidence.paired import compare_crossed, compare_many, compare_two, holm, share_interval
-from striata.evidence.power import Design, Noise, power
-from striata.evidence.spread import Part, seed_parts, spread
+from striata.evidence.power import Design, Noise, compute_power
+from striata.figures.bootstrap import f1_draws, f1_interval
+from striata.figures.spread import Part, seed_parts, spread
 
 from .simulated import at_most, draw, noise, within
 
@@ -130,7 +130,7 @@ def test_power_is_as_foreseen(seeds: int, rows: int, gain: float) -> None:
     by_seed = 0.0 if seeds == 1 else 0.04
     seed_variance, by_row, rest = noise(rng, by_seed=by_seed)
     design = Design(rows=rows, seeds=seeds, layouts=4, comparisons=3)
-    foreseen = power(gain, design, Noise(by_seed=seed_variance, by_row=by_row, rest=rest))
+    foreseen = compute_power(gain, design, Noise(by_seed=seed_variance, by_row=by_row, rest=rest))
     assert 0.3 < foreseen < 0.97  # elsewhere all predictions look alike
     studies, told = 600, 0
     for _ in range(studies):

@@ -9,10 +9,10 @@ import pytest
 from scipy import stats
 from sklearn.metrics import f1_score
 
-from striata.evidence.bootstrap import f1_draws, f1_interval, macro_f1
 from striata.evidence.paired import compare_two, crossed_parts, holm, mcnemar, share_interval
-from striata.evidence.power import Design, Noise, power, resolvable, rows_needed, seeds_needed
-from striata.evidence.spread import Part, half_width, p_value, seed_parts, spread
+from striata.evidence.power import Design, Noise, compute_power, resolvable, rows_needed, seeds_needed
+from striata.figures.bootstrap import f1_draws, f1_interval, macro_f1
+from striata.figures.spread import Part, half_width, p_value, seed_parts, spread
 
 
 @pytest.mark.parametrize(("b", "c"), [(0, 0), (0, 1), (5, 0), (3, 9), (9, 3), (40, 41), (200, 260)])
@@ -148,7 +148,7 @@ def test_mcnemars_power_is_that_of_all_tables() -> None:
     possible = b + c <= rows
     chances = stats.multinomial.pmf(np.stack([b, c, rows - b - c], -1)[possible], rows, [one, two, 1 - one - two])
     told = np.array([mcnemar(int(x), int(y)) <= 0.05 for x, y in zip(b[possible], c[possible], strict=True)])
-    found = power(difference, Design(rows=rows, seeds=1), Noise(by_seed=0, by_row=0, rest=discordance))
+    found = compute_power(difference, Design(rows=rows, seeds=1), Noise(by_seed=0, by_row=0, rest=discordance))
     assert found == pytest.approx(float((chances * told).sum()), abs=0.01)
 
 
@@ -158,16 +158,16 @@ def test_what_is_needed_is_enough_and_less_is_not() -> None:
         design = Design(rows=2000, seeds=seeds, layouts=9, comparisons=9)
         least = resolvable(design, blur)
         assert least is not None
-        assert power(least, design, blur) == pytest.approx(0.8, abs=1e-3)
-        assert power(0.0, design, blur) <= 0.05 / 9 + 1e-6
+        assert compute_power(least, design, blur) == pytest.approx(0.8, abs=1e-3)
+        assert compute_power(0.0, design, blur) <= 0.05 / 9 + 1e-6
         rows = rows_needed(least / 1.5, design, blur)
         assert rows is not None
-        assert power(least / 1.5, Design(rows=rows, seeds=seeds, layouts=9, comparisons=9), blur) >= 0.8
-        assert power(least / 1.5, Design(rows=int(rows * 0.95), seeds=seeds, layouts=9, comparisons=9), blur) < 0.8
+        assert compute_power(least / 1.5, Design(rows=rows, seeds=seeds, layouts=9, comparisons=9), blur) >= 0.8
+        assert compute_power(least / 1.5, Design(rows=int(rows * 0.95), seeds=seeds, layouts=9, comparisons=9), blur) < 0.8
     more = seeds_needed(least / 1.2, design, blur)
     assert more is not None
-    assert power(least / 1.2, Design(rows=2000, seeds=more, layouts=9, comparisons=9), blur) >= 0.8
-    assert power(least / 1.2, Design(rows=2000, seeds=more - 1, layouts=9, comparisons=9), blur) < 0.8
+    assert compute_power(least / 1.2, Design(rows=2000, seeds=more, layouts=9, comparisons=9), blur) >= 0.8
+    assert compute_power(least / 1.2, Design(rows=2000, seeds=more - 1, layouts=9, comparisons=9), blur) < 0.8
 
 
 def test_no_number_of_rows_outweighs_seeds_and_no_number_of_seeds_rows() -> None:

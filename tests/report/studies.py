@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from striata.disk.files import write_json
 from striata.ensemble import write_ensemble
-from striata.files import write_json
+from striata.figures.intervals import paired_difference, share
 from striata.layout import make_plan
-from striata.robustness.intervals import paired_difference, share
 from striata.robustness.labels import Confusion, JudgedPart, LabelAudit, Place, Suspect
 from striata.robustness.shift import Part, Shift
 from striata.robustness.stress import Slice, Stress, Stressed
 from striata.robustness.twosample import TwoSample
 from striata.robustness.wording import Wording
-from striata.study import StudyFolder
+from striata.runs import StudyFolder
 
 from ..study.synthetic import BASE, write_synthetic_run, write_synthetic_study
 

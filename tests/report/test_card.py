@@ -13,10 +13,10 @@ from sklearn.metrics import f1_score
 from typer.testing import CliRunner
 
 from striata.cli.app import app
+from striata.disk.files import write_json
 from striata.errors import RunError, StriataError
-from striata.files import write_json
 from striata.report import collect, write_card, write_report
-from striata.study import StudyFolder
+from striata.runs import StudyFolder
 
 from ..study.synthetic import logits_of, write_synthetic_run, write_synthetic_study
 from .studies import LABELS, add_everything, write_study

@@ -20,7 +20,7 @@ from striata.ensemble import write_ensemble
 from striata.errors import EnsembleError, RunError, StriataError, StudyError
 from striata.evidence import compare_study
 from striata.report import collect, render, write_report
-from striata.study import StudyFolder, leaderboard
+from striata.runs import StudyFolder, leaderboard
 
 from ..study.synthetic import logits_of, write_synthetic_run, write_synthetic_study
 from .studies import LABELS, add_everything, write_study

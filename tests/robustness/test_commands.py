@@ -16,8 +16,8 @@ import yaml
 import striata
 from striata.cli import main
 from striata.data import Columns, Table, read_table
-from striata.robustness import audit_labels, perturb, read_rows, shift, stress, write_shift_rows
-from striata.robustness.perturb import PERTURBATIONS
+from striata.robustness import audit_labels, measure_shift, perturb, read_rows, run_stress, write_shift_rows
+from striata.robustness.perturbations import PERTURBATIONS
 from striata.robustness.stress import find_slices
 
 from ..study.small import LABELS, WORDS, study_of, write_texts
@@ -69,7 +69,7 @@ def test_embeddings_are_means_of_the_frozen_encoder(trained: Path, model: striat
 def test_stress_is_what_brute_force_says(trained: Path, model: striata.Model) -> None:
     table = read_table(str(trained / "many.csv"), Columns())
     runs = snapshot(trained / "out/runs")
-    found = stress(model, table, seed=3)
+    found = run_stress(model, table, seed=3)
     assert found.clean.value == model.evaluate(table).accuracy
     assert {(each.perturbation, each.strength) for each in found.stressed} == {(n, s) for n in PERTURBATIONS for s in (1, 2, 3)}
     clean = np.array(model.predict(table.texts)) == np.array(table.labels)
@@ -89,17 +89,17 @@ def test_stress_is_what_brute_force_says(trained: Path, model: striata.Model) ->
     assert kept["format_version"] == 1
     assert all(run.checksum in kept["model"]["identity"] for run in model.runs)
     assert snapshot(trained / "out/runs") == runs
-    assert stress(model, table, seed=3) == found
+    assert run_stress(model, table, seed=3) == found
 
 
 def test_a_sample_is_drawn_by_the_seed_alone(trained: Path, model: striata.Model) -> None:
     table = read_table(str(trained / "many.csv"), Columns())
-    one, two = stress(model, table, rows=40, seed=1), stress(model, table, rows=40, seed=1)
+    one, two = run_stress(model, table, rows=40, seed=1), run_stress(model, table, rows=40, seed=1)
     assert one == two
     assert (one.rows, one.rows_in_source) == (40, 150)
     order = np.random.default_rng(0).permutation(40)
     chosen = np.sort(np.random.default_rng(1).choice(150, 40, replace=False))
-    shuffled = stress(model, table.take(chosen[order]), rows=40, seed=1)
+    shuffled = run_stress(model, table.take(chosen[order]), rows=40, seed=1)
     assert shuffled.stressed == one.stressed  # row numbers count, not places
 
 
@@ -118,7 +118,7 @@ def test_half_copies_half_other_text_are_told_apart(model: striata.Model, tmp_pa
     near = [text + " w1" for text in train[:50]]
     mixed = known[:100] + near + other
     order = rng.permutation(300)
-    found = shift(model, unlabelled(known, "known"), unlabelled([mixed[i] for i in order], "mixed"), permutations=99,
+    found = measure_shift(model, unlabelled(known, "known"), unlabelled([mixed[i] for i in order], "mixed"), permutations=99,
                   train=unlabelled(train, "train"))  # fmt: skip
     for copy in found.copies:
         place = int(order[copy.row])
@@ -146,7 +146,7 @@ def test_silence_where_nothing_shifted(model: striata.Model) -> None:
     for seed in range(6):
         rng = np.random.default_rng(seed)
         known, same = some_texts(rng, 80, 0, 60), some_texts(rng, 80, 0, 60)
-        found = shift(model, unlabelled(known, "known"), unlabelled(same, "same"), permutations=39, seed=seed)
+        found = measure_shift(model, unlabelled(known, "known"), unlabelled(same, "same"), permutations=39, seed=seed)
         test = found.part("whole").test
         assert test is not None
         assert not found.copies
@@ -159,7 +159,7 @@ def test_accuracy_is_estimated_and_checked_on_known_labels(trained: Path, model:
     known = read_rows(str(trained / "many.csv"), Columns(), labels=True)
     assert known.labels is not None
     new = unlabelled(read_table(str(trained / "test.csv"), Columns()).texts, "test")
-    found = shift(model, known, new, permutations=19)
+    found = measure_shift(model, known, new, permutations=19)
     assert found.fitted_on == "known"
     assert found.known_accuracy is not None
     assert found.known_accuracy.value == model.evaluate(known).accuracy
@@ -169,7 +169,7 @@ def test_accuracy_is_estimated_and_checked_on_known_labels(trained: Path, model:
     assert accuracy.low <= accuracy.value <= accuracy.high
     bare = read_rows(str(trained / "many.csv"), Columns(), labels=False)
     assert bare.labels is None
-    other = shift(model, bare, new, permutations=19)
+    other = measure_shift(model, bare, new, permutations=19)
     assert other.fitted_on == "validation"
     assert other.known_accuracy is other.known_estimate is None
     kept = json.loads((trained / "out/checks/shift-ensemble.json").read_text())

@@ -10,7 +10,7 @@ from scipy.stats import binom, chisquare
 from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
-from striata.robustness.confidence import (
+from striata.robustness.accuracy_estimate import (
     by_mean_confidence,
     certainty,
     check_estimate,

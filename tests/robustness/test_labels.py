@@ -11,7 +11,7 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from striata.robustness.confident import _folds, cross_fitted, find_suspicious
+from striata.robustness.label_noise import _folds, cross_fitted, find_suspicious
 
 
 @dataclass(frozen=True)

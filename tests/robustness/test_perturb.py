@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from striata.errors import DataError
-from striata.robustness.perturb import PERTURBATIONS, STRENGTHS, perturb
+from striata.robustness.perturbations import PERTURBATIONS, STRENGTHS, perturb
 
 TEXT = (
     "Stocks rose on Monday. \"It's a deal,\" the bank's chief said in New York; nobody was surprised! Oil fell by 3 % to $42.10. "

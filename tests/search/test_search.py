@@ -22,11 +22,11 @@ from typer.testing import CliRunner
 
 import striata
 from striata.cli.app import app
+from striata.disk.files import sha256_file
 from striata.errors import StriataError, StudyError
-from striata.files import sha256_file
+from striata.runs import Run, StudyFolder, leaderboard
 from striata.search.halving import rungs
 from striata.search.propose import quiet
-from striata.study import Run, StudyFolder, leaderboard
 
 from ..study.small import study_of
 
@@ -134,7 +134,7 @@ def test_a_finished_search_is_left_as_it_is_and_can_be_made_longer(
 KILLED = textwrap.dedent("""
     import json, os, signal, sys
     import alembic, peft, pyarrow.parquet, scipy.stats, sklearn.metrics, sklearn.model_selection, torch, transformers
-    import striata, striata.predict, striata.search.train
+    import striata, striata.model, striata.search.rolling
     from striata.search.record import Record
     torch.set_num_threads(1)
     study, points = json.loads(sys.argv[1]), json.loads(sys.argv[2])

@@ -18,8 +18,9 @@ from striata.layout import Layout, Section, fit, make_plan
 from striata.search import Space
 from striata.search.halving import rungs, weak
 from striata.search.propose import propose, quiet
-from striata.study import load_study, members
-from striata.study.file import SearchSettings
+from striata.settings import load_study
+from striata.settings.file import SearchSettings
+from striata.study import plan_members
 
 BASE = "sentence-transformers/all-MiniLM-L6-v2"
 SMALL = {"sections": [1, 3], "ranks": [2, 8, 4], "targets": [["query"], ["query", "value"]], "dropout": [0.0, 0.2]}
@@ -178,7 +179,7 @@ def test_a_study_needs_layouts_or_a_search_and_a_search_one_seed() -> None:
 def test_the_ready_study_can_be_searched() -> None:
     study = load_study(Path(__file__).parents[2] / "studies" / "search.yaml")
     space = Space.of(study, 4)
-    assert len(space.starts()) == len(study.layouts) == len(members(study, 4))
+    assert len(space.starts()) == len(study.layouts) == len(plan_members(study, 4))
     first = propose(space, [])
     assert first is not None
     assert first.user_attrs["trainable"] <= (study.budget or 0)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from striata.files import write_json
+from striata.disk.files import write_json
 from striata.layout import make_plan
-from striata.study import StudyFolder, load_study
-from striata.study.run import Run, RunRecord, write_run
-from striata.training import Recipe
+from striata.runs import StudyFolder
+from striata.runs.run import Run, RunRecord, write_run
+from striata.settings import Recipe, load_study
 
 LABELS = ("Business", "Sports", "World")
 BASE = "roberta-base"
@@ -52,7 +52,7 @@ def write_synthetic_run(
         title: the run's name without its seed; None takes the layout's.
         changes: fields of :class:`RunRecord` that differ.
     """
-    from striata.evaluate import metrics
+    from striata.figures.scores import metrics
 
     plan = make_plan(layout, base=BASE, labels=len(names), head="linear")
     name = f"{title or layout.replace(':', '-')}-seed{seed}"

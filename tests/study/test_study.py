@@ -19,10 +19,10 @@ from peft import PeftModel
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 import striata
+from striata.disk.files import sha256_file
 from striata.errors import RunError, StriataError, StudyError
-from striata.files import sha256_file
-from striata.study import Run, StudyFolder, leaderboard
-from striata.study.adapter import HEAD
+from striata.runs import Run, StudyFolder, leaderboard
+from striata.runs.adapter import HEAD
 from striata.training.events import Event
 
 from .small import LABELS, make_base, study_of, write_texts

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from striata.training import Recipe
+from striata.settings import Recipe
 from striata.training.optimizers import load_optimizer, make_optimizer, make_schedule, optimizer_tensors
 
 RATE, DECAY, STEPS = 0.05, 0.1, 7

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from ..runs import Member
     from ..search import Space
-    from ..study import Member, Prepared, Study
-    from ..training import Recipe
+    from ..settings import Recipe, Study
+    from ..study import Prepared
 
 
 def check(
@@ -26,13 +27,15 @@ def check(
     """Validate a study and its data, and show members, plans and cost, without training."""
     from ..errors import StudyError
     from ..evidence import foresee, measured_noise
+    from ..runs import StudyFolder
     from ..search import Space
-    from ..study import StudyFolder, load_study, members, prepare, shared_plans
+    from ..settings import load_study
+    from ..study import plan_members, prepare, shared_plans
     from .output import note, print_json, say
 
     asked = load_study(study, settings or [])
     prepared = prepare(asked)
-    found = members(asked, len(prepared.splits.labels))
+    found = plan_members(asked, len(prepared.splits.labels))
     if like is not None and not found:
         raise StudyError(f"--like {like}: {study} has no layouts to compare, only a search; leave --like out")
     noise = None if like is None else measured_noise(StudyFolder.open(like))

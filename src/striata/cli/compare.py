@@ -21,7 +21,7 @@ def compare(
     comparison; choose A and B before looking at the leaderboard, or read its corrected values instead.
     """
     from ..evidence import compare_pair
-    from ..study import StudyFolder
+    from ..runs import StudyFolder
     from .leaderboard import show_comparison
     from .output import print_json
 

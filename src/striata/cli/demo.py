@@ -21,7 +21,7 @@ def demo(
     from .. import demo as parts
     from .. import load, load_study
     from .. import train as train_study
-    from ..predict_file import predict_file
+    from ..model.whole_file import predict_file
     from .leaderboard import show_leaderboard
     from .output import note, say
     from .progress import counter, progress

@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from ..ensemble import Ensemble
-    from ..soup import Soup
+    from ..ensemble.soup import Soup
 
 
 def ensemble(
@@ -34,7 +34,7 @@ def ensemble(
     if method == "soup":
         if combine != "logits":
             raise EnsembleError("a soup combines weights; leave --combine out")
-        from ..soup import write_soup
+        from ..ensemble.soup import write_soup
 
         soup = write_soup(folder, size=size, by=by, budget=budget, rank=rank, device=device)
         if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..predict import Evaluation
+    from ..model.model import Evaluation
 
 
 def evaluate(

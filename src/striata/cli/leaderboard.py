@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from ..evidence import Comparison, LayoutResult
-    from ..study import StudyFolder
+    from ..runs import StudyFolder
 
 
 def leaderboard(
@@ -29,8 +29,8 @@ def leaderboard(
     control, else the study's first layout) has a p-value corrected for the number of comparisons, and a verdict.
     """
     from ..evidence import compare_study
-    from ..study import StudyFolder
-    from ..study import leaderboard as standings
+    from ..runs import StudyFolder
+    from ..runs import leaderboard as standings
     from .output import print_json
 
     opened = StudyFolder.open(folder)
@@ -45,7 +45,7 @@ def leaderboard(
 def show_leaderboard(folder: Path, *, runs: bool = False, reference: str | None = None, confidence: float = 0.95) -> None:
     """Prints the leaderboard of a study's folder, by layout or by run."""
     from ..evidence import compare_study
-    from ..study import StudyFolder
+    from ..runs import StudyFolder
     from .output import note
 
     opened = StudyFolder.open(folder)
@@ -59,7 +59,7 @@ def show_leaderboard(folder: Path, *, runs: bool = False, reference: str | None 
 
 def show_comparison(found: Comparison) -> None:
     """Prints layouts, differences and the sentences about them."""
-    from ..evidence.words import chance, counted, points
+    from ..evidence.sentences import chance, counted, points
     from .output import fits, note, say, table
 
     against = {difference.layout: difference for difference in found.differences}
@@ -106,7 +106,7 @@ def _figures(row: LayoutResult, tested: bool) -> list[str]:
 
 
 def _show_runs(opened: StudyFolder) -> None:
-    from ..study import leaderboard as standings
+    from ..runs import leaderboard as standings
     from .output import table
     from .progress import clock
 

@@ -52,7 +52,7 @@ def predict(
     from dataclasses import replace
 
     from .. import load
-    from ..predict_file import predict_file
+    from ..model.whole_file import predict_file
     from .output import note, say
     from .progress import counter
 

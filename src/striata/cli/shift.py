@@ -36,8 +36,8 @@ def shift(
     from dataclasses import replace
 
     from .. import load
+    from ..robustness import measure_shift as run_shift
     from ..robustness import read_rows
-    from ..robustness import shift as run_shift
     from .output import print_json
 
     opened = load(model, device=device, precision=precision)
@@ -90,7 +90,7 @@ def show_shift(found: Shift) -> None:
 
 
 def _assumptions() -> str:
-    from ..robustness.confidence import ASSUMPTIONS
+    from ..robustness.accuracy_estimate import ASSUMPTIONS
 
     return ASSUMPTIONS
 

@@ -29,7 +29,7 @@ def stress(
 
     from .. import load
     from ..data import read_table
-    from ..robustness import stress as run_stress
+    from ..robustness import run_stress as run_stress
     from .output import print_json
     from .progress import counter
 

@@ -27,7 +27,8 @@ def train(
     Interrupted at any moment, the same command goes on from the last checkpoint; finished members are kept.
     """
     from .. import train as train_study
-    from ..study import StudyFolder, leaderboard, load_study
+    from ..runs import StudyFolder, leaderboard
+    from ..settings import load_study
     from .leaderboard import show_leaderboard
     from .output import note, say
     from .progress import progress

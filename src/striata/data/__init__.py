@@ -1,6 +1,6 @@
 """Labelled texts: read, checked, split, counted, tokenized. No torch."""
 
-from .audit import Audit, audit
+from .audit import Audit, audit_data
 from .columns import Columns
 from .read import Stream, read_table
 from .readers import FORMATS, open_source
@@ -9,6 +9,6 @@ from .table import Table
 from .tokens import Encoded, Tokenizer
 
 __all__ = [
-    "FORMATS", "Audit", "Columns", "Encoded", "Splits", "Stream", "Table", "Tokenizer", "audit", "encode_labels",
+    "FORMATS", "Audit", "Columns", "Encoded", "Splits", "Stream", "Table", "Tokenizer", "audit_data", "encode_labels",
     "label_order", "load_splits", "open_source", "read_table",
 ]  # fmt: skip

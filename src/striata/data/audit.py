@@ -82,7 +82,7 @@ class Audit:
         return lines
 
 
-def audit(splits: Splits, encoded: Mapping[str, Encoded], max_length: int) -> Audit:
+def audit_data(splits: Splits, encoded: Mapping[str, Encoded], max_length: int) -> Audit:
     """Counts what is worth knowing about a study's data.
 
     Args:

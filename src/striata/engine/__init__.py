@@ -2,7 +2,7 @@
 
 from .batch import Batch, Segment, collate, on_device, on_host
 from .dropout import Draws, seed_of
-from .embed import embed
+from .embedding import embed
 from .encoder import Encoder
 from .receipt import Receipt, check_receipt, read_receipt
 from .stack import Stack

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..disk.files import sha256_file
 from ..errors import EncoderError
-from ..files import sha256_file
 from ..layout import Head, Shape, shape_of
 from .attention import IMPLEMENTATION, pack, packed_attention
 from .batch import on_device

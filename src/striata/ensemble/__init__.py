@@ -1,6 +1,6 @@
 """Ensembles: which runs, with which weights, and what they are together. No torch."""
 
-from .combine import Combiner, combine
+from .combiner import Combiner, combine
 from .folder import Ensemble, load_ensemble, rule_of, write_ensemble
 from .pool import RANKINGS, Pool, join
 from .select import KINDS, METHODS, Rule, check_budget, choose, nested

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..calibration import Calibration, calibrate
+from ..disk.files import read_json, write_json
+from ..disk.sealed import check_seal, sealing
 from ..errors import EnsembleError
-from ..evaluate import metrics
-from ..files import read_json, write_json
-from ..sealed import check_seal, sealing
-from ..study.folder import StudyFolder
-from ..study.run import CALIBRATION, Run, Validation, read_validation, write_validation
-from .combine import Combiner, Stacking
+from ..figures.scores import metrics
+from ..runs.run import CALIBRATION, Run, Validation, read_validation, write_validation
+from ..runs.study_folder import StudyFolder
+from .combiner import Combiner, Stacking
 from .pool import Pool, check_same, join
 from .select import FOLDS, Rule, choose, nested
 

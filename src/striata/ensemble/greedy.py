@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
-from .combine import Combiner
+from .combiner import Combiner
 from .pool import Pool, score
 
 STEPS = 20  # a run can be taken in every one

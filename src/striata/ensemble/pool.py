@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import EnsembleError
-from ..study.run import Run
+from ..runs.run import Run
 
 RANKINGS = ("accuracy", "macro_f1", "loss")
 

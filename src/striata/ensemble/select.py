@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..calibration import folds
 from ..errors import EnsembleError, did_you_mean
-from .combine import Combiner
+from ..figures.folds import deal_folds
+from .combiner import Combiner
 from .greedy import greedy
 from .pool import RANKINGS, Pool, score
-from .stack import FEWEST, check_rows, stack
+from .stacking import FEWEST, check_rows, stack
 
 METHODS = ("top", "greedy", "stack")
 KINDS = ("logits", "probabilities")
@@ -132,7 +132,7 @@ def nested(pool: Pool, rule: Rule) -> npt.NDArray[np.float32]:
         raise EnsembleError("an ensemble's own accuracy cannot be estimated with one validation row; expected at least 2")
     if rule.method == "stack":
         check_rows(pool, FEWEST)
-    number = folds(pool.targets, FOLDS)
+    number = deal_folds(pool.targets, FOLDS)
     result = np.empty(pool.logits.shape[1:], np.float32)
     for fold in range(number.max() + 1):
         held = number == fold

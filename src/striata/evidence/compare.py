@@ -9,18 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import StudyError
+from ..figures.bootstrap import f1_draws, f1_interval
+from ..figures.spread import Part, seed_parts, spread
 from ..layout.named import CONTROLS
-from ..study.folder import StudyFolder
-from ..study.leaderboard import test_metrics
-from ..study.run import Run
-from .bootstrap import f1_draws, f1_interval
+from ..runs.run import Run
+from ..runs.standings import test_metrics
+from ..runs.study_folder import StudyFolder
 from .matched import Group, Matched, group, match
 from .paired import Estimate, Right, compare_crossed, compare_many, compare_two, holm, share_interval
 from .power import Design, Noise, rows_needed, seeds_needed
 from .references import find, own_controls, references
 from .results import Comparison, Difference, LayoutResult, Together
-from .spread import Part, seed_parts, spread
-from .words import sentence
+from .sentences import sentence
 
 CROSSED = "variance components over seeds and rows"
 MCNEMAR = "exact McNemar over rows"

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RunError, StudyError
-from ..study.run import Run
+from ..runs.run import Run
 from .references import Named
 
 Places = npt.NDArray[np.int64]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from .spread import Part, half_width, p_value, spread
+from ..figures.spread import Part, half_width, p_value, spread
 
 Right = npt.NDArray[np.bool_]
 
@@ -64,7 +64,7 @@ def compare_crossed(first: Right, second: Right, seeds: tuple[Part, Part], confi
     Args:
         first: where the first is right, (seeds, rows).
         second: likewise, with the same seeds and rows.
-        seeds: the variance of one seed's accuracy, for either layout, from :func:`striata.evidence.spread.seed_parts`.
+        seeds: the variance of one seed's accuracy, for either layout, from :func:`striata.figures.spread.seed_parts`.
         confidence: of the interval.
     """
     found = spread(first.astype(np.int8) - second.astype(np.int8))
@@ -82,7 +82,7 @@ def compare_many(
     Args:
         pairs: names of first and second.
         right: where each layout is right, (seeds, rows), with the same seeds and rows.
-        seeds: the variance of one seed's accuracy of each, from :func:`striata.evidence.spread.seed_parts`.
+        seeds: the variance of one seed's accuracy of each, from :func:`striata.figures.spread.seed_parts`.
         confidence: of the interval.
     """
     weights: dict[str, float] = defaultdict(float)

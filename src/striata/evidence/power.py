@@ -60,7 +60,7 @@ class Design:
     level: float = 0.05
 
 
-def power(difference: float, design: Design, noise: Noise) -> float:
+def compute_power(difference: float, design: Design, noise: Noise) -> float:
     """The chance to tell a difference apart, at the strictest of Holm's levels.
 
     With several seeds by the test of :func:`striata.evidence.paired.compare_crossed`, with one by McNemar's.
@@ -95,20 +95,20 @@ def _power_mcnemar(difference: float, rows: int, discordance: float, level: floa
 
 def resolvable(design: Design, noise: Noise, *, wanted: float = POWER) -> float | None:
     """The smallest difference in accuracy told apart with the wanted power; None when no difference is."""
-    if power(1.0, design, noise) < wanted:
+    if compute_power(1.0, design, noise) < wanted:
         return None
-    return float(optimize.brentq(lambda difference: power(difference, design, noise) - wanted, 0.0, 1.0, xtol=1e-7))
+    return float(optimize.brentq(lambda difference: compute_power(difference, design, noise) - wanted, 0.0, 1.0, xtol=1e-7))
 
 
 def rows_needed(difference: float, design: Design, noise: Noise, *, wanted: float = POWER) -> int | None:
     """Validation rows that would tell a difference apart with these seeds; None when no number would."""
-    return _fewest(lambda rows: power(difference, replace(design, rows=rows), noise) >= wanted, design.rows, _MOST_ROWS)
+    return _fewest(lambda rows: compute_power(difference, replace(design, rows=rows), noise) >= wanted, design.rows, _MOST_ROWS)
 
 
 def seeds_needed(difference: float, design: Design, noise: Noise, *, wanted: float = POWER) -> int | None:
     """Seeds of each layout that would tell a difference apart on these rows; None when no number would."""
     return _fewest(
-        lambda seeds: power(difference, replace(design, seeds=seeds), noise) >= wanted, max(design.seeds, 2), _MOST_SEEDS
+        lambda seeds: compute_power(difference, replace(design, seeds=seeds), noise) >= wanted, max(design.seeds, 2), _MOST_SEEDS
     )
 
 

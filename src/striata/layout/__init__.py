@@ -1,9 +1,9 @@
 """Layouts and plans: how LoRA lies over an encoder's depth, checked against its shape. No torch, no weights."""
 
-from .fit import fit
 from .heads import KINDS, Head, HeadStep
 from .named import CONTROLS, Resolved, builtin_layouts, find_layout, resolve
 from .plan import Plan, Site, make_plan
+from .ranks import fit
 from .sections import TARGETS, Layout, Section
 from .shapes import Shape, known_shapes, shape_of
 

@@ -1,7 +1,7 @@
 """A study as a page to look at, figures for a paper, and a model card. Reading needs no torch."""
 
-from .card import card, write_card
-from .collect import Report, collect
+from .contents import Report, collect
+from .model_card import card, write_card
 from .page import render
 from .write import write_report
 

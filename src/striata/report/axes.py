@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from .collect import Group
+from .contents import Group
 from .palette import hue
 from .scene import Dot, Line, Mark, Scale, Text, ticks
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from .axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Form, colour, columns, exactly, frame, percent, point, whisker
-from .collect import Group, Report
+from .contents import Group, Report
 from .scene import Box, Dot, Line, Mark, Scene, Text, cut, scale_over
 
 _ROW = 24.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .axes import plain, signed, thousands
-from .collect import Report
+from .contents import Report
 from .estimate_figures import Estimate, against, intervals
 from .layout_figures import heat_maps
 from .model_figures import confusion, reliability

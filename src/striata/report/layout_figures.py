@@ -7,7 +7,7 @@ from functools import partial
 
 from ..layout import Plan
 from .axes import WIDTH, colour
-from .collect import Report
+from .contents import Report
 from .palette import heat
 from .scene import Box, Mark, Scene, Text, cut
 

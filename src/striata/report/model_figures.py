@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from .axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, frame, percent
-from .collect import Judged
+from .contents import Judged
 from .palette import heat
 from .scene import Box, Dot, Line, Mark, Scale, Scene, Text, cut
 

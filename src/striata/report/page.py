@@ -12,12 +12,12 @@ from markupsafe import Markup
 
 from ..ensemble import Rule
 from .axes import colour, dash, duration, point
-from .collect import Group, Report
+from .contents import Group, Report
 from .figures import figures_of
 from .palette import DARK, LIGHT, variables
 from .scene import Line, Scene
+from .sentences import confused, lead, receipts, sampled, summary, tiles, unequal
 from .svg import svg
-from .words import confused, lead, receipts, sampled, summary, tiles, unequal
 
 _TEMPLATES = Path(__file__).parent / "templates"
 SECTIONS = (
@@ -87,7 +87,7 @@ def render(report: Report) -> str:
     """The whole page.
 
     Args:
-        report: from :func:`striata.report.collect.collect`.
+        report: from :func:`striata.report.contents.collect`.
     """
     figures = figures_of(report)
     return (

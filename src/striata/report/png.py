@@ -9,10 +9,10 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..disk.files import write_bytes, write_text
 from ..errors import StriataError
-from ..files import write_bytes, write_text
 from .axes import colour, dash, point
-from .collect import Group, Report
+from .contents import Group, Report
 from .figures import figures_of
 from .palette import LIGHT
 from .scene import Box, Dot, Line, Mark, Scene, Text, cut
@@ -45,7 +45,7 @@ def write_figures(report: Report, folder: Path) -> list[Path]:
     """Writes every figure as `NAME.png` and `NAME.svg`, with its title, and a legend where lines or points need one.
 
     Args:
-        report: from :func:`striata.report.collect.collect`.
+        report: from :func:`striata.report.contents.collect`.
         folder: is made where it is not there.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Form, colour, dash, frame, percent, plain
-from .collect import Curve, Report
+from .contents import Curve, Report
 from .scene import Line, Mark, Scale, Scene, scale_over
 
 _POINTS = 90  # of a curve; more would not be seen at this size, and 81 curves have to stay light

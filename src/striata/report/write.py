@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..files import named, write_text
-from .collect import Curve, History, Report, collect
+from ..disk.files import named, write_text
+from .contents import Curve, History, Report, collect
 from .page import render
 from .png import check_matplotlib, write_figures
 
@@ -51,7 +51,7 @@ def send(report: Report, track: Sequence[str]) -> None:
     """Sends every run's curves, and the figures of the kept checkpoints as settings, to trackers.
 
     Args:
-        report: from :func:`striata.report.collect.collect`.
+        report: from :func:`striata.report.contents.collect`.
         track: names of trackers.
 
     Raises:

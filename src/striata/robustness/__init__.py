@@ -2,11 +2,11 @@
 
 from .checks import read_rows
 from .labels import LabelAudit, audit_labels, write_suspects
-from .perturb import PERTURBATIONS, perturb
-from .shift import Shift, shift, write_shift_rows
-from .stress import Stress, stress
+from .perturbations import PERTURBATIONS, perturb
+from .shift import Shift, measure_shift, write_shift_rows
+from .stress import Stress, run_stress
 
 __all__ = [
-    "PERTURBATIONS", "LabelAudit", "Shift", "Stress", "audit_labels", "perturb", "read_rows", "shift", "stress",
+    "PERTURBATIONS", "LabelAudit", "Shift", "Stress", "audit_labels", "measure_shift", "perturb", "read_rows", "run_stress",
     "write_shift_rows", "write_suspects",
 ]  # fmt: skip

@@ -10,11 +10,11 @@ import numpy as np
 
 from ..data import Columns, Stream, Table, open_source, read_table
 from ..data.columns import find_columns
+from ..disk.files import write_json
 from ..errors import DataError
-from ..files import write_json
 
 if TYPE_CHECKING:
-    from ..predict import Model
+    from ..model.model import Model
 
 FORMAT = 1
 FOLDER = "checks"

@@ -13,15 +13,17 @@ import numpy as np
 from scipy.special import softmax
 
 from ..data import Table
+from ..disk.files import apart, write_text
 from ..ensemble import load_ensemble
 from ..errors import DataError, StudyError
-from ..files import apart, write_text
 from ..layout import Head
-from ..study import Prepared, Run, Study, StudyFolder, load_study, prepare
-from ..study.folder import find_run
+from ..runs import Run, StudyFolder
+from ..runs.study_folder import find_run
+from ..settings import Study, load_study
+from ..study import Prepared, prepare
 from .checks import FORMAT, keep, sample_rows, study_of, whole_texts
-from .confident import cross_fitted, find_suspicious
 from .copies import conflicting
+from .label_noise import cross_fitted, find_suspicious
 
 SHOWN = 200  # rows in the document
 _PAIRS, _EXAMPLES, _EXCERPT = 20, 3, 200

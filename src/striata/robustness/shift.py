@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..data import Table, encode_labels
+from ..disk.files import apart, write_text
 from ..errors import DataError
-from ..files import apart, write_text
+from ..figures.intervals import LEVEL, Interval, share
+from .accuracy_estimate import ASSUMPTIONS, by_mean_confidence, certainty, check_estimate, confidence, estimate_accuracy
 from .checks import FORMAT, keep, model_json, model_name, sample_rows, study_of, whole_texts
-from .confidence import ASSUMPTIONS, by_mean_confidence, certainty, check_estimate, confidence, estimate_accuracy
 from .copies import find_copies
-from .intervals import LEVEL, Interval, share
 from .twosample import LEAST, TwoSample, two_sample
 from .wording import Wording, compare_wording
 
 if TYPE_CHECKING:
-    from ..predict import Model
+    from ..model.model import Model
 
 SHOWN = 20  # rows in the document
 _EXCERPT = 200
@@ -182,7 +182,7 @@ class Shift:
         }
 
 
-def shift(
+def measure_shift(
     model: Model,
     known: Table,
     unlabelled: Table,

@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..data import Encoded, Table, encode_labels
+from ..disk.files import apart, write_json
 from ..errors import DataError
 from ..evidence.paired import holm
-from ..files import apart, write_json
+from ..figures.intervals import LEVEL, Interval, paired_difference, share
 from .checks import FORMAT, keep, model_json, model_name, sample_rows, study_of
-from .intervals import LEVEL, Interval, paired_difference, share
-from .perturb import PERTURBATIONS, STRENGTHS, perturb
+from .perturbations import PERTURBATIONS, STRENGTHS, perturb
 
 if TYPE_CHECKING:
-    from ..predict import Model
+    from ..model.model import Model
 
 LEAST = 30  # rows of a slice
 _LENGTHS = 5  # slices by length
@@ -133,7 +133,7 @@ class Stress:
         }
 
 
-def stress(
+def run_stress(
     model: Model,
     table: Table,
     *,

@@ -11,7 +11,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from ..study.members import Member
+from ..runs import Member
 from .space import Space
 
 _ATTEMPTS = 200

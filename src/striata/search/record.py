@@ -13,8 +13,8 @@ from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import StudyError
-from ..study.file import Study
-from ..study.folder import check_fixed
+from ..settings.file import Study
+from ..study.claim import check_fixed
 from .propose import quiet
 
 FILE = "search.db"

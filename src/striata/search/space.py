@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import BudgetError, PlanError, StudyError
 from ..layout import Layout, Plan, Section, Shape, fit, make_plan, resolve, shape_of
-from ..study.file import LayoutSettings, SearchSettings, Study
-from ..study.members import Member
-from ..training import Recipe
+from ..runs import Member
+from ..settings import Recipe
+from ..settings.file import LayoutSettings, SearchSettings, Study
 
 if TYPE_CHECKING:
     from optuna import Trial

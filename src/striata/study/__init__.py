@@ -1,13 +1,6 @@
-"""Studies: the file, the members it names, the folder of what came out. Reading needs no torch."""
+"""From a study file to finished runs."""
 
-from .file import Study, load_study
-from .folder import StudyFolder
-from .leaderboard import Standing, leaderboard
-from .members import Member, members, shared_plans
-from .prepare import Prepared, prepare
-from .run import Run
+from .members import plan_members, shared_plans
+from .preparation import Prepared, prepare
 
-__all__ = [
-    "Member", "Prepared", "Run", "Standing", "Study", "StudyFolder", "leaderboard", "load_study", "members", "prepare",
-    "shared_plans",
-]  # fmt: skip
+__all__ = ["Prepared", "plan_members", "prepare", "shared_plans"]

@@ -8,29 +8,9 @@ from dataclasses import dataclass, replace
 from ..errors import LayoutError, PlanError, StudyError
 from ..layout import Plan, make_plan
 from ..layout.named import CONTROLS
-from ..training import Recipe
-from .file import LayoutSettings, Study
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """One (layout, recipe, seed) to be trained.
-
-    Args:
-        name: of its run.
-        layout: what the study calls the layout.
-        seed: of its weights, data order and dropout masks.
-        recipe: how it is trained.
-        plan: what is trained.
-        aliases: other layouts of the study that are the same plan, trained by the same recipe.
-    """
-
-    name: str
-    layout: str
-    seed: int
-    recipe: Recipe
-    plan: Plan
-    aliases: tuple[str, ...] = ()
+from ..runs import Member
+from ..settings import Recipe
+from ..settings.file import LayoutSettings, Study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +27,7 @@ class _Planned:
         return self.plan.hash == other.plan.hash and self.recipe == other.recipe
 
 
-def members(study: Study, labels: int) -> tuple[Member, ...]:
+def plan_members(study: Study, labels: int) -> tuple[Member, ...]:
     """The members of a study, in the order of its layouts and seeds, each followed by its controls.
 
     Layouts with equal plans and recipes are one member per seed: the first gives the name, the others are its aliases.

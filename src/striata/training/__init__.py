@@ -1,5 +1,1 @@
-"""Training of a stack: recipe, optimizers, the one loop, validation, checkpoints, trackers."""
-
-from .recipe import Recipe
-
-__all__ = ["Recipe"]
+"""Training of a stack: optimizers, the one loop, validation, checkpoints, trackers."""

@@ -19,14 +19,15 @@ from torch.nn.utils import clip_grad_norm_
 
 from ..data import Encoded
 from ..engine import Draws, Stack, check_receipt, collate, on_device, on_host, read_receipt, seed_of
+from ..runs import Member
+from ..settings.recipe import Recipe
 from .events import Event, Listener, nobody
 from .order import rows_at
-from .recipe import Recipe
-from .state import Best, MemberLike, Trainee, begin, enter, read_checkpoint, restore, save_checkpoint
+from .state import Best, Trainee, begin, enter, read_checkpoint, restore, save_checkpoint
 from .validation import Validator
 
 Judge = Callable[[Sequence[Trainee]], Mapping[str, str]]
-Recruit = Callable[[int], Sequence[MemberLike]]
+Recruit = Callable[[int], Sequence[Member]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Outcome:
         receipt: what was live when training began.
     """
 
-    member: MemberLike
+    member: Member
     best: Best | None
     stopped: str
     steps: int
@@ -72,7 +73,7 @@ class Trainer:
     def __init__(
         self,
         stack: Stack,
-        members: Sequence[MemberLike],
+        members: Sequence[Member],
         *,
         texts: Encoded,
         targets: np.ndarray,
@@ -98,7 +99,7 @@ class Trainer:
             self._admit(t)
         self._interrupted = False
 
-    def add(self, member: MemberLike) -> None:
+    def add(self, member: Member) -> None:
         """Takes a new member in, beside those under way; it begins at its own step 0.
 
         Raises:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from .recipe import Recipe
+from ..settings.recipe import Recipe
 
 
 def make_optimizer(recipe: Recipe, parameters: Mapping[str, nn.Parameter]) -> Optimizer:

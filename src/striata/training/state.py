@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -14,27 +14,13 @@ from safetensors.numpy import save
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from ..disk.files import write_bytes
 from ..engine import Stack
 from ..errors import RunError
-from ..files import write_bytes
-from ..layout import Plan
+from ..runs import Member
 from .optimizers import load_optimizer, make_optimizer, make_schedule, optimizer_tensors
-from .recipe import Recipe
 
 FORMAT = 1
-
-
-class MemberLike(Protocol):
-    """One (layout, recipe, seed) to be trained."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def recipe(self) -> Recipe: ...
-    @property
-    def plan(self) -> Plan: ...
 
 
 @dataclass(slots=True)
@@ -60,7 +46,7 @@ class Best:
 class Trainee:
     """A member in the stack with its own optimizer, schedule and record."""
 
-    member: MemberLike
+    member: Member
     slot: int
     optimizer: Optimizer
     schedule: LambdaLR
@@ -77,7 +63,7 @@ class Trainee:
         return (self.member.name, self.member.seed)
 
 
-def begin(stack: Stack, members: Sequence[MemberLike], rows: int) -> list[Trainee]:
+def begin(stack: Stack, members: Sequence[Member], rows: int) -> list[Trainee]:
     """Every member with fresh weights, slot by slot.
 
     Args:
@@ -88,7 +74,7 @@ def begin(stack: Stack, members: Sequence[MemberLike], rows: int) -> list[Traine
     return [enter(stack, member, slot, rows) for slot, member in enumerate(members)]
 
 
-def enter(stack: Stack, member: MemberLike, slot: int, rows: int) -> Trainee:
+def enter(stack: Stack, member: Member, slot: int, rows: int) -> Trainee:
     """One member with fresh weights in its slot.
 
     Args:
@@ -142,7 +128,7 @@ def read_checkpoint(path: Path) -> tuple[list[dict[str, Any]], dict[str, np.ndar
 
 
 def restore(
-    stack: Stack, members: Sequence[MemberLike], rows: int, checkpoint: tuple[list[dict[str, Any]], dict[str, np.ndarray]]
+    stack: Stack, members: Sequence[Member], rows: int, checkpoint: tuple[list[dict[str, Any]], dict[str, np.ndarray]]
 ) -> list[Trainee]:
     """Members as they were when the checkpoint was written.
 

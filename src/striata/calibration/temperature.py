@@ -1,0 +1,270 @@
+"""Probabilities that mean what they say: temperature, reliability, and when not to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from scipy.stats import beta
+
+from ..errors import DataError
+from ..figures.folds import deal_folds
+from .conformal import Floats, Places, SetFigures, fewest_rows, label_sets, set_figures, set_threshold
+
+BINS = 15
+COVERAGES = (0.9, 0.95, 0.99)
+PRECISIONS = (0.9, 0.95, 0.98, 0.99)
+CONFIDENCE = 0.9  # that a threshold's precision is as promised
+_SHARES = 20  # thresholds that are tried: those that answer 5 %, 10 %, ... of the rows
+_LIMIT = np.log(20.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bin:
+    """A bar of the reliability diagram: the rows whose largest probability lies between two values.
+
+    Args:
+        lower: not included, but in the first.
+        upper: included.
+        rows: how many.
+        confidence: their mean largest probability; None without rows.
+        accuracy: share of them predicted right; None without rows.
+    """
+
+    lower: float
+    upper: float
+    rows: int
+    confidence: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """How good probabilities are.
+
+    Args:
+        log_loss: mean cross entropy in nats.
+        brier: mean over rows of the summed squared difference from the truth, from 0 to 2.
+        ece: expected calibration error: mean distance between confidence and accuracy over the bins, weighted by their rows.
+        bins: the reliability diagram, bins of equal width.
+    """
+
+    log_loss: float
+    brier: float
+    ece: float
+    bins: tuple[Bin, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields."""
+        return asdict(self) | {"bins": [asdict(bar) for bar in self.bins]}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Quality:
+        """What :meth:`to_json` wrote."""
+        return cls(**{**value, "bins": tuple(Bin(**bar) for bar in value["bins"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """From which probability on a model answers, so that its answers are right at a wanted rate.
+
+    Args:
+        precision: wanted share of right answers.
+        threshold: smallest calibrated probability of an answer.
+        answered: share of the validation rows that reach it.
+    """
+
+    precision: float
+    threshold: float
+    answered: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What the validation rows say about a model's probabilities.
+
+    Args:
+        temperature: logits are divided by it.
+        rows: validation rows it was fitted on.
+        before: of the logits as they are.
+        after: with temperature, each row with one that was fitted without it, so that the figures do not flatter.
+        answers: thresholds for usual precisions, those that can be promised.
+        sets: label sets at usual coverages, those that can be promised.
+    """
+
+    temperature: float
+    rows: int
+    before: Quality
+    after: Quality
+    answers: tuple[Answers, ...]
+    sets: tuple[SetFigures, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields."""
+        return {
+            "temperature": self.temperature,
+            "rows": self.rows,
+            "before": self.before.to_json(),
+            "after": self.after.to_json(),
+            "answers": [asdict(each) for each in self.answers],
+            "sets": [asdict(each) for each in self.sets],
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Calibration:
+        """What :meth:`to_json` wrote.
+
+        Raises:
+            KeyError, TypeError: it is no such value.
+        """
+        return cls(
+            temperature=float(value["temperature"]),
+            rows=int(value["rows"]),
+            before=Quality.from_json(value["before"]),
+            after=Quality.from_json(value["after"]),
+            answers=tuple(Answers(**each) for each in value["answers"]),
+            sets=tuple(SetFigures(**each) for each in value["sets"]),
+        )
+
+
+def quality(probabilities: Floats, targets: Places) -> Quality:
+    """Measures probabilities.
+
+    Args:
+        probabilities: (rows, labels).
+        targets: places of the true labels, (rows,).
+    """
+    p = probabilities.astype(np.float64)
+    rows = np.arange(len(targets))
+    mine = p[rows, targets]
+    truth = np.zeros_like(p)
+    truth[rows, targets] = 1
+    bins = reliability(p, targets)
+    gaps = [b.rows * abs(b.confidence - b.accuracy) for b in bins if b.confidence is not None and b.accuracy is not None]
+    return Quality(
+        log_loss=-float(np.log(np.maximum(mine, np.finfo(np.float64).tiny)).mean()),
+        brier=float(((p - truth) ** 2).sum(1).mean()),
+        ece=float(sum(gaps) / len(targets)),
+        bins=bins,
+    )
+
+
+def reliability(probabilities: Floats, targets: Places) -> tuple[Bin, ...]:
+    """The reliability diagram: rows by their largest probability, in bins of equal width; arguments as :func:`quality`."""
+    confidence = probabilities.max(1)
+    right = probabilities.argmax(1) == targets
+    edges = np.linspace(0, 1, BINS + 1)
+    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, BINS - 1)
+    counts = np.bincount(place, minlength=BINS)
+    sums = np.bincount(place, weights=confidence, minlength=BINS)
+    hits = np.bincount(place, weights=right, minlength=BINS)
+    return tuple(
+        Bin(
+            lower=float(edges[at]),
+            upper=float(edges[at + 1]),
+            rows=int(count),
+            confidence=float(sums[at] / count) if count else None,
+            accuracy=float(hits[at] / count) if count else None,
+        )
+        for at, count in enumerate(counts)
+    )
+
+
+def fit_temperature(logits: Floats, targets: Places) -> float:
+    """The temperature with the smallest log loss (Guo et al. 2017, arXiv:1706.04599), between 1/20 and 20.
+
+    A standard normal prior on its logarithm, which weighs as much as about one row, keeps it finite when every row is right.
+
+    Args:
+        logits: (rows, labels).
+        targets: places of the true labels, (rows,).
+    """
+    centred = logits.astype(np.float64)
+    rows = np.arange(len(targets))
+
+    def cost(log_temperature: float) -> float:
+        found = log_softmax(centred * np.exp(-log_temperature), axis=1)[rows, targets]
+        return float(-found.sum() + log_temperature**2 / 2)
+
+    best = minimize_scalar(cost, bounds=(-_LIMIT, _LIMIT), method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(best.x))
+
+
+def cross_fitted(logits: Floats, targets: Places) -> npt.NDArray[np.float64]:
+    """Calibrated probabilities, (rows, labels), each row with a temperature that was fitted without it."""
+    scaled = logits.astype(np.float64)
+    number = deal_folds(targets)
+    for fold in range(number.max() + 1 if len(targets) > 1 else 0):
+        held = number == fold
+        scaled[held] /= fit_temperature(logits[~held], targets[~held])
+    result: npt.NDArray[np.float64] = softmax(scaled, axis=1)
+    return result
+
+
+def calibrate(logits: Floats, targets: Places) -> Calibration:
+    """Fits and measures on validation rows.
+
+    Args:
+        logits: (rows, labels).
+        targets: places of the true labels, (rows,).
+
+    Raises:
+        DataError: there are no rows, or a logit is not finite.
+    """
+    if not len(targets):
+        raise DataError("no validation rows to calibrate on; expected at least one")
+    bad = ~np.isfinite(logits).all(1)
+    if bad.any():
+        raise DataError(f"the logits of {int(bad.sum())} validation rows are not finite, the first of row {int(bad.argmax())}")
+    temperature = fit_temperature(logits, targets)
+    plain = softmax(logits.astype(np.float64), axis=1)
+    sharp = softmax(logits.astype(np.float64) / temperature, axis=1)
+    answers = [answer_threshold(sharp, targets, precision) for precision in PRECISIONS]
+    possible = [coverage for coverage in COVERAGES if fewest_rows(coverage) <= len(targets)]
+    return Calibration(
+        temperature=temperature,
+        rows=len(targets),
+        before=quality(plain, targets),
+        after=quality(cross_fitted(logits, targets), targets),
+        answers=tuple(found for found in answers if found is not None),
+        sets=tuple(
+            set_figures(label_sets(plain, set_threshold(plain, targets, coverage)), targets, coverage) for coverage in possible
+        ),
+    )
+
+
+def answer_threshold(probabilities: Floats, targets: Places, precision: float) -> Answers | None:
+    """The smallest probability from which on answers are right at a wanted rate, with 90 % confidence.
+
+    Thresholds that answer 5 %, 10 %, ... 100 % of the rows are tried; one passes when the exact lower bound (Clopper and
+    Pearson) of its precision does, corrected for the twenty tries (Bonferroni). The plain share of right answers would flatter:
+    the threshold is picked on these same rows.
+
+    Args:
+        probabilities: calibrated, of the validation rows, (rows, labels).
+        targets: places of their true labels, (rows,).
+        precision: wanted share of right answers, in (0, 1).
+
+    Returns:
+        None when no threshold passes.
+
+    Raises:
+        DataError: the precision is not between 0 and 1.
+    """
+    if not 0 < precision < 1:
+        raise DataError(f"precision {precision:g} is not between 0 and 1; expected a share such as 0.95")
+    confidence = probabilities.max(1)
+    order = np.argsort(-confidence, kind="stable")
+    hits = np.cumsum((probabilities.argmax(1) == targets)[order])
+    for step in range(_SHARES, 0, -1):
+        threshold = float(confidence[order[max(1, len(order) * step // _SHARES) - 1]])
+        answered = int((confidence >= threshold).sum())
+        right = int(hits[answered - 1])
+        if beta.ppf((1 - CONFIDENCE) / _SHARES, right, answered - right + 1) >= precision:
+            return Answers(precision=precision, threshold=threshold, answered=answered / len(order))
+    return None

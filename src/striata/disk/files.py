@@ -1,0 +1,150 @@
+"""Writing that leaves either the old file or the whole new one, and checksums to prove it later."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import StriataError
+
+JSON = dict[str, "JSONValue"]
+JSONValue = None | bool | int | float | str | list["JSONValue"] | dict[str, "JSONValue"]
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns an operating system error while writing `path` into one clear line.
+
+    Raises:
+        StriataError: the disk is full, or the place cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise StriataError(
+                f"no space left to write {path}: what was there before is unchanged; "
+                "free some space and run the same command again"
+            ) from error
+        reason = error.strerror or str(error)
+        raise StriataError(f"cannot write {path}: {reason}; choose a folder that can be written") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replaces `path` by `data` in one step: a reader sees the old file or the whole new one.
+
+    Raises:
+        StriataError: the disk is full, or the place cannot be written.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces `path` by `text` in UTF-8; see :func:`write_bytes`."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: object) -> None:
+    """Replaces `path` by `value` as indented JSON; see :func:`write_bytes`."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yields a temporary folder beside `path` that takes its name when the block ends well.
+
+    An existing `path` is replaced whole; when the block raises, nothing is left behind and `path` is as it was.
+
+    Raises:
+        StriataError: the disk is full, or the place cannot be written.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    with open(file, "rb") as handle:
+                        os.fsync(handle.fileno())
+            temporary.chmod(0o755)
+            old = None
+            if path.exists():
+                old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+                path.rename(old / "was")
+            temporary.rename(path)
+            _sync_folder(path.parent)
+            if old is not None:
+                shutil.rmtree(old)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+def apart(out: Path, *sources: str | Path) -> None:
+    """Refuses a place for a result that is also a source of it.
+
+    Raises:
+        StriataError: `out` is one of the sources.
+    """
+    for source in map(Path, sources):
+        if out.exists() and source.exists() and out.samefile(source):
+            raise StriataError(f"--out {out} is read by this command and would be lost; give another name")
+
+
+def named(out: str | Path, ending: str) -> Path:
+    """A place for a result of one kind, so that a slip of the hand does not replace a file of another.
+
+    Raises:
+        StriataError: the name has another ending.
+    """
+    path = Path(out)
+    if path.suffix.lower() != ending:
+        raise StriataError(f"--out {path}: expected a name ending in {ending}")
+    return path
+
+
+def sha256_file(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path) -> JSONValue:
+    """Reads a JSON file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not JSON in UTF-8.
+    """
+    value: JSONValue = json.loads(path.read_text(encoding="utf-8"))
+    return value

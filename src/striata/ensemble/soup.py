@@ -1,0 +1,177 @@
+"""Several runs of a study merged into one model, kept only if it is as good as the best of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..engine import Encoder, Stack
+from ..engine.receipt import check_receipt, read_receipt
+from ..errors import EnsembleError
+from ..figures.scores import Metrics, metrics
+from ..layout import Plan
+from ..runs import Run, StudyFolder
+from ..runs.run import RunRecord, write_run
+from ..settings import load_study
+from ..study import Prepared, prepare
+from .merge import mean_of_weights, merge, merged_plan
+from .pool import join
+from .select import Rule, top
+
+PRODUCTS = "mean of low-rank products"
+WEIGHTS = "mean of weights"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Soup:
+    """A merged model.
+
+    Args:
+        run: its folder, which opens like any run's.
+        members: validation accuracy of the runs it was made of, by name.
+        form: "mean of weights" or "mean of low-rank products".
+        best: validation accuracy of the best of them.
+    """
+
+    run: Run
+    members: Mapping[str, float]
+    form: str
+    best: float
+
+    def to_json(self) -> dict[str, object]:
+        """Folder, members and figures."""
+        return {
+            "folder": str(self.run.path),
+            "members": dict(self.members),
+            "form": self.form,
+            "metrics": dict(self.run.metrics),
+            "best_member": self.best,
+            "trainable": self.run.plan.trainable,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    form: str
+    plan: Plan
+    tensors: dict[str, np.ndarray]
+
+
+def write_soup(
+    path: str | Path,
+    *,
+    size: int = 4,
+    by: str = "accuracy",
+    budget: int | None = None,
+    rank: int | None = None,
+    device: str = "auto",
+) -> Soup:
+    """Merges the best runs of a study and writes `soup` into its folder, if it is good enough.
+
+    Runs with one plan are merged by the mean of their weights and by the mean of their low-rank products, others by the
+    products only; the better is compared with the best of the runs on the validation rows. Products are exact where ranks
+    suffice. Averaged heads are a good head only where the runs' heads are alike, which nothing but the measurement can tell.
+
+    Args:
+        path: the study's folder.
+        size: how many runs.
+        by: validation figure by which they are chosen.
+        budget: most trainable parameters of the merged model.
+        rank: of the merged adapters; None for the largest of the runs' at each site.
+        device: "cpu", "cuda" or "auto".
+
+    Raises:
+        EnsembleError: there are too few runs, they cannot be combined, or the soup is worse than the best of them.
+        BudgetError: the merged model has more parameters than the budget.
+        StriataError: the study's folder, data or encoder is not what it was.
+    """
+    folder = StudyFolder.open(path)
+    if rank is not None and rank < 1:
+        raise EnsembleError(f"rank {rank} was asked for; expected at least 1")
+    found = {run.name: run for run in folder.runs()}
+    pool = join(list(found.values()))
+    runs = [found[name] for name in top(pool, Rule(size=size, by=by))]
+    if len(runs) < 2:
+        raise EnsembleError("a soup of one run is that run; expected a size of at least 2")
+    candidates = _candidates(runs, rank, budget)
+    study = load_study(folder.settings())
+    prepared = prepare(study)
+    if prepared.splits.fingerprint != runs[0].facts["data_fingerprint"]:
+        raise EnsembleError(f"the data of {folder.path} is not what the runs were trained on; restore it to measure a soup")
+    measured = [_measure(candidate, runs[0], prepared, device, study.recipe.precision) for candidate in candidates]
+    at = max(range(len(candidates)), key=lambda i: (measured[i][0].accuracy, -measured[i][0].log_loss))
+    accuracy = {run.name: run.metrics["accuracy"] for run in runs}
+    best, mine = max(accuracy.values()), measured[at][0].accuracy
+    if mine < best:
+        mean = float(np.mean(list(accuracy.values())))
+        raise EnsembleError(
+            f"the soup of {', '.join(accuracy)} reaches validation accuracy {mine:.4f}, its best run {best:.4f}, their mean "
+            f"{mean:.4f}; nothing was written; try fewer runs, a larger --rank, or `--method greedy`, which keeps them apart"
+        )
+    run = write_run(folder.path / "soup", _record(candidates[at], runs, prepared, *measured[at]))
+    return Soup(run=run, members=accuracy, form=candidates[at].form, best=best)
+
+
+def _candidates(runs: Sequence[Run], rank: int | None, budget: int | None) -> list[_Candidate]:
+    plans, tensors = [run.plan for run in runs], [run.tensors() for run in runs]
+    found = []
+    one_plan = len({plan.hash for plan in plans}) == 1
+    if one_plan and rank is None and (budget is None or plans[0].trainable <= budget):
+        found.append(_Candidate(WEIGHTS, plans[0], mean_of_weights(tensors)))
+    if any(plan.sites for plan in plans):
+        into = merged_plan(plans, rank=rank, budget=budget)
+        found.append(_Candidate(PRODUCTS, into, merge(plans, tensors, into)))
+    if not found:
+        raise EnsembleError("the runs train heads only, and their mean is above the budget or has no rank; leave both out")
+    return found
+
+
+def _measure(
+    candidate: _Candidate, like: Run, prepared: Prepared, device: str, precision: str
+) -> tuple[Metrics, np.ndarray, dict[str, Any]]:
+    """Figures, logits on the validation rows, and the receipt."""
+    encoder = Encoder.load(str(like.facts["base"]), head=candidate.plan.head, precision=precision, device=device)
+    if encoder.sha256 != like.facts["base_sha256"]:
+        raise EnsembleError(f"encoder {like.facts['base']} is not the one the runs were trained on; give it the same weights")
+    stack = Stack(encoder, [candidate.plan])
+    stack.load(0, candidate.tensors)
+    receipt = read_receipt(stack, 0)
+    check_receipt(candidate.plan, receipt, "soup")
+    logits = stack.predict(prepared.encoded["validation"])[0]
+    return metrics(logits, prepared.targets["validation"], like.labels), logits, receipt.to_json()
+
+
+def _record(
+    candidate: _Candidate,
+    runs: Sequence[Run],
+    prepared: Prepared,
+    measured: Metrics,
+    logits: np.ndarray,
+    receipt: dict[str, Any],
+) -> RunRecord:
+    facts = runs[0].facts
+    same = ("labels", "base", "head", "max_length", "columns", "base_sha256", "data_fingerprint", "versions", "hardware", "split")
+    return RunRecord(
+        **{key: facts[key] for key in same},
+        name="soup",
+        layout=candidate.plan.layout,
+        seed=0,
+        recipe={"merged": candidate.form, "runs": {run.name: run.checksum for run in runs}},
+        plan=candidate.plan,
+        best_step=0,
+        steps=0,
+        metrics={"accuracy": measured.accuracy, "loss": measured.log_loss, "macro_f1": measured.macro_f1},
+        stopped="merged",
+        seconds=sum(run.facts["seconds"] for run in runs),
+        study=facts["study"],
+        tensors=candidate.tensors,
+        history=[],
+        validation_ids=prepared.splits.validation.ids,
+        validation_labels=prepared.targets["validation"],
+        validation_logits=logits,
+        receipt=receipt,
+    )

@@ -1,0 +1,1 @@
+"""Numbers of predictions: scores, intervals, folds. Arrays in, numbers out; no torch."""

@@ -1,0 +1,317 @@
+"""Runs and ensembles in use: texts in, labels out, one encoder and one pass for all members."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import softmax
+
+from ..calibration import (
+    Answers,
+    Calibration,
+    Quality,
+    SetFigures,
+    answer_threshold,
+    label_sets,
+    quality,
+    set_figures,
+    set_threshold,
+)
+from ..data import Columns, Encoded, Table, Tokenizer, encode_labels, read_table
+from ..disk.files import write_json
+from ..engine import Encoder, Stack, embed
+from ..ensemble import Combiner, Ensemble, load_ensemble
+from ..errors import DataError, RunError
+from ..figures.scores import Metrics, metrics
+from ..runs import Run, StudyFolder
+from ..runs.standings import TEST
+from ..runs.study_folder import find_run
+from ..study import Prepared
+
+_BATCH = 2048  # texts tokenized and sorted by length together
+_Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation(Metrics):
+    """Figures of a model on labelled rows; those of :class:`Metrics` are of its calibrated probabilities.
+
+    Args:
+        calibrated: how good the probabilities are that the model gives.
+        uncalibrated: how good they were without its temperature.
+        sets: its label sets, when a coverage was asked for.
+    """
+
+    calibrated: Quality
+    uncalibrated: Quality
+    sets: SetFigures | None
+
+    def to_json(self) -> dict[str, object]:
+        """All fields."""
+        return {
+            **Metrics.to_json(self),
+            "calibrated": self.calibrated.to_json(),
+            "uncalibrated": self.uncalibrated.to_json(),
+            "sets": None if self.sets is None else self.sets.to_json(),
+        }
+
+
+class Model:
+    """A run or an ensemble, ready to predict. Get one with :meth:`load`.
+
+    Args:
+        folder: it was loaded from.
+        runs: its members.
+        combiner: what is done with their logits.
+        source: whose validation rows calibrate it.
+        device: "cpu", "cuda" or "auto".
+        precision: "fp32", "bf16" or "auto".
+
+    Attributes:
+        labels: names in the order of the logits.
+        columns: names of the columns the study asked for.
+    """
+
+    def __init__(
+        self, folder: Path, runs: Sequence[Run], combiner: Combiner, source: Run | Ensemble, *, device: str, precision: str
+    ) -> None:
+        first = runs[0]
+        self.folder, self.runs, self.combiner, self._source = folder, tuple(runs), combiner, source
+        self.labels, self.columns = first.labels, first.columns
+        base = str(first.facts["base"])
+        self.encoder = Encoder.load(base, head=first.plan.head, precision=precision, device=device)
+        if self.encoder.sha256 != first.facts["base_sha256"]:
+            raise RunError(
+                f"run {first.path} was trained on other weights than those of {base} here "
+                f"(SHA-256 {first.facts['base_sha256'][:12]}..., "
+                f"here {self.encoder.sha256[:12]}...); give it the same encoder"
+            )
+        self.stack = Stack(self.encoder, [run.plan for run in runs])
+        for slot, run in enumerate(runs):
+            self.stack.load(slot, run.tensors())
+        self.tokenizer = Tokenizer.load(base, int(first.facts["max_length"]))
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str = "auto", precision: str = "auto") -> Model:
+        """Opens a run's or an ensemble's folder.
+
+        Raises:
+            RunError: a run is missing, unfinished, damaged, or belongs to other encoder weights.
+            EnsembleError: the ensemble is damaged or its runs do not belong together.
+            EncoderError: the encoder cannot be loaded.
+        """
+        path = Path(folder)
+        if (path / "ensemble.json").is_file():
+            ensemble = load_ensemble(path)
+            runs = list(ensemble.runs.values())
+            return cls(path, runs, ensemble.combiner, ensemble, device=device, precision=precision)
+        run = find_run(path)
+        alone = Combiner(kind="logits", weights={run.name: 1.0})
+        return cls(path, [run], alone, run, device=device, precision=precision)
+
+    @property
+    def identity(self) -> str:
+        """Stands for everything that decides the logits of a text."""
+        combination = self.combiner.identity_of({run.name: run.checksum for run in self.runs})
+        return f"{combination} {self.encoder.dtype} {self.encoder.device.type}"
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """Temperature and figures from the validation rows, as stored with the model."""
+        return self._source.calibration()
+
+    @cached_property
+    def _validation(self) -> tuple[_Floats, npt.NDArray[np.int64]]:
+        seen = self._source.validation()
+        return seen.logits, seen.labels
+
+    def member_logits(self, encoded: Encoded) -> npt.NDArray[np.float32]:
+        """Logits of every member for tokenized texts, (members, texts, labels)."""
+        return self.stack.predict(encoded)
+
+    def logits(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> _Floats:
+        """Combined logits, (texts, labels).
+
+        Args:
+            texts: any number.
+            pairs: the second texts, for models of pairs.
+
+        Raises:
+            DataError: a text is empty, or is no string.
+        """
+        _check(texts)
+        parts = [np.zeros((0, len(self.labels)), np.float32)]
+        for at in range(0, len(texts), _BATCH):
+            second = None if pairs is None else pairs[at : at + _BATCH]
+            encoded = self.tokenizer.encode(texts[at : at + _BATCH], second)
+            found = self.member_logits(encoded)
+            parts.append(self.combiner.apply(dict(zip((run.name for run in self.runs), found, strict=True))))
+        return np.concatenate(parts)
+
+    def embed(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> npt.NDArray[np.float32]:
+        """Means of the frozen encoder's last hidden states, adapters not used, (texts, hidden size); raises as :meth:`logits`."""
+        _check(texts)
+        return embed(self.encoder, self.tokenizer.encode(texts, pairs))
+
+    def probabilities(self, logits: _Floats, *, calibrated: bool = True) -> _Floats:
+        """Softmax of combined logits, divided by the temperature when calibrated, (texts, labels)."""
+        result: _Floats = softmax(logits / np.float32(self.calibration.temperature) if calibrated else logits, axis=1)
+        return result
+
+    @overload
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[str]: ...
+    @overload
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, abstain_below: float) -> list[str | None]: ...
+    def predict(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, abstain_below: float | None = None
+    ) -> list[str] | list[str | None]:
+        """The most likely label of each text, by name; raises as :meth:`logits`.
+
+        Args:
+            texts: any number.
+            pairs: the second texts, for models of pairs.
+            abstain_below: None instead of a label whose calibrated probability is smaller; :meth:`answers` finds the value for
+                a wanted precision.
+        """
+        logits = self.logits(texts, pairs)
+        said = [self.labels[i] for i in logits.argmax(1)]
+        if abstain_below is None:
+            return said
+        sure = self.sure(logits, abstain_below)
+        return [label if keep else None for label, keep in zip(said, sure, strict=True)]
+
+    def sure(self, logits: _Floats, abstain_below: float) -> npt.NDArray[np.bool_]:
+        """Which texts' largest calibrated probability is not below a threshold, (texts,).
+
+        Raises:
+            DataError: the threshold is not from 0 to 1.
+        """
+        if not 0 <= abstain_below <= 1:
+            raise DataError(f"abstain_below {abstain_below:g} is no probability; expected a value from 0 to 1")
+        result: npt.NDArray[np.bool_] = self.probabilities(logits).max(1) >= abstain_below
+        return result
+
+    def predict_proba(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, calibrated: bool = True
+    ) -> npt.NDArray[np.float32]:
+        """Probabilities, (texts, labels); raises as :meth:`logits`.
+
+        Calibrated by default: the combined logits are divided by the model's temperature, so that of the answers given with
+        0.8 about 80 % are right (on texts like the validation rows). The order of the labels, and with it every
+        answer, is the same without.
+
+        Args:
+            texts: any number.
+            pairs: the second texts, for models of pairs.
+            calibrated: False for the softmax of the combined logits as they are.
+        """
+        return self.probabilities(self.logits(texts, pairs), calibrated=calibrated)
+
+    def predict_sets(self, texts: Sequence[str], coverage: float, pairs: Sequence[str] | None = None) -> list[list[str]]:
+        """For each text the labels it may have, most likely first; at least one.
+
+        Args:
+            texts: any number.
+            coverage: share of texts whose set holds the true label, e.g. 0.95; see :mod:`striata.calibration.conformal` for what
+                that promises.
+            pairs: the second texts, for models of pairs.
+
+        Raises:
+            DataError: a text is empty, or the coverage cannot be promised with as many validation rows.
+        """
+        return self.label_sets(self.logits(texts, pairs), coverage)
+
+    def label_sets(self, logits: _Floats, coverage: float) -> list[list[str]]:
+        """As :meth:`predict_sets`, of combined logits."""
+        inside = self._inside(logits, coverage)
+        order = np.argsort(-logits, axis=1, kind="stable")
+        return [[self.labels[i] for i in places if held[i]] for places, held in zip(order, inside, strict=True)]
+
+    def _inside(self, logits: _Floats, coverage: float) -> npt.NDArray[np.bool_]:
+        """Without temperature: it was fitted on the validation rows, which would no longer be exchangeable with new ones."""
+        seen, targets = self._validation
+        threshold = set_threshold(self.probabilities(seen, calibrated=False), targets, coverage)
+        return label_sets(self.probabilities(logits, calibrated=False), threshold)
+
+    def answers(self, precision: float) -> Answers:
+        """From which calibrated probability on answers are right at a wanted rate, with 90 % confidence.
+
+        Raises:
+            DataError: no threshold can be shown to reach it on the validation rows.
+        """
+        seen, targets = self._validation
+        found = answer_threshold(self.probabilities(seen), targets, precision)
+        if found is None:
+            raise DataError(
+                f"no threshold can be shown to reach a precision of {precision:g} on the {len(targets):,} validation rows of "
+                f"{self.folder}; ask for less, or train with more validation rows"
+            )
+        return found
+
+    def evaluate(self, data: str | Path | Table, *, columns: Columns | None = None, coverage: float | None = None) -> Evaluation:
+        """Figures on labelled rows.
+
+        Args:
+            data: file, folder, Hub name, or rows already read.
+            columns: names of columns; those of the study by default.
+            coverage: also measure the label sets of this coverage.
+
+        Raises:
+            DataError: the data cannot be read, or has labels the model does not know.
+        """
+        table = data if isinstance(data, Table) else read_table(str(data), columns or self.columns, split="test")
+        targets = encode_labels(table, self.labels)
+        logits = self.logits(table.texts, table.pairs)
+        found = metrics(logits / np.float32(self.calibration.temperature), targets, self.labels)
+        return Evaluation(
+            **{field.name: getattr(found, field.name) for field in fields(found)},
+            calibrated=quality(self.probabilities(logits), targets),
+            uncalibrated=quality(self.probabilities(logits, calibrated=False), targets),
+            sets=None if coverage is None else set_figures(self._inside(logits, coverage), targets, coverage),
+        )
+
+
+def test_study(
+    folder: StudyFolder, ensemble: Ensemble | None, prepared: Prepared, *, device: str, precision: str
+) -> dict[str, dict[str, float]]:
+    """Measures all runs of a study and its ensemble on the test rows, in one pass, and keeps the runs' figures in its folder.
+
+    Args:
+        folder: the study's.
+        ensemble: of some of its runs.
+        prepared: the study's data.
+        device: "cpu", "cuda" or "auto".
+        precision: "fp32", "bf16" or "auto".
+
+    Returns:
+        Accuracy, loss and macro_f1 by run name, and of `ensemble`; empty when the study has no test rows.
+    """
+    table = prepared.splits.test
+    if table is None:
+        return {}
+    runs = folder.runs()
+    everyone = Combiner(kind="logits", weights={run.name: 1 / len(runs) for run in runs})
+    model = Model(folder.path, runs, everyone, ensemble or runs[0], device=device, precision=precision)
+    logits = dict(zip((run.name for run in runs), model.member_logits(prepared.encoded["test"]), strict=True))
+    if ensemble is not None:
+        logits["ensemble"] = ensemble.combiner.apply(logits)
+    found = {name: metrics(each, prepared.targets["test"], model.labels) for name, each in logits.items()}
+    figures = {name: {"accuracy": m.accuracy, "loss": m.log_loss, "macro_f1": m.macro_f1} for name, m in found.items()}
+    kept = {run.name: {"checksum": run.checksum, "metrics": figures[run.name]} for run in runs}
+    write_json(folder.path / TEST, kept)
+    return figures
+
+
+def _check(texts: Sequence[str]) -> None:
+    if isinstance(texts, str):
+        raise DataError("one string was given; expected a list of texts")
+    for at, text in enumerate(texts):
+        if not isinstance(text, str) or not text.strip():
+            what = "is empty" if isinstance(text, str) else f"is a {type(text).__name__}"
+            raise DataError(f"text {at} (counted from 0) {what}; expected a text")

@@ -1,0 +1,222 @@
+"""A whole file predicted: in portions, resumable, with memory that does not grow with the file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from ..data import Columns, Stream
+from ..disk.files import apart, read_json, write_bytes, write_json, writing
+from ..errors import DataError
+from .model import Model
+
+PORTION = 4096
+FORMATS = (".csv", ".jsonl", ".parquet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is written of each row.
+
+    Args:
+        probabilities: one column `p_LABEL` per label.
+        calibrated: whether these are the calibrated ones.
+        coverage: of the label sets in the column `labels`; None for no such column.
+        abstain_below: smallest calibrated probability of a label that is written; None writes all.
+        id_label: instead of all this the columns `ID` and `Label`, the label as an integer.
+    """
+
+    probabilities: bool = False
+    calibrated: bool = True
+    coverage: float | None = None
+    abstain_below: float | None = None
+    id_label: bool = False
+
+
+def predict_file(
+    model: Model,
+    source: str | Path,
+    out: str | Path,
+    *,
+    columns: Columns | None = None,
+    probabilities: bool = False,
+    id_label: bool = False,
+    calibrated: bool = True,
+    coverage: float | None = None,
+    abstain_below: float | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Predicts every row of a source into a file.
+
+    Cut off and called again with the same model, source and options, it goes on behind the last finished portion; what is
+    finished lies in a hidden folder beside `out` until then, and `out` is written in one step at the end.
+
+    Args:
+        model: a run or an ensemble.
+        source: file, folder or Hub name.
+        out: ends in .csv, .jsonl or .parquet. Columns: `id` (row number from 0), `label`, with `coverage` also `labels`, with
+            `probabilities` one column `p_LABEL` per label.
+        columns: names of columns; those of the study by default.
+        probabilities: whether to write them.
+        id_label: instead write the columns `ID` and `Label`, the label as an integer: itself when all labels are integers, else
+            its place in the order of labels.
+        calibrated: whether the probabilities that are written are (see :meth:`Model.predict_proba`).
+        coverage: also write the labels a row may have, most likely first (see :meth:`Model.predict_sets`): a list, in CSV as
+            JSON text.
+        abstain_below: leave `label` empty where its calibrated probability is smaller: null, in CSV nothing.
+        progress: told how many rows are done.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        DataError: the source cannot be read, a row has no text, `out` has another ending, or what is wanted is not possible.
+        StriataError: the place cannot be written, or is full.
+    """
+    target = Path(out)
+    if target.suffix.lower() not in FORMATS:
+        raise DataError(f"--out {target}: unknown format '{target.suffix}'; expected a name ending in {', '.join(FORMATS)}")
+    if target.is_dir():
+        raise DataError(f"--out {target} is a folder; give a file's name")
+    apart(target, source)
+    wanted = Wanted(
+        probabilities=probabilities, calibrated=calibrated, coverage=coverage, abstain_below=abstain_below, id_label=id_label
+    )
+    _check(model, wanted)
+    names = columns or model.columns
+    stream = Stream.open(str(source), names)
+    folder = target.with_name(f".{target.name}.partial")
+    job = {"model": model.identity, "source": _identity(source), "columns": names.to_json(), "portion": PORTION}
+    tell = progress or (lambda _: None)
+    done = _begin(folder, job)
+    tell(done)
+    for table in stream.tables(rows=PORTION, skip=done):
+        logits = model.logits(table.texts, table.pairs)
+        write_bytes(folder / f"{done:012}.npy", _bytes(logits))
+        done += len(table)
+        tell(done)
+    if not done:
+        shutil.rmtree(folder)
+        raise DataError(f"{source} has no rows; expected at least one")
+    _assemble(folder, target, model, wanted)
+    shutil.rmtree(folder)
+    return done
+
+
+def _identity(source: str | Path) -> list[Any]:
+    path = Path(source).expanduser()
+    if not path.exists():
+        return [str(source)]
+    facts = path.stat()
+    return [str(path.resolve()), facts.st_size, facts.st_mtime_ns]
+
+
+def _bytes(logits: np.ndarray) -> bytes:
+    return np.array(logits.shape, np.int64).tobytes() + np.ascontiguousarray(logits, np.float32).tobytes()
+
+
+def _portion(file: Path) -> np.ndarray:
+    data = file.read_bytes()
+    rows, labels = np.frombuffer(data, np.int64, 2)
+    return np.frombuffer(data, np.float32, offset=16).reshape(rows, labels)
+
+
+def _begin(folder: Path, job: dict[str, Any]) -> int:
+    """Rows that are already done by the same job; another job's portions are deleted."""
+    note = folder / "job.json"
+    try:
+        same = read_json(note) == json.loads(json.dumps(job))
+    except (OSError, ValueError):
+        same = False
+    if not same:
+        if folder.exists():
+            shutil.rmtree(folder)
+        write_json(note, job)
+        return 0
+    return sum(len(_portion(file)) for file in sorted(folder.glob("*.npy")))
+
+
+def _check(model: Model, wanted: Wanted) -> None:
+    """Says before the first text is read what cannot be written after the last."""
+    if wanted.id_label and (wanted.coverage is not None or wanted.abstain_below is not None):
+        raise DataError("the columns ID and Label have room for one label a row; leave the label sets and the threshold out")
+    none = np.zeros((0, len(model.labels)), np.float32)
+    if wanted.coverage is not None:
+        model.label_sets(none, wanted.coverage)
+    if wanted.abstain_below is not None:
+        model.sure(none, wanted.abstain_below)
+
+
+def _columns(model: Model, wanted: Wanted, logits: np.ndarray, first: int) -> dict[str, tuple[pa.DataType, Any]]:
+    """Names, types and values of the columns of some rows, the first of which has the number `first`."""
+    chosen = logits.argmax(1)
+    ids = np.arange(first, first + len(logits))
+    labels: list[str | None] = [model.labels[i] for i in chosen]
+    if wanted.id_label:
+        whole = all(label.lstrip("-").isdigit() for label in model.labels)
+        numbers = [int(model.labels[i]) for i in chosen] if whole else chosen
+        return {"ID": (pa.int64(), ids), "Label": (pa.int64(), numbers)}
+    if wanted.abstain_below is not None:
+        labels = [label if sure else None for label, sure in zip(labels, model.sure(logits, wanted.abstain_below), strict=True)]
+    found: dict[str, tuple[pa.DataType, Any]] = {"id": (pa.int64(), ids), "label": (pa.string(), labels)}
+    if wanted.coverage is not None:
+        found["labels"] = (pa.list_(pa.string()), model.label_sets(logits, wanted.coverage))
+    if wanted.probabilities:
+        values = model.probabilities(logits, calibrated=wanted.calibrated)
+        found |= {f"p_{label}": (pa.float32(), column) for label, column in zip(model.labels, values.T, strict=True)}
+    return found
+
+
+def _batches(folder: Path, schema: pa.Schema, model: Model, wanted: Wanted) -> Iterator[pa.RecordBatch]:
+    first = 0
+    for file in sorted(folder.glob("*.npy")):
+        logits = _portion(file)
+        found = _columns(model, wanted, logits, first)
+        yield pa.RecordBatch.from_arrays([pa.array(values, kind) for kind, values in found.values()], schema=schema)
+        first += len(logits)
+
+
+def _assemble(folder: Path, target: Path, model: Model, wanted: Wanted) -> None:
+    none = np.zeros((0, len(model.labels)), np.float32)
+    schema = pa.schema({name: kind for name, (kind, _) in _columns(model, wanted, none, 0).items()})
+    with writing(target), tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+        _write(file, target.suffix.lower(), schema, _batches(folder, schema, model, wanted))
+        file.flush()
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(target)
+
+
+def _write(file: IO[bytes], kind: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+    if kind == ".jsonl":
+        for batch in batches:
+            for row in batch.to_pylist():
+                file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
+        return
+    if kind == ".parquet":
+        with parquet.ParquetWriter(file, schema) as table:
+            for batch in batches:
+                table.write_batch(batch)
+        return
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(schema.names)
+    for batch in batches:
+        writer.writerows(zip(*(_cells(column) for column in batch.columns), strict=True))
+    text.detach()
+
+
+def _cells(column: pa.Array) -> list[Any]:
+    """Values of a CSV column; a list becomes JSON, in which no label can be mistaken for two."""
+    values: list[Any] = column.to_pylist()
+    return [json.dumps(value, ensure_ascii=False) for value in values] if pa.types.is_list(column.type) else values

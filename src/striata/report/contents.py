@@ -1,0 +1,309 @@
+"""Everything a study's folder holds, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..calibration import Calibration
+from ..disk.files import read_json
+from ..ensemble import Combiner, Ensemble, Rule, load_ensemble, rule_of
+from ..errors import StudyError
+from ..evidence.compare import compare_study
+from ..evidence.results import Comparison, LayoutResult
+from ..figures.scores import Metrics, metrics
+from ..layout import Plan
+from ..layout.named import CONTROLS
+from ..robustness.checks import FOLDER as CHECKS
+from ..runs import Run, Standing, StudyFolder, leaderboard
+
+ENSEMBLE = "ensemble"
+Curve = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A layout with its finished runs.
+
+    Args:
+        place: its number in the report, which legend switches refer to.
+        result: its figures with intervals.
+        control: "", "uniform" or "reversed".
+        family: number of the layout that it or its controls were made from; decides the colour.
+        plan: what was trained.
+        standings: its runs, best validation accuracy first.
+        receipts: what was live when each run began, by run name.
+    """
+
+    place: int
+    result: LayoutResult
+    control: str
+    family: int
+    plan: Plan
+    standings: tuple[Standing, ...]
+    receipts: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def title(self) -> str:
+        """What the layout is called."""
+        return self.result.layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The curves of a run, as (step, value).
+
+    Args:
+        run: its name.
+        group: place of its layout.
+        loss: of training.
+        learning_rate: of each step.
+        validation_loss: at evaluations.
+        accuracy: likewise.
+    """
+
+    run: str
+    group: int
+    loss: Curve
+    learning_rate: Curve
+    validation_loss: Curve
+    accuracy: Curve
+
+
+def spoken(name: str) -> str:
+    """A model's name as sentences have it."""
+    return "the ensemble" if name == ENSEMBLE else name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A model on the validation rows.
+
+    Args:
+        name: of the run, or "ensemble".
+        metrics: its figures; an ensemble's by members that were chosen without the row, where it kept those.
+        calibration: of its probabilities.
+    """
+
+    name: str
+    metrics: Metrics
+    calibration: Calibration
+
+    @property
+    def spoken(self) -> str:
+        """The name as sentences have it."""
+        return spoken(self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A study's folder, read.
+
+    Args:
+        folder: where it lies.
+        settings: of the study.
+        comparison: layouts with intervals, and their differences.
+        groups: layouts with finished runs, in the study's order.
+        standings: all runs, best first.
+        histories: a run's curves each.
+        failed: members that ended without a run, with the reason.
+        best: the best run on the validation rows.
+        ensemble: None when there is none.
+        chosen: by which rule it was; None when there is none.
+        ensemble_judged: the ensemble on the validation rows.
+        soup: the model of merged weights; None when there is none.
+        audit: of the data; empty when the folder lacks it.
+        stress: what `striata stress` kept, one document per model.
+        shift: likewise `striata shift`.
+        outdated: which of these are left out, because their model has been replaced since.
+        labels: likewise `striata audit`; empty without.
+        facts: of the best run, for versions, hardware and split.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+    comparison: Comparison
+    groups: tuple[Group, ...]
+    standings: tuple[Standing, ...]
+    histories: tuple[History, ...]
+    failed: Mapping[str, str]
+    best: Judged
+    ensemble: Ensemble | None
+    chosen: Rule | None
+    ensemble_judged: Judged | None
+    soup: Run | None
+    audit: Mapping[str, Any]
+    stress: tuple[Mapping[str, Any], ...]
+    shift: tuple[Mapping[str, Any], ...]
+    outdated: tuple[str, ...]
+    labels: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Of the study: its folder's."""
+        return self.folder.resolve().name
+
+    @property
+    def judged(self) -> Judged:
+        """The model one would use: the ensemble, or the best run."""
+        return self.ensemble_judged or self.best
+
+    @property
+    def model(self) -> Path:
+        """Its folder."""
+        return self.folder / "runs" / self.best.name if self.ensemble is None else self.folder / "ensemble"
+
+    def group_of(self, run: str) -> Group:
+        """The layout of a run."""
+        return next(group for group in self.groups if run in group.result.runs)
+
+    def group_named(self, layout: str) -> Group:
+        """The layout of a name."""
+        return next(group for group in self.groups if group.title == layout)
+
+
+def collect(path: str | Path) -> Report:
+    """Reads all there is in a study's folder.
+
+    Raises:
+        StudyError: it is no study's folder, has no finished run, its runs cannot be compared, or a file of it cannot be read.
+        RunError, EnsembleError: a run or the ensemble is damaged.
+    """
+    folder = StudyFolder.open(path)
+    standings = leaderboard(folder)
+    comparison = compare_study(folder)
+    runs = {run.name: run for run in folder.runs()}
+    settings = folder.settings()
+    groups = _groups(comparison, standings, runs, settings)
+    ensemble = load_ensemble(folder.path / "ensemble") if (folder.path / "ensemble").is_dir() else None
+    soup = Run.load(folder.path / "soup") if (folder.path / "soup").is_dir() else None
+    checks = folder.path / CHECKS
+    models = _identities([*runs.values(), *([] if soup is None else [soup])], ensemble)
+    stress, old_stress = _of_today(checks.glob("stress-*.json"), models)
+    shift, old_shift = _of_today(checks.glob("shift-*.json"), models)
+    return Report(
+        folder=folder.path,
+        settings=settings,
+        comparison=comparison,
+        groups=groups,
+        standings=tuple(standings),
+        histories=tuple(_history(runs[row.run], group.place) for group in groups for row in group.standings),
+        failed=folder.failed(),
+        best=judge_run(runs[standings[0].run]),
+        ensemble=ensemble,
+        chosen=rule_of(folder.path),
+        ensemble_judged=None if ensemble is None else judge_ensemble(ensemble),
+        soup=soup,
+        audit=_document(folder.path / "audit.json"),
+        stress=stress,
+        shift=shift,
+        outdated=tuple(
+            f"{kind} of {each['model']['name']}" for kind, old in (("stress", old_stress), ("shift", old_shift)) for each in old
+        ),
+        labels=_document(checks / "audit.json"),
+        facts=runs[standings[0].run].facts,
+    )
+
+
+def _identities(runs: Sequence[Run], ensemble: Ensemble | None) -> dict[str, str]:
+    """What stands for each model that is in the study now, by name; in results of checks precision and device follow it."""
+    found = {run.name: Combiner(kind="logits", weights={run.name: 1.0}).identity_of({run.name: run.checksum}) for run in runs}
+    if ensemble is not None:
+        found["ensemble"] = ensemble.combiner.identity_of({name: run.checksum for name, run in ensemble.runs.items()})
+    return found
+
+
+def _of_today(files: Iterable[Path], models: Mapping[str, str]) -> tuple[tuple[dict[str, Any], ...], list[dict[str, Any]]]:
+    """Results of checks on models as they are now, and the others."""
+    now: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
+    for found in map(_document, sorted(files)):
+        model = found["model"]
+        same = str(model["identity"]).rsplit(" ", 2)[0] == models.get(model["name"])
+        (now if same else others).append(found)
+    return tuple(now), others
+
+
+def _document(file: Path) -> dict[str, Any]:
+    """A JSON object, or an empty one when the file is not there."""
+    if not file.exists():
+        return {}
+    try:
+        found = read_json(file)
+        if not isinstance(found, dict):
+            raise ValueError("it holds no object")
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{file} cannot be read ({error}); delete it and run the command that writes it again") from error
+    return found
+
+
+def _groups(
+    comparison: Comparison, standings: Sequence[Standing], runs: Mapping[str, Run], settings: Mapping[str, Any]
+) -> tuple[Group, ...]:
+    """The layouts as the study lists them, each followed by its controls; what it does not list comes last, by name."""
+    listed = [entry if isinstance(entry, str) else entry.get("name") or entry["layout"] for entry in settings["layouts"]]
+    bases = {result.layout: _base(result.layout) for result in comparison.layouts}
+
+    def key(result: LayoutResult) -> tuple[int, str, int]:
+        base, control = bases[result.layout]
+        known = {base, _base(runs[result.runs[0]].plan.layout)[0]}  # a text form's runs have a name made from its hash
+        place = next((at for at, name in enumerate(listed) if _base(name)[0] in known), len(listed))
+        return place, base, ("", *CONTROLS).index(control)
+
+    families: dict[str, int] = {}
+    found = []
+    for place, result in enumerate(sorted(comparison.layouts, key=key)):
+        base, control = bases[result.layout]
+        family = families.setdefault(base, len(families))
+        found.append(
+            Group(
+                place=place,
+                result=result,
+                control=control,
+                family=family,
+                plan=runs[result.runs[0]].plan,
+                standings=tuple(row for row in standings if row.run in result.runs),
+                receipts={name: _document(runs[name].path / "receipt.json") for name in result.runs},
+            )
+        )
+    return tuple(found)
+
+
+def _base(name: str) -> tuple[str, str]:
+    """A layout's name without its control, and the control; a named layout's controls end in `-uniform`, `-reversed`."""
+    for control in CONTROLS:
+        for mark in ":-":
+            if name.endswith(f"{mark}{control}"):
+                return name.removesuffix(f"{mark}{control}"), control
+    return name, ""
+
+
+def _history(run: Run, place: int) -> History:
+    entries = run.history()
+
+    def curve(name: str) -> Curve:
+        return tuple((float(e["step"] or 0), float(value)) for e in entries if (value := e.get(name)) is not None)
+
+    return History(
+        run=run.name,
+        group=place,
+        loss=curve("loss"),
+        learning_rate=curve("learning_rate"),
+        validation_loss=curve("validation_loss"),
+        accuracy=curve("validation_accuracy"),
+    )
+
+
+def judge_run(run: Run) -> Judged:
+    """A run on its validation rows."""
+    seen = run.validation()
+    return Judged(name=run.name, metrics=metrics(seen.logits, seen.labels, run.labels), calibration=run.calibration())
+
+
+def judge_ensemble(ensemble: Ensemble) -> Judged:
+    """An ensemble on the validation rows of its members, each row by members that were chosen without it."""
+    seen, labels = ensemble.validation(), next(iter(ensemble.runs.values())).labels
+    return Judged(name=ENSEMBLE, metrics=metrics(seen.logits, seen.labels, labels), calibration=ensemble.calibration())

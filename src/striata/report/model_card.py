@@ -1,0 +1,195 @@
+"""A Hugging Face model card of a run or an ensemble: layout, data, figures and intervals."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from ..disk.files import named, write_text
+from ..ensemble import load_ensemble
+from ..evidence.paired import share_interval
+from ..runs import Run, StudyFolder, leaderboard
+from ..runs.standings import test_metrics
+from ..runs.study_folder import find_run
+from .contents import Judged, judge_ensemble, judge_run
+
+CONFIDENCE = 0.95
+_TEMPLATES = Path(__file__).parent / "templates"
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?")
+_FILE = re.compile(r"\.(csv|tsv|jsonl|json|parquet|pkl|txt)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a card is about.
+
+    Args:
+        folder: of the model.
+        name: of the run, or of the study and its ensemble.
+        members: weight of each run.
+        runs: the runs, by name.
+        judged: figures on the validation rows.
+        test: figures on the test rows; empty without.
+    """
+
+    folder: Path
+    name: str
+    members: Mapping[str, float]
+    runs: Mapping[str, Run]
+    judged: Judged
+    test: Mapping[str, float]
+
+    @property
+    def note(self) -> str:
+        """What flatters in the figures."""
+        if len(self.runs) == 1:
+            return "The checkpoint was chosen on these same rows, so the figure may flatter a little."
+        return "Each row is judged by members that were chosen without it."
+
+    @property
+    def first(self) -> Run:
+        """Any of the runs, for what they share."""
+        return next(iter(self.runs.values()))
+
+
+def find_subject(path: str | Path) -> Subject:
+    """The model in a folder; of a study its ensemble, or its best run where it has none.
+
+    Raises:
+        StudyError: the study has no finished run.
+        RunError, EnsembleError: the model is missing or damaged.
+    """
+    folder = Path(path)
+    if (folder / "study.json").is_file():
+        opened = StudyFolder.open(folder)
+        best = leaderboard(opened)[0].run
+        folder = folder / "ensemble" if (folder / "ensemble").is_dir() else opened.run_folder(best)
+    if (folder / "ensemble.json").is_file():
+        found = load_ensemble(folder)
+        name = f"{folder.resolve().parent.name}-{folder.resolve().name}"
+        return Subject(folder=folder, name=name, members=found.members, runs=found.runs, judged=judge_ensemble(found), test={})
+    run = find_run(folder)
+    study = StudyFolder(run.path.resolve().parent.parent)
+    test = test_metrics(study, [run]).get(run.name, {})
+    return Subject(folder=folder, name=run.name, members={run.name: 1.0}, runs={run.name: run}, judged=judge_run(run), test=test)
+
+
+def card(subject: Subject) -> str:
+    """The card: metadata in YAML, then Markdown.
+
+    Args:
+        subject: from :func:`find_subject`.
+    """
+    from huggingface_hub import ModelCard, ModelCardData
+
+    run = subject.first
+    train = str(run.facts["study"].get("data", {}).get("train", ""))
+    data = ModelCardData(
+        base_model=str(run.facts["base"]) if _on_hub(str(run.facts["base"])) else None,
+        datasets=[train.partition(":")[0]] if _on_hub(train) else None,
+        eval_results=_results(subject),
+        library_name="peft" if len(subject.runs) == 1 else "striata",
+        license="unknown",
+        metrics=["accuracy", "f1"],
+        model_name=subject.name,
+        pipeline_tag="text-classification",
+        tags=["lora", "peft", "striata", "text-classification"],
+    )
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_body(subject, train)}"))
+
+
+def write_card(path: str | Path, *, out: str | Path | None = None) -> Path:
+    """Writes the card of a model.
+
+    Args:
+        path: folder of a run, an ensemble or a study.
+        out: the file; None for `README.md` in the model's folder.
+
+    Returns:
+        The file.
+
+    Raises:
+        StudyError, RunError, EnsembleError: see :func:`find_subject`.
+        StriataError: the file cannot be written.
+    """
+    subject = find_subject(path)
+    target = subject.folder / "README.md" if out is None else named(out, ".md")
+    write_text(target, card(subject))
+    return target
+
+
+def _on_hub(source: str) -> bool:
+    """Whether a source can be a data set's name on the Hub, and is no file or folder here."""
+    return bool(_HUB_NAME.fullmatch(source)) and not _FILE.search(source) and not Path(source).exists()
+
+
+def _results(subject: Subject) -> list[Any]:
+    from huggingface_hub import EvalResult
+
+    data = subject.first.facts["study"].get("data", {})
+
+    def source(split: str) -> str:
+        """What the rows of a split come from; a number of rows is held out from the training data."""
+        given = data.get(split)
+        name = given if isinstance(given, str) else str(data.get("train", ""))
+        return name.partition(":")[0] if _on_hub(name) else Path(name).name or "unknown"
+
+    measured = subject.judged.metrics
+    parts = [("validation", {"accuracy": measured.accuracy, "macro_f1": measured.macro_f1, "loss": measured.log_loss})]
+    if subject.test:
+        parts.append(("test", dict(subject.test)))
+    names = {"accuracy": ("accuracy", "Accuracy"), "macro_f1": ("f1", "Macro F1"), "loss": ("log_loss", "Log loss")}
+    return [
+        EvalResult(
+            task_type="text-classification",
+            dataset_type=source(split),
+            dataset_name=source(split),
+            dataset_split=split,
+            metric_type=names[key][0],
+            metric_name=names[key][1],
+            metric_value=value,
+        )
+        for split, figures in parts
+        for key, value in figures.items()
+        if key in names
+    ]
+
+
+def _body(subject: Subject, train: str) -> str:
+    measured, facts = subject.judged.metrics, subject.first.facts
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=False,  # Markdown has rules of its own, which `finalize` keeps
+        finalize=_markdown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("card.md").render(
+        subject=subject,
+        run=subject.first,
+        facts=facts,
+        measured=measured,
+        train=train or "unknown",
+        interval=share_interval(measured.accuracy, measured.rows, [], CONFIDENCE),
+        confidence=CONFIDENCE,
+        calibration=subject.judged.calibration,
+        literal=lambda text: Markup(repr(str(text))),
+        trainable=sum(run.plan.trainable for run in subject.runs.values()),
+    )
+
+
+def _markdown(value: object) -> object:
+    """Text with nothing in it that Markdown or HTML would take for more than text."""
+    if isinstance(value, Markup):
+        return value
+    text = html.escape(" ".join(str(value).split()), quote=False)
+    return re.sub(r"([\\`*\[\]|])", r"\\\1", text)

@@ -1,0 +1,105 @@
+"""A study's folder: its settings, its checkpoint, its runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..disk.files import read_json, write_json
+from ..errors import RunError, StudyError
+from .run import Run
+
+FORMAT = 1
+SETTINGS = "study.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFolder:
+    """A study's folder.
+
+    Args:
+        path: of the folder.
+    """
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: str | Path) -> StudyFolder:
+        """A folder that a study wrote.
+
+        Raises:
+            StudyError: it is none.
+        """
+        folder = cls(Path(path))
+        if not folder.path.is_dir():
+            raise StudyError(f"there is no folder {path}; check the path, which counts from {Path.cwd()}")
+        if not (folder.path / SETTINGS).is_file():
+            raise StudyError(f"{path} is no study's folder: it has no {SETTINGS}; give the `output` of a study")
+        folder.settings()
+        return folder
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file from which unfinished members go on."""
+        return self.path / "checkpoint.safetensors"
+
+    def settings(self) -> dict[str, Any]:
+        """The settings of the study that wrote the folder.
+
+        Raises:
+            StudyError: they cannot be read.
+        """
+        try:
+            content = read_json(self.path / SETTINGS)
+            if not isinstance(content, dict) or content["format_version"] != FORMAT:
+                raise ValueError("another format")
+            found = content["study"]
+            assert isinstance(found, dict)
+        except (OSError, ValueError, KeyError, AssertionError) as error:
+            raise StudyError(f"{self.path / SETTINGS} cannot be read ({error}); restore it, or choose another output") from error
+        return found
+
+    def run_folder(self, name: str) -> Path:
+        """Where a member's run lies, finished or not."""
+        return self.path / "runs" / name
+
+    def runs(self) -> list[Run]:
+        """The finished runs, by name.
+
+        Raises:
+            RunError: one is damaged.
+        """
+        found = self.path / "runs"
+        folders = sorted(p for p in found.iterdir() if not p.name.startswith(".")) if found.is_dir() else []
+        return [Run.load(folder) for folder in folders]
+
+    def failed(self) -> dict[str, str]:
+        """Members that ended without a run, with the reason."""
+        file = self.path / "failed.json"
+        if not file.exists():
+            return {}
+        try:
+            content = read_json(file)
+            assert isinstance(content, dict)
+        except (OSError, ValueError, AssertionError) as error:
+            raise StudyError(f"{file} cannot be read ({error}); delete it to try the failed members again") from error
+        return {name: str(reason) for name, reason in content.items()}
+
+    def record_failure(self, name: str, reason: str) -> None:
+        """Remembers that a member ended without a run."""
+        write_json(self.path / "failed.json", {**self.failed(), name: reason})
+
+
+def find_run(path: str | Path) -> Run:
+    """A run by its folder; a study's folder gets a hint.
+
+    Raises:
+        RunError: it is missing, unfinished or damaged.
+    """
+    folder = Path(path)
+    if (folder / SETTINGS).is_file():
+        raise RunError(
+            f"{folder} is a study's folder; give one of its runs ({folder / 'runs'}/NAME) or its ensemble ({folder / 'ensemble'})"
+        )
+    return Run.load(folder)

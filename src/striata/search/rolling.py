@@ -1,0 +1,178 @@
+"""A search: trials train in one rolling stack, the weak ones end at rungs, and new ones take their places."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from optuna.trial import FrozenTrial, TrialState
+
+from ..disk.files import write_json
+from ..engine import Encoder
+from ..errors import StudyError
+from ..runs import Member, StudyFolder
+from ..settings.file import Study
+from ..study.claim import open_study_folder
+from ..study.preparation import Prepared
+from ..study.stacks import Context, listening, train_stack
+from ..training.events import Listener
+from ..training.loop import Outcome
+from ..training.state import Trainee, read_checkpoint
+from .halving import rungs, weak
+from .propose import propose, trial_name
+from .record import FILE, Record
+from .space import Space
+
+Announce = Callable[[str], None]
+PRUNED = "pruned"
+
+
+def search_study(
+    study: Study, prepared: Prepared, *, listen: Listener, announce: Announce, track: Iterable[str] = (), device: str = "auto"
+) -> StudyFolder:
+    """Trains the trials of a study's search that are not finished yet; each becomes a run.
+
+    Args:
+        study: from :func:`striata.study.load_study`, with a search.
+        prepared: its data, from :func:`striata.study.preparation`.
+        listen: told of every step, evaluation and ending.
+        announce: told, line by line, what is proposed and how it ends.
+        track: names of experiment trackers.
+        device: "cpu", "cuda" or "auto".
+
+    Returns:
+        The study's folder.
+
+    Raises:
+        StriataError: anything in the study, its data, its encoder, its folder or its record is wrong.
+    """
+    space = Space.of(study, len(prepared.splits.labels))
+    with open_study_folder(study) as folder, contextlib.closing(Record(folder.path / FILE, study)) as record:
+        for line in (*prepared.audit.lines(), ""):
+            announce(line)
+        write_json(folder.path / "audit.json", prepared.audit.to_json())
+        search = _Search(space, record, folder, len(prepared.splits.train), announce)
+        held = search.resume()
+        together = held or search.recruit(0)
+        if not together:
+            announce(f"all {len(record.trials())} trials are finished in {folder.path}; nothing to train")
+            return folder
+        if held:
+            announce(f"going on with {', '.join(member.name for member in held)}")
+        head = together[0].plan.head
+        encoder = Encoder.load(study.base, head=head, precision=study.recipe.precision, device=device)
+        context = Context(study, prepared.splits, prepared.encoded, prepared.targets, encoder, folder)
+        with listening(context, listen, track) as both:
+            train_stack(context, together, both, ended=search.ended, judge=search.judge, recruit=search.recruit)
+    return folder
+
+
+class _Search:
+    """Decides who trains: reads and writes the record, and nothing but the record decides.
+
+    All of its decisions are repeatable: a process that goes on from the last checkpoint trains the same steps, reports the same
+    values and comes to the same verdicts and proposals; what the killed process had already written is found and used.
+    """
+
+    def __init__(self, space: Space, record: Record, folder: StudyFolder, rows: int, announce: Announce) -> None:
+        self.space, self.record, self.folder, self.announce = space, record, folder, announce
+        self.entered: set[str] = set()
+        recipe, prune = space.study.recipe, space.settings.prune
+        evaluations = -(-recipe.steps(rows) // recipe.evaluate_every)
+        places = [] if prune is None else rungs(after=prune.after, reduction=prune.reduction, evaluations=evaluations)
+        self.rungs = {at * recipe.evaluate_every for at in places}
+        self.numbers: dict[str, int] = {}
+
+    def resume(self) -> list[Member]:
+        """Brings record, runs and checkpoint together; returns the members that the checkpoint holds, in its order.
+
+        Raises:
+            StudyError: they are not of one search.
+            RunError: a run or the checkpoint is damaged.
+        """
+        trials = {trial_name(trial.number): trial for trial in self.record.trials()}
+        runs, failed = {run.name: run for run in self.folder.runs()}, self.folder.failed()
+        for name in runs:
+            if name not in trials or runs[name].plan.hash != trials[name].user_attrs["plan"]:
+                raise StudyError(
+                    f"run {name} is no trial of {self.record.path}; restore that file from a copy, or choose another `output`"
+                )
+        held = self._held(trials)
+        for name, trial in trials.items():
+            if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and name not in runs:
+                raise StudyError(
+                    f"{name} is finished in {self.record.path}, but its run is gone; restore {self.folder.run_folder(name)}, "
+                    "or choose another `output`"
+                )
+            if trial.state.is_finished() or name in {member.name for member in held}:
+                continue
+            if name in runs:
+                run = runs[name]
+                self.record.tell(trial.number, stopped=run.facts["stopped"], accuracy=run.metrics["accuracy"])
+            elif name in failed:
+                self.record.tell(trial.number, stopped=failed[name], accuracy=None)
+        return held
+
+    def _held(self, trials: Mapping[str, FrozenTrial]) -> list[Member]:
+        checkpoint = self.folder.checkpoint
+        if not checkpoint.exists():
+            return []
+        states, _ = read_checkpoint(checkpoint)
+        names = [state["name"] for state in states]
+        if any(n not in trials or trials[n].user_attrs["plan"] != s["plan"] for n, s in zip(names, states, strict=True)):
+            raise StudyError(f"checkpoint {checkpoint} belongs to another search; delete it to start its trials anew")
+        through = all(trial.state.is_finished() for trial in trials.values())
+        if through and len(trials) >= self.space.settings.trials:
+            checkpoint.unlink()  # the process before this one ended between its last run and this
+            return []
+        return [self._enter(trials[name]) for name in names]
+
+    def _enter(self, trial: FrozenTrial) -> Member:
+        member = self.space.member(trial_name(trial.number), trial.params)
+        self.entered.add(member.name)
+        self.numbers[member.name] = trial.number
+        return member
+
+    def recruit(self, left: int) -> list[Member]:
+        """Members for the free places: first trials that were proposed but are in no checkpoint, then new proposals."""
+        trials = self.record.trials()
+        free = self.space.settings.generation - left
+        waiting = [t for t in trials if t.state == TrialState.RUNNING and trial_name(t.number) not in self.entered]
+        found = waiting[:free]
+        while len(found) < free and len(trials) < self.space.settings.trials:
+            proposal = propose(self.space, trials)
+            if proposal is None:
+                self.announce(f"nothing new turns up after {len(trials)} trials: the space is used up, or nearly")
+                break
+            found.append(self.record.add(proposal))
+            trials = self.record.trials()
+        members = [self._enter(trial) for trial in found]
+        for member in members:
+            rate = f"learning rate {member.recipe.learning_rate:g}"
+            self.announce(f"{member.name}  {member.plan.trainable:,} trainable  {rate}  {member.plan.text}")
+        return members
+
+    def judge(self, due: Sequence[Trainee]) -> dict[str, str]:
+        """The members just evaluated that are too weak to go on: all are reported before any is judged."""
+        for t in due:
+            assert t.best is not None
+            self.record.report(self.numbers[t.member.name], t.step, t.best.accuracy)
+        prune = self.space.settings.prune
+        verdicts: dict[str, str] = {}
+        if prune is None:
+            return verdicts
+        trials = self.record.trials()
+        for step in {t.step for t in due} & self.rungs:
+            seen = {t.number: t.intermediate_values[step] for t in trials if step in t.intermediate_values}
+            here = [t.member.name for t in due if t.step == step]
+            ends = weak([seen[self.numbers[name]] for name in here], seen.values(), prune.reduction)
+            verdicts |= {name: PRUNED for name, end in zip(here, ends, strict=True) if end}
+        return verdicts
+
+    def ended(self, outcome: Outcome) -> None:
+        """Writes into the record how a member ended; its run is on disk already."""
+        name, best = outcome.member.name, outcome.best
+        self.record.tell(self.numbers[name], stopped=outcome.stopped, accuracy=None if best is None else best.accuracy)
+        if best is not None:
+            how = PRUNED if outcome.stopped == PRUNED else f"ended ({outcome.stopped})"
+            self.announce(f"{name}  {how} at step {outcome.steps}, validation accuracy {best.accuracy:.4f}")

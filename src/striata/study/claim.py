@@ -1,0 +1,125 @@
+"""A study's folder, held by the process that trains in it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..disk.files import write_json, writing
+from ..errors import StudyError
+from ..runs import Member, StudyFolder
+from ..runs.study_folder import FORMAT, SETTINGS
+from ..settings import Study
+
+# These may change between two calls: layouts and seeds can be added, the rest does not touch what was trained.
+_FREE = ("layouts", "controls", "seeds", "ensemble", "output")
+
+
+def unfinished(folder: StudyFolder, members: Sequence[Member]) -> list[Member]:
+    """The members that have neither a run nor a recorded failure; a run of the same plan, recipe and seed will do, whatever
+    it is called.
+
+    Raises:
+        StudyError: a run was trained by another plan or recipe than the member's.
+        RunError: a run is damaged.
+    """
+    runs, failed = {run.name: run for run in folder.runs()}, folder.failed()
+    for member in members:
+        run = runs.get(member.name)
+        if run is None:
+            continue
+        if run.plan.hash != member.plan.hash:
+            raise StudyError(other_study(folder.path, f"run {member.name} has another plan"))
+        if run.facts["recipe"] != member.recipe.model_dump(mode="json"):
+            raise StudyError(other_study(folder.path, f"run {member.name} was trained by another recipe"))
+    same = {(run.plan.hash, json.dumps(run.facts["recipe"], sort_keys=True), run.facts["seed"]) for run in runs.values()}
+    return [
+        member
+        for member in members
+        if member.name not in failed
+        and (member.plan.hash, json.dumps(member.recipe.model_dump(mode="json"), sort_keys=True), member.seed) not in same
+    ]
+
+
+def other_study(path: Path, what: str) -> str:
+    """What to say of a folder that another study wrote."""
+    return f"folder {path} was written by another study: {what}; choose another `output`, or delete the folder to train anew"
+
+
+def _claim(study: Study) -> StudyFolder:
+    path = Path(study.output).expanduser()
+    wanted = study.to_dict()
+    if path.is_dir() and any(child.name != ".lock" for child in path.iterdir()):
+        folder = StudyFolder.open(path)
+        check_fixed(path, folder.settings(), wanted)
+    elif path.exists() and not path.is_dir():
+        raise StudyError(f"output {path} is a file; choose a folder")
+    write_json(path / SETTINGS, {"format_version": FORMAT, "study": wanted})
+    return StudyFolder(path)
+
+
+def fixed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a study that may not change between two calls."""
+    kept = {key: value for key, value in settings.items() if key not in _FREE}
+    if kept.get("search"):  # its trials can be raised; its one seed is part of what it proposes
+        kept["search"] = {key: value for key, value in kept["search"].items() if key != "trials"}
+        kept["seeds"] = settings["seeds"]
+    return kept
+
+
+def check_fixed(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuses to go on where another study began.
+
+    Args:
+        path: what that study wrote.
+        before: all of its settings.
+        now: those of the study at hand.
+
+    Raises:
+        StudyError: names the first setting that differs.
+    """
+    there, here = fixed(before), fixed(now)
+    for key in here:
+        if there.get(key) != here[key]:
+            raise StudyError(other_study(path, _difference(key, there.get(key), here[key])))
+
+
+def _difference(key: str, before: Any, now: Any) -> str:
+    if isinstance(before, dict) and isinstance(now, dict):
+        inner = next(k for k in (*now, *before) if before.get(k) != now.get(k))
+        return _difference(f"{key}.{inner}", before.get(inner), now.get(inner))
+    return f"there {key} is {before!r}, here {now!r}"
+
+
+@contextlib.contextmanager
+def open_study_folder(study: Study) -> Iterator[StudyFolder]:
+    """A study's folder, held by one process at a time; one that is new goes again when nothing was trained.
+
+    Raises:
+        StudyError: another study wrote it, or another process trains in it.
+        StriataError: it cannot be written.
+    """
+    path = Path(study.output).expanduser()
+    if path.exists() and not path.is_dir():
+        raise StudyError(f"output {path} is a file; choose a folder")
+    new = not path.exists()
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        lock = open(path / ".lock", "w")  # noqa: SIM115
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StudyError(f"another process is training in {path}; wait for it, or choose another output") from None
+        folder = _claim(study)
+        try:
+            yield folder
+        except BaseException:
+            if new and not folder.checkpoint.exists() and not (path / "runs").exists():
+                shutil.rmtree(path, ignore_errors=True)
+            raise
