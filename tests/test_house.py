@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
+import pytest
 import yaml
 
+import striata
 from striata.cli.app import COMMANDS
 from striata.layout import builtin_layouts
 from striata.settings import Recipe
@@ -41,6 +46,36 @@ def test_the_tree_in_the_docs_is_the_tree() -> None:
 def test_files_stay_small() -> None:
     for path in SOURCE.rglob("*.py"):
         assert len(path.read_text().splitlines()) <= 400, path
+
+
+def hidden(package: ModuleType) -> list[str]:
+    """Submodules that `import package.name as x` or the package's own list of names gives something else for."""
+    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    modules = {name: importlib.import_module(f"{package.__name__}.{name}") for name in names}
+    exported = set(getattr(package, "__all__", ()))
+    return [name for name, module in modules.items() if getattr(package, name) is not module or name in exported]
+
+
+def test_no_package_hides_a_module_behind_a_name_it_exports() -> None:
+    packages = [module.name for module in pkgutil.walk_packages(striata.__path__, "striata.") if module.ispkg]
+    for name in ["striata", *packages]:
+        assert hidden(importlib.import_module(name)) == [], f"{name}: a module and a function of one name"
+
+
+def test_a_hidden_module_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lazily = "def __getattr__(name):\n    from .soup import soup\n    return soup\n"
+    for name, init in {
+        "eager": "from .soup import soup\n",
+        "lazy": f"__all__ = ['soup']\n{lazily}",
+        "clear": "soups = 1\n",
+    }.items():
+        folder = tmp_path / f"house_{name}"
+        folder.mkdir()
+        (folder / "__init__.py").write_text(init)
+        (folder / "soup.py").write_text("def soup(): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    expected = {"eager": ["soup"], "lazy": ["soup"], "clear": []}
+    assert {name: hidden(importlib.import_module(f"house_{name}")) for name in expected} == expected
 
 
 def test_every_command_is_in_the_guide_and_the_readmes_study_is_valid() -> None:
