@@ -22,8 +22,8 @@ from striata.layout import make_plan
 from striata.runs import Run
 from striata.runs.run import RunRecord, write_run
 
-from .cli.test_cli import run
-from .study.small import WORDS, make_base, study_of
+from ..cli.test_cli import run
+from ..study.small import WORDS, make_base, study_of
 
 
 def texts(rows: int = 20) -> list[str]:

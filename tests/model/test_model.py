@@ -23,7 +23,7 @@ from striata.model.whole_file import predict_file
 from striata.settings import load_study
 from striata.study.members import plan_members
 
-from .study.small import LABELS, study_of, write_texts
+from ..study.small import LABELS, study_of, write_texts
 
 
 @pytest.fixture(scope="module")
