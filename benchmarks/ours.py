@@ -38,7 +38,8 @@ class Study:
         )  # fmt: skip
         plans = [make_plan(layout, base=str(work.base), labels=LABELS) for layout in layouts]
         members = [
-            Member(name=f"member{at}", layout=plan.layout, seed=0, recipe=recipe, plan=plan) for at, plan in enumerate(plans)
+            Member(name=f"member{at}", title=f"member{at}", layout=plan.layout, seed=0, recipe=recipe, plan=plan)
+            for at, plan in enumerate(plans)
         ]
         encoder = Encoder.load(str(work.base), head=plans[0].head, precision=precision, device=work.device)
         used = work.texts if texts is None else texts

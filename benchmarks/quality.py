@@ -96,7 +96,9 @@ def striata(given: Task, precision: str) -> Iterator[float]:
         optimizer="adamw", learning_rate=RATE, weight_decay=DECAY, schedule="linear", warmup=WARMUP, batch_size=BATCH,
         max_steps=given.steps, evaluate_every=given.steps, patience=None, precision="bf16" if precision == "bf16" else "fp32",
     )  # fmt: skip
-    members = [Member(name=f"seed{s}", layout="quality", seed=s, recipe=recipe, plan=given.plan) for s in given.seeds]
+    members = [
+        Member(name=f"seed{s}", title="quality", layout="quality", seed=s, recipe=recipe, plan=given.plan) for s in given.seeds
+    ]
     if not members:
         return
     encoder = Encoder.load(given.base, head=given.plan.head, precision=precision, device="cpu")

@@ -92,7 +92,7 @@ def run(case: Case, folder: Path, device: torch.device, fake: FakeTensorMode) ->
         trainer = Trainer(
             stack,
             [
-                Member(name=str(at), layout="", seed=0, recipe=r, plan=p)
+                Member(name=str(at), title=str(at), layout="", seed=0, recipe=r, plan=p)
                 for at, (r, p) in enumerate(zip(recipes, plans, strict=True))
             ],
             texts=texts,

@@ -14,6 +14,7 @@ from striata.evidence import Comparison, Noise, compare_pair, compare_study, for
 from striata.evidence.paired import compare_crossed
 from striata.evidence.sentences import sentence
 from striata.figures.spread import seed_parts
+from striata.report.contents import collect
 from striata.runs import StudyFolder
 from striata.settings import load_study
 from striata.study import plan_members
@@ -190,11 +191,26 @@ def test_a_shared_control_is_found_by_its_other_name(tmp_path: Path) -> None:
     right = rights(("s2:uniform",), 2, accuracy=0.85)
     for seed in (0, 1):
         logits = logits_of(right["s2:uniform", seed], TRUTH)
-        write_synthetic_run(folder.path, "s2:uniform", seed, logits, TRUTH, aliases=("s3:uniform",))
+        write_synthetic_run(
+            folder.path, "s2:uniform", seed, logits, TRUTH, aliases=("s3:uniform",), control_of={"uniform": ("s2", "s3")}
+        )
     found = compare_study(folder)
     assert pairs(found) == {("s2", "s2:uniform"), ("s3", "s2:uniform")}
     assert any(note.startswith("s2:uniform stands for s3:uniform too") for note in found.notes)
     assert pairs(compare_pair(folder, "s3", "s3:uniform")) == {("s3", "s2:uniform")}
+
+
+def test_a_layout_is_no_control_by_its_name(tmp_path: Path) -> None:
+    folder = study(tmp_path, rights(("s1",), 2))
+    for layout, title in (("s8", "mine"), ("s5", "mine-uniform")):
+        for (_, seed), table in rights((layout,), 2).items():
+            write_synthetic_run(folder.path, layout, seed, logits_of(table, TRUTH), TRUTH, title=title)
+    assert pairs(compare_study(folder)) == {("mine", "s1"), ("mine-uniform", "s1")}
+    with pytest.raises(StudyError, match="has no :uniform control of any layout"):
+        compare_study(folder, reference="uniform")
+    (report,) = [group for group in collect(folder.path).groups if group.title == "mine-uniform"]
+    assert report.control == ""
+    assert len({group.family for group in collect(folder.path).groups}) == 3
 
 
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [

@@ -55,7 +55,8 @@ def write_synthetic_run(
     from striata.figures.scores import metrics
 
     plan = make_plan(layout, base=BASE, labels=len(names), head="linear")
-    name = f"{title or layout.replace(':', '-')}-seed{seed}"
+    title = title or layout.replace(":", "-")
+    name = f"{title}-seed{seed}"
     with np.errstate(invalid="ignore"):
         measured = metrics(np.nan_to_num(logits), labels, names)
     steps = 20
@@ -70,6 +71,9 @@ def write_synthetic_run(
     tensors["base_model.model.classifier.weight"] = np.zeros((len(names), 2), np.float32)
     given: dict[str, Any] = {
         "name": name,
+        "title": title,
+        "control": plan.control,
+        "control_of": {} if plan.control is None else {plan.control: (str(plan.control_of),)},
         "layout": plan.layout,
         "seed": seed,
         "recipe": Recipe().model_dump(mode="json"),

@@ -158,6 +158,7 @@ def _record(
     return RunRecord(
         **{key: facts[key] for key in same},
         name="soup",
+        title="soup",
         layout=candidate.plan.layout,
         seed=0,
         recipe={"merged": candidate.form, "runs": {run.name: run.checksum for run in runs}},

@@ -165,7 +165,7 @@ def _gather(folder: StudyFolder, runs: Sequence[Run], confidence: float, *, each
 
 
 def _alone(run: Run) -> Group:
-    return Group(title=run.name, layout=run.name, aliases=(), runs={int(run.facts["seed"]): run})
+    return Group(title=run.name, layout=run.name, aliases=(), control=None, control_of={}, runs={run.seed: run})
 
 
 def _first(groups: Sequence[Group], folder: StudyFolder) -> Group:
@@ -173,7 +173,7 @@ def _first(groups: Sequence[Group], folder: StudyFolder) -> Group:
     for entry in folder.settings().get("layouts", ()):
         wanted = entry if isinstance(entry, str) else entry.get("name") or entry["layout"]
         for one in groups:
-            if wanted in one.names:
+            if wanted in (*one.names, one.layout):
                 return one
     return groups[0]
 

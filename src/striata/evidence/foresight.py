@@ -70,8 +70,13 @@ def foresee(members: Sequence[Member], rows: int, *, level: float = 0.05, noise:
     """
     named = {}
     for member in members:
-        title = member.name.removesuffix(f"-seed{member.seed}")
-        named[title] = Named(title=title, layout=member.layout, aliases=member.aliases)
+        named[member.title] = Named(
+            title=member.title,
+            layout=member.layout,
+            aliases=member.aliases,
+            control=member.control,
+            control_of=member.control_of,
+        )
     known = list(named.values())
     pairs, rule = references(known, known[0], None, "the study")
     seeds = len({member.seed for member in members})

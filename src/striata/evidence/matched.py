@@ -62,9 +62,8 @@ def group(runs: Sequence[Run]) -> list[Group]:
     """
     found: dict[tuple[str, str, str], dict[int, Run]] = defaultdict(dict)
     for run in runs:
-        seed = int(run.facts["seed"])
-        key = (_title(run), run.plan.hash, json.dumps(run.facts["recipe"], sort_keys=True))
-        found[key][seed] = run
+        key = (run.title, run.plan.hash, json.dumps(run.facts["recipe"], sort_keys=True))
+        found[key][run.seed] = run
     titles = [title for title, _, _ in found]
     for title in titles:
         if titles.count(title) > 1:
@@ -75,16 +74,19 @@ def group(runs: Sequence[Run]) -> list[Group]:
     return [
         Group(
             title=title,
-            layout=str(by_seed[min(by_seed)].facts["layout"]),
+            layout=by_seed[min(by_seed)].layout,
             aliases=tuple(dict.fromkeys(alias for run in by_seed.values() for alias in run.aliases)),
+            control=by_seed[min(by_seed)].control,
+            control_of=_control_of(list(by_seed.values())),
             runs=by_seed,
         )
         for (title, _, _), by_seed in found.items()
     ]
 
 
-def _title(run: Run) -> str:
-    return run.name.removesuffix(f"-seed{run.facts['seed']}")
+def _control_of(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
+    kinds = dict.fromkeys(kind for run in runs for kind in run.control_of)
+    return {kind: tuple(dict.fromkeys(t for run in runs for t in run.control_of.get(kind, ()))) for kind in kinds}
 
 
 def match(runs: Sequence[Run]) -> Matched:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,11 +18,15 @@ class Named:
         title: its runs' name without the seed.
         layout: what the study called it.
         aliases: other layouts that are the same plan and recipe.
+        control: "uniform" or "reversed" for a control, else None.
+        control_of: titles of the layouts whose control it is, by the kind of control.
     """
 
     title: str
     layout: str
     aliases: tuple[str, ...]
+    control: str | None
+    control_of: Mapping[str, tuple[str, ...]]
 
     @property
     def label(self) -> str:
@@ -31,27 +35,20 @@ class Named:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All that a user may call it."""
-        own = (self.layout,) if self.title.startswith("layout-") else ()
-        return tuple(dict.fromkeys((self.label, self.title, *own, *self.aliases)))
+        """What it goes by."""
+        return tuple(dict.fromkeys((self.label, self.title, *self.aliases)))
 
-    @property
-    def control(self) -> str:
-        """ "uniform" or "reversed" for a control, else empty."""
-        last = self.layout.rpartition(":")[2]
-        return last if last in CONTROLS else ""
-
-    def control_names(self, kind: str) -> set[str]:
-        """What a control of this layout may be called; a control's own control is that of its layout."""
-        bases = {name.removesuffix(f":{self.control}").removesuffix(f"-{self.control}") for name in self.names}
-        return {f"{base}:{kind}" for base in bases} | {f"{base}-{kind}" for base in bases}
+    def is_controlled_by(self, other: Named, kind: str) -> bool:
+        """Whether another layout is this one's control of a kind; a control's own control is that of its layout."""
+        roots = {self.title} if self.control is None else set(self.control_of.get(self.control, ()))
+        return other is not self and not roots.isdisjoint(other.control_of.get(kind, ()))
 
 
 AnyNamed = TypeVar("AnyNamed", bound=Named)
 
 
 def find(known: Sequence[AnyNamed], name: str, where: object) -> AnyNamed:
-    """The layout of a name, title or alias.
+    """The layout of a name, title or alias; or of a text form, where only one is trained.
 
     Raises:
         StudyError: there is none.
@@ -59,6 +56,9 @@ def find(known: Sequence[AnyNamed], name: str, where: object) -> AnyNamed:
     for one in known:
         if name in one.names:
             return one
+    of_form = [one for one in known if one.layout == name]
+    if len(of_form) == 1:
+        return of_form[0]
     names = [name for one in known for name in one.names]
     raise StudyError(
         f"{where} has no finished layout or run '{name}'{did_you_mean(name, names)}; expected one of {', '.join(names)}"
@@ -67,13 +67,8 @@ def find(known: Sequence[AnyNamed], name: str, where: object) -> AnyNamed:
 
 def own_controls(known: Sequence[AnyNamed], kind: str) -> list[tuple[AnyNamed, AnyNamed]]:
     """Each layout that has a control of a kind, with it."""
-    found = []
-    for one in known:
-        names = one.control_names(kind)
-        control = next((other for other in known if other is not one and names & set(other.names)), None)
-        if control is not None and one.control != kind:
-            found.append((one, control))
-    return found
+    pairs = ((one, next((other for other in known if one.is_controlled_by(other, kind)), None)) for one in known)
+    return [(one, control) for one, control in pairs if control is not None and one.control != kind]
 
 
 def references(

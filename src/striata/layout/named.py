@@ -24,12 +24,16 @@ class Resolved:
 
     Args:
         name: what it is called; the text form for a layout without a name.
+        control: "uniform" or "reversed" for a control, else None.
+        control_of: what the layout is called that the control was made from; None without a control.
         layout: with integer ranges over the encoder's own depth.
         layers: for each layer the section of each target.
         notes: what had to be done to it.
     """
 
     name: str
+    control: str | None
+    control_of: str | None
     layout: Layout
     layers: tuple[dict[str, Section], ...]
     notes: tuple[str, ...]
@@ -109,7 +113,7 @@ def resolve(spec: str | Path | Layout, shape: Shape) -> Resolved:
     Raises:
         LayoutError: the layout is wrong or does not fit the encoder's depth.
     """
-    control = ""
+    control = None
     if isinstance(spec, str) and ":" in spec:
         front, _, control = spec.strip().rpartition(":")
         if control not in CONTROLS:
@@ -129,10 +133,15 @@ def resolve(spec: str | Path | Layout, shape: Shape) -> Resolved:
         layers = layers[::-1]
     elif control == "uniform":
         layers = _uniform(layers, shape)
-    if control:
-        name = f"{name}:{control}"
     own = from_layers(layers) if control or notes or _has_fractions(layout) else replace(layout, name="", depth=None)
-    return Resolved(name=name, layout=own, layers=tuple(layers), notes=tuple(notes))
+    return Resolved(
+        name=f"{name}:{control}" if control else name,
+        control=control,
+        control_of=name if control else None,
+        layout=own,
+        layers=tuple(layers),
+        notes=tuple(notes),
+    )
 
 
 def _has_fractions(layout: Layout) -> bool:

@@ -62,6 +62,8 @@ class Plan:
 
     Args:
         layout: the layout's name, or its text form where it has none.
+        control: "uniform" or "reversed" when the layout is such a control of another one, else None.
+        control_of: name or text form of that other layout; None without a control.
         text: text form over the encoder's own layers.
         base: the encoder.
         model_type: its family.
@@ -73,6 +75,8 @@ class Plan:
     """
 
     layout: str
+    control: str | None
+    control_of: str | None
     text: str
     base: str
     model_type: str
@@ -102,6 +106,8 @@ class Plan:
         """For `striata plan --json` and for the run's folder."""
         return {
             "layout": self.layout,
+            "control": self.control,
+            "control_of": self.control_of,
             "text": self.text,
             "base": self.base,
             "model_type": self.model_type,
@@ -127,7 +133,10 @@ class Plan:
             head = value["head_layers"]
             sites = [{k: v for k, v in site.items() if k not in ("scale", "parameters")} for site in value["sites"]]
             plan = cls(
-                **{key: value[key] for key in ("layout", "text", "base", "model_type", "labels", "budget")},
+                **{
+                    key: value[key]
+                    for key in ("layout", "control", "control_of", "text", "base", "model_type", "labels", "budget")
+                },
                 head=Head(kind=head["kind"], pooling=head["pooling"], steps=tuple(HeadStep(**step) for step in head["steps"])),
                 sites=tuple(Site(**site) for site in sites),
                 notes=tuple(value["notes"]),
@@ -163,6 +172,8 @@ def plan_of(resolved: Resolved, shape: Shape, head: Head, labels: int, budget: i
     """The plan of a layout that is already laid over an encoder; raises as :func:`make_plan` does."""
     plan = Plan(
         layout=resolved.name,
+        control=resolved.control,
+        control_of=resolved.control_of,
         text=resolved.layout.text,
         base=shape.base,
         model_type=shape.model_type,

@@ -245,26 +245,29 @@ def _groups(
 ) -> tuple[Group, ...]:
     """The layouts as the study lists them, each followed by its controls; what it does not list comes last, by name."""
     listed = [entry if isinstance(entry, str) else entry.get("name") or entry["layout"] for entry in settings["layouts"]]
-    bases = {result.layout: _base(result.layout) for result in comparison.layouts}
+    places: dict[str, int] = {}
+    for result in comparison.layouts:
+        run = runs[result.runs[0]]
+        known = {run.title, run.layout, _family(run), *([run.plan.control_of] if run.plan.control_of else [])}
+        place = next((at for at, name in enumerate(listed) if name in known), len(listed))
+        places[_family(run)] = min(place, places.get(_family(run), place))
 
     def key(result: LayoutResult) -> tuple[int, str, int]:
-        base, control = bases[result.layout]
-        known = {base, _base(runs[result.runs[0]].plan.layout)[0]}  # a text form's runs have a name made from its hash
-        place = next((at for at, name in enumerate(listed) if _base(name)[0] in known), len(listed))
-        return place, base, ("", *CONTROLS).index(control)
+        run = runs[result.runs[0]]
+        return places[_family(run)], _family(run), (None, *CONTROLS).index(run.control)
 
     families: dict[str, int] = {}
     found = []
     for place, result in enumerate(sorted(comparison.layouts, key=key)):
-        base, control = bases[result.layout]
-        family = families.setdefault(base, len(families))
+        run = runs[result.runs[0]]
+        family = families.setdefault(_family(run), len(families))
         found.append(
             Group(
                 place=place,
                 result=result,
-                control=control,
+                control=run.control or "",
                 family=family,
-                plan=runs[result.runs[0]].plan,
+                plan=run.plan,
                 standings=tuple(row for row in standings if row.run in result.runs),
                 receipts={name: _document(runs[name].path / "receipt.json") for name in result.runs},
             )
@@ -272,13 +275,10 @@ def _groups(
     return tuple(found)
 
 
-def _base(name: str) -> tuple[str, str]:
-    """A layout's name without its control, and the control; a named layout's controls end in `-uniform`, `-reversed`."""
-    for control in CONTROLS:
-        for mark in ":-":
-            if name.endswith(f"{mark}{control}"):
-                return name.removesuffix(f"{mark}{control}"), control
-    return name, ""
+def _family(run: Run) -> str:
+    """The title of the layout that a run's layout is, or is the control of."""
+    sources = run.control_of.get(run.control, ()) if run.control else ()
+    return sources[0] if sources else run.title
 
 
 def _history(run: Run, place: int) -> History:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ..layout import Plan
 from ..settings import Recipe
@@ -14,16 +15,23 @@ class Member:
 
     Args:
         name: of its run.
+        title: what the runs of its layout and recipe are called without their seeds.
         layout: what the study calls the layout.
         seed: of its weights, data order and dropout masks.
         recipe: how it is trained.
         plan: what is trained.
         aliases: other layouts of the study that are the same plan, trained by the same recipe.
+        control: "uniform" or "reversed" when its layout is such a control of another one, else None.
+        control_of: titles of the layouts whose control it is, by the kind of control. A layout of its own can be one too: when
+            another layout's control comes out as the same plan.
     """
 
     name: str
+    title: str
     layout: str
     seed: int
     recipe: Recipe
     plan: Plan
     aliases: tuple[str, ...] = ()
+    control: str | None = None
+    control_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class RunRecord:
 
     Args:
         name: of the run.
+        title: what the runs of its layout and recipe are called without their seeds.
         layout: what the study called it.
         seed: of weights, data order and dropout masks.
         recipe: how it was trained.
@@ -56,9 +57,12 @@ class RunRecord:
         validation_logits: (rows, labels) float32.
         receipt: what was live when training began.
         aliases: other layouts of the study that are the same plan, trained by the same recipe.
+        control: "uniform" or "reversed" when the layout is such a control of another one, else None.
+        control_of: titles of the layouts whose control it is, by the kind of control.
     """
 
     name: str
+    title: str
     layout: str
     seed: int
     recipe: dict[str, Any]
@@ -86,6 +90,8 @@ class RunRecord:
     validation_logits: npt.NDArray[np.float32]
     receipt: dict[str, object]
     aliases: tuple[str, ...] = ()
+    control: str | None = None
+    control_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +188,31 @@ class Run:
             return cls(path=folder, name=str(facts["name"]), plan=Plan.from_json(plan), facts=facts, checksum=checksum)
         except (OSError, ValueError, KeyError, AssertionError, PlanError) as error:
             raise RunError(f"run {folder} cannot be read ({error}); it was written by another version of striata") from error
+
+    @property
+    def title(self) -> str:
+        """What the runs of its layout and recipe are called without their seeds."""
+        return str(self.facts["title"])
+
+    @property
+    def layout(self) -> str:
+        """What the study called the layout."""
+        return str(self.facts["layout"])
+
+    @property
+    def seed(self) -> int:
+        """Of weights, data order and dropout masks."""
+        return int(self.facts["seed"])
+
+    @property
+    def control(self) -> str | None:
+        """ "uniform" or "reversed" when the layout is such a control of another one, else None."""
+        return None if self.facts["control"] is None else str(self.facts["control"])
+
+    @property
+    def control_of(self) -> Mapping[str, tuple[str, ...]]:
+        """Titles of the layouts whose control it is, by the kind of control."""
+        return {kind: tuple(titles) for kind, titles in self.facts["control_of"].items()}
 
     @property
     def labels(self) -> tuple[str, ...]:

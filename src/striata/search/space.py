@@ -145,7 +145,7 @@ class Space:
     def member(self, name: str, values: Values) -> Member:
         """What parameters train, under a name."""
         plan = self.plan(values)
-        return Member(name=name, layout=plan.layout, seed=self.study.seeds[0], recipe=self.recipe(values), plan=plan)
+        return Member(name=name, title=name, layout=plan.layout, seed=self.study.seeds[0], recipe=self.recipe(values), plan=plan)
 
     @property
     def size(self) -> int:

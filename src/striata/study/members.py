@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from ..errors import LayoutError, PlanError, StudyError
 from ..layout import Plan, make_plan
-from ..layout.named import CONTROLS
 from ..runs import Member
 from ..settings import Recipe
 from ..settings.file import LayoutSettings, Study
@@ -15,13 +14,14 @@ from ..settings.file import LayoutSettings, Study
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Planned:
-    """A layout of the study, planned, with the names of all that are equal to it."""
+    """A layout of the study, planned, with the names of all that are equal to it; see :class:`Member` for `control_of`."""
 
     title: str
     label: str
     plan: Plan
     recipe: Recipe
     aliases: tuple[str, ...] = ()
+    control_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def equals(self, other: _Planned) -> bool:
         return self.plan.hash == other.plan.hash and self.recipe == other.recipe
@@ -40,30 +40,36 @@ def plan_members(study: Study, labels: int) -> tuple[Member, ...]:
         StudyError: two members have one name, or a setting that all must share differs.
         LayoutError, PlanError, BudgetError, EncoderError: a layout cannot be planned.
     """
-    asked = [(entry, _planned(study, entry, labels)) for entry in study.layouts]
-    _check_names([planned for _, planned in asked], study.seeds)
+    own = [_planned(study, entry, labels) for entry in study.layouts]
+    own = [replace(planned, control_of=_sources(planned, own)) for planned in own]
+    _check_names(own, study.seeds)
     listed: list[_Planned] = []
-    for entry, planned in asked:
+    for entry, planned in zip(study.layouts, own, strict=True):
         listed.append(planned)
         for control in _controls(study, entry, planned, labels):
-            if not any(other.title == control.title and other.equals(control) for _, other in asked):
-                listed.append(control)
+            sources = tuple(other.title for other in own if other.equals(planned))
+            if not any(other.title == control.title and other.equals(control) for other in own):
+                listed.append(replace(control, control_of={str(control.plan.control): sources}))
     found: list[_Planned] = []
     for planned in listed:
         at = next((at for at, other in enumerate(found) if other.equals(planned)), None)
         if at is None:
             found.append(planned)
         else:
-            found[at] = replace(found[at], aliases=(*found[at].aliases, planned.label))
+            merged = _united(found[at].control_of, planned.control_of)
+            found[at] = replace(found[at], aliases=(*found[at].aliases, planned.label), control_of=merged)
     _check_names(found, study.seeds)
     return tuple(
         Member(
             name=f"{planned.title}-seed{seed}",
+            title=planned.title,
             layout=planned.plan.layout,
             seed=seed,
             recipe=planned.recipe,
             plan=planned.plan,
             aliases=planned.aliases,
+            control=planned.plan.control,
+            control_of=planned.control_of,
         )
         for planned in found
         for seed in study.seeds
@@ -93,7 +99,7 @@ def _planned(study: Study, entry: str | LayoutSettings, labels: int) -> _Planned
 def _controls(study: Study, entry: str | LayoutSettings, planned: _Planned, labels: int) -> list[_Planned]:
     """The controls asked for; one that equals its layout says nothing and is left out."""
     settings = LayoutSettings(layout=entry) if isinstance(entry, str) else entry
-    if settings.layout.rpartition(":")[2] in CONTROLS:
+    if planned.plan.control is not None:
         return []
     found = []
     for kind in dict.fromkeys(study.controls):
@@ -104,17 +110,39 @@ def _controls(study: Study, entry: str | LayoutSettings, planned: _Planned, labe
     return found
 
 
+def _sources(control: _Planned, own: Sequence[_Planned]) -> dict[str, tuple[str, ...]]:
+    """Whose control a layout that the study lists is: of those listed that it was made from and that have its recipe."""
+    kind, source = control.plan.control, control.plan.control_of
+    if kind is None or source is None:
+        return {}
+    titles = [planned.title for planned in own if planned.plan.layout == source and planned.recipe == control.recipe]
+    if not titles and not _is_text(source):
+        titles = [_title_of(source)]  # its runs may be in the folder from a call before
+    return {kind: tuple(titles)}
+
+
+def _united(one: Mapping[str, tuple[str, ...]], other: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    return {kind: tuple(dict.fromkeys((*one.get(kind, ()), *other.get(kind, ())))) for kind in dict.fromkeys((*one, *other))}
+
+
 def _title(entry: str | LayoutSettings, plan: Plan) -> str:
     if isinstance(entry, LayoutSettings) and entry.name is not None:
         return entry.name
-    if "|" in plan.layout or " " in plan.layout:  # a text form, too long for a folder's name
-        return f"layout-{plan.hash[:8]}"
-    return plan.layout.replace(":", "-").replace("/", "-")
+    return f"layout-{plan.hash[:8]}" if _is_text(plan.layout) else _title_of(plan.layout)
+
+
+def _is_text(layout: str) -> bool:
+    """Whether a layout has no name but its text form, which is too long for a folder's name."""
+    return "|" in layout or " " in layout
+
+
+def _title_of(layout: str) -> str:
+    return layout.replace(":", "-").replace("/", "-")
 
 
 def shared_plans(found: Sequence[Member]) -> list[str]:
     """A sentence for every member that stands for several layouts."""
-    shared = {member.name.removesuffix(f"-seed{member.seed}"): member.aliases for member in found if member.aliases}
+    shared = {member.title: member.aliases for member in found if member.aliases}
     return [
         f"{layout} stands for {', '.join(aliases)} too: one and the same plan and recipe, trained once"
         for layout, aliases in shared.items()

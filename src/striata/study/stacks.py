@@ -169,6 +169,7 @@ def _record(context: Context, member: Member, outcome: Outcome) -> RunRecord:
     measured = metrics(best.logits, context.targets["validation"], splits.labels)
     return RunRecord(
         name=member.name,
+        title=member.title,
         layout=member.layout,
         seed=member.seed,
         recipe=member.recipe.model_dump(mode="json"),
@@ -196,6 +197,8 @@ def _record(context: Context, member: Member, outcome: Outcome) -> RunRecord:
         validation_logits=best.logits,
         receipt=outcome.receipt,
         aliases=member.aliases,
+        control=member.control,
+        control_of=member.control_of,
     )
 
 
