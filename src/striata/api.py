@@ -58,6 +58,7 @@ def plan(layout: str | Layout | Path, *, base: str, labels: int, head: str = "na
 def train(
     study: Study | str | Path | Mapping[str, Any],
     *,
+    data: object = None,
     listen: Listener | None = None,
     announce: Callable[[str], None] | None = None,
     track: Iterable[str] = (),
@@ -67,6 +68,9 @@ def train(
 
     Args:
         study: a study file's path, its content as a mapping, or a loaded study.
+        data: rows in the place of `data.train`: a pandas or polars DataFrame, a `datasets.Dataset`, a pyarrow Table, a dict of
+            columns, a list of dicts, or a tuple (texts, labels); or a mapping of `train`, `validation` and `test` to such rows.
+            Their checksum stands in the folder; the same call with the same rows goes on.
         listen: told of every step, evaluation and ending (:class:`striata.training.events.Event`).
         announce: told in sentences what the data and the plans are.
         track: experiment trackers: tensorboard, wandb, mlflow, trackio.
@@ -92,7 +96,8 @@ def train(
     names = tuple(track)
     choose_device(device)  # and the trackers: before the data is read
     check_trackers(names)
-    prepared = prepare(asked)
+    prepared = prepare(asked, data)
+    asked = prepared.study
     if asked.ensemble.size > 1:
         plans = [member.plan for member in plan_members(asked, len(prepared.splits.labels))]
         check_budget([plan.trainable for plan in plans], asked.ensemble.budget)

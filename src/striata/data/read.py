@@ -4,37 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from ..errors import DataError
 from .columns import Columns, find_columns
+from .frames import open_rows
 from .readers import Reader, open_source
-from .table import Checker, Table
+from .table import IN_MEMORY, Checker, Table
 
 _PORTION = 8192
 
 
-def read_table(source: str, columns: Columns, *, split: str = "train") -> Table:
+def read_table(source: object, columns: Columns, *, split: str = "train") -> Table:
     """All rows of a labelled source.
 
     Args:
-        source: file, folder or Hub name.
+        source: file, folder or Hub name, or rows in memory: a DataFrame, a data set, an Arrow table, lists
+            (see :func:`striata.data.frames.open_rows`), or a table, which is returned.
         columns: names asked for.
         split: part of a source that has several.
 
     Raises:
         DataError: the source cannot be read, lacks a column, or a row has no text or no label.
     """
-    reader = open_source(source, split=split)
-    found = find_columns(reader.columns, columns, reader.source, label=True)
-    assert found.label is not None
-    checker = Checker(reader.source, found, reader.declared(found.label), strict=True, defer=True)
-    parts = [checker.table(chunk) for chunk in reader.chunks(found.names, rows=_PORTION)]
+    if isinstance(source, Table):
+        if source.labels is None:
+            raise DataError(f"{source.source} has no labels; expected a label in every row")
+        return source
+    reader = _open(source, columns, split)
+    roles = find_columns(reader.columns, columns, reader.source, label=True)
+    assert roles.label is not None
+    checker = Checker(reader.source, roles, reader.declared(roles.label), strict=True, defer=True)
+    parts = [checker.table(chunk) for chunk in reader.chunks(roles.names, rows=_PORTION)]
     checker.finish()
     if not parts:
         raise DataError(f"{reader.source} has no rows; expected at least one")
     return _joined(parts)
+
+
+def _open(source: object, columns: Columns, split: str) -> Reader:
+    if not isinstance(source, str | Path):
+        return open_rows(source, f"{split} rows", columns)
+    name = str(source)
+    if name.startswith(IN_MEMORY):
+        raise DataError(
+            f"the {split} rows were in memory ({name[: len(IN_MEMORY) + 12]}...) and lie in no file; "
+            "give them again with `data=` from Python"
+        )
+    return open_source(name, split=split)
 
 
 def _joined(parts: list[Table]) -> Table:
@@ -78,7 +97,7 @@ class Stream:
         Raises:
             DataError: a row has no text.
         """
-        found = find_columns(self.reader.columns, self.columns, self.reader.source, label=False)
-        checker = Checker(self.reader.source, found, None, strict=False)
-        for chunk in self.reader.chunks(found.names, rows=rows, skip=skip):
+        roles = find_columns(self.reader.columns, self.columns, self.reader.source, label=False)
+        checker = Checker(self.reader.source, roles, None, strict=False)
+        for chunk in self.reader.chunks(roles.names, rows=rows, skip=skip):
             yield checker.table(chunk)

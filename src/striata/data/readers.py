@@ -85,7 +85,7 @@ class ParquetReader:
         except (OSError, pa.ArrowException) as error:
             raise self._damaged(error) from None
         self.columns: tuple[str, ...] = tuple(self._file.schema_arrow.names)
-        self._names = _class_labels(self._file.schema_arrow.metadata)
+        self._names = class_labels(self._file.schema_arrow.metadata)
 
     def declared(self, column: str) -> tuple[str, ...] | None:
         """Label names that datasets wrote into the file for a column."""
@@ -112,7 +112,8 @@ class ParquetReader:
         return DataError(f"{self.source} cannot be read as Parquet ({reason}); write the file again")
 
 
-def _class_labels(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
+def class_labels(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
+    """Label names by column, as datasets writes them into the metadata of an Arrow schema; empty without."""
     try:
         features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
         return {name: tuple(f["names"]) for name, f in features.items() if f.get("_type") == "ClassLabel"}

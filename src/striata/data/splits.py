@@ -15,7 +15,7 @@ from .columns import Columns
 from .read import read_table
 from .table import Table
 
-Part = str | int | float
+Part = str | int | float | Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +42,15 @@ class Splits:
         return named if self.test is None else {**named, "test": self.test}
 
 
-def load_splits(train: str, validation: Part, test: Part | None, *, columns: Columns | None = None, seed: int = 0) -> Splits:
+def load_splits(
+    train: str | Table, validation: Part, test: Part | None, *, columns: Columns | None = None, seed: int = 0
+) -> Splits:
     """Reads a study's data.
 
     Args:
-        train: file, folder or Hub name.
-        validation: likewise, or rows (a whole number) or a fraction of `train` to hold out, labels in proportion.
-        test: likewise, or None.
+        train: file, folder or Hub name, or rows already read.
+        validation: one of these, or rows (a whole number) or a fraction of `train` to hold out, labels in proportion.
+        test: one of all these, or None.
         columns: names of columns that are not called as usual.
         seed: of the rows held out.
 
@@ -60,7 +62,7 @@ def load_splits(train: str, validation: Part, test: Part | None, *, columns: Col
     labels = label_order(rest)
     parts: dict[str, Table | None] = {"test": None}
     for what, part in (("test", test), ("validation", validation)):
-        if isinstance(part, str):
+        if isinstance(part, str | Table):
             parts[what] = read_table(part, names, split=what)
         elif part is not None:
             rest, parts[what] = _held_out(rest, part, seed, what)
@@ -134,9 +136,5 @@ def _held_out(table: Table, part: int | float, seed: int, what: str) -> tuple[Ta
 def _fingerprint(tables: Sequence[Table], labels: Sequence[str]) -> str:
     digest = hashlib.sha256("\x1f".join(labels).encode())
     for table in tables:
-        digest.update(b"\x1e" + table.ids.tobytes())
-        for column in (table.texts, table.pairs, table.labels):
-            for value in column or ():
-                raw = value.encode()
-                digest.update(len(raw).to_bytes(8, "little") + raw)
+        table.add_to(digest)
     return digest.hexdigest()

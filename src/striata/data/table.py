@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from ..errors import DataError
 from .columns import Found
 
 Ints = npt.NDArray[np.int64]
+IN_MEMORY = "rows sha256:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,21 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def reference(self) -> str:
+        """`rows sha256:...` over texts, labels and row numbers: what stands for rows in memory where a path would stand."""
+        digest = hashlib.sha256("\x1f".join(self.label_names or ()).encode())
+        self.add_to(digest)
+        return IN_MEMORY + digest.hexdigest()
+
+    def add_to(self, digest: hashlib._Hash) -> None:
+        """Adds row numbers, texts and labels to a checksum."""
+        digest.update(b"\x1e" + self.ids.tobytes())
+        for column in (self.texts, self.pairs, self.labels):
+            for value in column or ():
+                raw = value.encode()
+                digest.update(len(raw).to_bytes(8, "little") + raw)
 
     def take(self, indices: Sequence[int] | npt.NDArray[np.integer]) -> Table:
         """The rows at `indices`, in that order."""

@@ -64,6 +64,7 @@ class _Candidate:
 def write_soup(
     path: str | Path,
     *,
+    data: object = None,
     size: int = 4,
     by: str = "accuracy",
     budget: int | None = None,
@@ -78,6 +79,7 @@ def write_soup(
 
     Args:
         path: the study's folder.
+        data: the rows that the study was trained on, where they were given in memory (see :func:`striata.train`).
         size: how many runs.
         by: validation figure by which they are chosen.
         budget: most trainable parameters of the merged model.
@@ -99,7 +101,7 @@ def write_soup(
         raise EnsembleError("a soup of one run is that run; expected a size of at least 2")
     candidates = _candidates(runs, rank, budget)
     study = load_study(folder.settings())
-    prepared = prepare(study)
+    prepared = prepare(study, data)
     if prepared.splits.fingerprint != runs[0].facts["data_fingerprint"]:
         raise EnsembleError(f"the data of {folder.path} is not what the runs were trained on; restore it to measure a soup")
     measured = [_measure(candidate, runs[0], prepared, device, study.recipe.precision) for candidate in candidates]

@@ -23,7 +23,7 @@ from ..calibration import (
     set_figures,
     set_threshold,
 )
-from ..data import Columns, Encoded, Table, Tokenizer, encode_labels, read_table
+from ..data import Columns, Encoded, Tokenizer, encode_labels, read_table
 from ..disk.files import write_json
 from ..engine import Encoder, Stack, embed
 from ..ensemble import Combiner, Ensemble, load_ensemble
@@ -254,18 +254,18 @@ class Model:
             )
         return found
 
-    def evaluate(self, data: str | Path | Table, *, columns: Columns | None = None, coverage: float | None = None) -> Evaluation:
+    def evaluate(self, data: object, *, columns: Columns | None = None, coverage: float | None = None) -> Evaluation:
         """Figures on labelled rows.
 
         Args:
-            data: file, folder, Hub name, or rows already read.
+            data: file, folder or Hub name, or rows in memory: a DataFrame, a data set, an Arrow table, lists, a table.
             columns: names of columns; those of the study by default.
             coverage: also measure the label sets of this coverage.
 
         Raises:
             DataError: the data cannot be read, or has labels the model does not know.
         """
-        table = data if isinstance(data, Table) else read_table(str(data), columns or self.columns, split="test")
+        table = read_table(data, columns or self.columns, split="test")
         targets = encode_labels(table, self.labels)
         logits = self.logits(table.texts, table.pairs)
         found = metrics(logits / np.float32(self.calibration.temperature), targets, self.labels)

@@ -202,6 +202,7 @@ class _Judged:
 def audit_labels(
     target: str | Path,
     *,
+    data: object = None,
     rows: int = 20000,
     seed: int = 0,
     device: str = "auto",
@@ -214,6 +215,7 @@ def audit_labels(
 
     Args:
         target: a study file, a study's folder, or the folder of a run or an ensemble in one.
+        data: the study's rows, where they are in memory and not in files (see :func:`striata.train`).
         rows: the most of each table to embed; a random sample when there are more.
         seed: of samples and folds.
         device: "cpu", "cuda" or "auto".
@@ -228,7 +230,7 @@ def audit_labels(
     if rows < 10:
         raise DataError(f"--rows {rows}: expected at least 10")
     study, runs, folder = _resolve(Path(target))
-    prepared = prepare(study)
+    prepared = prepare(study, data)
     for run in runs:
         if run.facts["data_fingerprint"] != prepared.splits.fingerprint:
             raise StudyError(

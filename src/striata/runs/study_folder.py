@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,15 +51,32 @@ class StudyFolder:
         Raises:
             StudyError: they cannot be read.
         """
+        return dict(self._content()["study"])
+
+    def data_fingerprint(self) -> str | None:
+        """SHA-256 over the rows that its members are trained on; None where it was not written down.
+
+        Raises:
+            StudyError: as :meth:`settings`.
+        """
+        value = self._content().get("data_fingerprint")
+        return None if value is None else str(value)
+
+    def write_settings(self, settings: Mapping[str, Any], data_fingerprint: str) -> None:
+        """Writes what :meth:`settings` and :meth:`data_fingerprint` read."""
+        content = {"format_version": FORMAT, "study": dict(settings), "data_fingerprint": data_fingerprint}
+        write_json(self.path / SETTINGS, content)
+
+    def _content(self) -> dict[str, Any]:
         try:
             content = read_json(self.path / SETTINGS)
             if not isinstance(content, dict) or content["format_version"] != FORMAT:
                 raise ValueError("another format")
-            found = content["study"]
-            assert isinstance(found, dict)
-        except (OSError, ValueError, KeyError, AssertionError) as error:
+            if not isinstance(content["study"], dict):
+                raise ValueError("its settings are no group of keys")
+        except (OSError, ValueError, KeyError) as error:
             raise StudyError(f"{self.path / SETTINGS} cannot be read ({error}); restore it, or choose another output") from error
-        return found
+        return content
 
     def run_folder(self, name: str) -> Path:
         """Where a member's run lies, finished or not."""

@@ -47,7 +47,10 @@ def search_study(
         StriataError: anything in the study, its data, its encoder, its folder or its record is wrong.
     """
     space = Space.of(study, len(prepared.splits.labels))
-    with open_study_folder(study) as folder, contextlib.closing(Record(folder.path / FILE, study)) as record:
+    with (
+        open_study_folder(study, prepared.splits.fingerprint) as folder,
+        contextlib.closing(Record(folder.path / FILE, study)) as record,
+    ):
         for line in (*prepared.audit.lines(), ""):
             announce(line)
         write_json(folder.path / "audit.json", prepared.audit.to_json())

@@ -26,9 +26,9 @@ class DataSettings(BaseModel):
     """Where the texts are.
 
     Args:
-        train: file, folder or Hub name.
-        validation: likewise, or rows or a fraction of `train` to hold out.
-        test: likewise, or None.
+        train: file, folder or Hub name; None where the rows are given in memory, when it is recorded as `rows sha256:...`.
+        validation: file, folder or Hub name, or rows or a fraction of `train` to hold out.
+        test: one of all these, or None.
         max_length: most tokens of a text, special tokens included.
         text: name of the text column; None finds it by its usual names.
         text_pair: name of the second text's column.
@@ -37,7 +37,7 @@ class DataSettings(BaseModel):
     """
 
     model_config = _CONFIG
-    train: Name
+    train: Name | None = None
     validation: Rows | Fraction | Name = 0.2
     test: Rows | Fraction | Name | None = None
     max_length: Rows = 256
@@ -169,7 +169,7 @@ class Study(BaseModel):
     model_config = _CONFIG
     base: Name
     head: Literal["native", "linear", "mean"] = "native"
-    data: DataSettings
+    data: DataSettings = DataSettings()
     budget: Rows | None = None
     layouts: tuple[Name | LayoutSettings, ...] = ()
     controls: tuple[Literal["uniform", "reversed"], ...] = ()

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..disk.files import write_json, writing
+from ..data.table import IN_MEMORY
+from ..disk.files import writing
 from ..errors import StudyError
 from ..runs import Member, StudyFolder
-from ..runs.study_folder import FORMAT, SETTINGS
 from ..settings import Study
 
 # These may change between two calls: layouts and seeds can be added, the rest does not touch what was trained.
@@ -51,16 +51,22 @@ def other_study(path: Path, what: str) -> str:
     return f"folder {path} was written by another study: {what}; choose another `output`, or delete the folder to train anew"
 
 
-def _claim(study: Study) -> StudyFolder:
-    path = Path(study.output).expanduser()
-    wanted = study.to_dict()
+def _claim(study: Study, data_fingerprint: str) -> StudyFolder:
+    path, settings = Path(study.output).expanduser(), study.to_dict()
     if path.is_dir() and any(child.name != ".lock" for child in path.iterdir()):
-        folder = StudyFolder.open(path)
-        check_fixed(path, folder.settings(), wanted)
+        before = StudyFolder.open(path)
+        check_fixed(path, before.settings(), settings)
+        if before.data_fingerprint() not in (None, data_fingerprint):
+            raise StudyError(_other_data(path, "what `data` names has other rows now"))
     elif path.exists() and not path.is_dir():
         raise StudyError(f"output {path} is a file; choose a folder")
-    write_json(path / SETTINGS, {"format_version": FORMAT, "study": wanted})
-    return StudyFolder(path)
+    folder = StudyFolder(path)
+    folder.write_settings(settings, data_fingerprint)
+    return folder
+
+
+def _other_data(path: Path, what: str) -> str:
+    return f"the data is not what folder {path} was trained on: {what}; give it the same rows, or choose another `output`"
 
 
 def fixed(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,25 +89,32 @@ def check_fixed(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -
     Raises:
         StudyError: names the first setting that differs.
     """
-    there, here = fixed(before), fixed(now)
-    for key in here:
-        if there.get(key) != here[key]:
-            raise StudyError(other_study(path, _difference(key, there.get(key), here[key])))
+    old, new = fixed(before), fixed(now)
+    for key in new:
+        if old.get(key) != new[key]:
+            name, one, other = _difference(key, old.get(key), new[key])
+            if all(str(value).startswith(IN_MEMORY) for value in (one, other)):
+                raise StudyError(_other_data(path, f"other rows were given for {name}"))
+            raise StudyError(other_study(path, f"there {name} is {one!r}, here {other!r}"))
 
 
-def _difference(key: str, before: Any, now: Any) -> str:
+def _difference(key: str, before: Any, now: Any) -> tuple[str, Any, Any]:
     if isinstance(before, dict) and isinstance(now, dict):
         inner = next(k for k in (*now, *before) if before.get(k) != now.get(k))
         return _difference(f"{key}.{inner}", before.get(inner), now.get(inner))
-    return f"there {key} is {before!r}, here {now!r}"
+    return key, before, now
 
 
 @contextlib.contextmanager
-def open_study_folder(study: Study) -> Iterator[StudyFolder]:
+def open_study_folder(study: Study, data_fingerprint: str) -> Iterator[StudyFolder]:
     """A study's folder, held by one process at a time; one that is new goes again when nothing was trained.
 
+    Args:
+        study: whose `output` it is.
+        data_fingerprint: SHA-256 over the study's rows.
+
     Raises:
-        StudyError: another study wrote it, or another process trains in it.
+        StudyError: another study wrote it, it was trained on other rows, or another process trains in it.
         StriataError: it cannot be written.
     """
     path = Path(study.output).expanduser()
@@ -116,7 +129,7 @@ def open_study_folder(study: Study) -> Iterator[StudyFolder]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise StudyError(f"another process is training in {path}; wait for it, or choose another output") from None
-        folder = _claim(study)
+        folder = _claim(study, data_fingerprint)
         try:
             yield folder
         except BaseException:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..data import Audit, Encoded, Splits, Tokenizer, audit_data, encode_labels, load_splits
+from ..data import Audit, Columns, Encoded, Splits, Table, Tokenizer, audit_data, encode_labels, load_splits, read_table
+from ..data.frames import split_rows
 from ..errors import StudyError, did_you_mean
 from ..layout import shape_of
 from ..settings.file import Study
@@ -18,35 +21,59 @@ class Prepared:
     """Data ready to be trained on.
 
     Args:
+        study: the study; where rows were given in memory, its data settings name them by their checksum.
         splits: the tables.
         encoded: token ids by table name.
         targets: places of the labels by table name, (rows,) int64.
         audit: what the data is.
     """
 
+    study: Study
     splits: Splits
     encoded: dict[str, Encoded]
     targets: dict[str, npt.NDArray[np.int64]]
     audit: Audit
 
 
-def prepare(study: Study) -> Prepared:
+def prepare(study: Study, data: object = None) -> Prepared:
     """Reads, splits, tokenizes and counts a study's data.
+
+    Args:
+        study: checked settings.
+        data: rows that take the place of `data.train`: a pandas or polars DataFrame, a `datasets.Dataset`, a pyarrow Table, a
+            dict of columns, a list of dicts, a tuple (texts, labels), or a path; or a mapping with `train` and perhaps
+            `validation` and `test`, each one of these (or, for the latter two, how many rows to hold out).
 
     Raises:
         DataError: anything about the data is wrong.
         EncoderError: the tokenizer cannot be loaded.
-        StudyError: class weights name a label that is not there.
+        StudyError: there is no data, or class weights name a label that is not there.
     """
     shape_of(study.base)  # says what is wrong with the encoder before any data is read
+    parts = {} if data is None else split_rows(data)
+    parts = {name: _read_part(part, study.data.columns(), name) for name, part in parts.items()}
+    stated = {name: part.reference if isinstance(part, Table) else part for name, part in parts.items()}
+    study = study.model_copy(update={"data": study.data.model_copy(update=stated)})
     settings = study.data
-    splits = load_splits(settings.train, settings.validation, settings.test, columns=settings.columns(), seed=settings.seed)
+    if settings.train is None:
+        raise StudyError("the study names no data; set `data.train` to a file, folder or Hub name, or give `data=` from Python")
+    sources: dict[str, Any] = {name: getattr(settings, name) for name in ("train", "validation", "test")} | parts
+    splits = load_splits(**sources, columns=settings.columns(), seed=settings.seed)
     _check_class_weights(study, splits)
     tokenizer = Tokenizer.load(study.base, settings.max_length)
     tables = splits.tables()
     encoded = {name: tokenizer.encode(table.texts, table.pairs) for name, table in tables.items()}
     targets = {name: encode_labels(table, splits.labels) for name, table in tables.items()}
-    return Prepared(splits=splits, encoded=encoded, targets=targets, audit=audit_data(splits, encoded, settings.max_length))
+    audit = audit_data(splits, encoded, settings.max_length)
+    return Prepared(study=study, splits=splits, encoded=encoded, targets=targets, audit=audit)
+
+
+def _read_part(part: object, columns: Columns, name: str) -> object:
+    """Rows in memory as a table; a path, or a number of rows to hold out, as the study file would have it."""
+    if isinstance(part, Path):
+        return str(part)
+    held_out = name != "train" and isinstance(part, int | float) and not isinstance(part, bool)
+    return part if held_out or isinstance(part, str) else read_table(part, columns, split=name)
 
 
 def _check_class_weights(study: Study, splits: Splits) -> None:

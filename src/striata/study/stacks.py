@@ -63,7 +63,7 @@ def train_study(
         StriataError: anything in the study, its data, its encoder or its folder is wrong.
     """
     asked = plan_members(study, len(prepared.splits.labels))
-    with open_study_folder(study) as folder:
+    with open_study_folder(study, prepared.splits.fingerprint) as folder:
         _announce(announce, asked, prepared.audit)
         write_json(folder.path / "audit.json", prepared.audit.to_json())
         pending = unfinished(folder, asked)
