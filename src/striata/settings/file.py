@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ..data import Columns
 from ..errors import StudyError, did_you_mean
-from .recipe import Recipe
+from .recipe import Recipe, as_text
 
 _CONFIG = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 Rows = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(min_length=1)]
+Column = Annotated[str, BeforeValidator(as_text), Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0)]
 
@@ -41,9 +42,9 @@ class DataSettings(BaseModel):
     validation: Rows | Fraction | Name = 0.2
     test: Rows | Fraction | Name | None = None
     max_length: Rows = 256
-    text: Name | None = None
-    text_pair: Name | None = None
-    label: Name | None = None
+    text: Column | None = None
+    text_pair: Column | None = None
+    label: Column | None = None
     seed: int = 0
 
     def columns(self) -> Columns:
@@ -62,7 +63,7 @@ class LayoutSettings(BaseModel):
 
     model_config = _CONFIG
     layout: Name
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
+    name: Annotated[str, BeforeValidator(as_text), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
     recipe: dict[str, Any] = {}
 
 

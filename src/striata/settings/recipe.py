@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Positive = Annotated[int, Field(ge=1)]
+
+
+def as_text(value: Any) -> Any:
+    """A label's or a column's name as text: YAML reads `1` as a number and `no` as False.
+
+    Args:
+        value: what stands in the study file.
+
+    Returns:
+        An integer's digits; anything else that is no boolean, as it is.
+
+    Raises:
+        ValueError: a boolean, of which nobody knows whether it was written `no`, `off` or `false`.
+    """
+    if isinstance(value, bool):
+        words = "yes, on and true" if value else "no, off and false"
+        raise ValueError(f"text, not {value}: YAML reads {words} as {value} without quotes; write the word in quotes")
+    return str(value) if isinstance(value, int) else value
 
 
 class Recipe(BaseModel):
@@ -26,8 +44,8 @@ class Recipe(BaseModel):
         evaluate_every: steps between evaluations.
         validation_rows: rows used during training, a fixed part with labels in proportion, or "all"; the kept checkpoint is
             always measured on all rows.
-        patience: evaluations without gain after which the member stops; None never stops early.
-        min_delta: least gain in accuracy that counts.
+        patience: evaluations without a gain after which the member stops; None never stops early.
+        min_delta: a rise in accuracy above this is a gain; it is measured from the last gain, so that small rises add up.
         clip: greatest norm of the member's gradient; None for no limit.
         label_smoothing: in [0, 1).
         class_weights: weights of the loss by label, "balanced" (inverse to frequency), or None.
@@ -53,6 +71,21 @@ class Recipe(BaseModel):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     class_weights: dict[str, Annotated[float, Field(gt=0)]] | Literal["balanced"] | None = None
     precision: Literal["fp32", "bf16", "auto"] = "auto"
+
+    @field_validator("class_weights", mode="before")
+    @classmethod
+    def _by_label(cls, weights: Any) -> Any:
+        if not isinstance(weights, dict):
+            return weights
+        by_label: dict[str, Any] = {}
+        for key, weight in weights.items():
+            label = as_text(key)
+            if not isinstance(label, str):
+                raise ValueError(f"labels as text, not {label}; write it in quotes")
+            if label in by_label:
+                raise ValueError(f"one weight for each label, not two for '{label}'")
+            by_label[label] = weight
+        return by_label
 
     @model_validator(mode="after")
     def _warm_before_the_end(self) -> Recipe:

@@ -192,8 +192,7 @@ class Trainer:
             t.history.append(entry)
             before = t.best
             better = before is None or (seen.accuracy, -seen.loss) > (before.accuracy, -before.loss)
-            gained = before is None or seen.accuracy - before.accuracy > t.member.recipe.min_delta
-            t.stale = 0 if gained else t.stale + 1
+            t.weigh(seen.accuracy)
             if better:
                 t.best = Best(t.step, seen.accuracy, seen.loss, seen.logits, self.stack.tensors(t.slot))
             self._tell(

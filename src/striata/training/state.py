@@ -44,7 +44,21 @@ class Best:
 
 @dataclass(slots=True)
 class Trainee:
-    """A member in the stack with its own optimizer, schedule and record."""
+    """A member in the stack with its own optimizer, schedule and record.
+
+    Args:
+        member: what is trained.
+        slot: its place in the stack.
+        optimizer: of its parameters alone.
+        schedule: of its learning rate.
+        steps: most optimizer steps.
+        step: optimizer steps taken.
+        reference: the last validation accuracy that counted as a gain; None before the first evaluation.
+        stale: evaluations since then.
+        seconds: its share of the time spent.
+        best: its kept checkpoint.
+        history: one entry per step and per evaluation.
+    """
 
     member: Member
     slot: int
@@ -52,6 +66,7 @@ class Trainee:
     schedule: LambdaLR
     steps: int
     step: int = 0
+    reference: float | None = None
     stale: int = 0
     seconds: float = 0.0
     best: Best | None = None
@@ -61,6 +76,17 @@ class Trainee:
     def key(self) -> tuple[str | int, ...]:
         """What all of the member's random streams start from."""
         return (self.member.name, self.member.seed)
+
+    def weigh(self, accuracy: float) -> None:
+        """Counts an evaluation as a gain or as one more without.
+
+        A gain is more than `min_delta` over the last accuracy that was one, not over the best so far: gains that are small one by
+        one then add up, and a member that rises slowly but steadily is not stopped.
+        """
+        if self.reference is None or accuracy - self.reference > self.member.recipe.min_delta:
+            self.reference, self.stale = accuracy, 0
+        else:
+            self.stale += 1
 
 
 def begin(stack: Stack, members: Sequence[Member], rows: int) -> list[Trainee]:
@@ -95,8 +121,8 @@ def save_checkpoint(path: Path, stack: Stack, trainees: Sequence[Trainee]) -> No
     states: list[dict[str, Any]] = []
     for at, t in enumerate(trainees):
         groups = {"weights": stack.tensors(t.slot), "optimizer": optimizer_tensors(t.optimizer)}
-        state: dict[str, Any] = {"name": t.member.name, "plan": t.member.plan.hash, "step": t.step, "stale": t.stale}
-        state |= {"seconds": t.seconds, "history": t.history, "best": None}
+        state: dict[str, Any] = {"name": t.member.name, "plan": t.member.plan.hash, "step": t.step}
+        state |= {"reference": t.reference, "stale": t.stale, "seconds": t.seconds, "history": t.history, "best": None}
         if t.best is not None:
             groups |= {"best": t.best.tensors, "logits": {"": t.best.logits}}
             state["best"] = {"step": t.best.step, "accuracy": t.best.accuracy, "loss": t.best.loss}
@@ -151,7 +177,8 @@ def restore(
         load_optimizer(optimizer, named["optimizer"])
         schedule = make_schedule(member.recipe, optimizer, rows=rows, step=state["step"])
         trainee = Trainee(member, slot, optimizer, schedule, member.recipe.steps(rows))
-        trainee.step, trainee.stale, trainee.seconds = state["step"], state["stale"], state["seconds"]
+        trainee.step, trainee.seconds = state["step"], state["seconds"]
+        trainee.reference, trainee.stale = state["reference"], state["stale"]
         trainee.history = state["history"]
         if state["best"] is not None:
             trainee.best = Best(**state["best"], logits=named["logits"][""], tensors=named["best"])
