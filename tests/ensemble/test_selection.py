@@ -11,9 +11,10 @@ from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, log_loss
 
-from striata.ensemble import METHODS, RANKINGS, Pool, Rule, choose, combine, nested
-from striata.ensemble.pool import score
+from striata.ensemble import METHODS, Rule, choose, combine, nested
 from striata.errors import EnsembleError
+from striata.figures.scores import RANKINGS, score
+from striata.runs.joined import Pool
 
 
 def pool_of(logits: np.ndarray, targets: np.ndarray, trainable: list[int] | None = None) -> Pool:
@@ -141,7 +142,7 @@ def test_a_stack_is_scikit_learns_regression(classes: int) -> None:
     chosen = choose(pool, Rule(method="stack", size=3))
     assert chosen.stack is not None
     features = np.concatenate(list(log_softmax(pool.members(list(chosen.weights)).logits.astype(float), axis=2)), axis=1)
-    found = softmax(chosen.apply(dict(zip(pool.names, pool.logits, strict=True))).astype(float), axis=1)
+    found = softmax(chosen.apply(pool.by_name()).astype(float), axis=1)
     fits = [LogisticRegression(C=c, max_iter=2000).fit(features, pool.targets) for c in (0.001, 0.01, 0.1, 1.0)]
     distances = [np.abs(fit.predict_proba(features) - found).max() for fit in fits]
     assert min(distances) < 1e-5
@@ -158,7 +159,7 @@ def test_a_stack_learns_whom_to_trust() -> None:
     half = np.arange(600) < 300
     chosen = choose(pool.rows(half), Rule(method="stack", size=4))
     unseen = pool.rows(~half)
-    accuracy = score(chosen.apply(dict(zip(unseen.names, unseen.logits, strict=True))), unseen.targets, "accuracy")
+    accuracy = score(chosen.apply(unseen.by_name()), unseen.targets, "accuracy")
     single = max(score(each, unseen.targets, "accuracy") for each in unseen.logits)
     assert accuracy > single + 0.05
     assert min(chosen.weights["run00"], chosen.weights["run01"]) > 2 * max(chosen.weights["run02"], chosen.weights["run03"])
@@ -197,8 +198,8 @@ def test_the_nested_estimate_is_the_accuracy_on_new_rows(method: str, draws: int
         rule = Rule(method=method, size=3)
         honest.append(score(nested(seen, rule), seen.targets, "accuracy"))
         chosen = choose(seen, rule)
-        flattering.append(score(chosen.apply(dict(zip(seen.names, seen.logits, strict=True))), seen.targets, "accuracy"))
-        true.append(score(chosen.apply(dict(zip(unseen.names, unseen.logits, strict=True))), unseen.targets, "accuracy"))
+        flattering.append(score(chosen.apply(seen.by_name()), seen.targets, "accuracy"))
+        true.append(score(chosen.apply(unseen.by_name()), unseen.targets, "accuracy"))
     error = np.sqrt(np.mean(true) * (1 - np.mean(true)) / 100 / draws)
     assert abs(np.mean(honest) - np.mean(true)) < 3 * error
     assert np.mean(flattering) > np.mean(true) + 2 * error

@@ -214,13 +214,17 @@ def test_a_layout_is_no_control_by_its_name(tmp_path: Path) -> None:
 
 
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
-    ({"ids": np.arange(ROWS) + 10}, StudyError, r"different validation rows \(300 and 300, of which 290 are in both\)"),
-    ({"names": ("Business", "Sports", "Weather")}, StudyError, r"have different labels \(Weather, World in one only\)"),
-    ({"labels": np.where(np.arange(ROWS) == 5, (TRUTH + 1) % 3, TRUTH)}, StudyError, "disagree about the true label of"),
-    ({"data_fingerprint": "2" * 64}, StudyError, "were trained on different data"),
-    ({"logits": np.full((ROWS, 3), np.nan)}, RunError, "logits that are no finite numbers for 300 validation rows"),
-    ({"logits": np.full((ROWS, 3), np.inf)}, RunError, "logits that are no finite numbers"),
-    ({"ids": np.zeros(ROWS, np.int64)}, RunError, "one of them twice"),
+    ({"ids": np.arange(ROWS) + 10}, RunError, r"validated on different rows: row 0 is in one of them only \(20 such rows\)"),
+    ({"names": ("Business", "Sports", "Weather")}, RunError, r"have different labels \(Weather, World in one of them only\)"),
+    (
+        {"labels": np.where(np.arange(ROWS) == 5, (TRUTH + 1) % 3, TRUTH)},
+        RunError,
+        "different true labels for validation row 5 ",
+    ),
+    ({"data_fingerprint": "2" * 64}, RunError, "were trained on different data"),
+    ({"logits": np.full((ROWS, 3), np.nan)}, RunError, "logits that are not finite for 300 validation rows"),
+    ({"logits": np.full((ROWS, 3), np.inf)}, RunError, "logits that are not finite"),
+    ({"ids": np.zeros(ROWS, np.int64)}, RunError, "has a validation row twice"),
     ({"title": "s8", "layout": "s1"}, StudyError, "the runs of s8 have different plans or recipes"),
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,13 @@ import yaml
 import striata
 from striata.cli import main
 from striata.data import Columns, Table, read_table
+from striata.disk.sealed import sealing
+from striata.ensemble import write_ensemble
 from striata.robustness import audit_labels, measure_shift, perturb, read_rows, run_stress, write_shift_rows
 from striata.robustness.perturbations import PERTURBATIONS
 from striata.robustness.stress import find_slices
+from striata.runs import StudyFolder
+from striata.runs.run import Validation, write_validation
 
 from ..study.small import LABELS, WORDS, study_of, write_texts
 
@@ -206,6 +211,42 @@ def test_a_study_that_was_not_trained_is_audited_by_embeddings(trained: Path, tm
     assert not found.runs
     assert not (tmp_path / "other").exists()
     assert len({each.place.row for each in found.suspects} & set(WRONG)) >= 3
+
+
+@pytest.fixture(scope="module")
+def shuffled(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same study, with the validation rows of its second run in another order."""
+    out = tmp_path_factory.mktemp("shuffled") / "out"
+    shutil.copytree(trained / "out", out)
+    run = StudyFolder.open(out).runs()[1]
+    validation = run.validation()
+    order = np.random.default_rng(0).permutation(len(validation.ids))
+    with sealing(run.path, "run") as folder:
+        for file in (trained / "out/runs" / run.name).iterdir():
+            if file.name != "manifest.json":
+                shutil.copy(file, folder / file.name)
+        write_validation(
+            folder, Validation(ids=validation.ids[order], labels=validation.labels[order], logits=validation.logits[order])
+        )
+    write_ensemble(out, size=2)
+    return out
+
+
+def test_an_audit_joins_the_runs_rows_by_number(trained: Path, shuffled: Path) -> None:
+    one, other = audit_labels(trained / "out"), audit_labels(shuffled)
+    assert other.suspects == one.suspects
+    assert other.confusions == one.confusions
+
+
+def test_shift_fits_on_the_runs_rows_joined_by_number(trained: Path, shuffled: Path) -> None:
+    bare = read_rows(str(trained / "many.csv"), Columns(), labels=False)
+    new = unlabelled(read_table(str(trained / "test.csv"), Columns()).texts, "test")
+    one, other = (
+        measure_shift(striata.load(out / "ensemble", precision="fp32"), bare, new, permutations=19)
+        for out in (trained / "out", shuffled)
+    )
+    assert other.fitted_on == one.fitted_on == "validation"
+    assert [(part.accuracy, part.second) for part in other.parts] == [(part.accuracy, part.second) for part in one.parts]
 
 
 Say = Callable[..., tuple[int, str, str]]

@@ -2,10 +2,9 @@
 
 from .combiner import Combiner, combine
 from .folder import Ensemble, load_ensemble, rule_of, write_ensemble
-from .pool import RANKINGS, Pool, join
 from .select import KINDS, METHODS, Rule, check_budget, choose, nested
 
 __all__ = [
-    "KINDS", "METHODS", "RANKINGS", "Combiner", "Ensemble", "Pool", "Rule", "check_budget", "choose", "combine", "join",
-    "load_ensemble", "nested", "rule_of", "write_ensemble",
+    "KINDS", "METHODS", "Combiner", "Ensemble", "Rule", "check_budget", "choose", "combine", "load_ensemble", "nested", "rule_of",
+    "write_ensemble",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from ..disk.files import read_json, write_json
 from ..disk.sealed import check_seal, sealing
 from ..errors import EnsembleError
 from ..figures.scores import metrics
+from ..runs.joined import Pool, join
 from ..runs.run import CALIBRATION, Run, Validation, read_validation, write_validation
 from ..runs.study_folder import StudyFolder
 from .combiner import Combiner, Stacking
-from .pool import Pool, check_same, join
 from .select import FOLDS, Rule, choose, nested
 
 _FILE = "ensemble.json"
@@ -70,7 +70,7 @@ class Ensemble:
         if (self.folder / "validation.parquet").is_file():
             return read_validation(self.folder)
         pool = join(list(self.runs.values()))
-        return Validation(ids=pool.ids, labels=pool.targets, logits=self.combiner.apply(_by_name(pool)))
+        return Validation(ids=pool.ids, labels=pool.targets, logits=self.combiner.apply(pool.by_name()))
 
     def calibration(self) -> Calibration:
         """Temperature and what it does, fitted on :meth:`validation`."""
@@ -109,6 +109,7 @@ def write_ensemble(
     rule = Rule(method=method, size=size, by=by, combine=combine, budget=budget)
     runs = {run.name: run for run in folder.runs()}
     pool = join(list(runs.values()))
+    check_one_encoder(list(runs.values()))
     unseen = nested(pool, rule)
     combiner = choose(pool, rule)
     single = nested(pool, Rule(size=1, by=by, budget=budget))
@@ -125,7 +126,7 @@ def write_ensemble(
         "labels": list(pool.labels),
         "rows": len(pool.targets),
         "folds": FOLDS,
-        "metrics": _figures(combiner.apply(_by_name(pool)), pool),
+        "metrics": _figures(combiner.apply(pool.by_name()), pool),
         "nested": _figures(unseen, pool),
         "single": _figures(single, pool),
     }
@@ -152,8 +153,20 @@ def rule_of(path: str | Path) -> Rule | None:
         return None
 
 
-def _by_name(pool: Pool) -> dict[str, npt.NDArray[np.float32]]:
-    return dict(zip(pool.names, pool.logits, strict=True))
+def check_one_encoder(runs: Sequence[Run]) -> None:
+    """Checks that runs can answer in one pass.
+
+    Raises:
+        EnsembleError: they differ in encoder, head or length of texts.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        for key in ("base_sha256", "head", "max_length"):
+            if run.facts[key] != first.facts[key]:
+                raise EnsembleError(
+                    f"runs {first.name} and {run.name} differ in {key} ({first.facts[key]!r}, {run.facts[key]!r}); expected "
+                    "runs of one encoder"
+                )
 
 
 def _figures(logits: npt.NDArray[np.floating], pool: Pool) -> dict[str, float]:
@@ -179,7 +192,7 @@ def load_ensemble(path: str | Path) -> Ensemble:
                 f"run {name} is not the one ensemble {folder} was made of; make it again with `striata ensemble {folder.parent}`"
             )
         runs[name] = run
-    check_same(list(runs.values()))
+    check_one_encoder(list(runs.values()))
     kind = "logits" if content["combination"] == _BEFORE else content["combination"]
     return Ensemble(
         folder=folder,

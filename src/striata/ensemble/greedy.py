@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
+from ..figures.scores import score
+from ..runs.joined import Pool
 from .combiner import Combiner
-from .pool import Pool, score
 
 STEPS = 20  # a run can be taken in every one
 BAGS = 10

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from ..errors import EnsembleError, did_you_mean
 from ..figures.folds import deal_folds
+from ..figures.scores import RANKINGS, score
+from ..runs.joined import Pool
 from .combiner import Combiner
 from .greedy import greedy
-from .pool import RANKINGS, Pool, score
 from .stacking import FEWEST, check_rows, stack
 
 METHODS = ("top", "greedy", "stack")
@@ -138,5 +139,5 @@ def nested(pool: Pool, rule: Rule) -> npt.NDArray[np.float32]:
         held = number == fold
         chosen = choose(pool.rows(~held), rule)
         unseen = pool.rows(held)
-        result[held] = chosen.apply(dict(zip(unseen.names, unseen.logits, strict=True)))
+        result[held] = chosen.apply(unseen.by_name())
     return result

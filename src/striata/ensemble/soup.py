@@ -15,11 +15,12 @@ from ..errors import EnsembleError
 from ..figures.scores import Metrics, metrics
 from ..layout import Plan
 from ..runs import Run, StudyFolder
+from ..runs.joined import join
 from ..runs.run import RunRecord, write_run
 from ..settings import load_study
 from ..study import Prepared, prepare
+from .folder import check_one_encoder
 from .merge import mean_of_weights, merge, merged_plan
-from .pool import join
 from .select import Rule, top
 
 PRODUCTS = "mean of low-rank products"
@@ -96,6 +97,7 @@ def write_soup(
         raise EnsembleError(f"rank {rank} was asked for; expected at least 1")
     found = {run.name: run for run in folder.runs()}
     pool = join(list(found.values()))
+    check_one_encoder(list(found.values()))
     runs = [found[name] for name in top(pool, Rule(size=size, by=by))]
     if len(runs) < 2:
         raise EnsembleError("a soup of one run is that run; expected a size of at least 2")

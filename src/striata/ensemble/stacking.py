@@ -8,8 +8,9 @@ from scipy.special import log_softmax
 
 from ..errors import EnsembleError
 from ..figures.folds import deal_folds
+from ..figures.scores import score
+from ..runs.joined import Pool
 from .combiner import Combiner, Stacking
-from .pool import Pool, score
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # scikit-learn's C, from strong to weak regularisation
 FEWEST = 4  # rows of a label: in the nested estimate's folds three remain, and two in the folds that choose the regularisation

@@ -12,10 +12,11 @@ from ..errors import StudyError
 from ..figures.bootstrap import f1_draws, f1_interval
 from ..figures.spread import Part, seed_parts, spread
 from ..layout.named import CONTROLS
+from ..runs.joined import Pool, join
 from ..runs.run import Run
 from ..runs.standings import test_metrics
 from ..runs.study_folder import StudyFolder
-from .matched import Group, Matched, group, match
+from .groups import Group, group_runs
 from .paired import Estimate, Right, compare_crossed, compare_many, compare_two, holm, share_interval
 from .power import Design, Noise, rows_needed, seeds_needed
 from .references import find, own_controls, references
@@ -31,7 +32,7 @@ class _Evidence:
     """A study's layouts on their common rows, and how much their seeds scatter."""
 
     groups: list[Group]
-    matched: Matched
+    pool: Pool
     accuracy: dict[str, Part]
     f1: dict[str, Part]
     tests: Mapping[str, Mapping[str, float]]
@@ -49,14 +50,14 @@ def compare_study(folder: StudyFolder, *, reference: str | None = None, confiden
 
     Raises:
         StudyError: no run is finished, the reference is unknown, or runs cannot be compared.
-        RunError: a run is damaged, or its logits are no finite numbers.
+        RunError: a run is damaged, or runs cannot be joined on their validation rows.
     """
-    found = _gather(folder, folder.runs(), confidence)
-    pairs, rule = references(found.groups, _first(found.groups, folder), reference, folder.path)
-    layouts = _results(found, found.groups)
+    evidence = _gather(folder, folder.runs(), confidence)
+    pairs, rule = references(evidence.groups, _first(evidence.groups, folder), reference, folder.path)
+    layouts = _results(evidence, evidence.groups)
     place = {result.layout: at for at, result in enumerate(layouts)}
-    notes = _notes(found)
-    kept = []
+    notes = _notes(evidence)
+    compared = []
     for one, other in sorted(pairs, key=lambda pair: place[pair[0].label]):
         common = sorted(set(one.runs) & set(other.runs))
         if not common:
@@ -64,13 +65,13 @@ def compare_study(folder: StudyFolder, *, reference: str | None = None, confiden
         elif _same(one, other):
             notes.append(f"{one.label} and {other.label} are one and the same plan and recipe and are not compared")
         else:
-            kept.append((one, other, common))
+            compared.append((one, other, common))
     return Comparison(
         layouts=layouts,
-        differences=_differences(found, kept),
-        together=tuple(filter(None, (_together(found, kind) for kind in CONTROLS))),
+        differences=_differences(evidence, compared),
+        together=tuple(filter(None, (_together(evidence, kind) for kind in CONTROLS))),
         reference=rule,
-        rows=len(found.matched.ids),
+        rows=len(evidence.pool.ids),
         confidence=confidence,
         notes=tuple(notes),
     )
@@ -87,7 +88,7 @@ def compare_pair(folder: StudyFolder, a: str, b: str, *, confidence: float = 0.9
 
     Raises:
         StudyError: there is no such layout or run, the two are the same, or they cannot be compared.
-        RunError: a run is damaged, or its logits are no finite numbers.
+        RunError: a run is damaged, or runs cannot be joined on their validation rows.
     """
     runs = folder.runs()
     if len(runs) == 1:
@@ -99,8 +100,8 @@ def compare_pair(folder: StudyFolder, a: str, b: str, *, confidence: float = 0.9
         return _compare_runs(folder, by_name[a], by_name[b], confidence)
     if a in by_name or b in by_name:
         raise StudyError(f"one of '{a}' and '{b}' is a run and one a layout; give two runs or two layouts")
-    found = _gather(folder, runs, confidence)
-    one, other = find(found.groups, a, folder.path), find(found.groups, b, folder.path)
+    evidence = _gather(folder, runs, confidence)
+    one, other = find(evidence.groups, a, folder.path), find(evidence.groups, b, folder.path)
     if one is other:
         raise StudyError(f"'{a}' and '{b}' are the same runs ({', '.join(one.names)}); give two different layouts")
     common = sorted(set(one.runs) & set(other.runs))
@@ -109,16 +110,16 @@ def compare_pair(folder: StudyFolder, a: str, b: str, *, confidence: float = 0.9
             f"{one.label} has seeds {_listed(one.runs)} and {other.label} {_listed(other.runs)}: none in common; train "
             "both with the same seeds"
         )
-    notes = _notes(replace(found, groups=[one, other]))
+    notes = _notes(replace(evidence, groups=[one, other]))
     if _same(one, other):
         notes.append(f"{one.label} and {other.label} are one and the same plan and recipe: any difference is of random draws")
-    results = {result.layout: result for result in _results(found, [one, other])}
+    results = {result.layout: result for result in _results(evidence, [one, other])}
     return Comparison(
         layouts=(results[one.label], results[other.label]),
-        differences=_differences(found, [(one, other, common)]),
+        differences=_differences(evidence, [(one, other, common)]),
         together=(),
         reference=other.label,
-        rows=len(found.matched.ids),
+        rows=len(evidence.pool.ids),
         confidence=confidence,
         notes=tuple(notes),
     )
@@ -128,35 +129,35 @@ def _compare_runs(folder: StudyFolder, one: Run, other: Run, confidence: float) 
     """Two runs, each as if it were a layout with one seed."""
     if one.name == other.name:
         raise StudyError(f"'{one.name}' was given twice; give two different runs")
-    found = _gather(folder, [one, other], confidence, each=True)
-    first, second = found.groups
-    right = found.matched.right([one, other])
-    difference = _difference(found, first, second, (), compare_two(right[0], right[1], confidence), None, 1)
-    results = {result.layout: result for result in _results(found, found.groups)}
+    evidence = _gather(folder, [one, other], confidence, alone=True)
+    first, second = evidence.groups
+    right = evidence.pool.right([one.name, other.name])
+    difference = _difference(evidence, first, second, (), compare_two(right[0], right[1], confidence), None, 1)
+    results = {result.layout: result for result in _results(evidence, evidence.groups)}
     return Comparison(
         layouts=(results[one.name], results[other.name]),
         differences=(difference,),
         together=(),
         reference=other.name,
-        rows=len(found.matched.ids),
+        rows=len(evidence.pool.ids),
         confidence=confidence,
         notes=("two runs are compared, by rows only: another seed of the same layouts may say otherwise",),
     )
 
 
-def _gather(folder: StudyFolder, runs: Sequence[Run], confidence: float, *, each: bool = False) -> _Evidence:
+def _gather(folder: StudyFolder, runs: Sequence[Run], confidence: float, *, alone: bool = False) -> _Evidence:
     if not 0 < confidence < 1:
         raise StudyError(f"confidence {confidence:g} is not between 0 and 1; expected for instance 0.95")
     if not runs:
         raise StudyError(f"{folder.path} has no finished run yet; run `striata train` with its study")
-    groups = [_alone(run) for run in runs] if each else group(runs)
-    matched = match(runs)
-    accuracies = [[float(matched.right([run]).mean()) for run in one.runs.values()] for one in groups]
+    groups = [_alone(run) for run in runs] if alone else group_runs(runs)
+    pool = join(runs)
+    accuracies = [[float(pool.right([run.name]).mean()) for run in one.runs.values()] for one in groups]
     f1s = [[run.metrics["macro_f1"] for run in one.runs.values()] for one in groups]
     titles = [one.title for one in groups]
     return _Evidence(
         groups=groups,
-        matched=matched,
+        pool=pool,
         accuracy=dict(zip(titles, seed_parts(accuracies), strict=True)),
         f1=dict(zip(titles, seed_parts(f1s), strict=True)),
         tests=test_metrics(folder, runs),
@@ -186,10 +187,10 @@ def _listed(seeds: Mapping[int, Run] | Sequence[int]) -> str:
     return ", ".join(map(str, sorted(seeds)))
 
 
-def _notes(found: _Evidence) -> list[str]:
+def _notes(evidence: _Evidence) -> list[str]:
     notes = []
-    every = sorted({seed for one in found.groups for seed in one.runs})
-    for one in found.groups:
+    every = sorted({seed for one in evidence.groups for seed in one.runs})
+    for one in evidence.groups:
         if one.aliases:
             notes.append(f"{one.label} stands for {', '.join(one.aliases)} too: one and the same plan and recipe, trained once")
         missing = [seed for seed in every if seed not in one.runs]
@@ -197,36 +198,38 @@ def _notes(found: _Evidence) -> list[str]:
             notes.append(f"{one.label} has no run of seed {_listed(missing)}; it is compared by the seeds that both sides have")
     if len(every) == 1:
         notes.append("one seed only: intervals and tests speak of these runs on other rows, not of the layouts with other seeds")
-    elif len({id(part) for part in found.accuracy.values()}) > 1:
-        counts = [id(part) for part in found.accuracy.values()]
+    elif len({id(part) for part in evidence.accuracy.values()}) > 1:
+        counts = [id(part) for part in evidence.accuracy.values()]
         pool = max(set(counts), key=counts.count)
-        odd = [one.label for one in found.groups if id(found.accuracy[one.title]) != pool]
+        odd = [one.label for one in evidence.groups if id(evidence.accuracy[one.title]) != pool]
         if odd:
             notes.append(f"seeds of {', '.join(odd)} scatter more than the other layouts'; they are judged by their own")
     return notes
 
 
-def _results(found: _Evidence, groups: Sequence[Group]) -> tuple[LayoutResult, ...]:
-    matched, runs = found.matched, [run for one in groups for run in one.runs.values()]
-    draws = f1_draws(matched.truth, np.stack([matched.predicted[run.name] for run in runs]), len(matched.labels))
-    resampled = {run.name: draws[:, at] for at, run in enumerate(runs)}
-    results = (_result(found, one, resampled) for one in groups)
+def _results(evidence: _Evidence, groups: Sequence[Group]) -> tuple[LayoutResult, ...]:
+    pool, names = evidence.pool, [run.name for one in groups for run in one.runs.values()]
+    draws = f1_draws(pool.targets, pool.predicted(names), len(pool.labels))
+    resampled = {name: draws[:, at] for at, name in enumerate(names)}
+    results = (_result(evidence, one, resampled) for one in groups)
     return tuple(sorted(results, key=lambda row: (-row.accuracy, row.loss, row.layout)))
 
 
-def _result(found: _Evidence, one: Group, resampled: Mapping[str, npt.NDArray[np.float64]]) -> LayoutResult:
-    matched, seeds = found.matched, sorted(one.runs)
+def _result(evidence: _Evidence, one: Group, resampled: Mapping[str, npt.NDArray[np.float64]]) -> LayoutResult:
+    seeds = sorted(one.runs)
     runs = [one.runs[seed] for seed in seeds]
-    table = spread(matched.right(runs).astype(np.int8))
-    scatter = found.accuracy[one.title]
+    table = spread(evidence.pool.right(one.at(seeds)).astype(np.int8))
+    scatter = evidence.accuracy[one.title]
     parts = []
     if scatter.freedom:
         rows = table.row_variance if len(seeds) > 1 else table.mean * (1 - table.mean)
         parts = [Part(scatter.variance / len(seeds), scatter.freedom), Part(rows / table.rows, np.inf)]
-    low, high = share_interval(table.mean, table.rows, parts, found.confidence)
+    low, high = share_interval(table.mean, table.rows, parts, evidence.confidence)
     f1s = np.array([run.metrics["macro_f1"] for run in runs])
-    f1_low, f1_high = f1_interval(f1s, np.stack([resampled[run.name] for run in runs], 1), found.f1[one.title], found.confidence)
-    tests = [found.tests[run.name]["accuracy"] for run in runs if run.name in found.tests]
+    f1_low, f1_high = f1_interval(
+        f1s, np.stack([resampled[run.name] for run in runs], 1), evidence.f1[one.title], evidence.confidence
+    )
+    tests = [evidence.tests[run.name]["accuracy"] for run in runs if run.name in evidence.tests]
     return LayoutResult(
         layout=one.label,
         aliases=one.aliases,
@@ -251,36 +254,42 @@ def _mean(runs: Sequence[Run], figure: str) -> float:
     return sum(run.metrics[figure] for run in runs) / len(runs)
 
 
-def _differences(found: _Evidence, pairs: Sequence[tuple[Group, Group, Sequence[int]]]) -> tuple[Difference, ...]:
+def _differences(evidence: _Evidence, pairs: Sequence[tuple[Group, Group, Sequence[int]]]) -> tuple[Difference, ...]:
     """All differences, corrected for their number."""
-    estimates = [_estimate(found, one, other, common) for one, other, common in pairs]
+    estimates = [_estimate(evidence, one, other, common) for one, other, common in pairs]
     corrected = holm([estimate.p for estimate in estimates])
     return tuple(
-        _difference(found, one, other, tuple(common), estimate, p, len(pairs))
+        _difference(evidence, one, other, tuple(common), estimate, p, len(pairs))
         for (one, other, common), estimate, p in zip(pairs, estimates, corrected, strict=True)
     )
 
 
-def _tables(found: _Evidence, one: Group, other: Group, seeds: Sequence[int]) -> tuple[Right, Right]:
+def _tables(evidence: _Evidence, one: Group, other: Group, seeds: Sequence[int]) -> tuple[Right, Right]:
     if not seeds:  # two runs, whatever their seeds
-        return found.matched.right([one.first]), found.matched.right([other.first])
-    return found.matched.right([one.runs[seed] for seed in seeds]), found.matched.right([other.runs[seed] for seed in seeds])
+        return evidence.pool.right([one.first.name]), evidence.pool.right([other.first.name])
+    return evidence.pool.right(one.at(seeds)), evidence.pool.right(other.at(seeds))
 
 
-def _estimate(found: _Evidence, one: Group, other: Group, common: Sequence[int]) -> Estimate:
-    ours, theirs = _tables(found, one, other, common)
+def _estimate(evidence: _Evidence, one: Group, other: Group, common: Sequence[int]) -> Estimate:
+    ours, theirs = _tables(evidence, one, other, common)
     if len(common) == 1:
-        return compare_two(ours[0], theirs[0], found.confidence)
-    return compare_crossed(ours, theirs, (found.accuracy[one.title], found.accuracy[other.title]), found.confidence)
+        return compare_two(ours[0], theirs[0], evidence.confidence)
+    return compare_crossed(ours, theirs, (evidence.accuracy[one.title], evidence.accuracy[other.title]), evidence.confidence)
 
 
 def _difference(
-    found: _Evidence, one: Group, other: Group, seeds: tuple[int, ...], estimate: Estimate, corrected: float | None, number: int
+    evidence: _Evidence,
+    one: Group,
+    other: Group,
+    seeds: tuple[int, ...],
+    estimate: Estimate,
+    corrected: float | None,
+    number: int,
 ) -> Difference:
     """One difference with its verdict; `corrected` is None where there is no other to correct for."""
     adjusted = estimate.p if corrected is None else corrected
-    verdict = _verdict(estimate.difference, adjusted, found.confidence)
-    needed = (None, None) if verdict != "not told apart" else _needed(found, one, other, seeds, estimate.difference, number)
+    verdict = _verdict(estimate.difference, adjusted, evidence.confidence)
+    needed = (None, None) if verdict != "not told apart" else _needed(evidence, one, other, seeds, estimate.difference, number)
     return Difference(
         layout=one.label,
         reference=other.label,
@@ -297,7 +306,7 @@ def _difference(
             verdict,
             (estimate.difference, estimate.low, estimate.high),
             (estimate.p, adjusted),
-            rows=len(found.matched.ids),
+            rows=len(evidence.pool.ids),
             seeds=len(seeds),
             comparisons=number,
             needed=needed,
@@ -313,16 +322,16 @@ def _verdict(difference: float, p: float, confidence: float) -> str:
     return "better" if difference > 0 else "worse"
 
 
-def _together(found: _Evidence, control: str) -> Together | None:
+def _together(evidence: _Evidence, control: str) -> Together | None:
     """The layouts that have a control of this kind, on average against it; None where fewer than two have one."""
-    pairs = [(one, other) for one, other in own_controls(found.groups, control) if not one.control and not _same(one, other)]
-    seeds = sorted(set.intersection(*(set(each.runs) for pair in pairs for each in pair))) if pairs else []
+    pairs = [(one, other) for one, other in own_controls(evidence.groups, control) if not one.control and not _same(one, other)]
+    seeds = sorted(set.intersection(*(set(layout.runs) for pair in pairs for layout in pair))) if pairs else []
     if len(pairs) < 2 or not seeds:
         return None
-    right = {each.title: found.matched.right([each.runs[seed] for seed in seeds]) for pair in pairs for each in pair}
+    right = {layout.title: evidence.pool.right(layout.at(seeds)) for pair in pairs for layout in pair}
     titles = [(one.title, other.title) for one, other in pairs]
-    estimate = compare_many(titles, right, found.accuracy, found.confidence)
-    verdict = _verdict(estimate.difference, estimate.p, found.confidence)
+    estimate = compare_many(titles, right, evidence.accuracy, evidence.confidence)
+    verdict = _verdict(estimate.difference, estimate.p, evidence.confidence)
     return Together(
         control=control,
         layouts=tuple(one.label for one, _ in pairs),
@@ -337,7 +346,7 @@ def _together(found: _Evidence, control: str) -> Together | None:
             verdict,
             (estimate.difference, estimate.low, estimate.high),
             (estimate.p, estimate.p),
-            rows=len(found.matched.ids),
+            rows=len(evidence.pool.ids),
             seeds=len(seeds),
             comparisons=1,
             needed=None,
@@ -346,20 +355,20 @@ def _together(found: _Evidence, control: str) -> Together | None:
 
 
 def _needed(
-    found: _Evidence, one: Group, other: Group, seeds: tuple[int, ...], difference: float, number: int
+    evidence: _Evidence, one: Group, other: Group, seeds: tuple[int, ...], difference: float, number: int
 ) -> tuple[int | None, int | None]:
     """Rows, and seeds, that would tell a difference apart were it true."""
     if difference == 0:
         return None, None
-    ours, theirs = _tables(found, one, other, seeds)
+    ours, theirs = _tables(evidence, one, other, seeds)
     table = spread(ours.astype(np.int8) - theirs.astype(np.int8))
-    scatter = found.accuracy[one.title], found.accuracy[other.title]
+    scatter = evidence.accuracy[one.title], evidence.accuracy[other.title]
     noise = Noise(
         by_seed=max(0.0, (scatter[0].variance + scatter[1].variance - table.rest / table.rows) / 2) if len(seeds) > 1 else 0.0,
         by_row=table.row_variance,
         rest=table.rest,
     )
-    pooled = sum(part is scatter[0] for part in found.accuracy.values()) if scatter[0] is scatter[1] else 1
-    design = Design(rows=table.rows, seeds=table.seeds, layouts=max(2, pooled), comparisons=number, level=1 - found.confidence)
+    pooled = sum(part is scatter[0] for part in evidence.accuracy.values()) if scatter[0] is scatter[1] else 1
+    design = Design(rows=table.rows, seeds=table.seeds, layouts=max(2, pooled), comparisons=number, level=1 - evidence.confidence)
     more = seeds_needed(abs(difference), design, noise) if len(seeds) > 1 else None
     return rows_needed(abs(difference), design, noise), more

@@ -11,8 +11,9 @@ import numpy as np
 from ..errors import StudyError
 from ..figures.spread import spread
 from ..runs import Member
+from ..runs.joined import join
 from ..runs.study_folder import StudyFolder
-from .matched import group, match
+from .groups import group_runs
 from .power import POWER, Design, Noise, resolvable
 from .references import Named, references
 from .sentences import counted
@@ -111,24 +112,24 @@ def measured_noise(folder: StudyFolder) -> Noise:
 
     Raises:
         StudyError: no two layouts have two seeds in common, or runs cannot be compared.
-        RunError: a run is damaged, or its logits are no finite numbers.
+        RunError: a run is damaged, or runs cannot be joined on their validation rows.
     """
     runs = folder.runs()
-    groups, matched = group(runs), match(runs) if runs else None
-    found, scatter = [], []
-    for one, other in combinations(groups, 2):
+    pool = join(runs) if runs else None
+    spreads, scatter = [], []
+    for one, other in combinations(group_runs(runs), 2):
         common = sorted(set(one.runs) & set(other.runs))
-        if matched is None or len(common) < 2:
+        if pool is None or len(common) < 2:
             continue
-        ours, theirs = (matched.right([each.runs[seed] for seed in common]).astype(np.int8) for each in (one, other))
-        found.append(spread(ours - theirs))
+        ours, theirs = (pool.right(layout.at(common)).astype(np.int8) for layout in (one, other))
+        spreads.append(spread(ours - theirs))
         scatter += [float(ours.mean(1).var(ddof=1)), float(theirs.mean(1).var(ddof=1))]
-    if not found:
+    if not spreads:
         raise StudyError(f"{folder.path} has no two layouts with two seeds in common, so that its noise cannot be measured")
-    rest, rows = float(np.mean([part.rest for part in found])), found[0].rows
+    rest, rows = float(np.mean([part.rest for part in spreads])), spreads[0].rows
     return Noise(
         by_seed=max(0.0, float(np.mean(scatter)) - rest / rows / 2),
-        by_row=float(np.mean([part.row_variance for part in found])),
+        by_row=float(np.mean([part.row_variance for part in spreads])),
         rest=rest,
     )
 

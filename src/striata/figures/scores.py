@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.special import log_softmax
 
 Logits = npt.NDArray[np.floating]
+RANKINGS = ("accuracy", "macro_f1", "loss")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,3 +67,24 @@ def metrics(logits: Logits, targets: npt.NDArray[np.int64], labels: Sequence[str
         confusion=confusion_matrix(targets, predicted, labels=places).tolist(),
         labels=tuple(labels),
     )
+
+
+def score(outputs: npt.NDArray[np.floating], targets: npt.NDArray[np.int64], by: str) -> float:
+    """A figure that is larger for better outputs: accuracy, macro F1, or minus the log loss.
+
+    Args:
+        outputs: logits or log-probabilities, (rows, labels).
+        targets: places of the true labels, (rows,).
+        by: of :data:`RANKINGS`.
+    """
+    if by == "loss":
+        shifted = outputs.astype(np.float64) - outputs.max(1, keepdims=True)
+        return float((shifted[np.arange(len(targets)), targets] - np.log(np.exp(shifted).sum(1))).mean())
+    predicted = outputs.argmax(1)
+    right = predicted == targets
+    if by == "accuracy":
+        return float(right.mean())
+    labels = outputs.shape[1]
+    both = np.bincount(predicted, minlength=labels) + np.bincount(targets, minlength=labels)
+    hits = np.bincount(targets[right], minlength=labels)
+    return float((2 * hits / np.maximum(both, 1)).mean())

@@ -18,6 +18,7 @@ from ..ensemble import load_ensemble
 from ..errors import DataError, StudyError
 from ..layout import Head
 from ..runs import Run, StudyFolder
+from ..runs.joined import join
 from ..runs.study_folder import find_run
 from ..settings import Study, load_study
 from ..study import Prepared, prepare
@@ -224,6 +225,7 @@ def audit_labels(
 
     Raises:
         StudyError: the target is neither, or its data is not what its runs were trained on.
+        RunError: a run is damaged, or runs cannot be joined on their validation rows.
         DataError: the data cannot be read, or `rows` is out of range.
         StriataError: the encoder cannot be loaded, or the result cannot be written.
     """
@@ -300,7 +302,8 @@ def _places(part: str, table: Table, rows: np.ndarray) -> list[Place]:
 
 def _by_runs(prepared: Prepared, runs: Sequence[Run]) -> _Judged:
     table = prepared.splits.validation
-    mean = np.mean([softmax(run.validation().logits.astype(np.float64), axis=1) for run in runs], axis=0)
+    pool = join(runs).numbered(table.ids)
+    mean = softmax(pool.logits.astype(np.float64), axis=2).mean(0)
     return _Judged(_places("validation", table, np.arange(len(table))), prepared.targets["validation"], mean)
 
 

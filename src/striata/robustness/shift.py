@@ -15,6 +15,7 @@ from ..data import Table, encode_labels
 from ..disk.files import apart, write_text
 from ..errors import DataError
 from ..figures.intervals import LEVEL, Interval, share
+from ..runs.joined import join
 from .accuracy_estimate import ASSUMPTIONS, by_mean_confidence, certainty, check_estimate, confidence, estimate_accuracy
 from .checks import FORMAT, keep, model_json, model_name, sample_rows, study_of, whole_texts
 from .copies import find_copies
@@ -294,9 +295,9 @@ def _fitted(model: Model, known: Table) -> tuple[np.ndarray, np.ndarray, str]:
     if known.labels is not None:
         logits = model.logits(known.texts, known.pairs)
         return logits, logits.argmax(1) == encode_labels(known, model.labels), "known"
-    validation = {run.name: run.validation() for run in model.runs}
-    combined = model.combiner.apply({name: seen.logits for name, seen in validation.items()})
-    return combined, combined.argmax(1) == next(iter(validation.values())).labels, "validation"
+    pool = join(model.runs)
+    combined = model.combiner.apply(pool.by_name())
+    return combined, combined.argmax(1) == pool.targets, "validation"
 
 
 def _different(table: Table, scores: np.ndarray) -> tuple[DifferentRow, ...]:

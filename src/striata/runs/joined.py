@@ -1,0 +1,162 @@
+"""Runs side by side on the validation rows they share: the only place where outputs of several runs meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import RunError
+from .run import Run
+
+Places = npt.NDArray[np.int64]
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Runs and their logits for the same validation rows, in one order of rows and of labels.
+
+    Args:
+        names: of the runs.
+        trainable: parameters of each.
+        labels: names, in the order of the logits; that of the first run.
+        ids: row numbers, ascending, (rows,).
+        targets: places of the true labels, (rows,).
+        logits: (runs, rows, labels) float32.
+    """
+
+    names: tuple[str, ...]
+    trainable: tuple[int, ...]
+    labels: tuple[str, ...]
+    ids: Places
+    targets: Places
+    logits: Logits
+
+    def rows(self, chosen: npt.NDArray[np.bool_] | Places) -> Pool:
+        """The same runs on some of the rows, given as a mask (rows,) or as places."""
+        return replace(self, ids=self.ids[chosen], targets=self.targets[chosen], logits=self.logits[:, chosen])
+
+    def numbered(self, ids: Places) -> Pool:
+        """The same runs on the rows of these numbers, in this order.
+
+        Raises:
+            RunError: a number is not among the validation rows.
+        """
+        strangers = np.setdiff1d(ids, self.ids)
+        if len(strangers):
+            raise RunError(
+                f"run {self.names[0]} was not validated on row {strangers[0]} ({len(strangers):,} such rows); expected the "
+                "validation rows it was trained with; restore the data"
+            )
+        return self.rows(np.searchsorted(self.ids, ids))
+
+    def members(self, names: Sequence[str]) -> Pool:
+        """Some of the runs, in the order of `names`."""
+        places = [self.names.index(name) for name in names]
+        return replace(self, names=tuple(names), trainable=tuple(self.trainable[at] for at in places), logits=self.logits[places])
+
+    def by_name(self) -> dict[str, Logits]:
+        """Logits of each run, (rows, labels), by its name."""
+        return dict(zip(self.names, self.logits, strict=True))
+
+    def predicted(self, names: Sequence[str]) -> Places:
+        """Places of the labels that runs predict, (runs, rows), in the order of `names`."""
+        places: Places = self.members(names).logits.argmax(2)
+        return places
+
+    def right(self, names: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Where runs predict the true label, (runs, rows), in the order of `names`."""
+        right: npt.NDArray[np.bool_] = self.predicted(names) == self.targets
+        return right
+
+
+def join(runs: Sequence[Run]) -> Pool:
+    """Puts runs side by side: rows joined by their number, labels by their name, never by place.
+
+    Args:
+        runs: over the same data.
+
+    Raises:
+        RunError: there are none; one has no rows, a row twice, or logits that are not finite or not one per label; or two
+            differ in data, labels, validation rows or true labels.
+    """
+    if not runs:
+        raise RunError("there is no finished run to choose from; run `striata train` first")
+    first = runs[0]
+    ids, targets, logits = _read(first, first.labels)
+    outputs = [logits]
+    for run in runs[1:]:
+        _check_alike(first, run)
+        own_ids, own_targets, logits = _read(run, first.labels)
+        _check_rows(first, run, ids, own_ids)
+        _check_truth(first, run, ids, targets, own_targets)
+        outputs.append(logits)
+    return Pool(
+        names=tuple(run.name for run in runs),
+        trainable=tuple(run.plan.trainable for run in runs),
+        labels=first.labels,
+        ids=ids,
+        targets=targets,
+        logits=np.stack(outputs),
+    )
+
+
+def _read(run: Run, labels: Sequence[str]) -> tuple[Places, Places, Logits]:
+    """Row numbers (ascending), true labels and logits of a run, its labels in the order of `labels`."""
+    validation = run.validation()
+    ids, logits = validation.ids, validation.logits
+    if len(np.unique(ids)) < len(ids) or not len(ids):
+        fault = "has a validation row twice" if len(ids) else "has no validation rows"
+        raise RunError(f"run {run.name} {fault}; train it again, or take it out of {run.path.parent}")
+    if logits.shape[1] != len(run.labels):
+        raise RunError(
+            f"run {run.name} has {len(run.labels)} labels, but {logits.shape[1]} logits a row; train it again, or take it out of "
+            f"{run.path.parent}"
+        )
+    unusable = ~np.isfinite(logits).all(1)
+    if unusable.any():
+        raise RunError(
+            f"run {run.name} has logits that are not finite for {int(unusable.sum()):,} validation rows, the first for row "
+            f"{ids[unusable.argmax()]}; train it again with a lower learning rate, or take it out of {run.path.parent}"
+        )
+    order = np.argsort(ids, kind="stable")
+    columns = [run.labels.index(name) for name in labels]
+    places = np.argsort(columns)  # of the run's own labels among `labels`
+    return ids[order], places[validation.labels[order]], logits[order][:, columns]
+
+
+def _check_alike(first: Run, run: Run) -> None:
+    if set(run.labels) != set(first.labels):
+        odd = sorted(set(run.labels) ^ set(first.labels))
+        raise RunError(
+            f"runs {first.name} and {run.name} have different labels ({', '.join(odd)} in one of them only); expected runs over "
+            "the same labels"
+        )
+    if run.facts["data_fingerprint"] != first.facts["data_fingerprint"]:
+        raise RunError(
+            f"runs {first.name} and {run.name} were trained on different data; expected runs over the same data: take one of "
+            f"them out of {run.path.parent}"
+        )
+
+
+def _check_rows(first: Run, run: Run, ids: Places, own_ids: Places) -> None:
+    strangers = np.setxor1d(ids, own_ids)
+    if len(strangers):
+        raise RunError(
+            f"runs {first.name} and {run.name} were validated on different rows: row {strangers[0]} is in one of them only "
+            f"({len(strangers):,} such rows); expected the same rows: keep data.validation and data.seed, train the odd one again"
+        )
+
+
+def _check_truth(first: Run, run: Run, ids: Places, targets: Places, own_targets: Places) -> None:
+    unequal = own_targets != targets
+    if unequal.any():
+        at = int(unequal.argmax())
+        raise RunError(
+            f"runs {first.name} and {run.name} have different true labels for validation row {ids[at]} "
+            f"('{first.labels[targets[at]]}' and '{first.labels[own_targets[at]]}'; {int(unequal.sum()):,} such rows); expected "
+            "runs over the same labelled data"
+        )
