@@ -15,12 +15,13 @@ from torch.nn import functional
 
 from striata.data import Encoded
 from striata.engine import Encoder, Stack, collate
+from striata.engine.adapter import Adapter
 from striata.engine.attention import pack, packed_attention
 from striata.engine.batch import Batch
 from striata.engine.dropout import Draws, Pass, Pools, StackedDropout
 from striata.engine.grouped import groups_of
 from striata.engine.head import MemberHead
-from striata.engine.lora import Adapter, StackedLinear
+from striata.engine.lora import StackedLinear
 from striata.layout import Head, HeadStep, make_plan
 
 from .models import LABELS, make_encoder, random_texts

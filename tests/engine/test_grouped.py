@@ -15,10 +15,11 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from striata.engine import Draws, Encoder, Stack, collate
+from striata.engine.adapter import Adapter
 from striata.engine.dropout import Pass
 from striata.engine.encoder import choose_precision
 from striata.engine.grouped import fast_products, groups_of
-from striata.engine.lora import Adapter, StackedLinear
+from striata.engine.lora import StackedLinear
 from striata.layout import make_plan
 
 from .models import LABELS, make_encoder, random_texts

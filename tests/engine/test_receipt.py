@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from striata.engine import Encoder, Stack, check_receipt, read_receipt
-from striata.engine.lora import Adapter
+from striata.engine.adapter import Adapter
+from striata.engine.grouped import Bank
 from striata.errors import PlanError
 from striata.layout import make_plan
 
@@ -80,6 +82,11 @@ def smaller_head(stack: Stack) -> None:
     stack.heads[0].layers[1] = torch.nn.Linear(32, LABELS - 1)
 
 
+def other_dropout_in_the_head(stack: Stack) -> None:
+    first, *others = stack.heads[0].plan.steps
+    stack.heads[0].plan = replace(stack.heads[0].plan, steps=(replace(first, p=0.5), *others))
+
+
 BREAKS: list[tuple[Callable[[Stack], None], str]] = [
     (uniform_ranks, r"layer\.0\.attention\.self\.query has rank 4, the plan says 2"),
     (last_section_wins, r"layer\.0\.attention\.self\.query has rank 8, the plan says 2"),
@@ -92,16 +99,80 @@ BREAKS: list[tuple[Callable[[Stack], None], str]] = [
     (frozen_adapter, r"layer\.0\.attention\.self\.query has an adapter that does not train"),
     (frozen_head, r"head weight classifier\.dense\.weight"),
     (smaller_head, r"head weight classifier\.out_proj\.weight"),
+    (other_dropout_in_the_head, r"step 0 of the head is dropout p=0\.5, the plan says dropout p=0\b"),
 ]
 
 
-def make_stack(folder: Path) -> Stack:
+def bank_of(stack: Stack, layer: int) -> Bank:
+    bank = stack._sites[QUERY.format(layer)]._bank
+    assert bank is not None
+    return bank
+
+
+def bank_scaled(stack: Stack) -> None:
+    bank_of(stack, 0)._scale.mul_(100)
+
+
+def bank_scaled_in_training(stack: Stack) -> None:
+    bank_of(stack, 2)._scale_kept.mul_(100)
+
+
+def bank_without_dropout(stack: Stack) -> None:
+    bank_of(stack, 3)._lowest.fill_(-32768)
+
+
+def bank_with_more_dropout(stack: Stack) -> None:
+    bank_of(stack, 1)._lowest.add_(1)
+
+
+def bank_with_a_row_too_many(stack: Stack) -> None:
+    bank_of(stack, 0).a[0, 2].fill_(1)
+    bank_of(stack, 0).b[0, 2].fill_(1)
+
+
+def bank_of_other_weights(stack: Stack) -> None:
+    bank = bank_of(stack, 2)
+    bank.a = bank.a.clone()
+
+
+def bank_whose_gradients_go_elsewhere(stack: Stack) -> None:
+    bank = bank_of(stack, 1)
+    bank.live[1] = torch.nn.Parameter(bank.live[1].detach())
+
+
+def adapter_put_behind_the_banks_back(stack: Stack) -> None:
+    put(stack, 0, 2, 0.03)
+
+
+def adapter_taken_behind_the_banks_back(stack: Stack) -> None:
+    layer_missed(stack)
+
+
+BANK_BREAKS: list[tuple[Callable[[Stack], None], str]] = [
+    (bank_scaled, r"layer\.0\.attention\.self\.query has scale 200, the plan says 2"),
+    (bank_scaled_in_training, r"layer\.2\.attention\.self\.query has scale 50, the plan says 0\.5"),
+    (bank_without_dropout, r"layer\.3\.attention\.self\.query has dropout 0, the plan says 0\.1"),
+    (bank_with_more_dropout, r"layer\.1\.attention\.self\.query has dropout 0\.05002, the plan says 0\.05"),
+    (bank_with_a_row_too_many, r"layer\.0\.attention\.self\.query has rank 3, the plan says 2"),
+    (bank_of_other_weights, r"layer\.2\.attention\.self\.query has an adapter that does not train"),
+    (bank_whose_gradients_go_elsewhere, r"layer\.1\.attention\.self\.query has an adapter that does not train"),
+    (adapter_put_behind_the_banks_back, r"layer\.0\.attention\.self\.query has an adapter that does not train"),
+    (adapter_taken_behind_the_banks_back, r"layer\.2\.attention\.self\.query has an adapter that does not train"),
+]
+
+
+def make_stack(folder: Path, *, grouped: bool) -> Stack:
     plan = make_plan(LAYOUT, base=str(make_encoder(folder, "roberta")), labels=LABELS)
-    return Stack(Encoder.load(str(folder / "roberta"), head=plan.head, precision="fp32", device="cpu"), [plan])
+    encoder = Encoder.load(str(folder / "roberta"), head=plan.head, precision="fp32", device="cpu", grouped=grouped)
+    return Stack(encoder, [plan])
 
 
-def test_the_model_as_attached_is_what_the_plan_says(tmp_path: Path) -> None:
-    stack = make_stack(tmp_path)
+either_way = pytest.mark.parametrize("grouped", [False, True], ids=["each", "grouped"])
+
+
+@either_way
+def test_the_model_as_attached_is_what_the_plan_says(tmp_path: Path, grouped: bool) -> None:
+    stack = make_stack(tmp_path, grouped=grouped)
     receipt = read_receipt(stack, 0)
     check_receipt(stack.plans[0], receipt, "s")
     assert receipt.trainable == stack.plans[0].trainable
@@ -109,9 +180,40 @@ def test_the_model_as_attached_is_what_the_plan_says(tmp_path: Path) -> None:
     assert receipt.trainable == live + sum(p.numel() for p in stack.heads[0].parameters())
 
 
+@either_way
 @pytest.mark.parametrize(("damage", "message"), BREAKS, ids=[damage.__name__ for damage, _ in BREAKS])
-def test_a_broken_model_is_refused_by_name(tmp_path: Path, damage: Callable[[Stack], None], message: str) -> None:
-    stack = make_stack(tmp_path)
+def test_a_broken_model_is_refused_by_name(tmp_path: Path, damage: Callable[[Stack], None], message: str, grouped: bool) -> None:
+    stack = make_stack(tmp_path, grouped=grouped)
+    damage(stack)
+    stack._regroup()  # members that share launches multiply with what the adapters were when they were last grouped
+    with pytest.raises(PlanError, match=message):
+        check_receipt(stack.plans[0], read_receipt(stack, 0), "s")
+
+
+@pytest.mark.parametrize(("damage", "message"), BANK_BREAKS, ids=[damage.__name__ for damage, _ in BANK_BREAKS])
+def test_a_bank_that_multiplies_otherwise_is_refused_by_name(
+    tmp_path: Path, damage: Callable[[Stack], None], message: str
+) -> None:
+    """The receipt is of the tensors that multiply, not of the adapters they were made from."""
+    stack = make_stack(tmp_path, grouped=True)
     damage(stack)
     with pytest.raises(PlanError, match=message):
         check_receipt(stack.plans[0], read_receipt(stack, 0), "s")
+
+
+def test_a_bank_that_adds_to_a_member_without_an_adapter_is_refused(tmp_path: Path) -> None:
+    stack = make_stack(tmp_path, grouped=True)
+    stack.add(make_plan("3 r2 a4 key", base=stack.encoder.base, labels=LABELS))
+    bank = stack._sites["roberta.encoder.layer.3.attention.self.key"]._bank
+    assert bank is not None
+    bank.a[0, 5].fill_(1)
+    check_receipt(stack.plans[0], read_receipt(stack, 0), "s")
+    bank.b[0, 5].fill_(1)
+    with pytest.raises(PlanError, match=r"layer\.3\.attention\.self\.key has an adapter of rank 1, the plan has none"):
+        check_receipt(stack.plans[0], read_receipt(stack, 0), "s")
+
+
+def test_a_receipt_is_the_same_on_both_paths(tmp_path: Path) -> None:
+    each, grouped = (read_receipt(make_stack(tmp_path, grouped=way), 0) for way in (False, True))
+    assert each == grouped
+    assert [(site.scale, site.dropout) for site in each.sites] == [(2.0, 0.03), (1.0, 0.05), (0.5, 0.1), (0.5, 0.1)]

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from .adapter import Adapter, Effect
 from .batch import Segment, on_device
 from .dropout import kept, kept_scale, lowest_kept
-
-if TYPE_CHECKING:
-    from .lora import Adapter
 
 _GRAIN = 8  # grouped products want rows of whole 16 bytes in bf16
 
@@ -84,6 +82,8 @@ class Bank:
 
     def __init__(self, slots: Sequence[int], adapters: Mapping[int, Adapter]) -> None:
         some = next(iter(adapters.values()))
+        self.slots = tuple(slots)
+        self._exact = {slot: (adapter.scale, adapter.dropout) for slot, adapter in adapters.items()}
         self.live = [p for adapter in adapters.values() for p in (adapter.a, adapter.b)]
         self.ranks = {slots.index(slot): adapter.a.shape[0] for slot, adapter in adapters.items()}
         rank = -(-max(self.ranks.values()) // _GRAIN) * _GRAIN
@@ -110,6 +110,50 @@ class Bank:
         """Whether there are any, with sizes that grouped products take."""
         return bool(adapters) and all(size % _GRAIN == 0 for x in adapters.values() for size in (x.a.shape[1], x.b.shape[0]))
 
+    def effective(self, slot: int, adapter: Adapter | None) -> Effect | None:
+        """What the products do for a member, read from the tensors that are multiplied; None where it has no part in them.
+
+        The tensors hold scale and dropout rounded (to fp32 and to 1/65,536). Where they are what the bank was made with,
+        rounded, it is returned with all its digits.
+
+        Args:
+            slot: the member's.
+            adapter: what the layer holds for it, whose parameters must be the ones that are multiplied.
+        """
+        if adapter is not None and slot not in self._exact:
+            return replace(adapter.effect(), rank=0, trains=False)
+        if slot not in self.slots:
+            return None
+        at = self.slots.index(slot)
+        a, b, rank = self.a[at], self.b[at], self.ranks.get(at, 0)
+        rows = rank + int((a[rank:].any(1) & b[rank:].any(1)).sum())
+        if not rows:
+            return None
+        scale, dropout = self._exact.get(slot, (1.0, 0.0))
+        lowest, plain, with_dropout = (x[at].item() for x in (self._lowest, self._scale, self._scale_kept))
+        if lowest != lowest_kept(dropout):
+            dropout = (lowest + 32768) / 65536
+        elif plain != np.float32(scale):
+            scale = plain
+        elif with_dropout != np.float32(scale) * np.float32(kept_scale(dropout)):
+            scale = with_dropout / kept_scale(dropout)
+        multiplied = (a[:rank], b[:rank].t())
+        live = [] if adapter is None else self._live_of(at)
+        ours = adapter is not None and live[0] is adapter.a and live[1] is adapter.b
+        return Effect(
+            in_features=a.shape[1],
+            out_features=b.shape[1],
+            rank=rows,
+            scale=scale,
+            dropout=dropout,
+            trains=ours and all(p.requires_grad and _same_memory(p, m) for p, m in zip(live, multiplied, strict=True)),
+        )
+
+    def _live_of(self, at: int) -> list[nn.Parameter]:
+        """A and B that get the gradients of the member at a place."""
+        first = 2 * list(self.ranks).index(at)
+        return self.live[first : first + 2]
+
     def scale(self, keep: Tensor | None) -> Tensor:
         """Factor of each member's product, (slots, 1, 1); with a mask that of what is kept is in it."""
         return self._scale if keep is None else self._scale_kept
@@ -117,6 +161,10 @@ class Bank:
     def keep(self, bits: Tensor, groups: Groups) -> Tensor:
         """Mask of (rows, in) from uniform int16, each member's rows with its own dropout."""
         return bits >= self._lowest.index_select(0, groups.owner)[:, None]
+
+
+def _same_memory(x: Tensor, y: Tensor) -> bool:
+    return x.data_ptr() == y.data_ptr() and x.shape == y.shape and x.stride() == y.stride()
 
 
 class _Grouped(torch.autograd.Function):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -10,33 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .adapter import Adapter, Effect
 from .dropout import Pass, keep_mask, kept, kept_scale, lowest_kept, threshold
 from .grouped import Bank, grouped_linear
-
-
-class Adapter(nn.Module):
-    """One member's low-rank matrices at one site, in fp32 whatever the encoder's precision.
-
-    Args:
-        in_features: size of the site's input.
-        out_features: size of its output.
-        rank: columns of the product.
-        scale: factor of the product, alpha / rank.
-        dropout: share of the adapter's input dropped in training.
-    """
-
-    def __init__(self, in_features: int, out_features: int, *, rank: int, scale: float, dropout: float) -> None:
-        super().__init__()
-        self.a = nn.Parameter(torch.zeros(rank, in_features))
-        self.b = nn.Parameter(torch.zeros(out_features, rank))
-        self.scale, self.dropout = scale, dropout
-
-    def initialise(self, generator: torch.Generator) -> None:
-        """A uniform in ±1/sqrt(in) (peft's Kaiming default), B zero: at first the adapter changes nothing."""
-        with torch.no_grad():
-            values = torch.rand(self.a.shape, generator=generator)
-            self.a.copy_((values * 2 - 1) / math.sqrt(self.a.shape[1]))
-            self.b.zero_()
 
 
 class _Part(NamedTuple):
@@ -107,6 +82,13 @@ class StackedLinear(nn.Module):
     def members(self) -> dict[int, Adapter]:
         """The adapters here by slot, in the stack's order."""
         return {slot: found for slot in self.current.slots if (found := self.adapter(slot)) is not None}
+
+    def effective(self, slot: int) -> Effect | None:
+        """What the next forward pass will do for a member here, read from what it multiplies; None where it does nothing."""
+        adapter = self.adapter(slot)
+        if self._bank is not None:
+            return self._bank.effective(slot, adapter)
+        return None if adapter is None else adapter.effect()
 
     def regroup(self) -> None:
         """To be called when members came or left."""

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import zip_longest
 
 from torch import nn
 
 from ..errors import PlanError
-from ..layout import Plan
+from ..layout import HeadStep, Plan
 from .lora import StackedLinear
 from .stack import Stack
 
 
 @dataclass(frozen=True, slots=True)
 class LiveSite:
-    """What one live adapter is.
+    """What one live layer does for a member.
 
     Args:
         module: path in the classification model.
         in_features: size of the layer's input.
         out_features: size of its output.
-        rank: rank of the adapter's product.
+        rank: rank of the member's product.
         scale: factor of the product as the forward pass uses it.
         dropout: dropout as the forward pass uses it.
-        trains: whether both matrices require gradients.
+        trains: whether the matrices that are multiplied are the member's parameters and require gradients.
     """
 
     module: str
@@ -40,14 +41,16 @@ class Receipt:
     """What is live for one member.
 
     Args:
-        sites: the adapters found by walking the encoder's modules.
+        sites: the layers that do something for the member, found by walking the encoder's modules.
         head: name and shape of every head weight, and whether it trains.
+        steps: what the head does, one behind another.
         thawed: weights of the base that require gradients; there must be none.
         trainable: number of parameters that require gradients for this member.
     """
 
     sites: tuple[LiveSite, ...]
     head: dict[str, tuple[tuple[int, ...], bool]]
+    steps: tuple[HeadStep, ...]
     thawed: tuple[str, ...]
     trainable: int
 
@@ -58,6 +61,7 @@ class Receipt:
             "trainable": self.trainable,
             "sites": [{key: getattr(site, key) for key in keys} for site in self.sites],
             "head": {name: {"shape": list(shape), "trains": trains} for name, (shape, trains) in self.head.items()},
+            "head_steps": [asdict(step) for step in self.steps],
             "base_weights_that_train": list(self.thawed),
         }
 
@@ -69,28 +73,19 @@ def read_receipt(stack: Stack, slot: int) -> Receipt:
     sites, thawed, trainable = [], [], 0
     for path, module in stack.encoder.model.named_modules():
         if isinstance(module, StackedLinear):
+            effect = module.effective(slot)
+            if effect is not None:
+                sites.append(LiveSite(module=prefix + path, **asdict(effect)))
             adapter = module.adapter(slot)
-            if adapter is None:
-                continue
-            both = (adapter.a, adapter.b)
-            trainable += sum(p.numel() for p in both if p.requires_grad)
-            sites.append(
-                LiveSite(
-                    module=prefix + path,
-                    in_features=adapter.a.shape[1],
-                    out_features=adapter.b.shape[0],
-                    rank=adapter.a.shape[0] if adapter.a.shape[0] == adapter.b.shape[1] else -1,
-                    scale=adapter.scale,
-                    dropout=adapter.dropout,
-                    trains=all(p.requires_grad for p in both),
-                )
-            )
+            if adapter is not None:
+                trainable += sum(p.numel() for p in adapter.parameters() if p.requires_grad)
     for path, parameter in stack.encoder.model.named_parameters():
         if ".adapters." not in path and parameter.requires_grad:
             thawed.append(prefix + path.replace(".base.", "."))
     head = {name: (tuple(p.shape), p.requires_grad) for name, p in stack.heads[slot].named().items()}
     trainable += sum(p.numel() for p in _head(stack, slot) if p.requires_grad)
-    return Receipt(sites=tuple(sites), head=head, thawed=tuple(thawed), trainable=trainable)
+    steps = stack.heads[slot].plan.steps
+    return Receipt(sites=tuple(sites), head=head, steps=steps, thawed=tuple(thawed), trainable=trainable)
 
 
 def _head(stack: Stack, slot: int) -> list[nn.Parameter]:
@@ -109,26 +104,28 @@ def check_receipt(plan: Plan, receipt: Receipt, name: str) -> None:
         PlanError: they differ; the message names the first module that does.
     """
     if receipt.thawed:
-        _refuse(name, f"base weight {receipt.thawed[0]} trains, but the encoder must be frozen")
+        raise _difference(name, f"base weight {receipt.thawed[0]} trains, but the encoder must be frozen")
     live = {site.module: site for site in receipt.sites}
     for site in plan.sites:
-        found = live.pop(site.module, None)
-        if found is None:
-            _refuse(name, f"{site.module} has no adapter, the plan says rank {site.rank}")
-            return
+        effect = live.pop(site.module, None)
+        if effect is None:
+            raise _difference(name, f"{site.module} has no adapter, the plan says rank {site.rank}")
         for what in ("in_features", "out_features", "rank", "scale", "dropout"):
-            if getattr(found, what) != getattr(site, what):
-                wanted, got = getattr(site, what), getattr(found, what)
-                _refuse(name, f"{site.module} has {what} {got:g}, the plan says {wanted:g}")
-        if not found.trains:
-            _refuse(name, f"{site.module} has an adapter that does not train")
+            actual, planned = getattr(effect, what), getattr(site, what)
+            if actual != planned:
+                raise _difference(name, f"{site.module} has {what} {actual:.4g}, the plan says {planned:.4g}")
+        if not effect.trains:
+            raise _difference(name, f"{site.module} has an adapter that does not train")
     for module in live:
-        _refuse(name, f"{module} has an adapter of rank {live[module].rank}, the plan has none there")
+        raise _difference(name, f"{module} has an adapter of rank {live[module].rank}, the plan has none there")
     for key, (shape, trains) in _planned_head(plan).items():
         if receipt.head.get(key) != (shape, trains):
-            _refuse(name, f"head weight {key} is {receipt.head.get(key)}, the plan says {(shape, trains)}")
+            raise _difference(name, f"head weight {key} is {receipt.head.get(key)}, the plan says {(shape, trains)}")
+    for at, (live_step, step) in enumerate(zip_longest(receipt.steps, plan.head.steps)):
+        if live_step != step:
+            raise _difference(name, f"step {at} of the head is {_told(live_step)}, the plan says {_told(step)}")
     if receipt.trainable != plan.trainable:
-        _refuse(name, f"{receipt.trainable:,} parameters train, the plan says {plan.trainable:,}")
+        raise _difference(name, f"{receipt.trainable:,} parameters train, the plan says {plan.trainable:,}")
 
 
 def _planned_head(plan: Plan) -> dict[str, tuple[tuple[int, ...], bool]]:
@@ -146,5 +143,14 @@ def _planned_head(plan: Plan) -> dict[str, tuple[tuple[int, ...], bool]]:
     return shapes
 
 
-def _refuse(name: str, difference: str) -> None:
-    raise PlanError(f"member {name}: the live model is not what the plan says: {difference}; nothing was trained")
+def _told(step: HeadStep | None) -> str:
+    """A step of a head in a message: its operation, and what sets it apart."""
+    if step is None:
+        return "not there"
+    if step.op == "dropout":
+        return f"dropout p={step.p:g}"
+    return f"{step.op} {step.name or step.module} ({step.in_features} -> {step.out_features})"
+
+
+def _difference(name: str, what: str) -> PlanError:
+    return PlanError(f"member {name}: the live model is not what the plan says: {what}; nothing was trained")

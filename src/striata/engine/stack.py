@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from ..data import Encoded
 from ..errors import RunError
 from ..layout import Plan
+from .adapter import Adapter
 from .batch import Batch, Shared, collate, on_device
 from .dropout import Draws, seed_of
 from .encoder import Encoder
 from .head import MemberHead, mean_pool
-from .lora import Adapter, StackedLinear
+from .lora import StackedLinear
 
 PREFIX = "base_model.model."
 
