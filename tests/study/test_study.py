@@ -222,6 +222,11 @@ def test_a_loss_that_is_not_finite_ends_that_member_only(tmp_path: Path) -> None
     assert len(trained.runs) == 2
     again = striata.train(study_of(tmp_path, layouts=layouts))
     assert again.failed == trained.failed
+    record = tmp_path / "out" / "failed" / "wild-seed0.json"
+    for damage in ("[]", "{", '{"format_version": 1, "member": "wild-seed0"}'):
+        record.write_text(damage)
+        with pytest.raises(StudyError, match=r"wild-seed0\.json cannot be read \(.+\); delete it to try that member again"):
+            striata.train(study_of(tmp_path, layouts=layouts))
 
 
 def test_each_member_stops_by_itself(tmp_path: Path) -> None:

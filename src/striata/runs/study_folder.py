@@ -13,6 +13,7 @@ from .run import Run
 
 FORMAT = 1
 SETTINGS = "study.json"
+FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +94,26 @@ class StudyFolder:
         return [Run.load(folder) for folder in folders]
 
     def failed(self) -> dict[str, str]:
-        """Members that ended without a run, with the reason."""
-        file = self.path / "failed.json"
-        if not file.exists():
-            return {}
+        """Members that ended without a run, by name, with the reason.
+
+        Raises:
+            StudyError: a record of one cannot be read.
+        """
+        files = sorted((self.path / FAILED).glob("*.json"))
+        return dict(self._failure(file) for file in files if not file.name.startswith("."))
+
+    def _failure(self, file: Path) -> tuple[str, str]:
         try:
             content = read_json(file)
-            assert isinstance(content, dict)
-        except (OSError, ValueError, AssertionError) as error:
-            raise StudyError(f"{file} cannot be read ({error}); delete it to try the failed members again") from error
-        return {name: str(reason) for name, reason in content.items()}
+            if not isinstance(content, dict) or content["format_version"] != FORMAT:
+                raise ValueError("another format")
+            return str(content["member"]), str(content["reason"])
+        except (OSError, ValueError, KeyError) as error:
+            raise StudyError(f"{file} cannot be read ({error}); delete it to try that member again") from error
 
     def record_failure(self, name: str, reason: str) -> None:
         """Remembers that a member ended without a run."""
-        write_json(self.path / "failed.json", {**self.failed(), name: reason})
+        write_json(self.path / FAILED / f"{name}.json", {"format_version": FORMAT, "member": name, "reason": reason})
 
 
 def find_run(path: str | Path) -> Run:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.table import IN_MEMORY
-from ..disk.files import writing
+from ..disk.locks import HeldError, holding
 from ..errors import StudyError
 from ..runs import Member, StudyFolder
 from ..settings import Study
@@ -121,13 +120,10 @@ def open_study_folder(study: Study, data_fingerprint: str) -> Iterator[StudyFold
     if path.exists() and not path.is_dir():
         raise StudyError(f"output {path} is a file; choose a folder")
     new = not path.exists()
-    with writing(path):
-        path.mkdir(parents=True, exist_ok=True)
-        lock = open(path / ".lock", "w")  # noqa: SIM115
-    with lock:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            held.enter_context(holding(path / ".lock"))
+        except HeldError:
             raise StudyError(f"another process is training in {path}; wait for it, or choose another output") from None
         folder = _claim(study, data_fingerprint)
         try:
