@@ -43,7 +43,7 @@ def plan(layout: str | Layout | Path, *, base: str, labels: int, head: str = "na
         layout: a built-in name (`s8`, `s8:uniform`), a text form, a YAML file, or a :class:`Layout`.
         base: a Hub name or a local model folder.
         labels: number of labels.
-        head: "native", "linear" or "mean".
+        head: of :data:`striata.choices.HEADS`.
         budget: most trainable parameters, head included.
 
     Raises:

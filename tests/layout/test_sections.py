@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from striata.choices import TARGETS
 from striata.errors import LayoutError
-from striata.layout import TARGETS, Layout, Section
+from striata.layout import Layout, Section
 from striata.layout.sections import from_layers
 
 numbers = st.floats(min_value=1e-6, max_value=1e6, allow_nan=False)
@@ -27,7 +28,7 @@ def sections(draw: st.DrawFn) -> Section:
         rank=draw(st.integers(0, 512)),
         alpha=draw(st.one_of(st.integers(1, 64).map(float), numbers)),
         dropout=draw(st.floats(0, 0.999)),
-        targets=tuple(draw(st.lists(st.sampled_from(TARGETS), min_size=1, unique=True))),
+        targets=tuple(draw(st.lists(st.sampled_from(list(TARGETS)), min_size=1, unique=True))),
     )
 
 
@@ -51,7 +52,7 @@ def test_any_text_is_a_layout_or_a_layout_error(text: str) -> None:
 @given(st.integers(1, 30), st.data())
 def test_layers_and_sections_say_the_same(depth: int, data: st.DataObject) -> None:
     kinds = [Section(0, 0, rank, 4.0, 0.0, ("query",)) for rank in (1, 2, 3)]
-    claim = st.dictionaries(st.sampled_from(TARGETS), st.sampled_from(kinds), max_size=3)
+    claim = st.dictionaries(st.sampled_from(list(TARGETS)), st.sampled_from(kinds), max_size=3)
     layers = data.draw(st.lists(claim, min_size=depth, max_size=depth).filter(any))
     again = from_layers(layers).by_layer(depth)
     assert [{t: s.rank for t, s in claims.items()} for claims in again] == [

@@ -335,7 +335,7 @@ def test_errors_are_one_line_and_leave_the_old_file(tmp_path: Path) -> None:
     assert write_report(folder, out=file).read_bytes() == before  # the same study, the same bytes
     with pytest.raises(StriataError, match="cannot write"):
         write_report(folder, out=file / "below-a-file.html")
-    with pytest.raises(StudyError, match="'tensorbord' is unknown"):
+    with pytest.raises(StudyError, match="unknown tracker 'tensorbord'"):
         write_report(folder, out=file, track=["tensorbord"])
     (folder / "audit.json").write_text("{")
     with pytest.raises(StudyError, match=r"audit\.json cannot be read"):

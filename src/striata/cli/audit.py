@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import Device, Json, Precision, Seed
+
 if TYPE_CHECKING:
     from ..robustness import LabelAudit
 
@@ -17,10 +19,10 @@ _WIDTH = 80
 def audit(
     target: Annotated[Path, typer.Argument(help="Study file, study folder, or folder of a run or an ensemble.")],
     rows: Annotated[int, typer.Option(help="Most rows of each table to embed; a random sample when there are more.")] = 20000,
-    seed: Annotated[int, typer.Option(help="Of samples and folds.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    as_json: Json = False,
     out: Annotated[Path | None, typer.Option(help="Also write all suspicious rows to this CSV file.")] = None,
 ) -> None:
     """Find labels that are probably wrong, copies with different labels, and labels taken for each other."""

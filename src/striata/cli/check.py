@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import Json, Settings, StudyFile
+
 if TYPE_CHECKING:
     from ..runs import Member
     from ..search import Space
@@ -16,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def check(
-    study: Annotated[Path, typer.Argument(help="Study file (YAML).")],
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the study.")] = None,
+    study: StudyFile,
+    settings: Settings = None,
     like: Annotated[
         Path | None,
         typer.Option(help="Folder of a finished study: foresee with the noise measured there."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Validate a study and its data, and show members, plans and cost, without training."""
     from ..errors import StudyError

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .options import Confidence, Json, StudyPath
+
 
 def compare(
-    folder: Annotated[Path, typer.Argument(help="A study's folder.")],
+    folder: StudyPath,
     first: Annotated[str, typer.Argument(metavar="A", help="A layout (s8, s8:uniform) or a run (s8-seed0).")],
     second: Annotated[str, typer.Argument(metavar="B", help="Another of the same kind.")],
-    confidence: Annotated[float, typer.Option(help="Of the interval; 1 minus it is the level of the verdict.")] = 0.95,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    confidence: Confidence = 0.95,
+    as_json: Json = False,
 ) -> None:
     """Say whether A is better than B, by how much, and how many rows or seeds would tell.
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
+from .options import Settings
 
 
 def demo(
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of studies/demo.yaml.")
-    ] = None,
+    settings: Settings = None,
 ) -> None:
     """Train the seed's nine layouts on real news topics with a real encoder, ensemble the best, predict a file.
 

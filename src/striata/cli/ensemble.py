@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from ..choices import COMBINATIONS, METHODS
+from .options import Json, Ranking, StudyPath
 
 if TYPE_CHECKING:
     from ..ensemble import Ensemble
@@ -13,25 +15,23 @@ if TYPE_CHECKING:
 
 
 def ensemble(
-    folder: Annotated[Path, typer.Argument(help="A study's folder.")],
+    folder: StudyPath,
     size: Annotated[int, typer.Option(help="How many of the best runs; with greedy the most.")] = 4,
-    by: Annotated[str, typer.Option(help="Validation figure that decides: accuracy, macro_f1 or loss.")] = "accuracy",
-    method: Annotated[
-        str, typer.Option(help="top, greedy, stack (a regression on the runs' outputs), or soup (one model of merged weights).")
-    ] = "top",
-    combine: Annotated[str, typer.Option(help="What is averaged: logits or probabilities.")] = "logits",
+    by: Ranking = "accuracy",
+    method: Annotated[str, typer.Option(help=f"How: {METHODS.help}.")] = "top",
+    combine: Annotated[str, typer.Option(help=f"What is averaged: {COMBINATIONS.help}.")] = "logits",
     budget: Annotated[int | None, typer.Option(help="Most trainable parameters, of all members together.")] = None,
     rank: Annotated[
         int | None, typer.Option(help="For soup: rank of the merged adapters; by default the largest of the runs'.")
     ] = None,
     device: Annotated[str, typer.Option(help="For soup, which is measured: cpu, cuda, or auto.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Combine runs of a study into FOLDER/ensemble, or merge them into one model, FOLDER/soup."""
-    from ..errors import EnsembleError, did_you_mean
+    from ..errors import EnsembleError
     from .output import print_json
 
-    if method == "soup":
+    if METHODS.check(method, EnsembleError).merges:
         if combine != "logits":
             raise EnsembleError("a soup combines weights; leave --combine out")
         from ..ensemble.soup import write_soup
@@ -42,11 +42,8 @@ def ensemble(
         else:
             _show_soup(soup)
         return
-    from ..ensemble import METHODS, write_ensemble
+    from ..ensemble import write_ensemble
 
-    known = [*METHODS, "soup"]
-    if method not in known:
-        raise EnsembleError(f"unknown method '{method}'{did_you_mean(method, known)}; expected one of {', '.join(known)}")
     if rank is not None:
         raise EnsembleError("--rank is of merged weights; give it with --method soup")
     made = write_ensemble(folder, size=size, by=by, method=method, combine=combine, budget=budget)
@@ -84,10 +81,11 @@ def show_ensemble(made: Ensemble) -> None:
         error = (accuracy * (1 - accuracy) / made.rows) ** 0.5
         say(f"chosen without the rows it is measured on: {accuracy:.4f} (standard error {error:.4f})")
         say(f"the best single run, chosen likewise: {made.single['accuracy']:.4f}")
-    found = made.calibration()
+    calibration = made.calibration()
+    before, after = calibration.before, calibration.after
     say(
-        f"temperature {found.temperature:.3f}: calibration error {found.before.ece:.4f} -> {found.after.ece:.4f}, "
-        f"Brier score {found.before.brier:.4f} -> {found.after.brier:.4f}"
+        f"temperature {calibration.temperature:.3f}: calibration error {before.ece:.4f} -> {after.ece:.4f}, "
+        f"Brier score {before.brier:.4f} -> {after.brier:.4f}"
     )
     note("the accuracy together flatters: the members were chosen on these same validation rows; rely on the one below it")
 

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from .options import Device, Json, Label, LabelledTexts, ModelPath, Precision, Text, TextPair, named_columns
 
 if TYPE_CHECKING:
     from ..model.model import Evaluation
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="Folder of a run or an ensemble.")],
-    file: Annotated[str, typer.Argument(help="Labelled texts: CSV, TSV, JSON Lines, Parquet, pickle, a folder, or a Hub name.")],
+    model: ModelPath,
+    file: LabelledTexts,
     sets: Annotated[
         float | None, typer.Option(metavar="COVERAGE", help="Also measure label sets that should hold the true label this often.")
     ] = None,
-    text: Annotated[str | None, typer.Option(help="Name of the text column.")] = None,
-    text_pair: Annotated[str | None, typer.Option(help="Name of the second text's column.")] = None,
-    label: Annotated[str | None, typer.Option(help="Name of the label column.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    text: Text = None,
+    text_pair: TextPair = None,
+    label: Label = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    as_json: Json = False,
 ) -> None:
     """Measure a run or an ensemble on labelled rows."""
-    from dataclasses import replace
-
     from .. import load
     from .output import print_json
 
     opened = load(model, device=device, precision=precision)
-    given = {key: value for key, value in (("text", text), ("text_pair", text_pair), ("label", label)) if value is not None}
-    measured = opened.evaluate(file, columns=replace(opened.columns, **given), coverage=sets)
+    columns = named_columns(opened.columns, text=text, text_pair=text_pair, label=label)
+    measured = opened.evaluate(file, columns=columns, coverage=sets)
     if as_json:
         print_json(measured.to_json())
     else:

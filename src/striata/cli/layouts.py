@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
+from .options import Json
 
 
-def layouts(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
+def layouts(as_json: Json = False) -> None:
     """List the built-in layouts.
 
     Any layout's name may be followed by :uniform (the same sites with the largest single rank that trains no more parameters) or

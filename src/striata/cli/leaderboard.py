@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..choices import CONTROLS
+from .options import Confidence, Json, StudyPath
+
 if TYPE_CHECKING:
     from ..evidence import Comparison, LayoutResult
     from ..runs import StudyFolder
 
 
 def leaderboard(
-    folder: Annotated[Path, typer.Argument(help="A study's folder.")],
+    folder: StudyPath,
     runs: Annotated[bool, typer.Option("--runs", help="List single runs, not layouts over their seeds.")] = False,
     reference: Annotated[
         str | None,
-        typer.Option(help="What each layout is compared with: a layout, or uniform or reversed for its own control."),
+        typer.Option(help=f"What each layout is compared with: a layout, or its own control: {CONTROLS.help}."),
     ] = None,
-    confidence: Annotated[float, typer.Option(help="Of the intervals; 1 minus it is the level of the verdicts.")] = 0.95,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    confidence: Confidence = 0.95,
+    as_json: Json = False,
 ) -> None:
     """Show the layouts of a study, best first, with intervals and which differences are real.
 

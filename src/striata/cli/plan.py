@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import Budget, Head, Json
+
 if TYPE_CHECKING:
     from ..layout import Plan
 
@@ -16,12 +18,10 @@ def plan(
     ],
     base: Annotated[str, typer.Option(help="Encoder: Hub name or local folder.")],
     labels: Annotated[int, typer.Option(help="Number of labels.")],
-    head: Annotated[
-        str, typer.Option(help="native (the model's own), linear (first token) or mean (mean of tokens).")
-    ] = "native",
-    budget: Annotated[int | None, typer.Option(help="Most trainable parameters, head included.")] = None,
+    head: Head = "native",
+    budget: Budget = None,
     fit: Annotated[int | None, typer.Option(metavar="BUDGET", help="Scale the ranks to the largest within BUDGET.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show what a layout trains on an encoder, to the parameter, without loading weights."""
     from ..errors import PlanError

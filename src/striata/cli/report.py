@@ -7,17 +7,14 @@ from typing import Annotated
 
 import typer
 
+from .options import StudyPath, Track
+
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="A study's folder.")],
+    folder: StudyPath,
     out: Annotated[Path | None, typer.Option(help="The HTML file; by default FOLDER/report.html.")] = None,
     png: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Also write every figure here, as PNG and SVG.")] = None,
-    track: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Also send curves and figures to tensorboard, wandb, mlflow or trackio; may be repeated."
-        ),
-    ] = None,
+    track: Track = None,
 ) -> None:
     """Write a study as one HTML file to look at and to hand on: it loads nothing from elsewhere."""
     from ..report import write_report

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import Device, Json, ModelPath, Precision, Seed, TextPair, named_columns
+
 if TYPE_CHECKING:
     from ..robustness import Shift
     from ..robustness.shift import Part
@@ -17,32 +19,29 @@ _MOSTLY = 0.5
 
 
 def shift(
-    model: Annotated[Path, typer.Argument(help="Folder of a run or an ensemble.")],
+    model: ModelPath,
     known: Annotated[str, typer.Option(help="Rows the model is meant for, but was not trained on; labels are used if there.")],
     unlabelled: Annotated[str, typer.Option(help="The rows in question.")],
     train: Annotated[str | None, typer.Option(help="More rows that the unlabelled ones may be copies of.")] = None,
     rows: Annotated[int, typer.Option(help="Most rows of either file to embed; a random sample when there are more.")] = 2000,
     permutations: Annotated[int, typer.Option(help="Of the two-sample test.")] = 999,
-    seed: Annotated[int, typer.Option(help="Of samples, folds, permutations and bootstrap.")] = 0,
+    seed: Seed = 0,
     text: Annotated[str | None, typer.Option(help="Name of the text column, in all files.")] = None,
-    text_pair: Annotated[str | None, typer.Option(help="Name of the second text's column.")] = None,
+    text_pair: TextPair = None,
     label: Annotated[str | None, typer.Option(help="Name of the known rows' label column.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    as_json: Json = False,
     out: Annotated[Path | None, typer.Option(help="Also write copies and scores row by row to this CSV file.")] = None,
 ) -> None:
     """Tell whether unlabelled rows are like known ones, which are copies, and how accurate the model may be on them."""
-    from dataclasses import replace
-
     from .. import load
     from ..robustness import measure_shift as run_shift
     from ..robustness import read_rows
     from .output import print_json
 
     opened = load(model, device=device, precision=precision)
-    given = {key: value for key, value in (("text", text), ("text_pair", text_pair), ("label", label)) if value is not None}
-    columns = replace(opened.columns, **given)
+    columns = named_columns(opened.columns, text=text, text_pair=text_pair, label=label)
     tables = read_rows(known, columns, labels=True), read_rows(unlabelled, columns, labels=False)
     more = None if train is None else read_rows(train, columns, labels=False)
     found = run_shift(opened, *tables, train=more, rows=rows, permutations=permutations, seed=seed, out=out)

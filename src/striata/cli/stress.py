@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import Device, Json, Label, LabelledTexts, ModelPath, Precision, Seed, Text, TextPair, named_columns
+
 if TYPE_CHECKING:
     from ..robustness import Stress
 
 
 def stress(
-    model: Annotated[Path, typer.Argument(help="Folder of a run or an ensemble.")],
-    file: Annotated[str, typer.Argument(help="Labelled texts: CSV, TSV, JSON Lines, Parquet, pickle, a folder, or a Hub name.")],
+    model: ModelPath,
+    file: LabelledTexts,
     rows: Annotated[int, typer.Option(help="Most rows to use; a random sample when there are more.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of sample and perturbations.")] = 0,
-    text: Annotated[str | None, typer.Option(help="Name of the text column.")] = None,
-    text_pair: Annotated[str | None, typer.Option(help="Name of the second text's column.")] = None,
-    label: Annotated[str | None, typer.Option(help="Name of the label column.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    seed: Seed = 0,
+    text: Text = None,
+    text_pair: TextPair = None,
+    label: Label = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    as_json: Json = False,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON document to this file.")] = None,
 ) -> None:
     """Measure a model under typing errors, HTML remains, lost words and the like, and its weakest slices."""
-    from dataclasses import replace
-
     from .. import load
     from ..data import read_table
     from ..robustness import run_stress as run_stress
@@ -34,8 +34,7 @@ def stress(
     from .progress import counter
 
     opened = load(model, device=device, precision=precision)
-    given = {key: value for key, value in (("text", text), ("text_pair", text_pair), ("label", label)) if value is not None}
-    table = read_table(file, replace(opened.columns, **given), split="test")
+    table = read_table(file, named_columns(opened.columns, text=text, text_pair=text_pair, label=label), split="test")
     with counter("texts") as progress:
         found = run_stress(opened, table, rows=rows, seed=seed, progress=progress, out=out)
     if as_json:

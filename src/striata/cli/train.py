@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
+
+from .options import Device, Settings, StudyFile, Track
 
 
 def train(
-    study: Annotated[Path, typer.Argument(help="Study file (YAML).")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the study, e.g. recipe.max_steps=100."),
-    ] = None,
-    track: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Also log to tensorboard, wandb, mlflow or trackio; may be repeated."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto (a GPU when there is one).")] = "auto",
+    study: StudyFile,
+    settings: Settings = None,
+    track: Track = None,
+    device: Device = "auto",
 ) -> None:
     """Train every member of a study on one frozen encoder, keep the best of each, and combine the best into an ensemble.
 
@@ -33,11 +26,11 @@ def train(
     from .output import note, say
     from .progress import progress
 
-    asked = load_study(study, settings or [])
+    spec = load_study(study, settings or [])
     with progress() as listen:
-        result = train_study(asked, listen=listen, announce=note, track=track or (), device=device)
+        result = train_study(spec, listen=listen, announce=note, track=track or (), device=device)
     show_leaderboard(result.folder)
-    if asked.search is not None and result.runs:
+    if spec.search is not None and result.runs:
         best = result.runs[leaderboard(StudyFolder.open(result.folder))[0].run]
         rate = best.facts["recipe"]["learning_rate"]
         say(f"best of {len(result.runs)} trials: {best.name}, learning rate {rate:g}, layout '{best.plan.text}'")

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Protocol
 
 import pyarrow as pa
 
+from ..choices import READERS
 from ..errors import DataError, did_you_mean
-from .delimited import DelimitedReader, JsonLinesReader
-from .pickles import PickleReader
 from .table import Chunk
 
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pkl", ".pickle")
 _SPLITS = {"validation": ("validation", "valid", "val", "dev"), "test": ("test",), "train": ("train",)}
 
 
@@ -47,7 +45,7 @@ def open_source(source: str, *, split: str = "train") -> Reader:
         return _file(path)
     if path.is_dir():
         return _folder(path, split)
-    if path.suffix.lower() in FORMATS or source.startswith((".", "/", "~")) or source.count("/") > 1:
+    if path.suffix.lower() in READERS or source.startswith((".", "/", "~")) or source.count("/") > 1:
         near = did_you_mean(path.name, [other.name for other in path.parent.iterdir()]) if path.parent.is_dir() else ""
         raise DataError(f"data file {source} does not exist{near}; check the path, which counts from {Path.cwd()}")
     return _hub(source, split)
@@ -55,15 +53,10 @@ def open_source(source: str, *, split: str = "train") -> Reader:
 
 def _file(path: Path) -> Reader:
     kind = path.suffix.lower()
-    if kind in _DELIMITERS:
-        return DelimitedReader(path, _DELIMITERS[kind])
-    if kind in (".jsonl", ".ndjson"):
-        return JsonLinesReader(path)
-    if kind == ".parquet":
-        return ParquetReader(path)
-    if kind in (".pkl", ".pickle"):
-        return PickleReader(path)
-    raise DataError(f"{path}: format '{kind or path.name}' is not known; expected a file ending in {', '.join(FORMATS)}")
+    if kind not in READERS:
+        raise DataError(f"{path}: format '{kind or path.name}' is not known; expected a file ending in {', '.join(READERS)}")
+    reader: Reader = resolve_name(READERS[kind].reader)(path, **READERS[kind].settings)
+    return reader
 
 
 class ParquetReader:
@@ -154,10 +147,10 @@ def _folder(path: Path, split: str) -> Reader:
         if saved:
             loaded = datasets.load_from_disk(str(path))
             return DatasetReader(_part(loaded, split, str(path)), str(path))
-        kinds = sorted({f.suffix for f in path.iterdir() if f.suffix in FORMATS})
+        kinds = sorted({f.suffix for f in path.iterdir() if f.suffix in READERS})
         if not kinds:
             raise DataError(
-                f"folder {path} holds no data; expected one that save_to_disk wrote, or data files ({', '.join(FORMATS)})"
+                f"folder {path} holds no data; expected one that save_to_disk wrote, or data files ({', '.join(READERS)})"
             )
         with _quiet():
             return DatasetReader(_part(datasets.load_dataset(str(path)), split, str(path)), str(path))

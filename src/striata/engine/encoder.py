@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..choices import PRECISIONS
 from ..disk.files import sha256_file
 from ..errors import EncoderError
 from ..layout import Head, Shape, shape_of
@@ -44,10 +45,10 @@ def choose_device(device: str) -> torch.device:
 
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:
     """ "auto" is bf16 where the hardware multiplies in bf16, and fp32 elsewhere."""
-    if precision not in ("fp32", "bf16", "auto"):
-        raise EncoderError(f"precision '{precision}' is unknown; expected fp32, bf16 or auto")
-    if precision != "auto":
-        return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    named = PRECISIONS.check(precision, EncoderError).dtype
+    if named is not None:
+        dtype: torch.dtype = getattr(torch, named)
+        return dtype
     if device.type == "cuda":
         fast = torch.cuda.get_device_capability(device)[0] >= 8  # is_bf16_supported() says yes where it is emulated
     else:

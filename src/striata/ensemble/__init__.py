@@ -2,9 +2,8 @@
 
 from .combiner import Combiner, combine
 from .folder import Ensemble, load_ensemble, rule_of, write_ensemble
-from .select import KINDS, METHODS, Rule, check_budget, choose, nested
+from .select import Rule, check_budget, choose, nested
 
 __all__ = [
-    "KINDS", "METHODS", "Combiner", "Ensemble", "Rule", "check_budget", "choose", "combine", "load_ensemble", "nested", "rule_of",
-    "write_ensemble",
+    "Combiner", "Ensemble", "Rule", "check_budget", "choose", "combine", "load_ensemble", "nested", "rule_of", "write_ensemble",
 ]  # fmt: skip

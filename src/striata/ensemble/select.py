@@ -8,16 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import EnsembleError, did_you_mean
+from ..choices import COMBINATIONS, METHODS, RANKINGS
+from ..errors import EnsembleError
 from ..figures.folds import deal_folds
-from ..figures.scores import RANKINGS, score
+from ..figures.scores import score
 from ..runs.joined import Pool
 from .combiner import Combiner
 from .greedy import greedy
 from .stacking import FEWEST, check_rows, stack
 
-METHODS = ("top", "greedy", "stack")
-KINDS = ("logits", "probabilities")
 FOLDS = 5
 
 
@@ -26,10 +25,10 @@ class Rule:
     """How members are chosen and combined.
 
     Args:
-        method: "top" (the best runs, equal weights), "greedy" or "stack" (a regression on the best runs).
+        method: of :data:`striata.choices.METHODS`, but none that merges weights.
         size: how many members; for greedy the most.
-        by: validation figure that decides: "accuracy", "macro_f1" or "loss".
-        combine: "logits" or "probabilities"; a stack takes neither.
+        by: validation figure that decides, of :data:`striata.choices.RANKINGS`.
+        combine: of :data:`striata.choices.COMBINATIONS`; a stack has no choice.
         budget: most trainable parameters of all members together; None for no limit.
 
     Raises:
@@ -50,11 +49,10 @@ class Rule:
         return f"--method {self.method} --size {self.size} --by {self.by}{kind}{limit}"
 
     def __post_init__(self) -> None:
-        if self.by not in RANKINGS:
-            raise EnsembleError(f"cannot rank runs by '{self.by}'; expected one of {', '.join(RANKINGS)}")
-        for word, known, what in ((self.method, METHODS, "method"), (self.combine, KINDS, "combination")):
-            if word not in known:
-                raise EnsembleError(f"unknown {what} '{word}'{did_you_mean(word, known)}; expected one of {', '.join(known)}")
+        RANKINGS.check(self.by, EnsembleError)
+        COMBINATIONS.check(self.combine, EnsembleError)
+        if METHODS.check(self.method, EnsembleError).merges:
+            raise EnsembleError(f"method '{self.method}' merges weights into one run, which is no ensemble of several")
         if self.method == "stack" and self.combine != "logits":
             raise EnsembleError("a stack combines log-probabilities by its own coefficients; leave the combination out")
         if self.size < 1:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from ..choices import CONTROLS
 from ..errors import StudyError
 from ..figures.bootstrap import f1_draws, f1_interval
 from ..figures.spread import Part, seed_parts, spread
-from ..layout.named import CONTROLS
 from ..runs.joined import Pool, join
 from ..runs.run import Run
 from ..runs.standings import test_metrics

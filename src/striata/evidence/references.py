@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from ..choices import CONTROLS
 from ..errors import StudyError, did_you_mean
-from ..layout.named import CONTROLS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

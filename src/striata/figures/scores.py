@@ -10,7 +10,6 @@ import numpy.typing as npt
 from scipy.special import log_softmax
 
 Logits = npt.NDArray[np.floating]
-RANKINGS = ("accuracy", "macro_f1", "loss")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +74,7 @@ def score(outputs: npt.NDArray[np.floating], targets: npt.NDArray[np.int64], by:
     Args:
         outputs: logits or log-probabilities, (rows, labels).
         targets: places of the true labels, (rows,).
-        by: of :data:`RANKINGS`.
+        by: of :data:`striata.choices.RANKINGS`.
     """
     if by == "loss":
         shifted = outputs.astype(np.float64) - outputs.max(1, keepdims=True)

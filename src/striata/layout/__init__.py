@@ -1,13 +1,13 @@
 """Layouts and plans: how LoRA lies over an encoder's depth, checked against its shape. No torch, no weights."""
 
-from .heads import KINDS, Head, HeadStep
-from .named import CONTROLS, Resolved, builtin_layouts, find_layout, resolve
+from .heads import Head, HeadStep
+from .named import Resolved, builtin_layouts, find_layout, resolve
 from .plan import Plan, Site, make_plan
 from .ranks import fit
-from .sections import TARGETS, Layout, Section
+from .sections import Layout, Section
 from .shapes import Shape, known_shapes, shape_of
 
 __all__ = [
-    "CONTROLS", "KINDS", "TARGETS", "Head", "HeadStep", "Layout", "Plan", "Resolved", "Section", "Shape", "Site",
+    "Head", "HeadStep", "Layout", "Plan", "Resolved", "Section", "Shape", "Site",
     "builtin_layouts", "find_layout", "fit", "known_shapes", "make_plan", "resolve", "shape_of",
 ]  # fmt: skip

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import PlanError, did_you_mean
+from ..choices import HEADS
+from ..errors import PlanError
 from .shapes import Shape
 
-KINDS = ("native", "linear", "mean")
 _ACTIVATIONS = ("tanh", "gelu", "relu")
 
 
@@ -47,8 +47,7 @@ class Head:
     """What is trained on top of the encoder.
 
     Args:
-        kind: "native" (the model's own classification head), "linear" (one layer on the first token), or "mean" (one layer
-            on the mean of the tokens).
+        kind: of :data:`striata.choices.HEADS`.
         pooling: "first", "mean", or "pooler" (the encoder's own, frozen).
         steps: from the pooled text to the logits.
     """
@@ -68,19 +67,18 @@ def head_of(shape: Shape, kind: str, labels: int) -> Head:
 
     Args:
         shape: of the encoder.
-        kind: of :data:`KINDS`.
+        kind: of :data:`striata.choices.HEADS`.
         labels: number of labels.
 
     Raises:
         PlanError: the kind is unknown, or the native head has an activation that is not supported.
     """
-    if kind not in KINDS:
-        raise PlanError(f"unknown head '{kind}'{did_you_mean(kind, KINDS)}; expected one of {', '.join(KINDS)}")
+    own = HEADS.check(kind, PlanError).pooling
     if labels < 2:
         raise PlanError(f"{labels} label{'s' * (labels != 1)}; a classifier needs at least 2")
-    if kind != "native":
+    if own is not None:
         one = (_dropout(_classifier_dropout(shape)), _linear("classifier", shape.hidden, labels))
-        return Head(kind=kind, pooling="mean" if kind == "mean" else "first", steps=one)
+        return Head(kind=kind, pooling=own, steps=one)
     pooling, steps = _native(shape, labels)
     for step in steps:
         if step.op == "activation" and step.name not in _ACTIVATIONS:

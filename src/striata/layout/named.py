@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
+from ..choices import CONTROLS
 from ..errors import LayoutError, did_you_mean
 from .sections import Layout, Section, from_layers
 from .shapes import Shape, packaged
 
-CONTROLS = ("uniform", "reversed")
 _TEXT_FORM = re.compile(r"\s*\d+(/\d+)?(-\d+(/\d+)?)?\s+\S")
 
 

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..choices import TARGETS
 from ..errors import BudgetError, PlanError
 from .heads import Head, HeadStep, head_of
 from .named import Resolved, resolve
-from .sections import TARGETS, Layout, Section
+from .sections import Layout, Section
 from .shapes import Shape, shape_of
 
 
@@ -155,7 +156,7 @@ def make_plan(spec: str | Path | Layout, *, base: str, labels: int, head: str = 
         spec: see :func:`striata.layout.resolve`.
         base: a Hub name or a local model folder.
         labels: number of labels.
-        head: "native", "linear" or "mean".
+        head: of :data:`striata.choices.HEADS`.
         budget: the most trainable parameters, head included.
 
     Raises:
@@ -206,7 +207,7 @@ def _sites(resolved: Resolved, shape: Shape, head: Head) -> tuple[Site, ...]:
             dropout=section.dropout,
         )
         for layer, claims in enumerate(resolved.layers)
-        for target, section in sorted(claims.items(), key=lambda item: TARGETS.index(item[0]))
+        for target, section in sorted(claims.items(), key=lambda item: list(TARGETS).index(item[0]))
         if _fits(section, target, shape) and section.rank
     )
 

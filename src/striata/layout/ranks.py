@@ -25,7 +25,7 @@ def fit(spec: str | Path | Layout, *, base: str, labels: int, head: str = "nativ
         spec: see :func:`striata.layout.resolve`.
         base: a Hub name or a local model folder.
         labels: number of labels.
-        head: "native", "linear" or "mean".
+        head: of :data:`striata.choices.HEADS`.
         budget: the most trainable parameters, head included.
 
     Raises:

@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from ..choices import TARGETS
 from ..errors import LayoutError, did_you_mean
-
-TARGETS = ("query", "key", "value", "qkv", "attention_output", "ffn_in", "ffn_out")
 
 _RANGE = re.compile(r"(\d+(?:/\d+)?)(?:-(\d+(?:/\d+)?))?")
 _NUMBER = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+)?|\.\d+")
@@ -27,7 +26,7 @@ class Section:
         rank: of the low-rank product; 0 means that nothing is trained there.
         alpha: the product is multiplied by alpha / rank.
         dropout: share of the adapter's input dropped in training, in [0, 1).
-        targets: of :data:`TARGETS`.
+        targets: of :data:`striata.choices.TARGETS`.
 
     Raises:
         LayoutError: a value is out of its range.

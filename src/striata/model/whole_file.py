@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from ..choices import PREDICTIONS
 from ..data import Columns, Stream
 from ..disk.files import apart, read_json, write_bytes, write_json, writing
 from ..errors import DataError
 from .model import Model
 
 PORTION = 4096
-FORMATS = (".csv", ".jsonl", ".parquet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +85,8 @@ def predict_file(
         StriataError: the place cannot be written, or is full.
     """
     target = Path(out)
-    if target.suffix.lower() not in FORMATS:
-        raise DataError(f"--out {target}: unknown format '{target.suffix}'; expected a name ending in {', '.join(FORMATS)}")
+    if target.suffix.lower() not in PREDICTIONS:
+        raise DataError(f"--out {target}: unknown format '{target.suffix}'; expected a name ending in {', '.join(PREDICTIONS)}")
     if target.is_dir():
         raise DataError(f"--out {target} is a folder; give a file's name")
     apart(target, source)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..calibration import Calibration
+from ..choices import CONTROLS
 from ..disk.files import read_json
 from ..ensemble import Combiner, Ensemble, Rule, load_ensemble, rule_of
 from ..errors import StudyError
@@ -15,7 +16,6 @@ from ..evidence.compare import compare_study
 from ..evidence.results import Comparison, LayoutResult
 from ..figures.scores import Metrics, metrics
 from ..layout import Plan
-from ..layout.named import CONTROLS
 from ..robustness.checks import FOLDER as CHECKS
 from ..runs import Run, Standing, StudyFolder, leaderboard
 

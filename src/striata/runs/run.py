@@ -36,7 +36,7 @@ class RunRecord:
         plan: what was trained.
         labels: names, in the order of the logits.
         base: the encoder.
-        head: "native", "linear" or "mean".
+        head: of :data:`striata.choices.HEADS`.
         max_length: most tokens of a text.
         columns: names of the data's columns that were asked for.
         base_sha256: over the encoder's weights.

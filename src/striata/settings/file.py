@@ -10,8 +10,10 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from ..choices import COMBINATIONS, CONTROLS, HEADS, METHODS, RANKINGS
 from ..data import Columns
 from ..errors import StudyError, did_you_mean
+from .fields import OneOf
 from .recipe import Recipe, as_text
 
 _CONFIG = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -67,22 +69,28 @@ class LayoutSettings(BaseModel):
     recipe: dict[str, Any] = {}
 
 
+def _combines(method: str) -> str:
+    if METHODS[method].merges:
+        raise ValueError(f"a method that combines runs; `striata ensemble FOLDER --method {method}` merges weights")
+    return method
+
+
 class EnsembleSettings(BaseModel):
     """Which runs are combined.
 
     Args:
         size: how many of the best, for method "greedy" the most; 1 for no ensemble.
-        by: validation figure that decides: "accuracy", "macro_f1" or "loss".
-        method: "top" (the best, equal weights), "greedy" or "stack".
-        combine: what is averaged, "logits" or "probabilities".
+        by: validation figure that decides, of :data:`striata.choices.RANKINGS`.
+        method: of :data:`striata.choices.METHODS`, but none that merges weights.
+        combine: what is averaged, of :data:`striata.choices.COMBINATIONS`.
         budget: most trainable parameters of all members together; None for no limit.
     """
 
     model_config = _CONFIG
     size: Rows = 4
-    by: Literal["accuracy", "macro_f1", "loss"] = "accuracy"
-    method: Literal["top", "greedy", "stack"] = "top"
-    combine: Literal["logits", "probabilities"] = "logits"
+    by: Annotated[str, OneOf(RANKINGS)] = "accuracy"
+    method: Annotated[str, OneOf(METHODS), AfterValidator(_combines)] = "top"
+    combine: Annotated[str, OneOf(COMBINATIONS)] = "logits"
     budget: Rows | None = None
 
 
@@ -153,13 +161,12 @@ class Study(BaseModel):
 
     Args:
         base: Hub name or local folder of the encoder.
-        head: "native", "linear" or "mean".
+        head: of :data:`striata.choices.HEADS`.
         data: where the texts are.
         budget: most trainable parameters of a member, head included; None for no limit.
         layouts: names, text forms or files, or mappings of :class:`LayoutSettings`; where a search begins, if there is one.
-        controls: "uniform" (the same sites with the largest single rank that trains no more parameters) and "reversed" (the same
-            layers in reverse order); each is added to every layout that is no control itself, with the layout's own recipe. A
-            control that is the same plan as its layout is not added.
+        controls: of :data:`striata.choices.CONTROLS`; each is added to every layout that is no control itself, with the layout's
+            own recipe. A control that is the same plan as its layout is not added.
         seeds: every layout is trained once with each.
         recipe: how.
         ensemble: of the best runs.
@@ -169,11 +176,11 @@ class Study(BaseModel):
 
     model_config = _CONFIG
     base: Name
-    head: Literal["native", "linear", "mean"] = "native"
+    head: Annotated[str, OneOf(HEADS)] = "native"
     data: DataSettings = DataSettings()
     budget: Rows | None = None
     layouts: tuple[Name | LayoutSettings, ...] = ()
-    controls: tuple[Literal["uniform", "reversed"], ...] = ()
+    controls: tuple[Annotated[str, OneOf(CONTROLS)], ...] = ()
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     recipe: Recipe = Recipe()
     ensemble: EnsembleSettings = EnsembleSettings()

@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ..choices import OPTIMIZERS, PRECISIONS, SCHEDULES
+from .fields import OneOf
+
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -29,14 +32,14 @@ def as_text(value: Any) -> Any:
 
 
 class Recipe(BaseModel):
-    """Settings of one member's training; the defaults are the seed's.
+    """Settings of one member's training; the defaults suit a base-size encoder with its native head.
 
     Args:
-        optimizer: "lion", "adamw", "adam" or "sgd".
+        optimizer: of :data:`striata.choices.OPTIMIZERS`.
         learning_rate: after warmup.
         weight_decay: of matrices; biases and norms are not decayed.
         momentum: of SGD.
-        schedule: "cosine" or "linear" to 0, or "constant".
+        schedule: of :data:`striata.choices.SCHEDULES`.
         warmup: a fraction of the steps below 1, or a number of steps.
         batch_size: rows of a step.
         max_steps: most optimizer steps.
@@ -49,16 +52,16 @@ class Recipe(BaseModel):
         clip: greatest norm of the member's gradient; None for no limit.
         label_smoothing: in [0, 1).
         class_weights: weights of the loss by label, "balanced" (inverse to frequency), or None.
-        precision: "fp32", "bf16" or "auto" (bf16 where the hardware multiplies in it); of the frozen encoder.
+        precision: of the frozen encoder, of :data:`striata.choices.PRECISIONS`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    optimizer: Literal["lion", "adamw", "adam", "sgd"] = "lion"
+    optimizer: Annotated[str, OneOf(OPTIMIZERS)] = "lion"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    schedule: Annotated[str, OneOf(SCHEDULES)] = "cosine"
     warmup: Annotated[float, Field(ge=0)] = 0.06
     batch_size: Positive = 16
     max_steps: Positive = 2500
@@ -70,7 +73,7 @@ class Recipe(BaseModel):
     clip: Annotated[float, Field(gt=0)] | None = 1.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     class_weights: dict[str, Annotated[float, Field(gt=0)]] | Literal["balanced"] | None = None
-    precision: Literal["fp32", "bf16", "auto"] = "auto"
+    precision: Annotated[str, OneOf(PRECISIONS)] = "auto"
 
     @field_validator("class_weights", mode="before")
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pkgutil import resolve_name
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from ..choices import OPTIMIZERS, SCHEDULES
 from ..settings.recipe import Recipe
 
 
@@ -17,8 +19,7 @@ def make_optimizer(recipe: Recipe, parameters: Mapping[str, nn.Parameter]) -> Op
     """The recipe's optimizer over one member's parameters; biases and norms are not decayed, as in transformers' Trainer.
 
     Args:
-        recipe: names the optimizer. Lion: Chen et al. 2023, arXiv:2302.06675; AdamW: Loshchilov and Hutter 2019,
-            arXiv:1711.05101.
+        recipe: names the optimizer, of :data:`striata.choices.OPTIMIZERS`, where the papers are.
         parameters: by name; one-dimensional ones are biases and norms.
     """
     groups = [
@@ -26,15 +27,10 @@ def make_optimizer(recipe: Recipe, parameters: Mapping[str, nn.Parameter]) -> Op
         {"params": [p for p in parameters.values() if p.ndim <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    if recipe.optimizer == "lion":
-        from lion_pytorch.foreach import Lion
-
-        lion: Optimizer = Lion(groups, lr=recipe.learning_rate)
-        return lion
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, fused=True)
-    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=recipe.learning_rate, fused=True)
+    choice = OPTIMIZERS[recipe.optimizer]
+    own = {**choice.settings, **({"momentum": recipe.momentum} if "momentum" in choice.settings else {})}
+    optimizer: Optimizer = resolve_name(choice.factory)(groups, lr=recipe.learning_rate, **own, **choice.fixed)
+    return optimizer
 
 
 def make_schedule(recipe: Recipe, optimizer: Optimizer, *, rows: int, step: int = 0) -> LambdaLR:
@@ -48,9 +44,8 @@ def make_schedule(recipe: Recipe, optimizer: Optimizer, *, rows: int, step: int 
     """
     from transformers import get_scheduler
 
-    names = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
     schedule: LambdaLR = get_scheduler(
-        names[recipe.schedule],
+        SCHEDULES[recipe.schedule].scheduler,
         optimizer,
         num_warmup_steps=recipe.warmup_steps(rows),
         num_training_steps=recipe.steps(rows),

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import StudyError, did_you_mean
+from ..choices import TRACKERS
+from ..errors import StudyError
 from .events import Event, Listener, nobody
-
-NAMES = ("tensorboard", "wandb", "mlflow", "trackio")
 
 
 def _start(name: str, run: str, folder: Path) -> Any:
@@ -34,8 +33,7 @@ def check_trackers(names: Sequence[str]) -> None:
     for name in names:
         from accelerate import utils
 
-        if name not in NAMES:
-            raise StudyError(f"tracker '{name}' is unknown{did_you_mean(name, NAMES)}; expected one of {', '.join(NAMES)}")
+        TRACKERS.check(name, StudyError)
         if not getattr(utils, f"is_{name}_available")():
             raise StudyError(f"tracker '{name}' is not installed; run: pip install {name}")
 
@@ -45,7 +43,7 @@ def tracking(names: Sequence[str], project: str, folder: Path, config: Mapping[s
     """Yields a listener that sends losses, learning rates and validation figures to trackers, prefixed by member.
 
     Args:
-        names: of :data:`NAMES`; none means a listener that does nothing.
+        names: of :data:`striata.choices.TRACKERS`; none means a listener that does nothing.
         project: what the trackers file the study under.
         folder: where those that write files put them.
         config: flat settings of the study.

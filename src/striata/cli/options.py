@@ -1,0 +1,47 @@
+"""Arguments and options that several commands have, each defined once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..choices import DATA_HELP, HEADS, PRECISIONS, RANKINGS, TRACKERS
+
+if TYPE_CHECKING:
+    from ..data import Columns
+
+StudyFile = Annotated[Path, typer.Argument(help="Study file (YAML).")]
+StudyPath = Annotated[Path, typer.Argument(help="A study's folder.")]
+ModelPath = Annotated[Path, typer.Argument(help="Folder of a run or an ensemble.")]
+Texts = Annotated[str, typer.Argument(help=f"Texts: {DATA_HELP}.")]
+LabelledTexts = Annotated[str, typer.Argument(help=f"Labelled texts: {DATA_HELP}.")]
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the study, e.g. recipe.max_steps=100; may be repeated."),
+]
+Text = Annotated[str | None, typer.Option(help="Name of the text column.")]
+TextPair = Annotated[str | None, typer.Option(help="Name of the second text's column.")]
+Label = Annotated[str | None, typer.Option(help="Name of the label column.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, or auto (a GPU when there is one).")]
+Precision = Annotated[str, typer.Option(help=f"What the encoder multiplies in: {PRECISIONS.help}.")]
+Track = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help=f"Also send curves and figures to {TRACKERS.names}; may be repeated.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Head = Annotated[str, typer.Option(help=f"What is trained on top: {HEADS.help}.")]
+Budget = Annotated[int | None, typer.Option(help="Most trainable parameters, head included.")]
+Ranking = Annotated[str, typer.Option(help=f"Validation figure that decides: {RANKINGS.names}.")]
+Seed = Annotated[int, typer.Option(help="Of everything random: samples, folds, permutations.")]
+Confidence = Annotated[float, typer.Option(help="Of the intervals; 1 minus it is the level of the verdicts.")]
+
+
+def named_columns(
+    columns: Columns, *, text: str | None = None, text_pair: str | None = None, label: str | None = None
+) -> Columns:
+    """A model's names of columns, with those that the command line names instead."""
+    names = {"text": text, "text_pair": text_pair, "label": label}
+    return replace(columns, **{key: name for key, name in names.items() if name is not None})
