@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .extras import require
 from .layout import Layout, Plan, make_plan
 
 if TYPE_CHECKING:
@@ -77,13 +78,16 @@ def train(
         device: "cpu", "cuda" or "auto".
 
     Raises:
-        StriataError: anything in the study, its data, its encoder or its folder is wrong.
+        StriataError: anything in the study, its data, its encoder or its folder is wrong, or what a search or a tracker needs is
+            not installed.
         KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on from there.
     """
     from .settings import Study, load_study
     from .study import plan_members, prepare
 
     asked = study if isinstance(study, Study) else load_study(study)
+    if asked.search is not None:
+        require("a study with `search`", "optuna", "sqlalchemy")
 
     # What follows loads torch, for which a mistake in the study file need not wait.
     from .engine.encoder import choose_device
@@ -101,7 +105,9 @@ def train(
     if asked.ensemble.size > 1:
         plans = [member.plan for member in plan_members(asked, len(prepared.splits.labels))]
         check_budget([plan.trainable for plan in plans], asked.ensemble.budget)
-    train_it = train_study if asked.search is None else _searching()
+    train_it: Callable[..., StudyFolder] = train_study
+    if asked.search is not None:
+        from .search.rolling import search_study as train_it
     tell = announce or (lambda _: None)
     folder = train_it(asked, prepared, listen=listen or nobody, announce=tell, track=names, device=device)
     runs = {run.name: run for run in folder.runs()}
@@ -116,19 +122,6 @@ def train(
         tell(f"the study file's ensemble took the place of the one there; to have that again: {back}")
     test = test_study(folder, ensemble, prepared, device=device, precision=asked.recipe.precision) if runs else {}
     return Trained(folder=folder.path, runs=runs, failed=folder.failed(), ensemble=ensemble, test=test)
-
-
-def _searching() -> Callable[..., StudyFolder]:
-    """What trains a study with a search; asks for optuna, which is an extra."""
-    try:
-        import optuna  # noqa: F401
-    except ImportError as error:
-        from .errors import StudyError
-
-        raise StudyError(f"a study with `search` needs optuna ({error}); run: pip install 'striata[search]'") from None
-    from .search.rolling import search_study
-
-    return search_study
 
 
 def load(folder: str | Path, *, device: str = "auto", precision: str = "auto") -> Model:

@@ -11,7 +11,7 @@
     ├── RunError         a run's folder, or a member that could not be trained
     ├── EnsembleError    selection or combination of runs
     ├── EncoderError     the pretrained model: missing, damaged, unsupported
-    └── ServeError       the HTTP service
+    └── ExtraError       an optional package that is not installed
 
 A message is one line: what was wrong, where, what was expected, what to do.
 """
@@ -61,8 +61,8 @@ class EncoderError(StriataError):
     """The pretrained encoder is missing, damaged or of an unsupported family."""
 
 
-class ServeError(StriataError):
-    """The HTTP service cannot start or answer."""
+class ExtraError(StriataError):
+    """An optional package is needed and not installed."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

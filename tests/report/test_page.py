@@ -19,7 +19,8 @@ from sklearn.metrics import confusion_matrix, precision_score
 from striata.ensemble import write_ensemble
 from striata.errors import EnsembleError, RunError, StriataError, StudyError
 from striata.evidence import compare_study
-from striata.report import collect, render, write_report
+from striata.report import collect, write_report
+from striata.report.page import render
 from striata.runs import StudyFolder, leaderboard
 
 from ..study.synthetic import logits_of, write_synthetic_run, write_synthetic_study

@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from ..choices import READERS
 from ..errors import DataError, did_you_mean
+from ..extras import require
+from .saved import SavedReader, is_saved, saved_splits
 from .table import Chunk
 
 _SPLITS = {"validation": ("validation", "valid", "val", "dev"), "test": ("test",), "train": ("train",)}
@@ -39,6 +41,7 @@ def open_source(source: str, *, split: str = "train") -> Reader:
 
     Raises:
         DataError: there is no such thing, or it cannot be read.
+        ExtraError: a folder of data files or a data set of the Hub needs datasets, which is not installed.
     """
     path = Path(source).expanduser()
     if path.is_file():
@@ -140,63 +143,56 @@ class DatasetReader:
 
 
 def _folder(path: Path, split: str) -> Reader:
-    import datasets
-
-    saved = (path / "state.json").exists() or (path / "dataset_dict.json").exists()
+    if is_saved(path):
+        splits = saved_splits(path)
+        return SavedReader(path / _part(splits, split, str(path)) if splits else path)
+    if not any(file.suffix in READERS for file in path.iterdir()):
+        raise DataError(
+            f"folder {path} holds no data; expected one that save_to_disk wrote, or data files ({', '.join(READERS)})"
+        )
+    require(f"a folder of data files ({path})", "datasets")
     try:
-        if saved:
-            loaded = datasets.load_from_disk(str(path))
-            return DatasetReader(_part(loaded, split, str(path)), str(path))
-        kinds = sorted({f.suffix for f in path.iterdir() if f.suffix in READERS})
-        if not kinds:
-            raise DataError(
-                f"folder {path} holds no data; expected one that save_to_disk wrote, or data files ({', '.join(READERS)})"
-            )
-        with _quiet():
-            return DatasetReader(_part(datasets.load_dataset(str(path)), split, str(path)), str(path))
+        return _loaded(str(path), None, split)
     except DataError:
         raise
-    except Exception as error:  # datasets and Arrow raise many kinds for damaged folders
-        raise DataError(f"folder {path} cannot be read as a data set ({_reason(error)}); write it again") from error
+    except Exception as error:  # datasets and Arrow raise many kinds for damaged files
+        raise DataError(f"folder {path} cannot be read as a data set ({_reason(error)}); name one of its files") from error
 
 
 def _hub(name: str, split: str) -> Reader:
-    import datasets
-
     repository, _, configuration = name.partition(":")
+    require(f"data '{name}' is neither a file nor a folder here, and fetching it from the Hub", "datasets")
     try:
-        with _quiet():
-            loaded = datasets.load_dataset(repository, configuration or None)
+        return _loaded(repository, configuration or None, split)
+    except DataError:
+        raise
     except Exception as error:  # the Hub's client raises many kinds: no network, no such name, several configurations
         raise DataError(
             f"data '{name}' is neither a file or folder here nor a data set of the Hub that can be reached "
             f"({_reason(error)}); check the name, or give a file"
         ) from error
-    return DatasetReader(_part(loaded, split, name), name)
 
 
-def _quiet() -> Any:
+def _loaded(name: str, configuration: str | None, split: str) -> Reader:
+    from datasets import load_dataset
     from datasets.utils.logging import disable_progress_bar, enable_progress_bar
 
-    class Quiet:
-        def __enter__(self) -> None:
-            disable_progress_bar()
-
-        def __exit__(self, *_: object) -> None:
-            enable_progress_bar()
-
-    return Quiet()
+    disable_progress_bar()
+    try:
+        parts = load_dataset(name, configuration)
+    finally:
+        enable_progress_bar()
+    return DatasetReader(parts[_part(tuple(parts), split, name)], name)
 
 
-def _part(loaded: Any, split: str, source: str) -> Any:
-    if hasattr(loaded, "features"):
-        return loaded
+def _part(names: Sequence[str], split: str, source: str) -> str:
+    """The part of a source that stands for a split."""
     for name in _SPLITS[split]:
-        if name in loaded:
-            return loaded[name]
-    if len(loaded) == 1:
-        return next(iter(loaded.values()))
-    raise DataError(f"{source} has no {split} split among {', '.join(loaded)}; give a file, or a number of rows to hold out")
+        if name in names:
+            return name
+    if len(names) == 1:
+        return names[0]
+    raise DataError(f"{source} has no {split} split among {', '.join(names)}; give a file, or a number of rows to hold out")
 
 
 def _reason(error: Exception) -> str:

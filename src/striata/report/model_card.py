@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
 from ..disk.files import named, write_text
 from ..ensemble import load_ensemble
 from ..evidence.paired import share_interval
+from ..extras import require
 from ..runs import Run, StudyFolder, leaderboard
 from ..runs.standings import test_metrics
 from ..runs.study_folder import find_run
@@ -117,8 +115,10 @@ def write_card(path: str | Path, *, out: str | Path | None = None) -> Path:
 
     Raises:
         StudyError, RunError, EnsembleError: see :func:`find_subject`.
+        ExtraError: jinja2 or huggingface_hub is not installed.
         StriataError: the file cannot be written.
     """
+    require("a model card", "jinja2", "huggingface_hub")
     subject = find_subject(path)
     target = subject.folder / "README.md" if out is None else named(out, ".md")
     write_text(target, card(subject))
@@ -163,6 +163,9 @@ def _results(subject: Subject) -> list[Any]:
 
 
 def _body(subject: Subject, train: str) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
     measured, facts = subject.judged.metrics, subject.first.facts
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -189,7 +192,7 @@ def _body(subject: Subject, train: str) -> str:
 
 def _markdown(value: object) -> object:
     """Text with nothing in it that Markdown or HTML would take for more than text."""
-    if isinstance(value, Markup):
+    if hasattr(value, "__html__"):  # markup already
         return value
     text = html.escape(" ".join(str(value).split()), quote=False)
     return re.sub(r"([\\`*\[\]|])", r"\\\1", text)

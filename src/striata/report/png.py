@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..disk.files import write_bytes, write_text
-from ..errors import StriataError
+from ..extras import require
 from .axes import colour, dash, point
 from .contents import Group, Report
 from .figures import figures_of
@@ -29,18 +29,6 @@ _DASHES: dict[str, Any] = {"": "solid", "dash": (0, (4, 2.4)), "dot": (0, (1.2, 
 _SHAPES = {"circle": "o", "square": "s", "diamond": "D"}
 
 
-def check_matplotlib() -> None:
-    """Refuses to begin without the library that draws PNG files.
-
-    Raises:
-        StriataError: it is not installed.
-    """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise StriataError("PNG files need matplotlib, which is not installed; run: pip install 'striata[report]'") from None
-
-
 def write_figures(report: Report, folder: Path) -> list[Path]:
     """Writes every figure as `NAME.png` and `NAME.svg`, with its title, and a legend where lines or points need one.
 
@@ -49,9 +37,10 @@ def write_figures(report: Report, folder: Path) -> list[Path]:
         folder: is made where it is not there.
 
     Raises:
-        StriataError: matplotlib is not installed, or the folder cannot be written.
+        ExtraError: matplotlib is not installed.
+        StriataError: the folder cannot be written.
     """
-    check_matplotlib()
+    require("drawing PNG files", "matplotlib")
     figures = figures_of(report)
     switched = {scene.name for scene in (*figures.training, *figures.cost)}
     written = []

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..disk.files import named, write_text
+from ..extras import require
 from .contents import Curve, History, Report, collect
-from .page import render
-from .png import check_matplotlib, write_figures
 
 
 def write_report(
@@ -28,14 +27,19 @@ def write_report(
     Raises:
         StudyError: the folder is no study's, has no finished run or cannot be read, or a tracker is unknown or not installed.
         RunError, EnsembleError: a run or the ensemble is damaged.
-        StriataError: a file cannot be written, or matplotlib is not installed and `png` is given.
+        ExtraError: jinja2, or for `png` matplotlib, or what a tracker needs, is not installed.
+        StriataError: a file cannot be written.
     """
     if track:
         from ..training.trackers import check_trackers
 
         check_trackers(track)
+    require("a report", "jinja2")
     if png is not None:
-        check_matplotlib()
+        require("drawing PNG files", "matplotlib")
+    from .page import render
+    from .png import write_figures
+
     report = collect(folder)
     target = report.folder / "report.html" if out is None else named(out, ".html")
     page = render(report)

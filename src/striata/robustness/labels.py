@@ -16,6 +16,7 @@ from ..data import Table
 from ..disk.files import apart, write_text
 from ..ensemble import load_ensemble
 from ..errors import DataError, StudyError
+from ..extras import require
 from ..layout import Head
 from ..runs import Run, StudyFolder
 from ..runs.joined import join
@@ -227,11 +228,13 @@ def audit_labels(
         StudyError: the target is neither, or its data is not what its runs were trained on.
         RunError: a run is damaged, or runs cannot be joined on their validation rows.
         DataError: the data cannot be read, or `rows` is out of range.
+        ExtraError: cleanlab is not installed.
         StriataError: the encoder cannot be loaded, or the result cannot be written.
     """
     if rows < 10:
         raise DataError(f"--rows {rows}: expected at least 10")
     study, runs, folder = _resolve(Path(target))
+    require("the audit of labels", "cleanlab")
     prepared = prepare(study, data)
     for run in runs:
         if run.facts["data_fingerprint"] != prepared.splits.fingerprint:

@@ -27,32 +27,35 @@ def write_adapter(folder: Path, plan: Plan, tensors: Mapping[str, np.ndarray]) -
         plan: what was trained.
         tensors: by peft's names, as the engine gives them.
     """
-    from peft import LoraConfig
     from safetensors.numpy import save_file
 
     native = plan.head.kind == "native"
-    modules = sorted({step.module.split(".")[0] for step in plan.head.steps if step.parameters})
-    ranks = {site.module: site.rank for site in plan.sites}
-    config: dict[str, Any] = LoraConfig(
-        r=max(ranks.values(), default=1),
-        lora_alpha=1,
-        target_modules=list(ranks),
-        rank_pattern=ranks,
-        alpha_pattern={site.module: site.alpha for site in plan.sites},
-        lora_dropout=0.0,
-        bias="none",
-        task_type="SEQ_CLS" if native else "FEATURE_EXTRACTION",
-        modules_to_save=modules if native else None,
-        base_model_name_or_path=plan.base,
-        inference_mode=True,
-    ).to_dict()
-    config["target_modules"] = sorted(ranks)
-    (folder / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True, default=str) + "\n", encoding="utf-8")
+    config = _config(plan, sorted({step.module.split(".")[0] for step in plan.head.steps if step.parameters}) if native else None)
+    (folder / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     in_head = {name for name in tensors if ".lora_" not in name}
     adapter = {name: array for name, array in tensors.items() if native or name not in in_head}
     save_file(adapter, folder / ADAPTER, {"format": "pt"})
     if not native:
         save_file({name: tensors[name] for name in in_head}, folder / HEAD, {"format": "pt"})
+
+
+def _config(plan: Plan, modules_to_save: list[str] | None) -> dict[str, Any]:
+    """What peft's LoraConfig needs to know; the fields left out have its defaults."""
+    ranks = {site.module: site.rank for site in plan.sites}
+    return {
+        "peft_type": "LORA",
+        "task_type": "FEATURE_EXTRACTION" if modules_to_save is None else "SEQ_CLS",
+        "base_model_name_or_path": plan.base,
+        "inference_mode": True,
+        "r": max(ranks.values(), default=1),
+        "lora_alpha": 1,
+        "target_modules": sorted(ranks),
+        "rank_pattern": ranks,
+        "alpha_pattern": {site.module: site.alpha for site in plan.sites},
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "modules_to_save": modules_to_save,
+    }
 
 
 def read_adapter(folder: Path) -> dict[str, np.ndarray]:

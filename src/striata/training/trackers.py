@@ -9,6 +9,7 @@ from typing import Any
 
 from ..choices import TRACKERS
 from ..errors import StudyError
+from ..extras import require
 from .events import Event, Listener, nobody
 
 
@@ -28,12 +29,14 @@ def check_trackers(names: Sequence[str]) -> None:
     """Refuses trackers that are unknown or not installed, before anything is trained.
 
     Raises:
-        StudyError: names it, and says what to install.
+        StudyError: one is unknown, or not installed.
+        ExtraError: accelerate, through which all of them are reached, or tensorboard is not installed.
     """
     for name in names:
+        TRACKERS.check(name, StudyError)
+        require(f"tracker '{name}'", "accelerate", *(["tensorboard"] if name == "tensorboard" else []))
         from accelerate import utils
 
-        TRACKERS.check(name, StudyError)
         if not getattr(utils, f"is_{name}_available")():
             raise StudyError(f"tracker '{name}' is not installed; run: pip install {name}")
 

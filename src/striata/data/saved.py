@@ -1,0 +1,85 @@
+"""Folders that datasets' `save_to_disk` wrote, read by pyarrow alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from ..errors import DataError
+from .table import Chunk
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether a folder holds a data set, or one per split, that `save_to_disk` wrote."""
+    return (folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file()
+
+
+def saved_splits(folder: Path) -> tuple[str, ...]:
+    """Names of a folder's splits, each in a folder of its own; none where the folder is one data set.
+
+    Raises:
+        DataError: the list of splits is damaged.
+    """
+    if (folder / "state.json").is_file():
+        return ()
+    try:
+        return tuple(str(name) for name in _json(folder / "dataset_dict.json")["splits"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise _damaged(folder, error) from None
+
+
+class SavedReader:
+    """Rows of one data set, memory-mapped.
+
+    Args:
+        folder: with `state.json`, `dataset_info.json` and the Arrow files that the first of them lists.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.source = str(folder)
+        self._folder = folder
+        try:
+            names = [str(file["filename"]) for file in _json(folder / "state.json")["_data_files"]]
+            self._features: dict[str, Any] = dict(_json(folder / "dataset_info.json").get("features") or {})
+            self._table = pa.concat_tables(pa.ipc.open_stream(pa.memory_map(str(folder / name))).read_all() for name in names)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, pa.ArrowException) as error:
+            raise _damaged(folder, error) from None
+        self.columns: tuple[str, ...] = tuple(self._table.column_names)
+
+    def declared(self, column: str) -> tuple[str, ...] | None:
+        """Label names of a ClassLabel column."""
+        feature = self._features.get(column)
+        if not isinstance(feature, dict) or feature.get("_type") != "ClassLabel":
+            return None
+        return tuple(str(name) for name in feature["names"])
+
+    def chunks(self, wanted: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
+        """Rows in portions of at most `rows`, from row `skip` on; memory does not grow with the data set.
+
+        Raises:
+            DataError: the rows are damaged.
+        """
+        for first in range(skip, self._table.num_rows, rows):
+            part = self._table.slice(first, rows).select(list(wanted))
+            try:
+                part.validate(full=True)  # offsets that point outside the file would be followed
+                values = {name: part.column(name).to_pylist() for name in wanted}
+            except (ValueError, pa.ArrowException) as error:
+                raise _damaged(self._folder, error) from None
+            yield Chunk(first=first, values=values)
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _damaged(folder: Path, error: Exception) -> DataError:
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+    return DataError(f"folder {folder} cannot be read as a data set ({reason}); write it again")
