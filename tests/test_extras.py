@@ -77,7 +77,7 @@ def test_the_extras_are_those_of_the_package() -> None:
 def test_training_and_predicting_need_no_extra(tmp_path: Path) -> None:
     study = study_of(tmp_path, recipe={"max_steps": 4, "evaluate_every": 2}, layouts=["0-2 r2 query", "1-2 r3 query value"])
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
-    write_texts(tmp_path / "new.csv", 9, labels=False)
+    write_texts(tmp_path / "new.csv", 30, labels=False)
     out, texts = tmp_path / "out", tmp_path / "test.csv"
     commands = (
         ["plan", "s8", "--base", "roberta-base", "--labels", 4],
@@ -92,7 +92,7 @@ def test_training_and_predicting_need_no_extra(tmp_path: Path) -> None:
     )
     results = run_without(*((OPTIONAL, command) for command in commands))
     assert [(code, err) for code, _, err in results if code] == []
-    assert "9 rows predicted by 2 member(s)" in results[-1][1]
+    assert "30 rows predicted by 2 member(s)" in results[-1][1]
 
 
 MISSING = (
@@ -114,7 +114,7 @@ MISSING = (
         "(No module named 'datasets'); {hub}",
     ),
     (
-        "datasets", "train study.yaml --set data.train=folder",
+        "datasets", "train study.yaml --set data.train=FOLDER",
         "a folder of data files (FOLDER) needs datasets (No module named 'datasets'); {hub}",
     ),
 )  # fmt: skip
@@ -128,7 +128,10 @@ def test_what_is_missing_is_named_with_the_line_that_installs_it(tmp_path: Path)
     write_synthetic_study(tmp_path / "out", {("s8", 0): logits_of(labels < 2, labels)}, labels)
     (tmp_path / "folder").mkdir()
     write_texts(tmp_path / "folder" / "train.csv", 20)
-    parts = [[str(tmp_path / p) if (tmp_path / p).exists() else p for p in command.split()] for _, command, _ in MISSING]
+    parts = [
+        [str(tmp_path / p) if (tmp_path / p).exists() else p.replace("FOLDER", str(tmp_path / "folder")) for p in command.split()]
+        for _, command, _ in MISSING
+    ]
     extra = {name: f"run: pip install 'striata[{name}]'" for name in EXTRAS.values()}
     results = run_without(*(([hidden], part) for (hidden, _, _), part in zip(MISSING, parts, strict=True)))
     for (_, command, line), (code, _, err) in zip(MISSING, results, strict=True):
