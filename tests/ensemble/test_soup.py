@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from striata.ensemble.soup import PRODUCTS, WEIGHTS, write_soup
 from striata.errors import StriataError
 from striata.layout import make_plan
 from striata.runs import Run
+from striata.runs.adapter import write_adapter
 from striata.runs.run import RunRecord, write_run
 
 from ..cli.test_cli import run
@@ -68,12 +70,10 @@ def test_the_merged_model_gives_the_logits_of_the_summed_products(tmp_path: Path
 
 def rewrite(run: Run, path: Path, **changes: Any) -> None:
     """Writes a run again with some fields changed."""
-    seen = run.validation()
-    arrays = {
-        "plan": run.plan, "tensors": run.tensors(), "history": [], "validation_ids": seen.ids, "validation_labels": seen.labels,
-        "validation_logits": seen.logits, "receipt": {},
-    }  # fmt: skip
-    write_run(path, RunRecord(**{**run.facts, "labels": run.labels, **arrays, **changes}))
+    record = RunRecord(
+        facts=run.facts.model_copy(update=changes), plan=run.plan, receipt={}, history=[], validation=run.validation()
+    )
+    write_run(path, record, partial(write_adapter, plan=run.adapter_plan, tensors=run.tensors()))
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +95,12 @@ def test_a_soup_of_equal_runs_is_kept_and_opens_like_a_run(twins: Path) -> None:
     assert soup.run.metrics["accuracy"] == first.metrics["accuracy"] == soup.best
     model, alone = (striata.load(path, precision="fp32") for path in (soup.run.path, first.path))
     np.testing.assert_allclose(model.logits(texts()), alone.logits(texts()), atol=1e-4)
-    assert set(model.runs[0].facts["recipe"]["runs"]) == set(soup.members)
+    assert set(model.runs[0].facts.recipe["runs"]) == set(soup.members)
     assert model.evaluate(twins / "test.csv").accuracy == alone.evaluate(twins / "test.csv").accuracy
     assert soup.run.history() == []
-    assert json.loads((soup.run.path / "receipt.json").read_text())["trainable"] == soup.run.plan.trainable
+    assert json.loads((soup.run.path / "receipt.json").read_text())["trainable"] == soup.run.trainable
     forced = write_soup(twins / "out", size=2, rank=4, device="cpu")
-    assert (forced.form, {site.rank for site in forced.run.plan.sites}) == (PRODUCTS, {4})
+    assert (forced.form, {site.rank for site in forced.run.adapter_plan.sites}) == (PRODUCTS, {4})
 
 
 def test_a_soup_is_made_and_predicts_from_the_command_line(twins: Path, tmp_path: Path) -> None:

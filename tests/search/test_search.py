@@ -75,7 +75,7 @@ def test_every_trial_is_a_run_within_the_budget(finished: tuple[Path, striata.Tr
         assert receipt["trainable"] == run.plan.trainable
         live = [(site["module"], site["rank"], site["scale"], site["dropout"]) for site in receipt["sites"]]
         assert live == [(site.module, site.rank, site.scale, site.dropout) for site in run.plan.sites]
-        assert 1e-3 <= run.facts["recipe"]["learning_rate"] <= 0.1
+        assert 1e-3 <= run.facts.recipe["learning_rate"] <= 0.1
         assert len(run.validation().logits) == 40
     assert trained.runs["trial-0000"].plan.text == "0 r1 a4 query | 1-2 r4 a4 query"
     assert [row.run for row in leaderboard(StudyFolder.open(folder / "out"))][:2] == list(trained.ensemble.members)  # type: ignore[union-attr]
@@ -85,10 +85,10 @@ def test_every_trial_is_a_run_within_the_budget(finished: tuple[Path, striata.Tr
 def test_optunas_record_says_what_the_runs_say(finished: tuple[Path, striata.Trained]) -> None:
     folder, trained = finished
     for trial, run in zip(trials_of(folder / "out"), trained.runs.values(), strict=True):
-        pruned = run.facts["stopped"] == "pruned"
+        pruned = run.facts.stopped == "pruned"
         assert trial.state == (TrialState.PRUNED if pruned else TrialState.COMPLETE)
         assert trial.user_attrs["plan"] == run.plan.hash
-        assert trial.user_attrs["learning_rate"] == run.facts["recipe"]["learning_rate"]
+        assert trial.user_attrs["learning_rate"] == run.facts.recipe["learning_rate"]
         measured = {int(e["step"] or 0): e["validation_accuracy"] for e in run.history() if e["validation_accuracy"] is not None}
         best = np.maximum.accumulate(list(measured.values())).tolist()
         assert trial.intermediate_values == dict(zip(measured, best, strict=True))
@@ -98,7 +98,7 @@ def test_optunas_record_says_what_the_runs_say(finished: tuple[Path, striata.Tra
 def test_the_weak_end_at_rungs_and_their_places_are_taken(finished: tuple[Path, striata.Trained]) -> None:
     _, trained = finished
     assert rungs(after=1, reduction=2, evaluations=4) == [1, 2]
-    ended = {name: (run.facts["stopped"], run.facts["steps"]) for name, run in trained.runs.items()}
+    ended = {name: (run.facts.stopped, run.facts.steps) for name, run in trained.runs.items()}
     assert {steps for how, steps in ended.values() if how == "pruned"} <= {5, 10}
     assert {steps for how, steps in ended.values() if how != "pruned"} == {20}
     accuracy = {name: trial.intermediate_values for name, trial in zip(ended, trials_of(finished[0] / "out"), strict=True)}
@@ -178,7 +178,7 @@ def test_killed_and_run_again_proposes_and_trains_bitwise_the_same(finished: tup
         runs = [Run.load(folder / name / "runs" / f"trial-{a.number:04}") for name in ("out", "cut")]
         for file in ("adapter_model.safetensors", "validation.parquet", "history.parquet", "receipt.json", "plan.json"):
             assert len({sha256_file(run.path / file) for run in runs}) == 1, f"{a.number}/{file}"
-        assert runs[0].facts["stopped"] == runs[1].facts["stopped"]
+        assert runs[0].facts.stopped == runs[1].facts.stopped
 
 
 def test_a_trial_that_fails_gives_its_place_away(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_trial_that_fails_gives_its_place_away(tmp_path: Path) -> None:
     states = {f"trial-{t.number:04}": t.state for t in trials_of(tmp_path / "out")}
     assert states == dict.fromkeys(trained.failed, TrialState.FAIL) | dict.fromkeys(trained.runs, TrialState.COMPLETE)
     assert len(states) == 6
-    assert {run.facts["steps"] for run in trained.runs.values()} == {10}
+    assert {run.facts.steps for run in trained.runs.values()} == {10}
     assert striata.train(search_of(tmp_path, search=search, recipe=recipe)).failed == trained.failed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import numpy.typing as npt
 
 from striata.disk.files import write_json
 from striata.layout import make_plan
-from striata.runs import StudyFolder
-from striata.runs.run import Run, RunRecord, write_run
+from striata.runs import RunFacts, StudyFolder
+from striata.runs.adapter import write_adapter
+from striata.runs.run import Run, RunRecord, Validation, write_run
 from striata.settings import Recipe, load_study
 
 LABELS = ("Business", "Sports", "World")
@@ -50,7 +52,7 @@ def write_synthetic_run(
         ids: row numbers; None counts them.
         names: of the labels.
         title: the run's name without its seed; None takes the layout's.
-        changes: fields of :class:`RunRecord` that differ.
+        changes: fields of :class:`RunFacts`, or plan, receipt and history, that differ.
     """
     from striata.figures.scores import metrics
 
@@ -69,7 +71,8 @@ def write_synthetic_run(
     matrices = {f"base_model.model.{site.module}": site for site in plan.sites}
     tensors = {f"{module}.lora_A.weight": np.zeros((site.rank, 2), np.float32) for module, site in matrices.items()}
     tensors["base_model.model.classifier.weight"] = np.zeros((len(names), 2), np.float32)
-    given: dict[str, Any] = {
+    facts: dict[str, Any] = {
+        "kind": "adapter",
         "name": name,
         "title": title,
         "control": plan.control,
@@ -77,7 +80,8 @@ def write_synthetic_run(
         "layout": plan.layout,
         "seed": seed,
         "recipe": Recipe().model_dump(mode="json"),
-        "plan": plan,
+        "trainable": plan.trainable,
+        "lora": plan.lora,
         "labels": tuple(names),
         "base": BASE,
         "head": "linear",
@@ -94,15 +98,17 @@ def write_synthetic_run(
         "hardware": {"device": "cpu", "name": "x86_64", "cores": "2", "threads": "2", "precision": "torch.float32"},
         "split": {"train": 1000, "validation": len(labels)},
         "study": {},
-        "tensors": tensors,
-        "history": history,
-        "validation_ids": np.arange(len(labels), dtype=np.int64) if ids is None else ids,
-        "validation_labels": labels,
-        "validation_logits": np.asarray(logits, np.float32),
-        "receipt": {"trainable": plan.trainable, "sites": [], "head": {}},
-        **changes,
     }
-    return write_run(folder / "runs" / name, RunRecord(**given))
+    record: dict[str, Any] = {"plan": plan, "receipt": {"trainable": plan.trainable, "sites": [], "head": {}}, "history": history}
+    record |= {key: changes.pop(key) for key in list(changes) if key in record}
+    validation = Validation(
+        ids=np.arange(len(labels), dtype=np.int64) if ids is None else ids, labels=labels, logits=np.asarray(logits, np.float32)
+    )
+    return write_run(
+        folder / "runs" / name,
+        RunRecord(facts=RunFacts(**(facts | changes)), validation=validation, **record),
+        partial(write_adapter, plan=plan, tensors=tensors) if record["plan"] is not None else None,
+    )
 
 
 def write_synthetic_study(

@@ -65,7 +65,7 @@ def test_rows_in_memory_train_as_their_file_does(of_file: tuple[Path, striata.Ru
     trained = striata.train(study, data=data)
     (other,) = trained.runs.values()
     assert other.history() == run.history()
-    assert other.facts["data_fingerprint"] == run.facts["data_fingerprint"]
+    assert other.facts.data_fingerprint == run.facts.data_fingerprint
     assert (other.validation().logits == run.validation().logits).all()
     assert (other.validation().ids == run.validation().ids).all()
     assert set(trained.test) == {other.name}
@@ -152,8 +152,8 @@ def test_parts_may_be_files_and_rows_and_numbers(tmp_path: Path) -> None:
     data = {"train": frame_of(tmp_path), "validation": 30, "test": tmp_path / "test.csv"}
     trained = striata.train(study, data=data)
     (run,) = trained.runs.values()
-    assert run.facts["split"] == {"train": 120, "validation": 30}
-    assert run.facts["study"]["data"]["validation"] == 30
-    assert run.facts["study"]["data"]["test"] == str(tmp_path / "test.csv")
+    assert run.facts.split == {"train": 120, "validation": 30}
+    assert run.facts.study["data"]["validation"] == 30
+    assert run.facts.study["data"]["test"] == str(tmp_path / "test.csv")
     model = striata.load(run.path)
     assert model.evaluate(frame_of(tmp_path, "test")).accuracy == model.evaluate(tmp_path / "test.csv").accuracy

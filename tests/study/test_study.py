@@ -61,13 +61,13 @@ def test_a_study_becomes_runs_an_ensemble_and_figures(finished: tuple[Path, stri
 def test_a_run_explains_itself(finished: tuple[Path, striata.Trained]) -> None:
     for run in finished[1].runs.values():
         facts = run.facts
-        assert facts["versions"]["torch"] == torch.__version__
-        assert {"base_sha256", "data_fingerprint", "hardware", "split", "study", "recipe"} <= set(facts)
+        assert facts.versions["torch"] == torch.__version__
+        assert {"base_sha256", "data_fingerprint", "hardware", "split", "study", "recipe"} <= set(facts.model_fields_set)
         validation = run.validation()
         assert float((validation.logits.argmax(1) == validation.labels).mean()) == run.metrics["accuracy"]
         assert len(set(validation.ids.tolist())) == 40
         history = run.history()
-        assert sum(entry["loss"] is not None for entry in history) == facts["steps"] == 20
+        assert sum(entry["loss"] is not None for entry in history) == facts.steps == 20
         best = max(entry["validation_accuracy"] or 0 for entry in history)
         assert best == run.metrics["accuracy"]
         receipt = json.loads((run.path / "receipt.json").read_text())
@@ -234,8 +234,8 @@ def test_each_member_stops_by_itself(tmp_path: Path) -> None:
     layouts[0] = {"layout": layouts[0], "name": "still", "recipe": {"learning_rate": 1e-12, "patience": 1, "max_steps": 40}}
     trained = striata.train(study_of(tmp_path, layouts=layouts))
     still = trained.runs["still-seed0"].facts
-    assert (still["stopped"], still["steps"]) == ("patience", 10)
-    assert {run.facts["steps"] for name, run in trained.runs.items() if "still" not in name} == {20}
+    assert (still.stopped, still.steps) == ("patience", 10)
+    assert {run.facts.steps for name, run in trained.runs.items() if "still" not in name} == {20}
 
 
 def test_the_kept_checkpoint_is_measured_on_all_rows(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ CASES: dict[str, tuple[list[float], dict[str, Any], tuple[int, str]]] = {
 def test_members_stop_when_gains_stop(tmp_path: Path, scripts: Scripts) -> None:
     scripts |= {name: values for name, (values, _, _) in CASES.items()}
     trained = striata.train(study(tmp_path, {name: recipe for name, (_, recipe, _) in CASES.items()}))
-    ended = {name: (run.facts["steps"], run.facts["stopped"]) for name, run in trained.runs.items()}
+    ended = {name: (run.facts.steps, run.facts.stopped) for name, run in trained.runs.items()}
     assert ended == {f"{name}-seed0": expected for name, (_, _, expected) in CASES.items()}
     for values, recipe, expected in CASES.values():
         if recipe["patience"] is not None:
@@ -104,13 +104,13 @@ def test_the_last_gain_survives_interruptions(tmp_path: Path, scripts: Scripts) 
         with pytest.raises(KeyboardInterrupt):
             striata.train(settings, listen=interrupt)
     (run,) = striata.train(settings).runs.values()
-    assert (run.facts["steps"], run.facts["stopped"]) == (6, "patience")  # 0.5018 counts over 0.5
+    assert (run.facts.steps, run.facts.stopped) == (6, "patience")  # 0.5018 counts over 0.5
 
 
 def test_the_best_weights_are_kept_however_small_the_gain(tmp_path: Path, scripts: Scripts) -> None:
     scripts["m"] = [0.5, 0.5005, 0.5003, 0.5]
     (run,) = striata.train(study(tmp_path, {"m": {"patience": 3, "min_delta": 0.001}})).runs.values()
-    assert (run.facts["best_step"], run.facts["steps"]) == (2, 4)
+    assert (run.facts.best_step, run.facts.steps) == (2, 4)
 
 
 def test_evaluations_come_at_every_so_many_steps_and_at_the_end(tmp_path: Path, scripts: Scripts) -> None:
@@ -151,6 +151,6 @@ def test_time_is_shared_by_those_in_the_stack(tmp_path: Path, monkeypatch: pytes
 
     settings = study(tmp_path, {"short": {"max_steps": 4}, "long": {"max_steps": 10}}, evaluate_every=5)
     trained = striata.train(settings, listen=listen)
-    assert trained.runs["short-seed0"].facts["seconds"] == pytest.approx(4 * 3 / 2)
-    assert trained.runs["long-seed0"].facts["seconds"] == pytest.approx(4 * 3 / 2 + 6 * 3)
+    assert trained.runs["short-seed0"].facts.seconds == pytest.approx(4 * 3 / 2)
+    assert trained.runs["long-seed0"].facts.seconds == pytest.approx(4 * 3 / 2 + 6 * 3)
     assert left == [(step, pytest.approx(3 * (10 - step))) for step in range(1, 11)]

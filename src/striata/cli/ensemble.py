@@ -96,4 +96,4 @@ def _show_soup(soup: Soup) -> None:
     for name, accuracy in soup.members.items():
         say(f"{name}  validation accuracy {accuracy:.4f}")
     say(f"soup of these ({soup.form}): validation accuracy {soup.run.metrics['accuracy']:.4f}, the best of them {soup.best:.4f}")
-    say(f"{soup.run.plan.trainable:,} trained parameters, in {soup.run.path}")
+    say(f"{soup.run.trainable:,} trained parameters, in {soup.run.path}")

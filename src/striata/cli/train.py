@@ -32,8 +32,8 @@ def train(
     show_leaderboard(result.folder)
     if spec.search is not None and result.runs:
         best = result.runs[leaderboard(StudyFolder.open(result.folder))[0].run]
-        rate = best.facts["recipe"]["learning_rate"]
-        say(f"best of {len(result.runs)} trials: {best.name}, learning rate {rate:g}, layout '{best.plan.text}'")
+        rate = best.facts.recipe["learning_rate"]
+        say(f"best of {len(result.runs)} trials: {best.name}, learning rate {rate:g}, layout '{best.adapter_plan.text}'")
     if result.ensemble is not None:
         say(
             f"ensemble of {len(result.ensemble.members)}: validation accuracy "

@@ -162,10 +162,10 @@ def check_one_encoder(runs: Sequence[Run]) -> None:
     first = runs[0]
     for run in runs[1:]:
         for key in ("base_sha256", "head", "max_length"):
-            if run.facts[key] != first.facts[key]:
+            one, other = getattr(first.facts, key), getattr(run.facts, key)
+            if one != other:
                 raise EnsembleError(
-                    f"runs {first.name} and {run.name} differ in {key} ({first.facts[key]!r}, {run.facts[key]!r}); expected "
-                    "runs of one encoder"
+                    f"runs {first.name} and {run.name} differ in {key} ({one!r}, {other!r}); expected runs of one encoder"
                 )
 
 
@@ -207,6 +207,6 @@ def load_ensemble(path: str | Path) -> Ensemble:
         metrics=content["metrics"],
         nested=content.get("nested", {}),
         single=content.get("single", {}),
-        rows=int(content["rows"]) if "rows" in content else next(iter(runs.values())).facts["split"]["validation"],
-        trainable=sum(run.plan.trainable for run in runs.values()),
+        rows=int(content["rows"]) if "rows" in content else next(iter(runs.values())).facts.split["validation"],
+        trainable=sum(run.trainable for run in runs.values()),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from ..errors import EnsembleError
 from ..figures.scores import Metrics, metrics
 from ..layout import Plan
 from ..runs import Run, StudyFolder
+from ..runs.adapter import write_adapter
 from ..runs.joined import join
-from ..runs.run import RunRecord, write_run
+from ..runs.run import RunRecord, Validation, write_run
 from ..settings import load_study
 from ..study import Prepared, prepare
 from .folder import check_one_encoder
@@ -51,7 +53,7 @@ class Soup:
             "form": self.form,
             "metrics": dict(self.run.metrics),
             "best_member": self.best,
-            "trainable": self.run.plan.trainable,
+            "trainable": self.run.trainable,
         }
 
 
@@ -95,7 +97,7 @@ def write_soup(
     folder = StudyFolder.open(path)
     if rank is not None and rank < 1:
         raise EnsembleError(f"rank {rank} was asked for; expected at least 1")
-    found = {run.name: run for run in folder.runs()}
+    found = {run.name: run for run in folder.runs() if run.kind == "adapter"}
     pool = join(list(found.values()))
     check_one_encoder(list(found.values()))
     runs = [found[name] for name in top(pool, Rule(size=size, by=by))]
@@ -104,7 +106,7 @@ def write_soup(
     candidates = _candidates(runs, rank, budget)
     study = load_study(folder.settings())
     prepared = prepare(study, data)
-    if prepared.splits.fingerprint != runs[0].facts["data_fingerprint"]:
+    if prepared.splits.fingerprint != runs[0].facts.data_fingerprint:
         raise EnsembleError(f"the data of {folder.path} is not what the runs were trained on; restore it to measure a soup")
     measured = [_measure(candidate, runs[0], prepared, device, study.recipe.precision) for candidate in candidates]
     at = max(range(len(candidates)), key=lambda i: (measured[i][0].accuracy, -measured[i][0].log_loss))
@@ -116,12 +118,14 @@ def write_soup(
             f"the soup of {', '.join(accuracy)} reaches validation accuracy {mine:.4f}, its best run {best:.4f}, their mean "
             f"{mean:.4f}; nothing was written; try fewer runs, a larger --rank, or `--method greedy`, which keeps them apart"
         )
-    run = write_run(folder.path / "soup", _record(candidates[at], runs, prepared, *measured[at]))
+    record = _record(candidates[at], runs, prepared, *measured[at])
+    write_weights = partial(write_adapter, plan=candidates[at].plan, tensors=candidates[at].tensors)
+    run = write_run(folder.path / "soup", record, write_weights)
     return Soup(run=run, members=accuracy, form=candidates[at].form, best=best)
 
 
 def _candidates(runs: Sequence[Run], rank: int | None, budget: int | None) -> list[_Candidate]:
-    plans, tensors = [run.plan for run in runs], [run.tensors() for run in runs]
+    plans, tensors = [run.adapter_plan for run in runs], [run.tensors() for run in runs]
     found = []
     one_plan = len({plan.hash for plan in plans}) == 1
     if one_plan and rank is None and (budget is None or plans[0].trainable <= budget):
@@ -138,9 +142,9 @@ def _measure(
     candidate: _Candidate, like: Run, prepared: Prepared, device: str, precision: str
 ) -> tuple[Metrics, np.ndarray, dict[str, Any]]:
     """Figures, logits on the validation rows, and the receipt."""
-    encoder = Encoder.load(str(like.facts["base"]), head=candidate.plan.head, precision=precision, device=device)
-    if encoder.sha256 != like.facts["base_sha256"]:
-        raise EnsembleError(f"encoder {like.facts['base']} is not the one the runs were trained on; give it the same weights")
+    encoder = Encoder.load(candidate.plan.base, head=candidate.plan.head, precision=precision, device=device)
+    if encoder.sha256 != like.facts.base_sha256:
+        raise EnsembleError(f"encoder {candidate.plan.base} is not the one the runs were trained on; give it the same weights")
     stack = Stack(encoder, [candidate.plan])
     stack.load(0, candidate.tensors)
     receipt = read_receipt(stack, 0)
@@ -157,26 +161,25 @@ def _record(
     logits: np.ndarray,
     receipt: dict[str, Any],
 ) -> RunRecord:
-    facts = runs[0].facts
-    same = ("labels", "base", "head", "max_length", "columns", "base_sha256", "data_fingerprint", "versions", "hardware", "split")
-    return RunRecord(
-        **{key: facts[key] for key in same},
-        name="soup",
-        title="soup",
-        layout=candidate.plan.layout,
-        seed=0,
-        recipe={"merged": candidate.form, "runs": {run.name: run.checksum for run in runs}},
-        plan=candidate.plan,
-        best_step=0,
-        steps=0,
-        metrics={"accuracy": measured.accuracy, "loss": measured.log_loss, "macro_f1": measured.macro_f1},
-        stopped="merged",
-        seconds=sum(run.facts["seconds"] for run in runs),
-        study=facts["study"],
-        tensors=candidate.tensors,
-        history=[],
-        validation_ids=prepared.splits.validation.ids,
-        validation_labels=prepared.targets["validation"],
-        validation_logits=logits,
-        receipt=receipt,
+    facts = runs[0].facts.model_copy(
+        update={
+            "kind": "soup",
+            "name": "soup",
+            "title": "soup",
+            "layout": candidate.plan.layout,
+            "seed": 0,
+            "control": None,
+            "control_of": {},
+            "aliases": (),
+            "recipe": {"merged": candidate.form, "runs": {run.name: run.checksum for run in runs}},
+            "trainable": candidate.plan.trainable,
+            "lora": candidate.plan.lora,
+            "best_step": 0,
+            "steps": 0,
+            "metrics": {"accuracy": measured.accuracy, "loss": measured.log_loss, "macro_f1": measured.macro_f1},
+            "stopped": "merged",
+            "seconds": sum(run.facts.seconds for run in runs),
+        }
     )
+    validation = Validation(ids=prepared.splits.validation.ids, labels=prepared.targets["validation"], logits=logits)
+    return RunRecord(facts=facts, plan=candidate.plan, receipt=receipt, history=(), validation=validation)

@@ -180,7 +180,7 @@ def _first(groups: Sequence[Group], folder: StudyFolder) -> Group:
 
 
 def _same(one: Group, other: Group) -> bool:
-    return one.first.plan.hash == other.first.plan.hash and one.first.facts["recipe"] == other.first.facts["recipe"]
+    return one.first.identity == other.first.identity
 
 
 def _listed(seeds: Mapping[int, Run] | Sequence[int]) -> str:
@@ -233,11 +233,11 @@ def _result(evidence: _Evidence, one: Group, resampled: Mapping[str, npt.NDArray
     return LayoutResult(
         layout=one.label,
         aliases=one.aliases,
-        plan_hash=runs[0].plan.hash,
+        plan_hash="" if runs[0].plan is None else runs[0].plan.hash,
         runs=tuple(run.name for run in runs),
         seeds=tuple(seeds),
-        trainable=runs[0].plan.trainable,
-        lora=runs[0].plan.lora,
+        trainable=runs[0].facts.trainable,
+        lora=runs[0].facts.lora,
         accuracy=table.mean,
         low=low,
         high=high,
@@ -246,7 +246,7 @@ def _result(evidence: _Evidence, one: Group, resampled: Mapping[str, npt.NDArray
         macro_f1_high=f1_high,
         loss=_mean(runs, "loss"),
         test_accuracy=sum(tests) / len(tests) if len(tests) == len(runs) else None,
-        seconds=sum(float(run.facts["seconds"]) for run in runs) / len(runs),
+        seconds=sum(run.facts.seconds for run in runs) / len(runs),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,11 +37,10 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     Raises:
         StudyError: two runs are one layout, recipe and seed under one name.
     """
-    groups: dict[tuple[str, str, str], dict[int, Run]] = defaultdict(dict)
+    groups: dict[tuple[str, tuple[str, str, str]], dict[int, Run]] = defaultdict(dict)
     for run in runs:
-        key = (run.title, run.plan.hash, json.dumps(run.facts["recipe"], sort_keys=True))
-        groups[key][run.seed] = run
-    titles = [title for title, _, _ in groups]
+        groups[run.title, run.identity][run.seed] = run
+    titles = [title for title, _ in groups]
     for title in titles:
         if titles.count(title) > 1:
             raise StudyError(
@@ -52,16 +50,16 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     return [
         Group(
             title=title,
-            layout=by_seed[min(by_seed)].layout,
+            layout=by_seed[min(by_seed)].facts.layout,
             aliases=tuple(dict.fromkeys(alias for run in by_seed.values() for alias in run.aliases)),
-            control=by_seed[min(by_seed)].control,
+            control=by_seed[min(by_seed)].facts.control,
             control_of=_control_of(list(by_seed.values())),
             runs=by_seed,
         )
-        for (title, _, _), by_seed in groups.items()
+        for (title, _), by_seed in groups.items()
     ]
 
 
 def _control_of(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
-    kinds = dict.fromkeys(kind for run in runs for kind in run.control_of)
-    return {kind: tuple(dict.fromkeys(t for run in runs for t in run.control_of.get(kind, ()))) for kind in kinds}
+    kinds = dict.fromkeys(kind for run in runs for kind in run.facts.control_of)
+    return {kind: tuple(dict.fromkeys(t for run in runs for t in run.facts.control_of.get(kind, ()))) for kind in kinds}

@@ -12,7 +12,7 @@ class LayoutResult:
     Args:
         layout: what it is called.
         aliases: other layouts that are the same plan and recipe.
-        plan_hash: of the plan.
+        plan_hash: of the plan; empty for kinds of runs without adapters.
         runs: names.
         seeds: of the runs.
         trainable: parameters, head included.

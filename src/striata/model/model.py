@@ -84,18 +84,21 @@ class Model:
         first = runs[0]
         self.folder, self.runs, self.combiner, self._source = folder, tuple(runs), combiner, source
         self.labels, self.columns = first.labels, first.columns
-        base = str(first.facts["base"])
-        self.encoder = Encoder.load(base, head=first.plan.head, precision=precision, device=device)
-        if self.encoder.sha256 != first.facts["base_sha256"]:
+        plans = [run.adapter_plan for run in runs]
+        base, sha256, max_length = first.facts.base, first.facts.base_sha256, first.facts.max_length
+        if base is None or sha256 is None or max_length is None:
+            raise RunError(f"run {first.path} names no encoder; it was written by another version of striata")
+        self.encoder = Encoder.load(base, head=plans[0].head, precision=precision, device=device)
+        if self.encoder.sha256 != sha256:
             raise RunError(
                 f"run {first.path} was trained on other weights than those of {base} here "
-                f"(SHA-256 {first.facts['base_sha256'][:12]}..., "
+                f"(SHA-256 {sha256[:12]}..., "
                 f"here {self.encoder.sha256[:12]}...); give it the same encoder"
             )
-        self.stack = Stack(self.encoder, [run.plan for run in runs])
+        self.stack = Stack(self.encoder, plans)
         for slot, run in enumerate(runs):
             self.stack.load(slot, run.tensors())
-        self.tokenizer = Tokenizer.load(base, int(first.facts["max_length"]))
+        self.tokenizer = Tokenizer.load(base, max_length)
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "auto", precision: str = "auto") -> Model:

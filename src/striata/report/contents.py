@@ -17,7 +17,7 @@ from ..evidence.results import Comparison, LayoutResult
 from ..figures.scores import Metrics, metrics
 from ..layout import Plan
 from ..robustness.checks import FOLDER as CHECKS
-from ..runs import Run, Standing, StudyFolder, leaderboard
+from ..runs import Run, RunFacts, Standing, StudyFolder, leaderboard
 
 ENSEMBLE = "ensemble"
 Curve = tuple[tuple[float, float], ...]
@@ -32,7 +32,7 @@ class Group:
         result: its figures with intervals.
         control: "", "uniform" or "reversed".
         family: number of the layout that it or its controls were made from; decides the colour.
-        plan: what was trained.
+        plan: what was trained; None for a kind of run without adapters.
         standings: its runs, best validation accuracy first.
         receipts: what was live when each run began, by run name.
     """
@@ -41,7 +41,7 @@ class Group:
     result: LayoutResult
     control: str
     family: int
-    plan: Plan
+    plan: Plan | None
     standings: tuple[Standing, ...]
     receipts: Mapping[str, Mapping[str, Any]]
 
@@ -139,7 +139,7 @@ class Report:
     shift: tuple[Mapping[str, Any], ...]
     outdated: tuple[str, ...]
     labels: Mapping[str, Any]
-    facts: Mapping[str, Any]
+    facts: RunFacts
 
     @property
     def name(self) -> str:
@@ -248,13 +248,13 @@ def _groups(
     places: dict[str, int] = {}
     for result in comparison.layouts:
         run = runs[result.runs[0]]
-        known = {run.title, run.layout, _family(run), *([run.plan.control_of] if run.plan.control_of else [])}
+        known = {run.title, run.facts.layout, _family(run), None if run.plan is None else run.plan.control_of}
         place = next((at for at, name in enumerate(listed) if name in known), len(listed))
         places[_family(run)] = min(place, places.get(_family(run), place))
 
     def key(result: LayoutResult) -> tuple[int, str, int]:
         run = runs[result.runs[0]]
-        return places[_family(run)], _family(run), (None, *CONTROLS).index(run.control)
+        return places[_family(run)], _family(run), (None, *CONTROLS).index(run.facts.control)
 
     families: dict[str, int] = {}
     found = []
@@ -265,7 +265,7 @@ def _groups(
             Group(
                 place=place,
                 result=result,
-                control=run.control or "",
+                control=run.facts.control or "",
                 family=family,
                 plan=run.plan,
                 standings=tuple(row for row in standings if row.run in result.runs),
@@ -277,7 +277,7 @@ def _groups(
 
 def _family(run: Run) -> str:
     """The title of the layout that a run's layout is, or is the control of."""
-    sources = run.control_of.get(run.control, ()) if run.control else ()
+    sources = run.facts.control_of.get(run.facts.control, ()) if run.facts.control else ()
     return sources[0] if sources else run.title
 
 

@@ -60,7 +60,7 @@ def figures_of(report: Report) -> Figures:
         cost=(
             against(
                 report,
-                lambda group: group.plan.trainable,
+                lambda group: group.result.trainable,
                 name="accuracy-parameters",
                 title="Accuracy against parameters",
                 describes=f"{seeds}The dashed stairs join what nothing cheaper beats.",

@@ -38,16 +38,17 @@ def _rows(plan: Plan, field: str) -> dict[str, dict[int, float]]:
 
 
 def _map(report: Report, field: str, title: str, describes: str, fill: str, form: Callable[[float], str]) -> Scene:
-    sites = [site for group in report.groups for site in group.plan.sites]
+    planned = [(group, group.plan) for group in report.groups if group.plan is not None]
+    sites = [site for _, plan in planned for site in plan.sites]
     depth = 1 + max((site.layer for site in sites), default=0)
     most = max((getattr(site, field) for site in sites), default=0) or 1
     cell = (WIDTH - _LABEL - 8) / depth
     marks = _layers(depth, cell)
     y = _HEAD
-    for group in report.groups:
-        rows = _rows(group.plan, field)
+    for group, plan in planned:
+        rows = _rows(plan, field)
         for at, (target, cells) in enumerate(rows.items()):
-            tip = f"{group.title}: {group.plan.text}"
+            tip = f"{group.title}: {plan.text}"
             label = _label(group.title, target, at) if len(rows) > 1 else cut(group.title, _LABEL - 18, _SIZE)
             ink = "ink" if at == 0 else "muted"
             marks.append(Text(x=_LABEL - 10, y=y + 15, text=label, size=_SIZE, anchor="end", fill=ink, tip=tip))

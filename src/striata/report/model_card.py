@@ -88,17 +88,17 @@ def card(subject: Subject) -> str:
     from huggingface_hub import ModelCard, ModelCardData
 
     run = subject.first
-    train = str(run.facts["study"].get("data", {}).get("train", ""))
+    train = str(run.facts.study.get("data", {}).get("train", ""))
     data = ModelCardData(
-        base_model=str(run.facts["base"]) if _on_hub(str(run.facts["base"])) else None,
+        base_model=run.facts.base if run.facts.base and _on_hub(run.facts.base) else None,
         datasets=[train.partition(":")[0]] if _on_hub(train) else None,
         eval_results=_results(subject),
-        library_name="peft" if len(subject.runs) == 1 else "striata",
+        library_name="peft" if len(subject.runs) == 1 and run.plan is not None else "striata",
         license="unknown",
         metrics=["accuracy", "f1"],
         model_name=subject.name,
         pipeline_tag="text-classification",
-        tags=["lora", "peft", "striata", "text-classification"],
+        tags=[*(["lora", "peft"] if run.plan is not None else []), "striata", "text-classification"],
     )
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_body(subject, train)}"))
 
@@ -133,7 +133,7 @@ def _on_hub(source: str) -> bool:
 def _results(subject: Subject) -> list[Any]:
     from huggingface_hub import EvalResult
 
-    data = subject.first.facts["study"].get("data", {})
+    data = subject.first.facts.study.get("data", {})
 
     def source(split: str) -> str:
         """What the rows of a split come from; a number of rows is held out from the training data."""
@@ -186,7 +186,7 @@ def _body(subject: Subject, train: str) -> str:
         confidence=CONFIDENCE,
         calibration=subject.judged.calibration,
         literal=lambda text: Markup(repr(str(text))),
-        trainable=sum(run.plan.trainable for run in subject.runs.values()),
+        trainable=sum(run.trainable for run in subject.runs.values()),
     )
 
 

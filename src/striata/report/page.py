@@ -62,6 +62,8 @@ def _swatch(group: Group) -> Markup:
 
 def _receipt(group: Group) -> Markup:
     """Whether what was live in every run is what its plan says."""
+    if group.plan is None:
+        return Markup("-")
     if wrong := unequal(group):
         return Markup('<span class="bad-text">no: {}</span>').format(", ".join(wrong))
     return Markup('<span class="good-text">yes</span>, {} of {}').format(len(group.receipts), len(group.standings))
@@ -103,7 +105,7 @@ def render(report: Report) -> str:
             receipts=receipts(report),
             several=any(len(group.standings) > 1 for group in report.groups),
             tested=any(row.test_accuracy is not None for row in report.standings),
-            remarks=list(dict.fromkeys(remark for group in report.groups for remark in group.plan.notes)),
+            remarks=list(dict.fromkeys(remark for group in report.groups if group.plan for remark in group.plan.notes)),
             confused=confused(report),
             sampled=sampled(report) if report.labels else "",
             study_yaml=yaml.safe_dump(

@@ -56,7 +56,7 @@ def tiles(report: Report) -> list[Tile]:
     kind = f"best run, {best.run}" if report.ensemble is None else f"ensemble of {len(report.ensemble.members)} runs"
     found = [
         Tile(exactly(report.judged.metrics.accuracy), f"validation accuracy of the {kind}"),
-        Tile(thousands(report.group_of(best.run).plan.trainable), f"trained parameters of the best run{share}"),
+        Tile(thousands(report.group_of(best.run).result.trainable), f"trained parameters of the best run{share}"),
         Tile(f"{runs:,}", f"finished run{'s' if runs > 1 else ''} of {layouts} layout{'s' if layouts > 1 else ''}"),
         Tile(duration(sum(row.seconds for row in report.standings)), "of training in all"),
     ]
@@ -117,12 +117,14 @@ def _ensemble(report: Report) -> Said | None:
 
 def unequal(group: Group) -> list[str]:
     """The runs of a layout whose receipt is not what their plan says."""
-    wanted = [(site.module, site.rank, site.scale, site.dropout) for site in group.plan.sites]
+    if group.plan is None:
+        return []
+    planned = [(site.module, site.rank, site.scale, site.dropout) for site in group.plan.sites]
     return [
         run
         for run, receipt in group.receipts.items()
         if receipt.get("trainable") != group.plan.trainable
-        or [(s["module"], s["rank"], s["scale"], s["dropout"]) for s in receipt.get("sites", ())] != wanted
+        or [(s["module"], s["rank"], s["scale"], s["dropout"]) for s in receipt.get("sites", ())] != planned
     ]
 
 
@@ -131,7 +133,7 @@ def receipts(report: Report) -> Said:
     wrong = [run for group in report.groups for run in unequal(group)]
     if wrong:
         return Said(f"What was trained is not what was planned in {', '.join(wrong)}.", "bad")
-    runs = len(report.standings)
+    runs = sum(len(group.standings) for group in report.groups if group.plan is not None)
     each = f"in all {runs} runs every receipt equals its plan" if runs > 1 else "the receipt equals the plan"
     return Said(f"What was trained is what was asked: {each}.", "good")
 

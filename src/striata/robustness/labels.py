@@ -237,7 +237,7 @@ def audit_labels(
     require("the audit of labels", "cleanlab")
     prepared = prepare(study, data)
     for run in runs:
-        if run.facts["data_fingerprint"] != prepared.splits.fingerprint:
+        if run.facts.data_fingerprint != prepared.splits.fingerprint:
             raise StudyError(
                 f"the data of {target} is not what run {run.name} was trained on; restore it, "
                 "or audit a study file with another `output`"
@@ -292,7 +292,7 @@ def _resolve(path: Path) -> tuple[Study, list[Run], Path | None]:
     if not path.exists():
         raise StudyError(f"there is no {path}; give a study file, a study's folder, or the folder of a run or an ensemble")
     runs = list(load_ensemble(path).runs.values()) if (path / "ensemble.json").is_file() else [find_run(path)]
-    return load_study(runs[0].facts["study"]), runs, study_of(path)
+    return load_study(runs[0].facts.study), runs, study_of(path)
 
 
 def _places(part: str, table: Table, rows: np.ndarray) -> list[Place]:

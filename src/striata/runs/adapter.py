@@ -58,11 +58,11 @@ def _config(plan: Plan, modules_to_save: list[str] | None) -> dict[str, Any]:
     }
 
 
-def read_adapter(folder: Path) -> dict[str, np.ndarray]:
+def read_adapter(folder: Path, plan: Plan) -> dict[str, np.ndarray]:
     """The tensors that :func:`write_adapter` wrote."""
     from safetensors.numpy import load_file
 
     tensors: dict[str, np.ndarray] = load_file(folder / ADAPTER)
-    if (folder / HEAD).exists():
+    if plan.head.kind != "native":
         tensors |= load_file(folder / HEAD)
     return tensors

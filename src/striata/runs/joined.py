@@ -96,7 +96,7 @@ def join(runs: Sequence[Run]) -> Pool:
         outputs.append(logits)
     return Pool(
         names=tuple(run.name for run in runs),
-        trainable=tuple(run.plan.trainable for run in runs),
+        trainable=tuple(run.trainable for run in runs),
         labels=first.labels,
         ids=ids,
         targets=targets,
@@ -135,7 +135,7 @@ def _check_alike(first: Run, run: Run) -> None:
             f"runs {first.name} and {run.name} have different labels ({', '.join(odd)} in one of them only); expected runs over "
             "the same labels"
         )
-    if run.facts["data_fingerprint"] != first.facts["data_fingerprint"]:
+    if run.facts.data_fingerprint != first.facts.data_fingerprint:
         raise RunError(
             f"runs {first.name} and {run.name} were trained on different data; expected runs over the same data: take one of "
             f"them out of {run.path.parent}"

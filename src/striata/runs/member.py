@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -35,3 +36,8 @@ class Member:
     aliases: tuple[str, ...] = ()
     control: str | None = None
     control_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """Kind, plan and recipe, as :attr:`striata.runs.Run.identity` has them of the run this member becomes."""
+        return "adapter", self.plan.hash, json.dumps(self.recipe.model_dump(mode="json"), sort_keys=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,82 +16,12 @@ from ..disk.files import read_json, write_json
 from ..disk.sealed import check_seal, sealing
 from ..errors import PlanError, RunError
 from ..layout import Plan
-from .adapter import read_adapter, write_adapter
+from .adapter import read_adapter
+from .facts import RunFacts
 
 CALIBRATION = "calibration.json"
 _VALIDATION = "validation.parquet"
-_ARRAYS = ("tensors", "history", "validation_ids", "validation_labels", "validation_logits", "receipt", "plan")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRecord:
-    """All there is to know of a finished member.
-
-    Args:
-        name: of the run.
-        title: what the runs of its layout and recipe are called without their seeds.
-        layout: what the study called it.
-        seed: of weights, data order and dropout masks.
-        recipe: how it was trained.
-        plan: what was trained.
-        labels: names, in the order of the logits.
-        base: the encoder.
-        head: of :data:`striata.choices.HEADS`.
-        max_length: most tokens of a text.
-        columns: names of the data's columns that were asked for.
-        base_sha256: over the encoder's weights.
-        data_fingerprint: SHA-256 over all rows.
-        best_step: when the kept checkpoint was taken.
-        steps: taken in all.
-        metrics: of the kept checkpoint on all validation rows: accuracy, loss, macro_f1.
-        stopped: "max_steps" or "patience".
-        seconds: the member's share of the training time.
-        versions: of Python and the libraries.
-        hardware: device, cores, precision.
-        split: rows of the parts.
-        study: all settings of the study.
-        tensors: the weights, by peft's names.
-        history: an entry per step (loss, learning rate) and per evaluation.
-        validation_ids: row numbers, (rows,) int64.
-        validation_labels: places of the true labels, (rows,) int64.
-        validation_logits: (rows, labels) float32.
-        receipt: what was live when training began.
-        aliases: other layouts of the study that are the same plan, trained by the same recipe.
-        control: "uniform" or "reversed" when the layout is such a control of another one, else None.
-        control_of: titles of the layouts whose control it is, by the kind of control.
-    """
-
-    name: str
-    title: str
-    layout: str
-    seed: int
-    recipe: dict[str, Any]
-    plan: Plan
-    labels: tuple[str, ...]
-    base: str
-    head: str
-    max_length: int
-    columns: dict[str, str | None]
-    base_sha256: str
-    data_fingerprint: str
-    best_step: int
-    steps: int
-    metrics: dict[str, float]
-    stopped: str
-    seconds: float
-    versions: dict[str, str]
-    hardware: dict[str, str]
-    split: dict[str, int]
-    study: dict[str, Any]
-    tensors: Mapping[str, np.ndarray]
-    history: list[dict[str, float]]
-    validation_ids: npt.NDArray[np.int64]
-    validation_labels: npt.NDArray[np.int64]
-    validation_logits: npt.NDArray[np.float32]
-    receipt: dict[str, object]
-    aliases: tuple[str, ...] = ()
-    control: str | None = None
-    control_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+PLAN = "plan.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,13 +39,14 @@ class Validation:
     logits: npt.NDArray[np.float32]
 
 
-def write_validation(folder: Path, seen: Validation) -> None:
+def write_validation(folder: Path, validation: Validation) -> None:
     """Writes them into a folder, for :func:`read_validation`."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    logits = pa.array(seen.logits.tolist(), pa.list_(pa.float32(), seen.logits.shape[1]))
-    parquet.write_table(pa.table({"id": seen.ids, "label": seen.labels, "logits": logits}), folder / _VALIDATION)
+    logits = pa.array(validation.logits.tolist(), pa.list_(pa.float32(), validation.logits.shape[1]))
+    table = pa.table({"id": validation.ids, "label": validation.labels, "logits": logits})
+    parquet.write_table(table, folder / _VALIDATION)
 
 
 def read_validation(folder: Path) -> Validation:
@@ -129,8 +60,34 @@ def read_validation(folder: Path) -> Validation:
     )
 
 
-def write_run(path: Path, record: RunRecord) -> Run:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """A finished run that is not on disk yet.
+
+    Args:
+        facts: what `run.json` will say.
+        plan: what was trained; None for kinds without adapters.
+        receipt: what was live when training began; None for kinds without adapters.
+        history: an entry per step (loss, learning rate) and per evaluation; empty for what is not trained in steps.
+        validation: logits for all validation rows.
+    """
+
+    facts: RunFacts
+    plan: Plan | None
+    receipt: Mapping[str, object] | None
+    history: Sequence[Mapping[str, float]]
+    validation: Validation
+
+
+def write_run(path: Path, record: RunRecord, write_weights: Callable[[Path], None] | None) -> Run:
     """Writes a run's folder, whole or not at all.
+
+    Args:
+        path: of the folder; what is there is replaced.
+        record: of the run.
+        write_weights: writes whatever the run's kind predicts with into the folder it is given. For adapters that is
+            :func:`striata.runs.adapter.write_adapter`, so that peft opens the folder; any other kind writes files of its own (no
+            pickles: safetensors, JSON, Parquet), which the folder's checksums then cover. None when there is nothing to write.
 
     Raises:
         StriataError: the disk is full, or the place cannot be written.
@@ -138,38 +95,38 @@ def write_run(path: Path, record: RunRecord) -> Run:
     import pyarrow as pa
     from pyarrow import parquet
 
-    plain = {f.name: getattr(record, f.name) for f in fields(record) if f.name not in _ARRAYS}
     steps = sorted({key for entry in record.history for key in entry})
     history = pa.table({key: [entry.get(key) for entry in record.history] for key in steps})
-    seen = Validation(ids=record.validation_ids, labels=record.validation_labels, logits=record.validation_logits)
+    validation = record.validation
     with sealing(path, "run") as folder:
-        write_json(folder / "run.json", plain)
-        write_json(folder / "plan.json", record.plan.to_json())
-        write_json(folder / "receipt.json", record.receipt)
-        write_adapter(folder, record.plan, record.tensors)
+        write_json(folder / "run.json", record.facts.model_dump(mode="json"))
+        if record.plan is not None:
+            write_json(folder / PLAN, record.plan.to_json())
+        if record.receipt is not None:
+            write_json(folder / "receipt.json", record.receipt)
+        if write_weights is not None:
+            write_weights(folder)
         parquet.write_table(history, folder / "history.parquet")
-        write_validation(folder, seen)
-        if np.isfinite(seen.logits).all():  # else the run is kept, and what needs its probabilities says why it cannot
-            write_json(folder / CALIBRATION, calibrate(seen.logits, seen.labels).to_json())
+        write_validation(folder, validation)
+        if np.isfinite(validation.logits).all():  # else the run is kept, and what needs its probabilities says why it cannot
+            write_json(folder / CALIBRATION, calibrate(validation.logits, validation.labels).to_json())
     return Run.load(path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A finished run on disk.
+    """A finished run of any kind on disk.
 
     Args:
         path: its folder.
-        name: of the run.
-        plan: what was trained.
-        facts: the rest of what :class:`RunRecord` lists, without arrays.
+        facts: what its `run.json` says.
+        plan: what was trained; None for kinds without adapters, see :attr:`adapter_plan`.
         checksum: stands for all bytes of the folder.
     """
 
     path: Path
-    name: str
-    plan: Plan
-    facts: Mapping[str, Any]
+    facts: RunFacts
+    plan: Plan | None
     checksum: str
 
     @classmethod
@@ -182,62 +139,81 @@ class Run:
         folder = Path(path)
         checksum = check_seal(folder, "run", RunError)
         try:
-            facts, plan = read_json(folder / "run.json"), read_json(folder / "plan.json")
-            assert isinstance(facts, dict)
-            assert isinstance(plan, dict)
-            return cls(path=folder, name=str(facts["name"]), plan=Plan.from_json(plan), facts=facts, checksum=checksum)
-        except (OSError, ValueError, KeyError, AssertionError, PlanError) as error:
-            raise RunError(f"run {folder} cannot be read ({error}); it was written by another version of striata") from error
+            facts = RunFacts.model_validate(read_json(folder / "run.json"))
+            plan: Any = read_json(folder / PLAN) if (folder / PLAN).is_file() else None
+            return cls(path=folder, facts=facts, plan=None if plan is None else Plan.from_json(plan), checksum=checksum)
+        except (OSError, ValueError, PlanError) as error:
+            reason = " ".join(str(error).split())
+            raise RunError(f"run {folder} cannot be read ({reason}); it was written by another version of striata") from error
+
+    @property
+    def name(self) -> str:
+        """Of the run."""
+        return self.facts.name
+
+    @property
+    def kind(self) -> str:
+        """How it predicts: "adapter", "soup", or a kind without adapters."""
+        return self.facts.kind
 
     @property
     def title(self) -> str:
         """What the runs of its layout and recipe are called without their seeds."""
-        return str(self.facts["title"])
-
-    @property
-    def layout(self) -> str:
-        """What the study called the layout."""
-        return str(self.facts["layout"])
+        return self.facts.title
 
     @property
     def seed(self) -> int:
         """Of weights, data order and dropout masks."""
-        return int(self.facts["seed"])
+        return self.facts.seed
 
     @property
-    def control(self) -> str | None:
-        """ "uniform" or "reversed" when the layout is such a control of another one, else None."""
-        return None if self.facts["control"] is None else str(self.facts["control"])
+    def trainable(self) -> int:
+        """Parameters trained, head included."""
+        return self.facts.trainable
 
     @property
-    def control_of(self) -> Mapping[str, tuple[str, ...]]:
-        """Titles of the layouts whose control it is, by the kind of control."""
-        return {kind: tuple(titles) for kind, titles in self.facts["control_of"].items()}
+    def adapter_plan(self) -> Plan:
+        """The plan of a run with adapters.
+
+        Raises:
+            RunError: the run's kind has none.
+        """
+        if self.plan is None:
+            raise RunError(f"run {self.path} is of kind '{self.kind}', which has no adapters; give one of kind adapter or soup")
+        return self.plan
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """Kind, plan and recipe: what two runs share that differ in nothing but their names and seeds."""
+        return self.facts.identity("" if self.plan is None else self.plan.hash)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Names in the order of the logits."""
-        return tuple(self.facts["labels"])
+        return self.facts.labels
 
     @property
     def metrics(self) -> Mapping[str, float]:
         """Of the kept checkpoint on all validation rows: accuracy, loss, macro_f1."""
-        found: Mapping[str, float] = self.facts["metrics"]
-        return found
+        return self.facts.metrics
 
     @property
     def aliases(self) -> tuple[str, ...]:
         """Other layouts of the study that are the same plan, trained by the same recipe."""
-        return tuple(self.facts.get("aliases", ()))
+        return self.facts.aliases
 
     @property
     def columns(self) -> Columns:
         """Names of the columns that the study asked for."""
-        return Columns(**self.facts["columns"])
+        return self.facts.columns
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """The weights, by peft's names."""
-        return read_adapter(self.path)
+        """The adapters' and the head's weights, by peft's names.
+
+        Raises:
+            RunError: the run's kind has no adapters.
+        """
+        return read_adapter(self.path, self.adapter_plan)
 
     def validation(self) -> Validation:
         """Logits for the validation rows, with row numbers."""
@@ -256,5 +232,5 @@ class Run:
         """An entry per step and per evaluation; None where an entry lacks a figure."""
         from pyarrow import parquet
 
-        found: list[dict[str, float | None]] = parquet.read_table(self.path / "history.parquet").to_pylist()
-        return found
+        entries: list[dict[str, float | None]] = parquet.read_table(self.path / "history.parquet").to_pylist()
+        return entries

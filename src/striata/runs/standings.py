@@ -20,6 +20,7 @@ class Standing:
 
     Args:
         run: name.
+        kind: of the run, see :class:`striata.runs.facts.RunFacts`.
         layout: what the study called it.
         seed: of the run.
         trainable: parameters, head included.
@@ -35,6 +36,7 @@ class Standing:
     """
 
     run: str
+    kind: str
     layout: str
     seed: int
     trainable: int
@@ -68,18 +70,19 @@ def _standing(run: Run, test: Mapping[str, Any] | None) -> Standing:
     facts = run.facts
     return Standing(
         run=run.name,
-        layout=facts["layout"],
-        seed=facts["seed"],
-        trainable=run.plan.trainable,
-        lora=run.plan.lora,
+        kind=run.kind,
+        layout=facts.layout,
+        seed=facts.seed,
+        trainable=facts.trainable,
+        lora=facts.lora,
         accuracy=run.metrics["accuracy"],
         loss=run.metrics["loss"],
         macro_f1=run.metrics["macro_f1"],
         test_accuracy=None if test is None else test["accuracy"],
-        best_step=facts["best_step"],
-        steps=facts["steps"],
-        seconds=facts["seconds"],
-        aliases=run.aliases,
+        best_step=facts.best_step,
+        steps=facts.steps,
+        seconds=facts.seconds,
+        aliases=facts.aliases,
     )
 
 

@@ -96,7 +96,7 @@ class _Search:
         trials = {trial_name(trial.number): trial for trial in self.record.trials()}
         runs, failed = {run.name: run for run in self.folder.runs()}, self.folder.failed()
         for name in runs:
-            if name not in trials or runs[name].plan.hash != trials[name].user_attrs["plan"]:
+            if name not in trials or runs[name].adapter_plan.hash != trials[name].user_attrs["plan"]:
                 raise StudyError(
                     f"run {name} is no trial of {self.record.path}; restore that file from a copy, or choose another `output`"
                 )
@@ -111,7 +111,7 @@ class _Search:
                 continue
             if name in runs:
                 run = runs[name]
-                self.record.tell(trial.number, stopped=run.facts["stopped"], accuracy=run.metrics["accuracy"])
+                self.record.tell(trial.number, stopped=run.facts.stopped, accuracy=run.metrics["accuracy"])
             elif name in failed:
                 self.record.tell(trial.number, stopped=failed[name], accuracy=None)
         return held

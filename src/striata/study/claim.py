@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,19 +29,12 @@ def unfinished(folder: StudyFolder, members: Sequence[Member]) -> list[Member]:
     runs, failed = {run.name: run for run in folder.runs()}, folder.failed()
     for member in members:
         run = runs.get(member.name)
-        if run is None:
+        if run is None or (run.identity, run.seed) == (member.identity, member.seed):
             continue
-        if run.plan.hash != member.plan.hash:
-            raise StudyError(other_study(folder.path, f"run {member.name} has another plan"))
-        if run.facts["recipe"] != member.recipe.model_dump(mode="json"):
-            raise StudyError(other_study(folder.path, f"run {member.name} was trained by another recipe"))
-    same = {(run.plan.hash, json.dumps(run.facts["recipe"], sort_keys=True), run.facts["seed"]) for run in runs.values()}
-    return [
-        member
-        for member in members
-        if member.name not in failed
-        and (member.plan.hash, json.dumps(member.recipe.model_dump(mode="json"), sort_keys=True), member.seed) not in same
-    ]
+        what = "was trained by another recipe" if run.identity[:2] == member.identity[:2] else "has another plan"
+        raise StudyError(other_study(folder.path, f"run {member.name} {what}"))
+    same = {(run.identity, run.seed) for run in runs.values()}
+    return [member for member in members if member.name not in failed and (member.identity, member.seed) not in same]
 
 
 def other_study(path: Path, what: str) -> str:

@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -16,8 +17,9 @@ from ..data import Audit, Encoded, Splits
 from ..disk.files import write_json
 from ..engine import Encoder, Stack
 from ..errors import StudyError
-from ..runs import Member, StudyFolder
-from ..runs.run import Run, RunRecord, write_run
+from ..runs import Member, RunFacts, StudyFolder
+from ..runs.adapter import write_adapter
+from ..runs.run import Run, RunRecord, Validation, write_run
 from ..settings.file import Study
 from ..training.events import Event, Listener
 from ..training.loop import Judge, Outcome, Recruit, Trainer
@@ -158,7 +160,8 @@ def _keep(context: Context, outcome: Outcome) -> None:
     if target.exists():
         Run.load(target)
         return
-    write_run(target, _record(context, member, outcome))
+    write_weights = partial(write_adapter, plan=member.plan, tensors=outcome.best.tensors)
+    write_run(target, _record(context, member, outcome), write_weights)
 
 
 def _record(context: Context, member: Member, outcome: Outcome) -> RunRecord:
@@ -167,19 +170,24 @@ def _record(context: Context, member: Member, outcome: Outcome) -> RunRecord:
     best, splits, study = outcome.best, context.splits, context.study
     assert best is not None
     measured = metrics(best.logits, context.targets["validation"], splits.labels)
-    return RunRecord(
+    facts = RunFacts(
+        kind="adapter",
         name=member.name,
         title=member.title,
         layout=member.layout,
         seed=member.seed,
+        control=member.control,
+        control_of=dict(member.control_of),
+        aliases=member.aliases,
         recipe=member.recipe.model_dump(mode="json"),
-        plan=member.plan,
+        trainable=member.plan.trainable,
+        lora=member.plan.lora,
         labels=splits.labels,
         base=study.base,
         head=study.head,
         max_length=study.data.max_length,
-        columns=study.data.columns().to_json(),
         base_sha256=context.encoder.sha256,
+        columns=study.data.columns(),
         data_fingerprint=splits.fingerprint,
         best_step=best.step,
         steps=outcome.steps,
@@ -190,16 +198,9 @@ def _record(context: Context, member: Member, outcome: Outcome) -> RunRecord:
         hardware=_hardware(context.encoder),
         split={"train": len(splits.train), "validation": len(splits.validation)},
         study=study.to_dict(),
-        tensors=best.tensors,
-        history=outcome.history,
-        validation_ids=splits.validation.ids,
-        validation_labels=context.targets["validation"],
-        validation_logits=best.logits,
-        receipt=outcome.receipt,
-        aliases=member.aliases,
-        control=member.control,
-        control_of=member.control_of,
     )
+    validation = Validation(ids=splits.validation.ids, labels=context.targets["validation"], logits=best.logits)
+    return RunRecord(facts=facts, plan=member.plan, receipt=outcome.receipt, history=outcome.history, validation=validation)
 
 
 def _announce(announce: Announce, asked: tuple[Member, ...], audit: Audit) -> None:

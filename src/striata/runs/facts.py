@@ -1,0 +1,82 @@
+"""What a run's `run.json` says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..data import Columns
+
+
+class RunFacts(BaseModel):
+    """All there is to know of a finished run but its arrays, for every kind of run.
+
+    Args:
+        kind: how it predicts: "adapter" (LoRA and a head over a frozen encoder), "soup" (the same, merged from several runs), or
+            the name of a kind without adapters. Runs of all kinds are compared, listed and reported alike.
+        name: of the run.
+        title: what the runs of its layout and recipe are called without their seeds.
+        layout: what the study called it; for kinds without adapters a few words on what it is.
+        seed: of weights, data order and dropout masks.
+        control: "uniform" or "reversed" when the layout is such a control of another one, else None.
+        control_of: titles of the layouts whose control it is, by the kind of control.
+        aliases: other layouts of the study that are the same plan, trained by the same recipe.
+        recipe: how it was trained.
+        trainable: parameters trained, head included.
+        lora: of these, in adapters; 0 for kinds without.
+        labels: names, in the order of the logits.
+        base: the encoder; None for kinds without, and likewise the next three.
+        head: of :data:`striata.choices.HEADS`.
+        max_length: most tokens of a text.
+        base_sha256: over the encoder's weights.
+        columns: names of the data's columns that were asked for.
+        data_fingerprint: SHA-256 over all rows.
+        best_step: when the kept checkpoint was taken.
+        steps: taken in all.
+        metrics: of the kept checkpoint on all validation rows: accuracy, loss, macro_f1.
+        stopped: why training ended: "max_steps", "patience", "pruned", "merged".
+        seconds: the run's share of the training time.
+        versions: of Python and the libraries.
+        hardware: device, cores, precision.
+        split: rows of the parts.
+        study: all settings of the study.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    kind: str = Field(min_length=1)
+    name: str = Field(min_length=1)
+    title: str
+    layout: str
+    seed: int
+    control: str | None = None
+    control_of: dict[str, tuple[str, ...]] = {}
+    aliases: tuple[str, ...] = ()
+    recipe: dict[str, Any]
+    trainable: int = Field(ge=0)
+    lora: int = Field(ge=0)
+    labels: tuple[str, ...] = Field(min_length=1)
+    base: str | None
+    head: str | None
+    max_length: int | None
+    base_sha256: str | None
+    columns: Columns
+    data_fingerprint: str
+    best_step: int
+    steps: int
+    metrics: dict[str, float]
+    stopped: str
+    seconds: float
+    versions: dict[str, str]
+    hardware: dict[str, str]
+    split: dict[str, int]
+    study: dict[str, Any]
+
+    def identity(self, plan_hash: str) -> tuple[str, str, str]:
+        """Kind, plan and recipe: what two runs share that differ in nothing but their names and seeds.
+
+        Args:
+            plan_hash: of the run's plan; empty for kinds without.
+        """
+        return self.kind, plan_hash, json.dumps(self.recipe, sort_keys=True)
