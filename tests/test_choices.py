@@ -35,9 +35,9 @@ from striata.choices import (
 )  # fmt: skip
 from striata.ensemble import combine
 from striata.errors import StriataError, StudyError
-from striata.figures.scores import score
 from striata.layout import make_plan, resolve, shape_of
 from striata.settings import Recipe, load_study
+from striata.tasks import SINGLE_LABEL
 from striata.training.optimizers import make_optimizer, make_schedule
 
 TABLES = [value for value in vars(choices).values() if isinstance(value, Choices)]
@@ -125,7 +125,7 @@ def test_every_other_entry_is_carried_out() -> None:
     rng = np.random.default_rng(0)
     logits, targets = rng.normal(size=(2, 50, 3)).astype(np.float32), rng.integers(0, 3, 50)
     assert len({combine(logits, [0.5, 0.5], kind).tobytes() for kind in COMBINATIONS}) == len(COMBINATIONS)
-    assert len({score(logits[0], targets, by) for by in RANKINGS}) == len(RANKINGS)
+    assert len({SINGLE_LABEL.score(logits[0], targets, by) for by in RANKINGS}) == len(RANKINGS)
     for entry in READERS.values():
         assert callable(resolve_name(entry.reader))
     for precision in PRECISIONS.values():

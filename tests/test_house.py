@@ -103,9 +103,16 @@ def test_the_numbers_of_layouts_in_the_documents() -> None:
 
 
 def test_reading_a_study_needs_no_torch() -> None:
-    rooms = "striata.runs, striata.settings, striata.study, striata.ensemble, striata.data"
+    rooms = "striata.runs, striata.settings, striata.study, striata.ensemble, striata.data, striata.tasks"
     code = f"import sys, {rooms}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_labels_are_decided_and_scaled_in_one_place() -> None:
+    """The largest value over labels and the softmax over labels belong to the task."""
+    for path in SOURCE.rglob("*.py"):
+        if path.relative_to(SOURCE).parts[0] not in ("tasks", "engine"):
+            assert not re.search(r"\.argmax\([^)]|\bargmax\(\w|softmax\(", path.read_text()), path
 
 
 def test_nothing_large_or_foreign_is_committed() -> None:

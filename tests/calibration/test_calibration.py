@@ -50,7 +50,7 @@ def test_log_loss_and_brier_score_are_scikit_learns() -> None:
     logits, labels = world(500, sharpness=2)
     probabilities = softmax(logits.astype(float), axis=1)
     found = quality(probabilities, labels)
-    assert found.log_loss == pytest.approx(log_loss(labels, probabilities))
+    assert found.loss == pytest.approx(log_loss(labels, probabilities))
     one_by_one = [brier_score_loss(labels == k, probabilities[:, k]) for k in range(4)]
     assert found.brier == pytest.approx(sum(one_by_one))
 
@@ -78,7 +78,7 @@ def test_calibration_mends_what_is_too_sure_and_leaves_what_is_not() -> None:
     assert sure.after.brier < sure.before.brier
     honest = calibrate(*world(4000, sharpness=1))
     assert honest.temperature == pytest.approx(1, abs=0.06)
-    assert honest.after.log_loss == pytest.approx(honest.before.log_loss, abs=2e-3)
+    assert honest.after.loss == pytest.approx(honest.before.loss, abs=2e-3)
 
 
 def test_figures_after_calibration_do_not_flatter() -> None:
@@ -88,9 +88,9 @@ def test_figures_after_calibration_do_not_flatter() -> None:
         logits, labels = world(25, sharpness=2, seed=seed)
         new_logits, new_labels = world(2000, sharpness=2, seed=1000 + seed)
         temperature = fit_temperature(logits, labels)
-        fitted.append(quality(softmax(logits / temperature, axis=1), labels).log_loss)
-        crossed.append(quality(cross_fitted(logits, labels), labels).log_loss)
-        true.append(quality(softmax(new_logits / temperature, axis=1), new_labels).log_loss)
+        fitted.append(quality(softmax(logits / temperature, axis=1), labels).loss)
+        crossed.append(quality(cross_fitted(logits, labels), labels).loss)
+        true.append(quality(softmax(new_logits / temperature, axis=1), new_labels).loss)
     error = np.std(np.subtract(crossed, true)) / np.sqrt(60)
     assert np.mean(crossed) - np.mean(true) > -2 * error
     assert np.mean(fitted) < np.mean(crossed)

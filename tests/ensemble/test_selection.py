@@ -14,8 +14,10 @@ from sklearn.metrics import f1_score, log_loss
 from striata.choices import METHODS, RANKINGS
 from striata.ensemble import Rule, choose, combine, nested
 from striata.errors import EnsembleError
-from striata.figures.scores import score
 from striata.runs.joined import Pool
+from striata.tasks import SINGLE_LABEL
+
+score = SINGLE_LABEL.score
 
 
 def pool_of(logits: np.ndarray, targets: np.ndarray, trainable: list[int] | None = None) -> Pool:
@@ -23,6 +25,7 @@ def pool_of(logits: np.ndarray, targets: np.ndarray, trainable: list[int] | None
     return Pool(
         names=tuple(f"run{at:02}" for at in range(count)),
         trainable=tuple(trainable or [100] * count),
+        task=SINGLE_LABEL,
         labels=tuple("abcdefgh"[: logits.shape[2]]),
         ids=np.arange(len(targets)) * 3 + 1,
         targets=targets,

@@ -68,12 +68,12 @@ def test_the_merged_model_gives_the_logits_of_the_summed_products(tmp_path: Path
     assert np.abs(found - one.predict(encoded)[0].mean(0)).max() > 1e-2
 
 
-def rewrite(run: Run, path: Path, **changes: Any) -> None:
-    """Writes a run again with some fields changed."""
+def rewrite(run: Run, path: Path, *, tensors: dict[str, np.ndarray] | None = None, **changes: Any) -> None:
+    """Writes a run again with some fields changed, and perhaps with other weights."""
     record = RunRecord(
         facts=run.facts.model_copy(update=changes), plan=run.plan, receipt={}, history=[], validation=run.validation()
     )
-    write_run(path, record, partial(write_adapter, plan=run.adapter_plan, tensors=run.tensors()))
+    write_run(path, record, partial(write_adapter, plan=run.adapter_plan, tensors=tensors or run.tensors()))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score
 
 from striata.evidence.paired import compare_two, crossed_parts, holm, mcnemar, share_interval
 from striata.evidence.power import Design, Noise, compute_power, resolvable, rows_needed, seeds_needed
-from striata.figures.bootstrap import f1_draws, f1_interval, macro_f1
+from striata.figures.bootstrap import f1_draws, f1_interval, resampled_f1
 from striata.figures.spread import Part, half_width, p_value, seed_parts, spread
 
 
@@ -122,7 +122,7 @@ def test_macro_f1_with_weights_is_scikit_learns() -> None:
     truth, predicted = rng.integers(0, 3, 50), rng.integers(0, 3, 50)
     weights = rng.multinomial(50, np.full(50, 1 / 50), 20).astype(np.float32)
     expected = [f1_score(truth, predicted, average="macro", sample_weight=w, labels=range(4), zero_division=0) for w in weights]
-    np.testing.assert_allclose(macro_f1(truth, predicted, 4, weights), expected, rtol=1e-5)
+    np.testing.assert_allclose(resampled_f1(truth, predicted, 4, weights), expected, rtol=1e-5)
 
 
 def test_the_bootstrap_of_one_run_is_scipys() -> None:

@@ -108,8 +108,8 @@ def test_evaluate_measures_what_predict_gives(folder: Path, model: Model) -> Non
     places = np.array([LABELS.index(label) for label in labels])
     logits = model.logits(texts).astype(float)
     after, before = (log_loss(places, softmax(logits / t, axis=1)) for t in (model.calibration.temperature, 1))
-    assert found.log_loss == pytest.approx(after, rel=1e-4)
-    assert found.uncalibrated.log_loss == pytest.approx(before, rel=1e-4)
+    assert found.metrics.scores.loss == pytest.approx(after, rel=1e-4)
+    assert found.uncalibrated.loss == pytest.approx(before, rel=1e-4)
     assert found.calibrated.ece == pytest.approx(quality(model.predict_proba(texts), places).ece, abs=1e-6)
     sets = model.predict_sets(texts, 0.8)
     assert found.sets is not None

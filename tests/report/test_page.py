@@ -193,7 +193,7 @@ def test_the_ensemble_its_errors_and_its_calibration(study: StudyFolder, page: P
     assert numbers == [count for count in counts if count]
     kept = json.loads((study.path / "ensemble" / "calibration.json").read_text())
     assert [cells[1:] for cells in page.tables["calibration-table"]] == [
-        [[kept["before"][key]], [kept["after"][key]]] for key in ("ece", "brier", "log_loss")
+        [[kept["before"][key]], [kept["after"][key]]] for key in ("ece", "brier", "loss")
     ]
     assert [[cell[0] for cell in cells] for cells in page.tables["answers"]] == [
         [each["precision"], each["threshold"], each["answered"]] for each in kept["answers"]

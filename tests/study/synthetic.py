@@ -16,6 +16,7 @@ from striata.runs import RunFacts, StudyFolder
 from striata.runs.adapter import write_adapter
 from striata.runs.run import Run, RunRecord, Validation, write_run
 from striata.settings import Recipe, load_study
+from striata.tasks import SINGLE_LABEL
 
 LABELS = ("Business", "Sports", "World")
 BASE = "roberta-base"
@@ -54,20 +55,18 @@ def write_synthetic_run(
         title: the run's name without its seed; None takes the layout's.
         changes: fields of :class:`RunFacts`, or plan, receipt and history, that differ.
     """
-    from striata.figures.scores import metrics
-
     plan = make_plan(layout, base=BASE, labels=len(names), head="linear")
     title = title or layout.replace(":", "-")
     name = f"{title}-seed{seed}"
     with np.errstate(invalid="ignore"):
-        measured = metrics(np.nan_to_num(logits), labels, names)
+        scores = SINGLE_LABEL.scores(np.nan_to_num(logits), labels)
     steps = 20
     history: list[dict[str, float]] = []
     for step in range(1, steps + 1):
-        history.append({"step": step, "loss": 1.1 * 0.9**step + measured.log_loss, "learning_rate": 1e-3 * (1 - step / steps)})
+        history.append({"step": step, "loss": 1.1 * 0.9**step + scores.loss, "learning_rate": 1e-3 * (1 - step / steps)})
         if step % 5 == 0:
-            accuracy = measured.accuracy - 0.01 * (steps - step)
-            history.append({"step": step, "validation_accuracy": accuracy, "validation_loss": measured.log_loss + 0.9**step})
+            accuracy = scores.accuracy - 0.01 * (steps - step)
+            history.append({"step": step, "validation_accuracy": accuracy, "validation_loss": scores.loss + 0.9**step})
     matrices = {f"base_model.model.{site.module}": site for site in plan.sites}
     tensors = {f"{module}.lora_A.weight": np.zeros((site.rank, 2), np.float32) for module, site in matrices.items()}
     tensors["base_model.model.classifier.weight"] = np.zeros((len(names), 2), np.float32)
@@ -82,6 +81,7 @@ def write_synthetic_run(
         "recipe": Recipe().model_dump(mode="json"),
         "trainable": plan.trainable,
         "lora": plan.lora,
+        "task": SINGLE_LABEL.name,
         "labels": tuple(names),
         "base": BASE,
         "head": "linear",
@@ -91,7 +91,7 @@ def write_synthetic_run(
         "data_fingerprint": "1" * 64,
         "best_step": steps,
         "steps": steps,
-        "metrics": {"accuracy": measured.accuracy, "loss": measured.log_loss, "macro_f1": measured.macro_f1},
+        "metrics": scores.to_json(),
         "stopped": "max_steps",
         "seconds": 12.5,
         "versions": {"python": "3.12", "striata": "0.1.0"},

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
+from ..tasks import SINGLE_LABEL
 
 Floats = npt.NDArray[np.floating]
 Places = npt.NDArray[np.int64]
@@ -73,8 +74,8 @@ def set_threshold(probabilities: Floats, targets: Places, coverage: float) -> fl
             f"sets with coverage {coverage:g} need at least {fewest_rows(coverage)} validation rows, and the model has {rows}; "
             f"ask for at most {rows / (rows + 1):.4g}, or train with more validation rows"
         )
-    mine = probabilities[np.arange(rows), targets].astype(np.float64)
-    return float(np.sort(mine)[rows - rank])
+    of_truth = probabilities[np.arange(rows), targets].astype(np.float64)
+    return float(np.sort(of_truth)[rows - rank])
 
 
 def label_sets(probabilities: Floats, threshold: float) -> npt.NDArray[np.bool_]:
@@ -85,7 +86,7 @@ def label_sets(probabilities: Floats, threshold: float) -> npt.NDArray[np.bool_]
         threshold: from :func:`set_threshold`.
     """
     inside: npt.NDArray[np.bool_] = probabilities.astype(np.float64) >= threshold
-    inside[np.arange(len(inside)), probabilities.argmax(1)] = True
+    inside[np.arange(len(inside)), SINGLE_LABEL.decide(probabilities)] = True
     return inside
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
 from scipy.stats import beta
 
 from ..errors import DataError
 from ..figures.folds import deal_folds
+from ..tasks import SINGLE_LABEL
 from .conformal import Floats, Places, SetFigures, fewest_rows, label_sets, set_figures, set_threshold
 
 BINS = 15
@@ -48,13 +48,13 @@ class Quality:
     """How good probabilities are.
 
     Args:
-        log_loss: mean cross entropy in nats.
+        loss: mean cross entropy in nats.
         brier: mean over rows of the summed squared difference from the truth, from 0 to 2.
         ece: expected calibration error: mean distance between confidence and accuracy over the bins, weighted by their rows.
         bins: the reliability diagram, bins of equal width.
     """
 
-    log_loss: float
+    loss: float
     brier: float
     ece: float
     bins: tuple[Bin, ...]
@@ -111,8 +111,8 @@ class Calibration:
             "rows": self.rows,
             "before": self.before.to_json(),
             "after": self.after.to_json(),
-            "answers": [asdict(each) for each in self.answers],
-            "sets": [asdict(each) for each in self.sets],
+            "answers": [asdict(answers) for answers in self.answers],
+            "sets": [asdict(figures) for figures in self.sets],
         }
 
     @classmethod
@@ -127,8 +127,8 @@ class Calibration:
             rows=int(value["rows"]),
             before=Quality.from_json(value["before"]),
             after=Quality.from_json(value["after"]),
-            answers=tuple(Answers(**each) for each in value["answers"]),
-            sets=tuple(SetFigures(**each) for each in value["sets"]),
+            answers=tuple(Answers(**answers) for answers in value["answers"]),
+            sets=tuple(SetFigures(**figures) for figures in value["sets"]),
         )
 
 
@@ -141,13 +141,13 @@ def quality(probabilities: Floats, targets: Places) -> Quality:
     """
     p = probabilities.astype(np.float64)
     rows = np.arange(len(targets))
-    mine = p[rows, targets]
+    of_truth = p[rows, targets]
     truth = np.zeros_like(p)
     truth[rows, targets] = 1
     bins = reliability(p, targets)
     gaps = [b.rows * abs(b.confidence - b.accuracy) for b in bins if b.confidence is not None and b.accuracy is not None]
     return Quality(
-        log_loss=-float(np.log(np.maximum(mine, np.finfo(np.float64).tiny)).mean()),
+        loss=-float(np.log(np.maximum(of_truth, np.finfo(np.float64).tiny)).mean()),
         brier=float(((p - truth) ** 2).sum(1).mean()),
         ece=float(sum(gaps) / len(targets)),
         bins=bins,
@@ -157,7 +157,7 @@ def quality(probabilities: Floats, targets: Places) -> Quality:
 def reliability(probabilities: Floats, targets: Places) -> tuple[Bin, ...]:
     """The reliability diagram: rows by their largest probability, in bins of equal width; arguments as :func:`quality`."""
     confidence = probabilities.max(1)
-    right = probabilities.argmax(1) == targets
+    right = SINGLE_LABEL.decide(probabilities) == targets
     edges = np.linspace(0, 1, BINS + 1)
     place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, BINS - 1)
     counts = np.bincount(place, minlength=BINS)
@@ -188,8 +188,8 @@ def fit_temperature(logits: Floats, targets: Places) -> float:
     rows = np.arange(len(targets))
 
     def cost(log_temperature: float) -> float:
-        found = log_softmax(centred * np.exp(-log_temperature), axis=1)[rows, targets]
-        return float(-found.sum() + log_temperature**2 / 2)
+        fit = SINGLE_LABEL.log_probabilities(centred * np.exp(-log_temperature))[rows, targets]
+        return float(-fit.sum() + log_temperature**2 / 2)
 
     best = minimize_scalar(cost, bounds=(-_LIMIT, _LIMIT), method="bounded", options={"xatol": 1e-6})
     return float(np.exp(best.x))
@@ -202,8 +202,7 @@ def cross_fitted(logits: Floats, targets: Places) -> npt.NDArray[np.float64]:
     for fold in range(number.max() + 1 if len(targets) > 1 else 0):
         held = number == fold
         scaled[held] /= fit_temperature(logits[~held], targets[~held])
-    result: npt.NDArray[np.float64] = softmax(scaled, axis=1)
-    return result
+    return SINGLE_LABEL.probabilities(scaled)
 
 
 def calibrate(logits: Floats, targets: Places) -> Calibration:
@@ -222,8 +221,8 @@ def calibrate(logits: Floats, targets: Places) -> Calibration:
     if bad.any():
         raise DataError(f"the logits of {int(bad.sum())} validation rows are not finite, the first of row {int(bad.argmax())}")
     temperature = fit_temperature(logits, targets)
-    plain = softmax(logits.astype(np.float64), axis=1)
-    sharp = softmax(logits.astype(np.float64) / temperature, axis=1)
+    plain = SINGLE_LABEL.probabilities(logits.astype(np.float64))
+    sharp = SINGLE_LABEL.probabilities(logits.astype(np.float64) / temperature)
     answers = [answer_threshold(sharp, targets, precision) for precision in PRECISIONS]
     possible = [coverage for coverage in COVERAGES if fewest_rows(coverage) <= len(targets)]
     return Calibration(
@@ -231,7 +230,7 @@ def calibrate(logits: Floats, targets: Places) -> Calibration:
         rows=len(targets),
         before=quality(plain, targets),
         after=quality(cross_fitted(logits, targets), targets),
-        answers=tuple(found for found in answers if found is not None),
+        answers=tuple(threshold for threshold in answers if threshold is not None),
         sets=tuple(
             set_figures(label_sets(plain, set_threshold(plain, targets, coverage)), targets, coverage) for coverage in possible
         ),
@@ -260,7 +259,7 @@ def answer_threshold(probabilities: Floats, targets: Places, precision: float) -
         raise DataError(f"precision {precision:g} is not between 0 and 1; expected a share such as 0.95")
     confidence = probabilities.max(1)
     order = np.argsort(-confidence, kind="stable")
-    hits = np.cumsum((probabilities.argmax(1) == targets)[order])
+    hits = np.cumsum((SINGLE_LABEL.decide(probabilities) == targets)[order])
     for step in range(_SHARES, 0, -1):
         threshold = float(confidence[order[max(1, len(order) * step // _SHARES) - 1]])
         answered = int((confidence >= threshold).sum())

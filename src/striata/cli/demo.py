@@ -44,4 +44,4 @@ def demo(
     say(f"predictions {out} ({rows:,} rows of {data / 'r8-unlabelled.csv'})")
     say(f"next        striata evaluate {result.ensemble.folder} {data / 'r8-test.csv'}")
     say(f"took        {time.monotonic() - began:.0f} s")
-    say(f"ensemble test accuracy: {measured.accuracy:.4f} on the {measured.rows:,} rows of the official R8 test")
+    say(f"ensemble test accuracy: {measured.accuracy:.4f} on the {measured.metrics.rows:,} rows of the official R8 test")

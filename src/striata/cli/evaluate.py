@@ -42,14 +42,12 @@ def show_metrics(measured: Evaluation) -> None:
     """Prints figures, a line per label, and the confusion matrix."""
     from .output import say, table
 
-    say(
-        f"{measured.rows:,} rows: accuracy {measured.accuracy:.4f}, macro F1 {measured.macro_f1:.4f}, "
-        f"log loss {measured.log_loss:.4f}"
-    )
+    metrics, scores = measured.metrics, measured.metrics.scores
+    say(f"{metrics.rows:,} rows: accuracy {scores.accuracy:.4f}, macro F1 {scores.macro_f1:.4f}, log loss {scores.loss:.4f}")
     before, after = measured.uncalibrated, measured.calibrated
     say(
         f"calibration error {after.ece:.4f}, Brier score {after.brier:.4f} "
-        f"(without the model's temperature {before.ece:.4f}, {before.brier:.4f}, log loss {before.log_loss:.4f})"
+        f"(without the model's temperature {before.ece:.4f}, {before.brier:.4f}, log loss {before.loss:.4f})"
     )
     if measured.sets is not None:
         say(
@@ -61,11 +59,11 @@ def show_metrics(measured: Evaluation) -> None:
         ["label", "precision", "recall", "F1", "rows"],
         [
             (name, f"{f['precision']:.4f}", f"{f['recall']:.4f}", f"{f['f1']:.4f}", f"{f['rows']:,}")
-            for name, f in measured.per_label.items()
+            for name, f in metrics.per_label.items()
         ],
     )
     say()
     table(
-        ["true \\ predicted", *measured.labels],
-        [[name, *row] for name, row in zip(measured.labels, measured.confusion, strict=True)],
+        ["true \\ predicted", *metrics.labels],
+        [[name, *row] for name, row in zip(metrics.labels, metrics.confusion, strict=True)],
     )

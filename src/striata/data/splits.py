@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import DataError, did_you_mean
+from ..errors import DataError
+from ..tasks import SINGLE_LABEL, Task
 from .columns import Columns
 from .read import read_table
 from .table import Table
@@ -28,6 +29,7 @@ class Splits:
         test: rows for the last word, or None.
         labels: their order is the order of the logits.
         fingerprint: SHA-256 over all texts, labels and their places.
+        task: what a label is.
     """
 
     train: Table
@@ -35,6 +37,7 @@ class Splits:
     test: Table | None
     labels: tuple[str, ...]
     fingerprint: str
+    task: Task = SINGLE_LABEL
 
     def tables(self) -> dict[str, Table]:
         """The tables by name, without a test that is not there."""
@@ -75,42 +78,22 @@ def load_splits(
     return Splits(train=rest, validation=held, test=tested, labels=labels, fingerprint=_fingerprint(whole, labels))
 
 
-def label_order(table: Table) -> tuple[str, ...]:
-    """All labels: in the order the source declares, else numbers by size, else by alphabet.
+def label_order(table: Table, task: Task = SINGLE_LABEL) -> tuple[str, ...]:
+    """All labels of a table, in the order that logits have; see :meth:`striata.tasks.Task.order`.
 
     Raises:
-        DataError: there is only one.
+        DataError: there is only one, or one that the source declares has no row.
     """
-    present = set(table.labels or ())
-    if table.label_names is not None:
-        order = table.label_names
-        missing = [name for name in order if name not in present]
-        if missing:
-            raise DataError(f"{table.source} declares label '{missing[0]}', which no row has; expected rows of every label")
-    elif all(label.lstrip("-").isascii() and label.lstrip("-").isdigit() for label in present):
-        order = tuple(sorted(present, key=lambda label: (int(label), label)))
-    else:
-        order = tuple(sorted(present))
-    if len(order) < 2:
-        raise DataError(f"{table.source} has only one label ('{order[0]}'); a classifier needs at least two")
-    return order
+    return task.order(table.labels or (), table.label_names, table.source)
 
 
-def encode_labels(table: Table, labels: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Places of a table's labels in `labels`, (rows,) int64.
+def encode_labels(table: Table, labels: Sequence[str], task: Task = SINGLE_LABEL) -> npt.NDArray[np.int64]:
+    """Targets of a table's rows, (rows,) int64; see :meth:`striata.tasks.Task.encode`.
 
     Raises:
         DataError: a row has a label that is not among them.
     """
-    places = {label: at for at, label in enumerate(labels)}
-    for row, label in zip(table.ids, table.labels or (), strict=True):
-        if label not in places:
-            shown = ", ".join(labels[:12]) + (", ..." if len(labels) > 12 else "")
-            raise DataError(
-                f"{table.source}: row {row} (counted from 0) has label '{label}'{did_you_mean(label, labels)}, which the "
-                f"training rows do not have; expected one of {shown}"
-            )
-    return np.array([places[label] for label in table.labels or ()], np.int64)
+    return task.encode(table.labels or (), labels, source=table.source, rows=table.ids)
 
 
 def _held_out(table: Table, part: int | float, seed: int, what: str) -> tuple[Table, Table]:

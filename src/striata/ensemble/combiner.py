@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_softmax, softmax
+
+from ..tasks import SINGLE_LABEL
 
 Floats = npt.NDArray[np.floating]
 
@@ -69,7 +70,7 @@ class Combiner:
         if self.stack is None:
             return self.kind
         numbers = [self.stack.intercept, *(self.stack.coefficients[name] for name in self.weights)]
-        return f"{self.kind} {hashlib.sha256(b''.join(each.tobytes() for each in numbers)).hexdigest()}"
+        return f"{self.kind} {hashlib.sha256(b''.join(array.tobytes() for array in numbers)).hexdigest()}"
 
     def identity_of(self, checksums: Mapping[str, str]) -> str:
         """Stands for the combination of runs with these checksums, by name, in the order they come."""
@@ -84,12 +85,8 @@ class Combiner:
         """
         if self.stack is None:
             return combine(np.stack([logits[name] for name in self.weights]), list(self.weights.values()), self.kind)
-        found = sum(
-            (log_softmax(logits[name].astype(np.float64), axis=1) @ matrix.T for name, matrix in self.stack.coefficients.items()),
-            self.stack.intercept,
-        )
-        result: npt.NDArray[np.float32] = np.asarray(found, np.float32)
-        return result
+        weighted = (SINGLE_LABEL.log_probabilities(logits[name]) @ matrix.T for name, matrix in self.stack.coefficients.items())
+        return np.asarray(sum(weighted, self.stack.intercept), np.float32)
 
 
 def combine(logits: Floats, weights: Sequence[float], kind: str = "logits") -> npt.NDArray[np.float32]:
@@ -105,7 +102,7 @@ def combine(logits: Floats, weights: Sequence[float], kind: str = "logits") -> n
     """
     exact = logits.astype(np.float64)
     if kind == "probabilities":
-        exact = softmax(exact, axis=2)
+        exact = SINGLE_LABEL.probabilities(exact)
     mean = np.einsum("mrl,m->rl", exact, np.asarray(weights))
     if kind == "probabilities":
         mean = np.log(np.maximum(mean, np.finfo(np.float32).tiny))

@@ -14,8 +14,7 @@ from ..calibration import Calibration, calibrate
 from ..disk.files import read_json, write_json
 from ..disk.sealed import check_seal, sealing
 from ..errors import EnsembleError
-from ..figures.scores import metrics
-from ..runs.joined import Pool, join
+from ..runs.joined import join
 from ..runs.run import CALIBRATION, Run, Validation, read_validation, write_validation
 from ..runs.study_folder import StudyFolder
 from .combiner import Combiner, Stacking
@@ -113,6 +112,10 @@ def write_ensemble(
     unseen = nested(pool, rule)
     combiner = choose(pool, rule)
     single = nested(pool, Rule(size=1, by=by, budget=budget))
+
+    def scores(logits: npt.NDArray[np.float32]) -> dict[str, float]:
+        return pool.task.scores(logits, pool.targets).to_json()
+
     content = {
         "method": method,
         "combination": combiner.kind,
@@ -126,9 +129,9 @@ def write_ensemble(
         "labels": list(pool.labels),
         "rows": len(pool.targets),
         "folds": FOLDS,
-        "metrics": _figures(combiner.apply(pool.by_name()), pool),
-        "nested": _figures(unseen, pool),
-        "single": _figures(single, pool),
+        "metrics": scores(combiner.apply(pool.by_name())),
+        "nested": scores(unseen),
+        "single": scores(single),
     }
     if combiner.stack is not None:
         content["stack"] = combiner.stack.to_json(pool.labels)
@@ -167,11 +170,6 @@ def check_one_encoder(runs: Sequence[Run]) -> None:
                 raise EnsembleError(
                     f"runs {first.name} and {run.name} differ in {key} ({one!r}, {other!r}); expected runs of one encoder"
                 )
-
-
-def _figures(logits: npt.NDArray[np.floating], pool: Pool) -> dict[str, float]:
-    found = metrics(logits, pool.targets, pool.labels)
-    return {"accuracy": found.accuracy, "loss": found.log_loss, "macro_f1": found.macro_f1}
 
 
 def load_ensemble(path: str | Path) -> Ensemble:

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
-from ..figures.scores import score
 from ..runs.joined import Pool
 from .combiner import Combiner
 
@@ -34,8 +32,8 @@ def greedy(pool: Pool, *, size: int, by: str, kind: str, budget: int | None, see
         budget: most trainable parameters of all members together.
         seed: of the bags.
     """
-    outputs = softmax(pool.logits, axis=2) if kind == "probabilities" else pool.logits
-    search = _Search(outputs, pool.targets, np.array(pool.trainable), size=size, by=by, probabilities=kind == "probabilities")
+    outputs = pool.task.probabilities(pool.logits) if kind == "probabilities" else pool.logits
+    search = _Search(pool, outputs, size=size, by=by, probabilities=kind == "probabilities")
     affordable = [at for at, cost in enumerate(pool.trainable) if budget is None or cost <= budget]
     limit = sum(pool.trainable) if budget is None else budget
     rng = np.random.default_rng(seed)
@@ -53,24 +51,16 @@ def greedy(pool: Pool, *, size: int, by: str, kind: str, budget: int | None, see
 class _Search:
     """What all walks have in common."""
 
-    def __init__(
-        self,
-        outputs: npt.NDArray[np.floating],
-        targets: npt.NDArray[np.int64],
-        trainable: npt.NDArray[np.int64],
-        *,
-        size: int,
-        by: str,
-        probabilities: bool,
-    ) -> None:
-        self.outputs, self.targets, self.trainable = outputs, targets, trainable
+    def __init__(self, pool: Pool, outputs: npt.NDArray[np.floating], *, size: int, by: str, probabilities: bool) -> None:
+        self.outputs, self.targets, self.task = outputs, pool.targets, pool.task
+        self.trainable = np.array(pool.trainable)
         self.size, self.by, self.probabilities = size, by, probabilities
 
     def figure(self, mean: npt.NDArray[np.floating], by: str) -> float:
         """Of a mean of outputs, larger is better; the place of the largest probability is that of its logarithm."""
         if self.probabilities and by == "loss":
             mean = np.log(np.maximum(mean, np.finfo(np.float32).tiny))
-        return score(mean, self.targets, by)
+        return self.task.score(mean, self.targets, by)
 
     def key(self, weights: npt.NDArray[np.floating]) -> _Key:
         """Orders weights: by the figure, then fewer members, then the loss."""

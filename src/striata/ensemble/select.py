@@ -11,7 +11,6 @@ import numpy.typing as npt
 from ..choices import COMBINATIONS, METHODS, RANKINGS
 from ..errors import EnsembleError
 from ..figures.folds import deal_folds
-from ..figures.scores import score
 from ..runs.joined import Pool
 from .combiner import Combiner
 from .greedy import greedy
@@ -102,7 +101,12 @@ def top(pool: Pool, rule: Rule) -> list[str]:
             f"an ensemble of {rule.size} was asked for, but there are {len(pool.names)} finished runs; change the size"
         )
     figures = {
-        name: (-score(logits, pool.targets, rule.by), -score(logits, pool.targets, "loss"), name, trainable)
+        name: (
+            -pool.task.score(logits, pool.targets, rule.by),
+            -pool.task.score(logits, pool.targets, "loss"),
+            name,
+            trainable,
+        )
         for name, logits, trainable in zip(pool.names, pool.logits, pool.trainable, strict=True)
     }
     chosen: list[str] = []

@@ -13,7 +13,7 @@ import numpy as np
 from ..engine import Encoder, Stack
 from ..engine.receipt import check_receipt, read_receipt
 from ..errors import EnsembleError
-from ..figures.scores import Metrics, metrics
+from ..figures.scores import Scores
 from ..layout import Plan
 from ..runs import Run, StudyFolder
 from ..runs.adapter import write_adapter
@@ -109,7 +109,7 @@ def write_soup(
     if prepared.splits.fingerprint != runs[0].facts.data_fingerprint:
         raise EnsembleError(f"the data of {folder.path} is not what the runs were trained on; restore it to measure a soup")
     measured = [_measure(candidate, runs[0], prepared, device, study.recipe.precision) for candidate in candidates]
-    at = max(range(len(candidates)), key=lambda i: (measured[i][0].accuracy, -measured[i][0].log_loss))
+    at = max(range(len(candidates)), key=lambda i: (measured[i][0].accuracy, -measured[i][0].loss))
     accuracy = {run.name: run.metrics["accuracy"] for run in runs}
     best, mine = max(accuracy.values()), measured[at][0].accuracy
     if mine < best:
@@ -140,7 +140,7 @@ def _candidates(runs: Sequence[Run], rank: int | None, budget: int | None) -> li
 
 def _measure(
     candidate: _Candidate, like: Run, prepared: Prepared, device: str, precision: str
-) -> tuple[Metrics, np.ndarray, dict[str, Any]]:
+) -> tuple[Scores, np.ndarray, dict[str, Any]]:
     """Figures, logits on the validation rows, and the receipt."""
     encoder = Encoder.load(candidate.plan.base, head=candidate.plan.head, precision=precision, device=device)
     if encoder.sha256 != like.facts.base_sha256:
@@ -150,14 +150,14 @@ def _measure(
     receipt = read_receipt(stack, 0)
     check_receipt(candidate.plan, receipt, "soup")
     logits = stack.predict(prepared.encoded["validation"])[0]
-    return metrics(logits, prepared.targets["validation"], like.labels), logits, receipt.to_json()
+    return like.task.scores(logits, prepared.targets["validation"]), logits, receipt.to_json()
 
 
 def _record(
     candidate: _Candidate,
     runs: Sequence[Run],
     prepared: Prepared,
-    measured: Metrics,
+    scores: Scores,
     logits: np.ndarray,
     receipt: dict[str, Any],
 ) -> RunRecord:
@@ -176,7 +176,7 @@ def _record(
             "lora": candidate.plan.lora,
             "best_step": 0,
             "steps": 0,
-            "metrics": {"accuracy": measured.accuracy, "loss": measured.log_loss, "macro_f1": measured.macro_f1},
+            "metrics": scores.to_json(),
             "stopped": "merged",
             "seconds": sum(run.facts.seconds for run in runs),
         }

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_softmax
 
 from ..errors import EnsembleError
 from ..figures.folds import deal_folds
-from ..figures.scores import score
 from ..runs.joined import Pool
 from .combiner import Combiner, Stacking
 
@@ -40,16 +38,16 @@ def stack(pool: Pool) -> Combiner:
         EnsembleError: a label has less than two rows.
     """
     check_rows(pool, 2)
-    features = np.concatenate(list(log_softmax(pool.logits.astype(np.float64), axis=2)), axis=1)
+    features = np.concatenate(list(pool.task.log_probabilities(pool.logits)), axis=1)
     number = deal_folds(pool.targets, 3, seed=1)
     losses = []
     for strength in STRENGTHS:
-        found = np.empty((len(pool.targets), len(pool.labels)))
+        outputs = np.empty((len(pool.targets), len(pool.labels)))
         for fold in range(3):
             held = number == fold
             matrix, intercept = _fit(features[~held], pool.targets[~held], len(pool.labels), strength)
-            found[held] = features[held] @ matrix.T + intercept
-        losses.append(-score(found, pool.targets, "loss"))
+            outputs[held] = features[held] @ matrix.T + intercept
+        losses.append(-pool.task.score(outputs, pool.targets, "loss"))
     matrix, intercept = _fit(features, pool.targets, len(pool.labels), STRENGTHS[int(np.argmin(losses))])
     parts = dict(zip(pool.names, np.split(matrix, len(pool.names), axis=1), strict=True))
     sizes = {name: float(np.linalg.norm(part)) for name, part in parts.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from .scores import mean_f1
 from .spread import Part, half_width
 
 _AT_ONCE = 4_000_000  # weights in memory together
@@ -12,7 +13,7 @@ _AT_ONCE = 4_000_000  # weights in memory together
 Places = npt.NDArray[np.int64]
 
 
-def macro_f1(truth: Places, predicted: Places, labels: int, weights: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+def resampled_f1(truth: Places, predicted: Places, labels: int, weights: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Mean over the labels of the harmonic mean of precision and recall; a label in neither counts 0.
 
     Args:
@@ -25,11 +26,8 @@ def macro_f1(truth: Places, predicted: Places, labels: int, weights: npt.NDArray
         (draws,).
     """
     names = np.arange(labels)
-    true, said = (truth[:, None] == names).astype(np.float32), (predicted[:, None] == names).astype(np.float32)
-    hits, sizes = weights @ (true * said), weights @ (true + said)
-    each = np.divide(2 * hits, sizes, out=np.zeros(hits.shape), where=sizes > 0)
-    found: npt.NDArray[np.float64] = each.mean(1)
-    return found
+    true, answers = (truth[:, None] == names).astype(np.float32), (predicted[:, None] == names).astype(np.float32)
+    return mean_f1(weights @ (true * answers), weights @ (true + answers))
 
 
 def f1_draws(truth: Places, predicted: Places, labels: int, *, draws: int = 1000, seed: int = 0) -> npt.NDArray[np.float64]:
@@ -48,11 +46,11 @@ def f1_draws(truth: Places, predicted: Places, labels: int, *, draws: int = 1000
     rows = len(truth)
     rng = np.random.default_rng(seed)
     portion = max(1, _AT_ONCE // rows)
-    found = []
+    portions = []
     for start in range(0, draws, portion):
         weights = rng.multinomial(rows, np.full(rows, 1 / rows), min(portion, draws - start)).astype(np.float32)
-        found.append(np.stack([macro_f1(truth, one, labels, weights) for one in predicted], 1))
-    return np.concatenate(found)
+        portions.append(np.stack([resampled_f1(truth, one, labels, weights) for one in predicted], 1))
+    return np.concatenate(portions)
 
 
 def f1_interval(

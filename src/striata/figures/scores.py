@@ -1,64 +1,111 @@
-"""How good predictions are."""
+"""How good predictions are: from the places of predicted and true labels, whatever they were decided by."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_softmax
 
-Logits = npt.NDArray[np.floating]
+Places = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """Three figures of predictions against labels.
+
+    Args:
+        accuracy: share of rows that are right.
+        loss: mean cross entropy in nats.
+        macro_f1: mean over the labels of the harmonic mean of precision and recall; a label that is neither there nor predicted
+            counts 0.
+    """
+
+    accuracy: float
+    loss: float
+    macro_f1: float
+
+    def to_json(self) -> dict[str, float]:
+        """All fields."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """Figures of predictions against labels.
+    """Scores, and what they are made of.
 
     Args:
         rows: how many.
-        accuracy: share of rows whose largest logit is the label's.
-        macro_f1: mean over the labels of the harmonic mean of precision and recall.
-        log_loss: mean cross entropy in nats.
-        per_label: precision, recall, F1 and rows of each label; a label never predicted has precision 0.
+        scores: over all rows.
+        per_label: precision, recall, f1 and rows of each label by its name; a label never predicted has precision 0.
         confusion: rows by true label (first index) and predicted label, in the order of `labels`.
         labels: names in that order.
     """
 
     rows: int
-    accuracy: float
-    macro_f1: float
-    log_loss: float
+    scores: Scores
     per_label: dict[str, dict[str, float]]
     confusion: list[list[int]]
     labels: tuple[str, ...]
 
     def to_json(self) -> dict[str, object]:
-        """All fields."""
-        keys = ("rows", "accuracy", "macro_f1", "log_loss", "per_label", "confusion", "labels")
-        return {key: getattr(self, key) for key in keys}
+        """All fields, those of the scores among them."""
+        return {
+            "rows": self.rows,
+            **self.scores.to_json(),
+            "per_label": self.per_label,
+            "confusion": self.confusion,
+            "labels": self.labels,
+        }
 
 
-def metrics(logits: Logits, targets: npt.NDArray[np.int64], labels: Sequence[str]) -> Metrics:
-    """Measures logits.
+def accuracy(predicted: Places, targets: Places) -> float:
+    """Share of rows where the predicted label is the true one; both (rows,)."""
+    return float((predicted == targets).mean())
+
+
+def macro_f1(predicted: Places, targets: Places, labels: int) -> float:
+    """Mean F1 over the labels.
 
     Args:
-        logits: (rows, labels).
-        targets: places of the true labels, (rows,).
+        predicted: places of the predicted labels, (rows,).
+        targets: places of the true ones, (rows,).
+        labels: how many there are.
+    """
+    sizes = np.bincount(predicted, minlength=labels) + np.bincount(targets, minlength=labels)
+    hits = np.bincount(targets[predicted == targets], minlength=labels)
+    return float(mean_f1(hits, sizes))
+
+
+def mean_f1(hits: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Mean over the last dimension of F1 from counts, (..., labels) -> (...).
+
+    Args:
+        hits: rows of each label that are predicted right.
+        sizes: rows of each label plus rows that are predicted to be of it; F1 is 0 where that is 0.
+    """
+    values: npt.NDArray[np.float64] = (2 * hits / np.maximum(sizes, 1)).mean(-1, dtype=np.float64)
+    return values
+
+
+def by_label(predicted: Places, targets: Places, labels: Sequence[str], scores: Scores) -> Metrics:
+    """Precision, recall and F1 of each label, and which are taken for which.
+
+    Args:
+        predicted: places of the predicted labels, (rows,).
+        targets: places of the true ones, (rows,).
         labels: names.
+        scores: of the same rows.
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-    predicted = logits.argmax(1)
     places = np.arange(len(labels))
     precision, recall, f1, support = precision_recall_fscore_support(targets, predicted, labels=places, zero_division=0)
-    log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
     return Metrics(
         rows=len(targets),
-        accuracy=float((predicted == targets).mean()),
-        macro_f1=float(f1.mean()),
-        log_loss=-float(log_probabilities[np.arange(len(targets)), targets].mean()),
+        scores=scores,
         per_label={
             name: {"precision": float(p), "recall": float(r), "f1": float(f), "rows": int(s)}
             for name, p, r, f, s in zip(labels, precision, recall, f1, support, strict=True)
@@ -66,24 +113,3 @@ def metrics(logits: Logits, targets: npt.NDArray[np.int64], labels: Sequence[str
         confusion=confusion_matrix(targets, predicted, labels=places).tolist(),
         labels=tuple(labels),
     )
-
-
-def score(outputs: npt.NDArray[np.floating], targets: npt.NDArray[np.int64], by: str) -> float:
-    """A figure that is larger for better outputs: accuracy, macro F1, or minus the log loss.
-
-    Args:
-        outputs: logits or log-probabilities, (rows, labels).
-        targets: places of the true labels, (rows,).
-        by: of :data:`striata.choices.RANKINGS`.
-    """
-    if by == "loss":
-        shifted = outputs.astype(np.float64) - outputs.max(1, keepdims=True)
-        return float((shifted[np.arange(len(targets)), targets] - np.log(np.exp(shifted).sum(1))).mean())
-    predicted = outputs.argmax(1)
-    right = predicted == targets
-    if by == "accuracy":
-        return float(right.mean())
-    labels = outputs.shape[1]
-    both = np.bincount(predicted, minlength=labels) + np.bincount(targets, minlength=labels)
-    hits = np.bincount(targets[right], minlength=labels)
-    return float((2 * hits / np.maximum(both, 1)).mean())

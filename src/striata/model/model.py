@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import overload
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
 from ..calibration import (
     Answers,
@@ -28,7 +27,7 @@ from ..disk.files import write_json
 from ..engine import Encoder, Stack, embed
 from ..ensemble import Combiner, Ensemble, load_ensemble
 from ..errors import DataError, RunError
-from ..figures.scores import Metrics, metrics
+from ..figures.scores import Metrics
 from ..runs import Run, StudyFolder
 from ..runs.standings import TEST
 from ..runs.study_folder import find_run
@@ -39,23 +38,30 @@ _Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation(Metrics):
-    """Figures of a model on labelled rows; those of :class:`Metrics` are of its calibrated probabilities.
+class Evaluation:
+    """Figures of a model on labelled rows.
 
     Args:
+        metrics: of its calibrated probabilities.
         calibrated: how good the probabilities are that the model gives.
         uncalibrated: how good they were without its temperature.
         sets: its label sets, when a coverage was asked for.
     """
 
+    metrics: Metrics
     calibrated: Quality
     uncalibrated: Quality
     sets: SetFigures | None
 
+    @property
+    def accuracy(self) -> float:
+        """Share of rows that are right."""
+        return self.metrics.scores.accuracy
+
     def to_json(self) -> dict[str, object]:
-        """All fields."""
+        """All fields, those of the metrics among them."""
         return {
-            **Metrics.to_json(self),
+            **self.metrics.to_json(),
             "calibrated": self.calibrated.to_json(),
             "uncalibrated": self.uncalibrated.to_json(),
             "sets": None if self.sets is None else self.sets.to_json(),
@@ -74,6 +80,7 @@ class Model:
         precision: "fp32", "bf16" or "auto".
 
     Attributes:
+        task: what a label is.
         labels: names in the order of the logits.
         columns: names of the columns the study asked for.
     """
@@ -83,7 +90,7 @@ class Model:
     ) -> None:
         first = runs[0]
         self.folder, self.runs, self.combiner, self._source = folder, tuple(runs), combiner, source
-        self.labels, self.columns = first.labels, first.columns
+        self.task, self.labels, self.columns = first.task, first.labels, first.columns
         plans = [run.adapter_plan for run in runs]
         base, sha256, max_length = first.facts.base, first.facts.base_sha256, first.facts.max_length
         if base is None or sha256 is None or max_length is None:
@@ -163,9 +170,9 @@ class Model:
         return embed(self.encoder, self.tokenizer.encode(texts, pairs))
 
     def probabilities(self, logits: _Floats, *, calibrated: bool = True) -> _Floats:
-        """Softmax of combined logits, divided by the temperature when calibrated, (texts, labels)."""
-        result: _Floats = softmax(logits / np.float32(self.calibration.temperature) if calibrated else logits, axis=1)
-        return result
+        """Probabilities of combined logits, divided by the temperature when calibrated, (texts, labels)."""
+        scaled = logits / np.float32(self.calibration.temperature) if calibrated else logits
+        return self.task.probabilities(scaled)
 
     @overload
     def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[str]: ...
@@ -183,11 +190,11 @@ class Model:
                 a wanted precision.
         """
         logits = self.logits(texts, pairs)
-        said = [self.labels[i] for i in logits.argmax(1)]
+        answers = [self.labels[i] for i in self.task.decide(logits)]
         if abstain_below is None:
-            return said
+            return answers
         sure = self.sure(logits, abstain_below)
-        return [label if keep else None for label, keep in zip(said, sure, strict=True)]
+        return [label if keep else None for label, keep in zip(answers, sure, strict=True)]
 
     def sure(self, logits: _Floats, abstain_below: float) -> npt.NDArray[np.bool_]:
         """Which texts' largest calibrated probability is not below a threshold, (texts,).
@@ -271,9 +278,8 @@ class Model:
         table = read_table(data, columns or self.columns, split="test")
         targets = encode_labels(table, self.labels)
         logits = self.logits(table.texts, table.pairs)
-        found = metrics(logits / np.float32(self.calibration.temperature), targets, self.labels)
         return Evaluation(
-            **{field.name: getattr(found, field.name) for field in fields(found)},
+            metrics=self.task.metrics(logits / np.float32(self.calibration.temperature), targets, self.labels),
             calibrated=quality(self.probabilities(logits), targets),
             uncalibrated=quality(self.probabilities(logits, calibrated=False), targets),
             sets=None if coverage is None else set_figures(self._inside(logits, coverage), targets, coverage),
@@ -304,11 +310,9 @@ def test_study(
     logits = dict(zip((run.name for run in runs), model.member_logits(prepared.encoded["test"]), strict=True))
     if ensemble is not None:
         logits["ensemble"] = ensemble.combiner.apply(logits)
-    found = {name: metrics(each, prepared.targets["test"], model.labels) for name, each in logits.items()}
-    figures = {name: {"accuracy": m.accuracy, "loss": m.log_loss, "macro_f1": m.macro_f1} for name, m in found.items()}
-    kept = {run.name: {"checksum": run.checksum, "metrics": figures[run.name]} for run in runs}
-    write_json(folder.path / TEST, kept)
-    return figures
+    scores = {name: model.task.scores(outputs, prepared.targets["test"]).to_json() for name, outputs in logits.items()}
+    write_json(folder.path / TEST, {run.name: {"checksum": run.checksum, "metrics": scores[run.name]} for run in runs})
+    return scores
 
 
 def _check(texts: Sequence[str]) -> None:

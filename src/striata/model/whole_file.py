@@ -160,7 +160,7 @@ def _check(model: Model, wanted: Wanted) -> None:
 
 def _columns(model: Model, wanted: Wanted, logits: np.ndarray, first: int) -> dict[str, tuple[pa.DataType, Any]]:
     """Names, types and values of the columns of some rows, the first of which has the number `first`."""
-    chosen = logits.argmax(1)
+    chosen = model.task.decide(logits)
     ids = np.arange(first, first + len(logits))
     labels: list[str | None] = [model.labels[i] for i in chosen]
     if wanted.id_label:

@@ -14,7 +14,7 @@ from ..ensemble import Combiner, Ensemble, Rule, load_ensemble, rule_of
 from ..errors import StudyError
 from ..evidence.compare import compare_study
 from ..evidence.results import Comparison, LayoutResult
-from ..figures.scores import Metrics, metrics
+from ..figures.scores import Metrics
 from ..layout import Plan
 from ..robustness.checks import FOLDER as CHECKS
 from ..runs import Run, RunFacts, Standing, StudyFolder, leaderboard
@@ -300,10 +300,11 @@ def _history(run: Run, place: int) -> History:
 def judge_run(run: Run) -> Judged:
     """A run on its validation rows."""
     seen = run.validation()
-    return Judged(name=run.name, metrics=metrics(seen.logits, seen.labels, run.labels), calibration=run.calibration())
+    return Judged(name=run.name, metrics=run.task.metrics(seen.logits, seen.labels, run.labels), calibration=run.calibration())
 
 
 def judge_ensemble(ensemble: Ensemble) -> Judged:
     """An ensemble on the validation rows of its members, each row by members that were chosen without it."""
-    seen, labels = ensemble.validation(), next(iter(ensemble.runs.values())).labels
-    return Judged(name=ENSEMBLE, metrics=metrics(seen.logits, seen.labels, labels), calibration=ensemble.calibration())
+    seen, first = ensemble.validation(), next(iter(ensemble.runs.values()))
+    measured = first.task.metrics(seen.logits, seen.labels, first.labels)
+    return Judged(name=ENSEMBLE, metrics=measured, calibration=ensemble.calibration())

@@ -142,7 +142,7 @@ def _results(subject: Subject) -> list[Any]:
         return name.partition(":")[0] if _on_hub(name) else Path(name).name or "unknown"
 
     measured = subject.judged.metrics
-    parts = [("validation", {"accuracy": measured.accuracy, "macro_f1": measured.macro_f1, "loss": measured.log_loss})]
+    parts = [("validation", measured.scores.to_json())]
     if subject.test:
         parts.append(("test", dict(subject.test)))
     names = {"accuracy": ("accuracy", "Accuracy"), "macro_f1": ("f1", "Macro F1"), "loss": ("log_loss", "Log loss")}
@@ -182,7 +182,7 @@ def _body(subject: Subject, train: str) -> str:
         facts=facts,
         measured=measured,
         train=train or "unknown",
-        interval=share_interval(measured.accuracy, measured.rows, [], CONFIDENCE),
+        interval=share_interval(measured.scores.accuracy, measured.rows, [], CONFIDENCE),
         confidence=CONFIDENCE,
         calibration=subject.judged.calibration,
         literal=lambda text: Markup(repr(str(text))),

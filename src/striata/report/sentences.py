@@ -55,7 +55,7 @@ def tiles(report: Report) -> list[Tile]:
     share = f", of {thousands(budget)} allowed" if budget else ""
     kind = f"best run, {best.run}" if report.ensemble is None else f"ensemble of {len(report.ensemble.members)} runs"
     found = [
-        Tile(exactly(report.judged.metrics.accuracy), f"validation accuracy of the {kind}"),
+        Tile(exactly(report.judged.metrics.scores.accuracy), f"validation accuracy of the {kind}"),
         Tile(thousands(report.group_of(best.run).result.trainable), f"trained parameters of the best run{share}"),
         Tile(f"{runs:,}", f"finished run{'s' if runs > 1 else ''} of {layouts} layout{'s' if layouts > 1 else ''}"),
         Tile(duration(sum(row.seconds for row in report.standings)), "of training in all"),
@@ -105,7 +105,7 @@ def _verdicts(report: Report) -> list[Said]:
 def _ensemble(report: Report) -> Said | None:
     if report.ensemble is None or report.ensemble_judged is None:
         return None
-    together, single = report.ensemble_judged.metrics.accuracy, report.ensemble.single
+    together, single = report.ensemble_judged.metrics.scores.accuracy, report.ensemble.single
     many = len(report.ensemble.members)
     if not single:
         return Said(f"An ensemble of {many} runs reaches {exactly(together)}; its members were chosen on these same rows.")

@@ -89,7 +89,7 @@ def _figures(report: Report) -> dict[str, str | int | float]:
         if row.test_accuracy is not None:
             found[f"{row.run}/test_accuracy"] = row.test_accuracy
     if report.ensemble_judged is not None:
-        found["ensemble/accuracy"] = report.ensemble_judged.metrics.accuracy
+        found["ensemble/accuracy"] = report.ensemble_judged.metrics.scores.accuracy
     return found
 
 

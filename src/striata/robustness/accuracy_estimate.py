@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_softmax, softmax, xlogy
+from scipy.special import xlogy
 
 from ..figures.intervals import LEVEL, Interval
+from ..tasks import SINGLE_LABEL
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -21,14 +22,14 @@ ASSUMPTIONS = (
 
 def certainty(logits: npt.NDArray[np.floating]) -> Floats:
     """Negative entropy of the softmax, (rows, labels) -> (rows,); 0 when a model is sure."""
-    log_p = log_softmax(logits.astype(np.float64), axis=1)
+    log_p = SINGLE_LABEL.log_probabilities(logits)
     result: Floats = xlogy(np.exp(log_p), np.exp(log_p)).sum(1)
     return result
 
 
 def confidence(logits: npt.NDArray[np.floating]) -> Floats:
     """The highest probability, (rows, labels) -> (rows,)."""
-    result: Floats = softmax(logits.astype(np.float64), axis=1).max(1)
+    result: Floats = SINGLE_LABEL.probabilities(logits.astype(np.float64)).max(1)
     return result
 
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.special import softmax
 
-from ..data import Table
+from ..data import Splits, Table
 from ..disk.files import apart, write_text
 from ..ensemble import load_ensemble
 from ..errors import DataError, StudyError
@@ -251,7 +250,7 @@ def audit_labels(
         judged["runs"] = _by_runs(prepared, runs)
     rest = [name for name in sampled if name != "validation" or not runs]
     judged["embeddings"] = _by_embeddings(study, prepared, {name: sampled[name] for name in rest}, seed, (device, precision))
-    suspects, confusions = _suspects(judged, prepared.splits.labels)
+    suspects, confusions = _suspects(judged, prepared.splits)
     counts = Counter(each.place.part for each in suspects)
     found = LabelAudit(
         runs={run.name: run.checksum for run in runs},
@@ -306,7 +305,7 @@ def _places(part: str, table: Table, rows: np.ndarray) -> list[Place]:
 def _by_runs(prepared: Prepared, runs: Sequence[Run]) -> _Judged:
     table = prepared.splits.validation
     pool = join(runs).numbered(table.ids)
-    mean = softmax(pool.logits.astype(np.float64), axis=2).mean(0)
+    mean = pool.task.probabilities(pool.logits.astype(np.float64)).mean(0)
     return _Judged(_places("validation", table, np.arange(len(table))), prepared.targets["validation"], mean)
 
 
@@ -327,12 +326,13 @@ def _by_embeddings(
     return _Judged(places, targets, probabilities)
 
 
-def _suspects(judged: Mapping[str, _Judged], labels: Sequence[str]) -> tuple[tuple[Suspect, ...], tuple[Confusion, ...]]:
+def _suspects(judged: Mapping[str, _Judged], splits: Splits) -> tuple[tuple[Suspect, ...], tuple[Confusion, ...]]:
     suspects: list[Suspect] = []
+    labels = splits.labels
     confused: dict[tuple[str, str], list[tuple[float, Place]]] = {}
     for part in judged.values():
         rows, quality = find_suspicious(part.targets, part.probabilities)
-        likely = part.probabilities.argmax(1)
+        likely = splits.task.decide(part.probabilities)
         suspects += [
             Suspect(place=part.places[at], suggested=labels[likely[at]], quality=float(quality[at])) for at in rows.tolist()
         ]

@@ -294,10 +294,10 @@ def _fitted(model: Model, known: Table) -> tuple[np.ndarray, np.ndarray, str]:
     """Logits of labelled rows and whether the model is right there: the known rows, else its runs' validation rows."""
     if known.labels is not None:
         logits = model.logits(known.texts, known.pairs)
-        return logits, logits.argmax(1) == encode_labels(known, model.labels), "known"
+        return logits, model.task.decide(logits) == encode_labels(known, model.labels), "known"
     pool = join(model.runs)
     combined = model.combiner.apply(pool.by_name())
-    return combined, combined.argmax(1) == pool.targets, "validation"
+    return combined, model.task.decide(combined) == pool.targets, "validation"
 
 
 def _different(table: Table, scores: np.ndarray) -> tuple[DifferentRow, ...]:

@@ -164,7 +164,7 @@ def run_stress(
         apart(out, table.source)
     chosen = table.take(sample_rows(table, rows, seed))
     targets = encode_labels(chosen, model.labels)
-    right = model.logits(chosen.texts, chosen.pairs).argmax(1) == targets
+    right = model.task.decide(model.logits(chosen.texts, chosen.pairs)) == targets
     done = len(chosen)
     stressed = []
     for name in PERTURBATIONS:
@@ -210,7 +210,7 @@ def _under(
     now = right.copy()
     if len(rows):
         logits = model.logits([texts[i] for i in rows], None if pairs is None else [pairs[i] for i in rows])
-        now[rows] = logits.argmax(1) == targets[rows]
+        now[rows] = model.task.decide(logits) == targets[rows]
     return len(rows), now
 
 

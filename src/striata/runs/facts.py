@@ -26,6 +26,7 @@ class RunFacts(BaseModel):
         recipe: how it was trained.
         trainable: parameters trained, head included.
         lora: of these, in adapters; 0 for kinds without.
+        task: what a label is, of :data:`striata.tasks.TASKS`.
         labels: names, in the order of the logits.
         base: the encoder; None for kinds without, and likewise the next three.
         head: of :data:`striata.choices.HEADS`.
@@ -56,6 +57,7 @@ class RunFacts(BaseModel):
     recipe: dict[str, Any]
     trainable: int = Field(ge=0)
     lora: int = Field(ge=0)
+    task: str
     labels: tuple[str, ...] = Field(min_length=1)
     base: str | None
     head: str | None

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RunError
+from ..tasks import Task
 from .run import Run
 
 Places = npt.NDArray[np.int64]
@@ -22,6 +23,7 @@ class Pool:
     Args:
         names: of the runs.
         trainable: parameters of each.
+        task: what a label is.
         labels: names, in the order of the logits; that of the first run.
         ids: row numbers, ascending, (rows,).
         targets: places of the true labels, (rows,).
@@ -30,6 +32,7 @@ class Pool:
 
     names: tuple[str, ...]
     trainable: tuple[int, ...]
+    task: Task
     labels: tuple[str, ...]
     ids: Places
     targets: Places
@@ -64,7 +67,7 @@ class Pool:
 
     def predicted(self, names: Sequence[str]) -> Places:
         """Places of the labels that runs predict, (runs, rows), in the order of `names`."""
-        places: Places = self.members(names).logits.argmax(2)
+        places: Places = self.task.decide(self.members(names).logits)
         return places
 
     def right(self, names: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -97,6 +100,7 @@ def join(runs: Sequence[Run]) -> Pool:
     return Pool(
         names=tuple(run.name for run in runs),
         trainable=tuple(run.trainable for run in runs),
+        task=first.task,
         labels=first.labels,
         ids=ids,
         targets=targets,
@@ -129,6 +133,10 @@ def _read(run: Run, labels: Sequence[str]) -> tuple[Places, Places, Logits]:
 
 
 def _check_alike(first: Run, run: Run) -> None:
+    if run.task != first.task:
+        raise RunError(
+            f"runs {first.name} and {run.name} are of different tasks ({first.task.name}, {run.task.name}); expected one task"
+        )
     if set(run.labels) != set(first.labels):
         odd = sorted(set(run.labels) ^ set(first.labels))
         raise RunError(

@@ -16,6 +16,7 @@ from ..disk.files import read_json, write_json
 from ..disk.sealed import check_seal, sealing
 from ..errors import PlanError, RunError
 from ..layout import Plan
+from ..tasks import Task, task_named
 from .adapter import read_adapter
 from .facts import RunFacts
 
@@ -186,6 +187,15 @@ class Run:
     def identity(self) -> tuple[str, str, str]:
         """Kind, plan and recipe: what two runs share that differ in nothing but their names and seeds."""
         return self.facts.identity("" if self.plan is None else self.plan.hash)
+
+    @property
+    def task(self) -> Task:
+        """What a label is.
+
+        Raises:
+            RunError: it is none that is known here.
+        """
+        return task_named(self.facts.task)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -140,7 +140,9 @@ def train_stack(
         texts=context.encoded["train"],
         targets=context.targets["train"],
         names=context.splits.labels,
-        validator=Validator(context.encoded["validation"], context.targets["validation"], context.study.data.seed),
+        validator=Validator(
+            context.encoded["validation"], context.targets["validation"], context.study.data.seed, context.splits.task
+        ),
         checkpoint=context.folder.checkpoint,
         ended=keep,
         listen=listen,
@@ -165,11 +167,9 @@ def _keep(context: Context, outcome: Outcome) -> None:
 
 
 def _record(context: Context, member: Member, outcome: Outcome) -> RunRecord:
-    from ..figures.scores import metrics
-
     best, splits, study = outcome.best, context.splits, context.study
     assert best is not None
-    measured = metrics(best.logits, context.targets["validation"], splits.labels)
+    scores = splits.task.scores(best.logits, context.targets["validation"])
     facts = RunFacts(
         kind="adapter",
         name=member.name,
@@ -182,6 +182,7 @@ def _record(context: Context, member: Member, outcome: Outcome) -> RunRecord:
         recipe=member.recipe.model_dump(mode="json"),
         trainable=member.plan.trainable,
         lora=member.plan.lora,
+        task=splits.task.name,
         labels=splits.labels,
         base=study.base,
         head=study.head,
@@ -191,7 +192,7 @@ def _record(context: Context, member: Member, outcome: Outcome) -> RunRecord:
         data_fingerprint=splits.fingerprint,
         best_step=best.step,
         steps=outcome.steps,
-        metrics={"accuracy": measured.accuracy, "loss": measured.log_loss, "macro_f1": measured.macro_f1},
+        metrics=scores.to_json(),
         stopped=outcome.stopped,
         seconds=outcome.seconds,
         versions=_versions(),

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 
 from ..data import Encoded
@@ -22,6 +21,7 @@ from ..engine import Draws, Stack, check_receipt, collate, on_device, on_host, r
 from ..runs import Member
 from ..settings.recipe import Recipe
 from .events import Event, Listener, nobody
+from .losses import LOSSES
 from .order import rows_at
 from .state import Best, Trainee, begin, enter, read_checkpoint, restore, save_checkpoint
 from .validation import Validator
@@ -170,8 +170,8 @@ class Trainer:
                 self._fail(t, loss)
 
     def _loss(self, t: Trainee, logits: Tensor, targets: Tensor) -> Tensor:
-        smoothing = t.member.recipe.label_smoothing
-        return functional.cross_entropy(logits, targets, weight=self._weights[t.slot], label_smoothing=smoothing)
+        loss = LOSSES[self.validator.task.loss]
+        return loss(logits, targets, self._weights[t.slot], t.member.recipe.label_smoothing)
 
     def _update(self, t: Trainee) -> float:
         """Steps a member's optimizer and schedule; returns the learning rate it stepped with."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import log_softmax
 
 from ..data import Encoded
 from ..engine import Stack
+from ..tasks import SINGLE_LABEL, Task
 
 if TYPE_CHECKING:
     from .state import Trainee
@@ -21,7 +21,7 @@ class Seen:
     """A member on some validation rows.
 
     Args:
-        accuracy: share of rows whose largest logit is the label's.
+        accuracy: share of rows that are right.
         loss: mean cross entropy in nats.
         logits: (rows, labels) float32.
     """
@@ -31,11 +31,10 @@ class Seen:
     logits: np.ndarray
 
 
-def measure(logits: np.ndarray, targets: np.ndarray) -> Seen:
-    """Accuracy and mean cross entropy of logits (rows, labels) against targets (rows,)."""
-    log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
-    loss = -float(log_probabilities[np.arange(len(targets)), targets].mean())
-    return Seen(float((logits.argmax(1) == targets).mean()), loss, logits)
+def measure(logits: np.ndarray, targets: np.ndarray, task: Task = SINGLE_LABEL) -> Seen:
+    """Accuracy and loss of logits (rows, labels) for targets (rows,)."""
+    scores = task.scores(logits, targets)
+    return Seen(scores.accuracy, scores.loss, logits)
 
 
 def stratified_part(targets: np.ndarray, rows: int, seed: int) -> np.ndarray:
@@ -64,10 +63,11 @@ class Validator:
         texts: all validation texts.
         targets: their labels, (rows,) int64.
         seed: of the fixed part used during training.
+        task: what a label is.
     """
 
-    def __init__(self, texts: Encoded, targets: np.ndarray, seed: int) -> None:
-        self.texts, self.targets, self._seed = texts, targets, seed
+    def __init__(self, texts: Encoded, targets: np.ndarray, seed: int, task: Task = SINGLE_LABEL) -> None:
+        self.texts, self.targets, self._seed, self.task = texts, targets, seed, task
         self._parts: dict[int, tuple[Encoded, np.ndarray]] = {}
 
     def _part(self, rows: int | str) -> tuple[Encoded, np.ndarray]:
@@ -84,7 +84,7 @@ class Validator:
             texts, targets = self._part(rows)
             slots = [t.slot for t in trainees if t.member.recipe.validation_rows == rows]
             for slot, logits in zip(slots, stack.predict(texts, slots=slots), strict=True):
-                seen[slot] = measure(logits, targets)
+                seen[slot] = measure(logits, targets, self.task)
         return [seen[t.slot] for t in trainees]
 
     def finally_(self, stack: Stack, trainees: Sequence[Trainee]) -> None:
@@ -93,6 +93,6 @@ class Validator:
         if not partial:
             return
         for t, logits in zip(partial, stack.predict(self.texts, slots=[t.slot for t in partial]), strict=True):
-            whole = measure(logits, self.targets)
+            whole = measure(logits, self.targets, self.task)
             assert t.best is not None
             t.best.accuracy, t.best.loss, t.best.logits = whole.accuracy, whole.loss, whole.logits

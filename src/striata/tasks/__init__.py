@@ -1,0 +1,6 @@
+"""What a label is: targets, loss, decision, probabilities, scores. No torch."""
+
+from .single_label import SINGLE_LABEL
+from .task import TASKS, Task, task_named
+
+__all__ = ["SINGLE_LABEL", "TASKS", "Task", "task_named"]

@@ -1,0 +1,104 @@
+"""One label of several for each text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import log_softmax, softmax
+
+from ..errors import DataError, did_you_mean
+from ..figures.scores import Metrics, Scores, accuracy, by_label, macro_f1
+
+Floats = npt.NDArray[np.floating]
+Places = npt.NDArray[np.int64]
+Float = TypeVar("Float", bound=np.floating)
+_SHOWN = 12  # labels in a message
+
+
+class SingleLabel:
+    """One label of several: a target is the label's place, the decision is the largest logit, the probabilities are the softmax,
+    and the loss is their cross entropy with the target. See :class:`striata.tasks.Task` for what the methods are."""
+
+    name = "single-label"
+    loss = "cross entropy"
+
+    def order(self, values: Iterable[str], declared: Sequence[str] | None, source: str) -> tuple[str, ...]:
+        """All labels: in the order the source declares, else numbers by size, else by alphabet.
+
+        Raises:
+            DataError: there is only one, or a declared one has no row.
+        """
+        present = set(values)
+        if declared is not None:
+            labels = tuple(declared)
+            missing = [label for label in labels if label not in present]
+            if missing:
+                raise DataError(f"{source} declares label '{missing[0]}', which no row has; expected rows of every label")
+        elif all(label.lstrip("-").isascii() and label.lstrip("-").isdigit() for label in present):
+            labels = tuple(sorted(present, key=lambda label: (int(label), label)))
+        else:
+            labels = tuple(sorted(present))
+        if len(labels) < 2:
+            raise DataError(f"{source} has only one label ('{labels[0]}'); a classifier needs at least two")
+        return labels
+
+    def encode(self, values: Sequence[str], labels: Sequence[str], *, source: str, rows: npt.NDArray[np.int64]) -> Places:
+        """Places of the rows' labels, (rows,).
+
+        Raises:
+            DataError: a row has a label that is not among them.
+        """
+        places = {label: at for at, label in enumerate(labels)}
+        for row, label in zip(rows, values, strict=True):
+            if label not in places:
+                shown = ", ".join(labels[:_SHOWN]) + (", ..." if len(labels) > _SHOWN else "")
+                raise DataError(
+                    f"{source}: row {row} (counted from 0) has label '{label}'{did_you_mean(label, labels)}, which the "
+                    f"training rows do not have; expected one of {shown}"
+                )
+        return np.array([places[label] for label in values], np.int64)
+
+    def decide(self, outputs: Floats) -> Places:
+        """Places of the largest values; the first of equals."""
+        places: Places = outputs.argmax(-1)
+        return places
+
+    def probabilities(self, logits: npt.NDArray[Float]) -> npt.NDArray[Float]:
+        """The softmax."""
+        probabilities: npt.NDArray[Float] = softmax(logits, axis=-1)
+        return probabilities
+
+    def log_probabilities(self, logits: Floats) -> npt.NDArray[np.float64]:
+        """The logarithm of the softmax, in float64."""
+        log_probabilities: npt.NDArray[np.float64] = log_softmax(np.asarray(logits, np.float64), axis=-1)
+        return log_probabilities
+
+    def scores(self, logits: Floats, targets: Places) -> Scores:
+        """Accuracy, cross entropy, macro F1."""
+        predicted = self.decide(logits)
+        return Scores(
+            accuracy=accuracy(predicted, targets),
+            loss=-self._fit(logits, targets),
+            macro_f1=macro_f1(predicted, targets, logits.shape[-1]),
+        )
+
+    def metrics(self, logits: Floats, targets: Places, labels: Sequence[str]) -> Metrics:
+        """The scores, with precision, recall and F1 of each label and the confusion matrix."""
+        return by_label(self.decide(logits), targets, labels, self.scores(logits, targets))
+
+    def score(self, logits: Floats, targets: Places, by: str) -> float:
+        """One of the scores, larger for better logits."""
+        if by == "loss":
+            return self._fit(logits, targets)
+        predicted = self.decide(logits)
+        return accuracy(predicted, targets) if by == "accuracy" else macro_f1(predicted, targets, logits.shape[-1])
+
+    def _fit(self, logits: Floats, targets: Places) -> float:
+        """Mean log-probability of the targets."""
+        return float(self.log_probabilities(logits)[np.arange(len(targets)), targets].mean())
+
+
+SINGLE_LABEL = SingleLabel()

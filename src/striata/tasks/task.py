@@ -1,0 +1,103 @@
+"""The interface of a task, and the tasks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import RunError, did_you_mean
+from ..figures.scores import Metrics, Scores
+from .single_label import SINGLE_LABEL
+
+Floats = npt.NDArray[np.floating]
+Places = npt.NDArray[np.int64]
+Float = TypeVar("Float", bound=np.floating)
+
+
+class Task(Protocol):
+    """What a label is. The last dimension of logits is the labels; before it come rows, or runs and rows.
+
+    Attributes:
+        name: by which a run records it.
+        loss: what is minimised in training, by its name in :data:`striata.training.losses.LOSSES`.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def loss(self) -> str: ...
+
+    def order(self, values: Iterable[str], declared: Sequence[str] | None, source: str) -> tuple[str, ...]:
+        """All labels of some rows, in the order that logits have.
+
+        Args:
+            values: the rows' labels.
+            declared: what the source says its labels are, in its order; None where it says nothing.
+            source: of the rows, for messages.
+
+        Raises:
+            DataError: they are not enough, or a declared one has no row.
+        """
+        ...
+
+    def encode(self, values: Sequence[str], labels: Sequence[str], *, source: str, rows: npt.NDArray[np.int64]) -> Places:
+        """Targets of rows, as :meth:`scores` and the loss take them.
+
+        Args:
+            values: the rows' labels.
+            labels: from :meth:`order`.
+            source: of the rows, for messages.
+            rows: their numbers in the source, likewise.
+
+        Raises:
+            DataError: a row has a label that is not among them.
+        """
+        ...
+
+    def decide(self, outputs: Floats) -> Places:
+        """The answer to each row: of logits or probabilities, (..., labels) -> (...)."""
+        ...
+
+    def probabilities(self, logits: npt.NDArray[Float]) -> npt.NDArray[Float]:
+        """Probabilities of the labels, in the type of the logits, (..., labels)."""
+        ...
+
+    def log_probabilities(self, logits: Floats) -> npt.NDArray[np.float64]:
+        """Their logarithms, which do not underflow, (..., labels) float64."""
+        ...
+
+    def scores(self, logits: Floats, targets: Places) -> Scores:
+        """How good logits (rows, labels) are for targets (rows,)."""
+        ...
+
+    def metrics(self, logits: Floats, targets: Places, labels: Sequence[str]) -> Metrics:
+        """The scores, and what they are made of label by label."""
+        ...
+
+    def score(self, logits: Floats, targets: Places, by: str) -> float:
+        """One of the scores, for choosing: larger is better, so that a loss comes with a minus.
+
+        Args:
+            logits: or log-probabilities, (rows, labels).
+            targets: (rows,).
+            by: "accuracy", "macro_f1" or "loss".
+        """
+        ...
+
+
+TASKS: dict[str, Task] = {task.name: task for task in (SINGLE_LABEL,)}
+
+
+def task_named(name: str) -> Task:
+    """A task by the name that runs record.
+
+    Raises:
+        RunError: there is none.
+    """
+    if name not in TASKS:
+        raise RunError(f"unknown task '{name}'{did_you_mean(name, TASKS)}; expected one of {', '.join(TASKS)}")
+    return TASKS[name]

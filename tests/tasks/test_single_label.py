@@ -1,0 +1,93 @@
+"""One label of several, against scikit-learn, scipy and torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax, softmax
+from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, f1_score, log_loss
+
+from striata.choices import RANKINGS
+from striata.errors import DataError, RunError
+from striata.tasks import SINGLE_LABEL, TASKS, task_named
+from striata.training.losses import LOSSES
+
+NAMES = ("Business", "Sports", "World", "none")
+
+
+@pytest.fixture(params=[1, 7, 300])
+def measured(request: pytest.FixtureRequest) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(request.param)
+    return rng.normal(0, 2, (request.param, 4)).astype(np.float32), rng.integers(0, 3, request.param)
+
+
+def test_scores_are_scikit_learns(measured: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, targets = measured
+    predicted, places = logits.argmax(1), np.arange(4)
+    expected = {
+        "accuracy": accuracy_score(targets, predicted),
+        "loss": log_loss(targets, softmax(logits.astype(np.float64), axis=1), labels=places),
+        "macro_f1": f1_score(targets, predicted, labels=places, average="macro", zero_division=0),
+    }
+    scores = SINGLE_LABEL.scores(logits, targets)
+    assert scores.to_json() == pytest.approx(expected, rel=1e-12)
+    for by in RANKINGS:
+        assert SINGLE_LABEL.score(logits, targets, by) == (-1 if by == "loss" else 1) * scores.to_json()[by]
+    metrics = SINGLE_LABEL.metrics(logits, targets, NAMES)
+    assert metrics.scores == scores
+    assert metrics.confusion == confusion_matrix(targets, predicted, labels=places).tolist()
+    report = classification_report(targets, predicted, labels=places, target_names=NAMES, output_dict=True, zero_division=0)
+    for name in NAMES:
+        assert list(metrics.per_label[name].values()) == pytest.approx(list(report[name].values()))
+    assert metrics.to_json()["rows"] == len(targets)
+
+
+def test_probabilities_keep_their_type_and_any_leading_dimensions() -> None:
+    logits = np.random.default_rng(0).normal(0, 30, (2, 5, 3))
+    for kind in (np.float32, np.float64):
+        probabilities = SINGLE_LABEL.probabilities(logits.astype(kind))
+        assert probabilities.dtype == kind
+        np.testing.assert_array_equal(probabilities, softmax(logits.astype(kind), axis=2))
+    log_probabilities = SINGLE_LABEL.log_probabilities(logits.astype(np.float32))
+    np.testing.assert_array_equal(log_probabilities, log_softmax(logits.astype(np.float32).astype(np.float64), axis=2))
+    np.testing.assert_array_equal(SINGLE_LABEL.decide(logits), logits.argmax(2))
+    assert SINGLE_LABEL.decide(np.zeros((2, 3))).tolist() == [0, 0]  # the first of equals
+
+
+def test_labels_in_order_and_as_targets() -> None:
+    order = SINGLE_LABEL.order
+    assert order(["10", "9", "-1"], None, "x") == ("-1", "9", "10")
+    assert order(["b", "a", "10"], None, "x") == ("10", "a", "b")
+    assert order(["b", "a", "b"], ("b", "a"), "x") == ("b", "a")
+    targets = SINGLE_LABEL.encode(["b", "a", "b"], ("b", "a"), source="x", rows=np.arange(3))
+    assert targets.dtype == np.int64
+    assert targets.tolist() == [0, 1, 0]
+    with pytest.raises(DataError, match="x has only one label"):
+        order(["a", "a"], None, "x")
+    with pytest.raises(DataError, match="x declares label 'c', which no row has"):
+        order(["a", "b"], ("a", "b", "c"), "x")
+    with pytest.raises(DataError, match=r"x: row 7 .* has label 'Sport' \(did you mean 'Sports'\?\)"):
+        SINGLE_LABEL.encode(["Sport"], NAMES, source="x", rows=np.array([7]))
+
+
+def test_every_task_names_a_loss_that_training_has() -> None:
+    for name, task in TASKS.items():
+        assert task_named(name) is task
+        assert task.name == name
+        assert task.loss in LOSSES
+    with pytest.raises(RunError, match=r"unknown task 'single' \(did you mean 'single-label'\?\)"):
+        task_named("single")
+
+
+def test_the_loss_of_training_is_the_loss_of_validation(measured: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, targets = measured
+    loss = LOSSES[SINGLE_LABEL.loss](torch.from_numpy(logits), torch.from_numpy(targets), None, 0.0)
+    assert float(loss) == pytest.approx(SINGLE_LABEL.scores(logits, targets).loss, rel=1e-5)
+
+
+def test_a_task_needs_no_torch() -> None:
+    subprocess.run([sys.executable, "-c", "import sys, striata.tasks; assert 'torch' not in sys.modules"], check=True)
