@@ -60,10 +60,10 @@ class Choices(dict[str, Entry], Generic[Entry]):
         return alternatives(f"{name} ({entry.text})" if entry.text else name for name, entry in self.items())
 
 
-def alternatives(words: Iterable[str]) -> str:
+def alternatives(words: Iterable[str], conjunction: str = "or") -> str:
     """Words as an enumeration: "a", "a or b", "a, b or c"."""
     *first, last = words
-    return f"{', '.join(first)} or {last}" if first else last
+    return f"{', '.join(first)} {conjunction} {last}" if first else last
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,40 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Self
 
 
 class StriataError(Exception):
-    """Base of all errors below; the command line prints its message and exits with 2."""
+    """Base of all errors below; the command line prints its message and exits with 2.
 
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+    Args:
+        message: put on one line.
+        argument: the argument of the function that is wrong; the message then begins with it.
+        key: the setting that is wrong, with dots, such as `recipe.learning_rate`.
+        path: the file or folder it is about.
+        row: the row it is about, counted from 0.
+
+    The four are attributes, for programs that do not want to read the message; None where they say nothing.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        argument: str | None = None,
+        key: str | None = None,
+        path: str | None = None,
+        row: int | None = None,
+    ) -> None:
+        super().__init__(" ".join(f"{argument} {message}".split()) if argument else " ".join(message.split()))
+        self.argument = argument
+        self.key = key
+        self.path = path
+        self.row = row
+
+    def within(self, where: str) -> Self:
+        """The same error, its message with where it happened in front."""
+        return type(self)(f"{where}: {self}", key=self.key, path=self.path, row=self.row)
 
 
 class LayoutError(StriataError):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModel, AutoModelForSequenceClassification
@@ -215,3 +216,36 @@ def test_encoders_that_are_not_there(tmp_path: Path) -> None:
 
 def test_a_layout_object_is_a_layout() -> None:
     assert make_plan(Layout.parse("0-11 r2 a4 d0.05 query"), base="roberta-base", labels=4).trainable == SEED["starter"]
+
+
+@pytest.mark.parametrize(
+    "name", [".hidden", "..", "a/b", "../../up", "a\nb", "a b", "-x", "a:b", "x" * 201, "ü" * 101, "\x1b[31m"]
+)
+def test_a_name_that_cannot_be_a_folders_is_refused_before_anything_is_planned(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump({"layout": "0-11 r4 query", "name": name}))
+    with pytest.raises(LayoutError, match=r"mine.yaml: layout name .* cannot be a folder's; expected at most 200") as refused:
+        make_plan(str(file), base="roberta-base", labels=4)
+    assert str(refused.value).isprintable()
+    with pytest.raises(LayoutError, match="layout name"):
+        Layout.parse("0-11 r4 query", name=name)
+
+
+@pytest.mark.parametrize("name", ["a", "_x", "0", "größe.2-b", "日本", "x" * 200])
+def test_names_of_letters_digits_and_marks(name: str) -> None:
+    assert Layout.parse("0-11 r4 query", name=name).name == name
+
+
+def test_a_layout_file_that_is_wrong_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    for text, message in (
+        ("layout: 2020-99-99", "'2020-99-99' reads as timestamp but is none"),
+        ("layout: [0-5 r4 query, 6-11 r8 query]\nname: [x]", "name is \\['x'\\]; expected text"),
+        ("layout: {a: b}", "expected text, or a list of sections, as layout"),
+        ("? [a]\n: b", "a key is no name"),
+        ("[" * 900, "groups inside each other|nesting"),
+        ("layout: 0-5 r4 query\nlayout: 6-11 r8 query", "key 'layout' is given twice"),
+    ):
+        file.write_text(text)
+        with pytest.raises(LayoutError, match=message):
+            make_plan(str(file), base="roberta-base", labels=4)

@@ -158,9 +158,9 @@ def test_an_impossible_space_is_refused(
         ({"prune": {"reductoin": 3}}, r"unknown key 'search.prune.reductoin' \(did you mean 'reduction'\?\)"),
         ({"sections": [4, 1]}, "search.sections; expected two values, the lower one first"),
         ({"ranks": [2, 2]}, "search.ranks; expected values that are all different"),
-        ({"dropout": [0, 1.0]}, "search.dropout.1 is 1.0; expected less than 1"),
-        ({"alpha": "ranks"}, "search.alpha is 'ranks'; expected a valid number or 'rank'"),
-        (3, "study: search is 3; expected a valid group of keys"),
+        ({"dropout": [0, 1.0]}, "search.dropout.1 is 1.0; expected a number from 0 to below 1"),
+        ({"alpha": "ranks"}, "search.alpha is 'ranks'; expected a number above 0 or rank"),
+        (3, "study: search is 3; expected true or false or a group of keys or null"),
     ],
 )
 def test_a_wrong_setting_is_named(search: Any, message: str) -> None:
@@ -170,7 +170,7 @@ def test_a_wrong_setting_is_named(search: Any, message: str) -> None:
 
 def test_a_study_needs_layouts_or_a_search_and_a_search_one_seed() -> None:
     without = {key: value for key, value in study_for({}).items() if key != "search"}
-    with pytest.raises(StudyError, match="key 'layouts' is missing or empty; list layouts to train, or write a `search`"):
+    with pytest.raises(StudyError, match="key 'layouts' is missing; for instance `layouts: "):
         load_study(without)
     with pytest.raises(StudyError, match=r"seeds are \[0, 1\], but a search trains every layout once"):
         load_study(study_for({}, seeds=[0, 1]))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from striata.errors import StudyError
+from striata.errors import LayoutError, StudyError
 from striata.settings import load_study
 from striata.study import plan_members
 
@@ -81,3 +81,10 @@ def test_controls_are_added_once(tmp_path: Path) -> None:
         load_study({**study, "layouts": ["s8"], "controls": ["unifrm"]})
     with pytest.raises(StudyError, match="two members are named s8-seed0"):
         named({**study, "layouts": ["s8", "s8"]})
+
+
+def test_run_names_fit_into_a_folder_with_their_control_and_seed() -> None:
+    study = {"base": "roberta-base", "data": {"train": "a.csv"}, "output": "x", "controls": ["uniform"]}
+    named({**study, "layouts": [{"layout": "s8", "name": "x" * 186}]})
+    with pytest.raises(LayoutError, match=r"run name 'x{40}...' cannot be a folder's; expected at most 200"):
+        named({**study, "layouts": [{"layout": "s8", "name": "x" * 187}]})

@@ -36,7 +36,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "smoothing-and-weights": ({"label_smoothing": 0.3, "class_weights": WEIGHTS}, {"smoothing": 0.3, "weights": IN_ORDER}),
     "clip": ({"clip": 0.2}, {"clip": 0.2}),
     "unreached-clip": ({"clip": 1e6}, {}),
-    "momentum": ({"momentum": 0.6}, {"momentum": 0.6}),
+    "momentum": ({"optimizer": {"name": "sgd", "momentum": 0.6}}, {"momentum": 0.6}),
     "one-step": ({"max_steps": 1, "evaluate_every": 1, "weight_decay": 0.0}, {}),
     "one-clipped-step": ({"max_steps": 1, "evaluate_every": 1, "weight_decay": 0.0, "clip": 0.05}, {}),
 }
@@ -71,8 +71,8 @@ def rows_of(file: Path) -> tuple[list[str], list[str]]:
 def train(base: Path, output: Path, cases: Mapping[str, dict[str, Any]], **changes: Any) -> dict[str, Run]:
     """Members by name, all rows in every step, measured once at their ends."""
     recipe = {
-        "optimizer": "sgd", "learning_rate": RATE, "momentum": 0.0, "schedule": "constant", "warmup": 0, "batch_size": 40,
-        "max_steps": STEPS, "evaluate_every": STEPS, "clip": None, "precision": "fp32",
+        "optimizer": {"name": "sgd", "momentum": 0.0}, "learning_rate": RATE, "schedule": "constant", "warmup": 0,
+        "batch_size": 40, "max_steps": STEPS, "evaluate_every": STEPS, "clip": None, "precision": "fp32",
     }  # fmt: skip
     study = {
         "base": str(base),
@@ -173,5 +173,5 @@ def test_class_weights_name_every_label(base: Path, tmp_path: Path) -> None:
         train(base, tmp_path / "out", {"short": {"class_weights": dict.fromkeys(LABELS[:3], 1.0)}})
     with pytest.raises(StudyError, match=r"class_weights names label '31'.*; expected 2, 9, 10, 30"):
         train(base, tmp_path / "out", {"more": {"class_weights": {**WEIGHTS, "31": 1.0}}})
-    with pytest.raises(StudyError, match=r"recipe\.class_weights.*greater than 0"):
+    with pytest.raises(StudyError, match=r"recipe\.class_weights.*a number above 0"):
         train(base, tmp_path / "out", {"none": {"class_weights": {**WEIGHTS, "30": 0.0}}})

@@ -6,11 +6,9 @@ import re
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from ..choices import CONTROLS
+from ..disk.documents import read_yaml
 from ..errors import LayoutError, did_you_mean
 from .sections import Layout, Section, from_layers
 from .shapes import Shape, packaged
@@ -50,15 +48,9 @@ def read_layout(path: Path) -> Layout:
     """Reads a layout file: YAML with `layout` (text form, or a list of sections), and optionally `name` and `depth`.
 
     Raises:
-        LayoutError: the file is missing, no YAML, or has wrong keys or values.
+        LayoutError: the file is missing, no YAML, or has wrong keys or values, or a name that cannot be a folder's.
     """
-    try:
-        value: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise LayoutError(f"cannot read layout file {path}: {error.strerror}; check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise LayoutError(f"layout file {path} is no YAML in UTF-8: {reason}") from error
+    value = read_yaml(path, f"layout file {path}", LayoutError)
     keys = ("name", "depth", "layout")
     if not isinstance(value, dict) or "layout" not in value:
         raise LayoutError(f"layout file {path}: expected the keys layout, and optionally name and depth")
@@ -68,16 +60,19 @@ def read_layout(path: Path) -> Layout:
                 f"layout file {path}: unknown key '{key}'{did_you_mean(str(key), keys)}; expected {', '.join(keys)}"
             )
     text, name, depth = value["layout"], value.get("name", path.stem), value.get("depth")
+    name = str(name) if type(name) is int else name
     if isinstance(text, list) and all(isinstance(part, str) for part in text):
         text = " | ".join(text)
-    if not isinstance(text, str) or not isinstance(name, str):
-        raise LayoutError(f"layout file {path}: expected a string, or a list of sections, as layout and a string as name")
+    if not isinstance(text, str):
+        raise LayoutError(f"layout file {path}: expected text, or a list of sections, as layout", key="layout", path=str(path))
+    if not isinstance(name, str) or not name:
+        raise LayoutError(f"layout file {path}: name is {name!r}; expected text", key="name", path=str(path))
     if depth is not None and (not isinstance(depth, int) or isinstance(depth, bool) or depth < 1):
         raise LayoutError(f"layout file {path}: depth is {depth!r}; expected a whole number above 0")
     try:
         return Layout.parse(text, name=name, depth=depth)
     except LayoutError as error:
-        raise LayoutError(f"layout file {path}: {error}") from None
+        raise error.within(f"layout file {path}") from None
 
 
 def find_layout(spec: str | Path) -> Layout:

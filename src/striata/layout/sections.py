@@ -11,9 +11,33 @@ from fractions import Fraction
 from ..choices import TARGETS
 from ..errors import LayoutError, did_you_mean
 
+_NAME = re.compile(r"\w[\w.-]*")
+_NAME_BYTES = 200
 _RANGE = re.compile(r"(\d+(?:/\d+)?)(?:-(\d+(?:/\d+)?))?")
 _NUMBER = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+)?|\.\d+")
 _FORM = "expected `LAYERS rRANK [aALPHA] [dDROPOUT] TARGET...`, for instance `0-3 r4 a4 d0.05 query value`"
+
+
+def check_name(name: str, what: str) -> str:
+    """Checks what a folder is to be called: letters, digits, `.`, `_` and `-`, first a letter, a digit or `_`.
+
+    Args:
+        name: of a layout or a run.
+        what: what it is the name of, for the message.
+
+    Returns:
+        The name.
+
+    Raises:
+        LayoutError: it has other characters, or more than 200 bytes.
+    """
+    if not _NAME.fullmatch(name) or len(name.encode()) > _NAME_BYTES:
+        shown = name if len(name) <= 40 else f"{name[:40]}..."
+        raise LayoutError(
+            f"{what} {shown!r} cannot be a folder's; expected at most {_NAME_BYTES} letters, digits, '.', '_' or '-', "
+            "the first no '.' or '-'"
+        )
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +114,7 @@ class Layout:
 
     Args:
         sections: in any order; no two may claim the same target of a layer.
-        name: what it is called; empty for a bare text form.
+        name: what it is called, see :func:`check_name`; empty for a bare text form.
         depth: the number of layers that integer ranges are meant for; None means the encoder's own. A layout whose depth
             differs from the encoder's is stretched to it.
     """
@@ -100,6 +124,8 @@ class Layout:
     depth: int | None = None
 
     def __post_init__(self) -> None:
+        if self.name:
+            check_name(self.name, "layout name")
         if not self.sections:
             raise LayoutError(f"a layout needs at least one section; {_FORM}")
         for section in self.sections:

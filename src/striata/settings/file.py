@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
 
-from ..choices import COMBINATIONS, CONTROLS, HEADS, METHODS, RANKINGS
+from ..choices import COMBINATIONS, CONTROLS, HEADS, METHODS, RANKINGS, READERS
 from ..data import Columns
+from ..disk.documents import parse_yaml, read_yaml
 from ..errors import StudyError, did_you_mean
-from .fields import OneOf
-from .recipe import Recipe, as_text
+from .checking import check_settings
+from .fields import (
+    Column,
+    Count,
+    Different,
+    Ends,
+    Expected,
+    Fraction,
+    Name,
+    OneOf,
+    Parameters,
+    Place,
+    Positive,
+    RunName,
+    Seed,
+    Share,
+    Short,
+    Whole,
+    as_list,
+)  # fmt: skip
+from .recipe import CONFIG, Recipe, optimizer_by_name
 
-_CONFIG = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-Rows = Annotated[int, Field(ge=1)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Name = Annotated[str, Field(min_length=1)]
-Column = Annotated[str, BeforeValidator(as_text), Field(min_length=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Rate = Annotated[float, Field(gt=0)]
+
+def _data(value: Any) -> Any:
+    return {"train": value} if isinstance(value, str) else value
+
+
+def _switch(value: Any) -> Any:
+    """`true` for a group with its defaults."""
+    return {} if value is True else value
+
+
+def _ensemble(value: Any) -> Any:
+    return {"size": 1} if value is False else _switch(value)
+
+
+def _search(value: Any) -> Any:
+    return None if value is False else _switch(value)
+
+
+def _seeds(value: Any) -> Any:
+    """`3` for the seeds 0, 1 and 2."""
+    return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 1000 else value
 
 
 class DataSettings(BaseModel):
@@ -39,15 +71,15 @@ class DataSettings(BaseModel):
         seed: of the rows held out.
     """
 
-    model_config = _CONFIG
-    train: Name | None = None
-    validation: Rows | Fraction | Name = 0.2
-    test: Rows | Fraction | Name | None = None
-    max_length: Rows = 256
+    model_config = CONFIG
+    train: Place | None = None
+    validation: Count | Fraction | Place = 0.2
+    test: Count | Fraction | Place | None = None
+    max_length: Count = 256
     text: Column | None = None
     text_pair: Column | None = None
     label: Column | None = None
-    seed: int = 0
+    seed: Whole = 0
 
     def columns(self) -> Columns:
         """The names asked for."""
@@ -63,10 +95,10 @@ class LayoutSettings(BaseModel):
         recipe: settings that differ from the study's.
     """
 
-    model_config = _CONFIG
+    model_config = CONFIG
     layout: Name
-    name: Annotated[str, BeforeValidator(as_text), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
-    recipe: dict[str, Any] = {}
+    name: RunName | None = None
+    recipe: Annotated[dict[str, Any], Expected("a group of keys")] = {}
 
 
 def _combines(method: str) -> str:
@@ -86,32 +118,16 @@ class EnsembleSettings(BaseModel):
         budget: most trainable parameters of all members together; None for no limit.
     """
 
-    model_config = _CONFIG
-    size: Rows = 4
+    model_config = CONFIG
+    size: Count = 4
     by: Annotated[str, OneOf(RANKINGS)] = "accuracy"
     method: Annotated[str, OneOf(METHODS), AfterValidator(_combines)] = "top"
     combine: Annotated[str, OneOf(COMBINATIONS)] = "logits"
-    budget: Rows | None = None
+    budget: Parameters | None = None
 
 
-Low = TypeVar("Low", int, float)
-
-
-def _ascending(ends: tuple[Low, Low]) -> tuple[Low, Low]:
-    if ends[0] > ends[1]:
-        raise ValueError("two values, the lower one first")
-    return ends
-
-
-def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    if len(set(values)) < len(values):
-        raise ValueError("values that are all different")
-    return values
-
-
-Ends = AfterValidator(_ascending)
-Different = AfterValidator(_different)
-Targets = Annotated[tuple[Name, ...], Field(min_length=1), Different]
+_Counts = Expected("two whole numbers above 0, the lower one first")
+_Targets = Annotated[tuple[Name, ...], Field(min_length=1), Different, Expected("a list of different targets")]
 
 
 class PruneSettings(BaseModel):
@@ -122,9 +138,9 @@ class PruneSettings(BaseModel):
         after: evaluations before the first rung; each later rung comes after `reduction` times as many.
     """
 
-    model_config = _CONFIG
-    reduction: Annotated[int, Field(ge=2)] = 3
-    after: Rows = 1
+    model_config = CONFIG
+    reduction: Annotated[int, Field(ge=2), Expected("a whole number above 1")] = 3
+    after: Count = 1
 
 
 class SearchSettings(BaseModel):
@@ -143,17 +159,33 @@ class SearchSettings(BaseModel):
         prune: when weak trials end; None lets all run to their end.
     """
 
-    model_config = _CONFIG
-    trials: Rows = 40
-    generation: Rows = 8
-    seed: Annotated[int, Field(ge=0)] = 0
-    sections: Annotated[tuple[Rows, Rows], Ends] = (1, 4)
-    ranks: Annotated[tuple[Rows, ...], Field(min_length=1), Different] = (2, 4, 8, 16)
-    targets: Annotated[tuple[Targets, ...], Field(min_length=1), Different] = (("query",), ("query", "value"))
-    dropout: Annotated[tuple[Share, Share], Ends] = (0.0, 0.15)
-    alpha: Annotated[float, Field(gt=0)] | Literal["rank"] = 4.0
-    learning_rate: Annotated[tuple[Rate, Rate], Ends] | None = (1e-4, 1e-2)
+    model_config = CONFIG
+    trials: Count = 40
+    generation: Count = 8
+    seed: Seed = 0
+    sections: Annotated[tuple[Count, Count], Ends, _Counts] = (1, 4)
+    ranks: Annotated[tuple[Count, ...], Field(min_length=1), Different, Expected("a list of different ranks")] = (2, 4, 8, 16)
+    targets: Annotated[tuple[_Targets, ...], Field(min_length=1), Different, Expected("a list of different lists of targets")] = (
+        ("query",),
+        ("query", "value"),
+    )
+    dropout: Annotated[tuple[Share, Share], Ends, Expected("two numbers from 0 to below 1, the lower one first")] = (0.0, 0.15)
+    alpha: Positive | Literal["rank"] = 4.0
+    learning_rate: Annotated[tuple[Positive, Positive], Ends, Expected("two numbers above 0, the lower one first")] | None = (
+        1e-4, 1e-2,
+    )  # fmt: skip
     prune: PruneSettings | None = PruneSettings()
+
+
+def _kind_of_layout(value: Any) -> str:
+    return "group" if isinstance(value, dict | LayoutSettings) else "text"
+
+
+_Layout = Annotated[
+    Annotated[Annotated[str, Field(min_length=1), Expected("a layout's name, text form or file")], Tag("text")]
+    | Annotated[LayoutSettings, Tag("group")],
+    Discriminator(_kind_of_layout),
+]
 
 
 class Study(BaseModel):
@@ -164,28 +196,28 @@ class Study(BaseModel):
         head: of :data:`striata.choices.HEADS`.
         data: where the texts are.
         budget: most trainable parameters of a member, head included; None for no limit.
-        layouts: names, text forms or files, or mappings of :class:`LayoutSettings`; where a search begins, if there is one.
+        layouts: names, text forms or files, or groups of :class:`LayoutSettings`; where a search begins, if there is one.
         controls: of :data:`striata.choices.CONTROLS`; each is added to every layout that is no control itself, with the layout's
             own recipe. A control that is the same plan as its layout is not added.
-        seeds: every layout is trained once with each.
+        seeds: every layout is trained once with each; one number says how many, from 0 on.
         recipe: how.
-        ensemble: of the best runs.
-        search: finds the layouts; None trains those that are given.
+        ensemble: of the best runs; false for none.
+        search: finds the layouts; None trains those that are listed.
         output: the study's folder.
     """
 
-    model_config = _CONFIG
-    base: Name
+    model_config = CONFIG
+    base: Place
     head: Annotated[str, OneOf(HEADS)] = "native"
-    data: DataSettings = DataSettings()
-    budget: Rows | None = None
-    layouts: tuple[Name | LayoutSettings, ...] = ()
-    controls: tuple[Annotated[str, OneOf(CONTROLS)], ...] = ()
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    data: Annotated[DataSettings, Short(_data, "a path or a Hub name")] = DataSettings()
+    budget: Parameters | None = None
+    layouts: Annotated[tuple[_Layout, ...], Short(as_list, "one layout")] = ()
+    controls: Annotated[tuple[Annotated[str, OneOf(CONTROLS)], ...], Short(as_list, "one of them")] = ()
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), Different, Short(_seeds, "how many")] = (0,)
     recipe: Recipe = Recipe()
-    ensemble: EnsembleSettings = EnsembleSettings()
-    search: SearchSettings | None = None
-    output: Name
+    ensemble: Annotated[EnsembleSettings, Short(_ensemble, "true or false")] = EnsembleSettings()
+    search: Annotated[SearchSettings | None, Short(_search, "true or false")] = None
+    output: Place
 
     def to_dict(self) -> dict[str, Any]:
         """All settings with defaults, as JSON values."""
@@ -199,21 +231,12 @@ class Study(BaseModel):
         """
         if isinstance(entry, str) or not entry.recipe:
             return self.recipe
-        where = f"layouts: '{entry.layout}'"
-        return _checked(Recipe, {**self.recipe.model_dump(), **entry.recipe}, where, "recipe")
+        settings = {**self.recipe.model_dump(), **entry.recipe}
+        return check_settings(Recipe, settings, f"layouts: '{entry.layout}'", inside="recipe")
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which takes the last of equal keys, made to refuse them."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' is given twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+# Groups that may stand in a short form, which a setting of the command line then widens.
+_SHORT = {"data": _data, "optimizer": optimizer_by_name, "ensemble": _ensemble, "search": _search}
 
 
 def load_study(source: str | Path | Mapping[str, Any], settings: Sequence[str] = ()) -> Study:
@@ -231,102 +254,51 @@ def load_study(source: str | Path | Mapping[str, Any], settings: Sequence[str] =
     else:
         value, where = _read(Path(source)), str(source)
     for setting in settings:
-        value = _set(value, setting)
-    study = _checked(Study, value, where, "")
-    if not study.layouts and study.search is None:
-        raise StudyError(f"{where}: key 'layouts' is missing or empty; list layouts to train, or write a `search`")
+        value = _with_setting(value, setting)
+    unplanned = not value.get("layouts") and value.get("search") in (None, False)
+    study = check_settings(Study, value, where, missing=("layouts",) if unplanned else ())
     if study.search is not None and len(study.seeds) > 1:
         raise StudyError(
             f"{where}: seeds are {list(study.seeds)}, but a search trains every layout once; give one seed, "
-            "and train what it finds with more seeds in a study of its own"
+            "and train what it finds with more seeds in a study of its own",
+            key="seeds",
         )
     for entry in study.layouts:
         study.recipe_of(entry)
     return study
 
 
-def _yaml(text: str) -> Any:
-    return yaml.load(text, _Loader)
-
-
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        value = _yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        near = did_you_mean(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
-        raise StudyError(f"cannot read study file {path}: {error.strerror}{near}; check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise StudyError(f"study file {path} is no YAML in UTF-8: {error}") from error
+    if path.suffix.lower() in READERS:
+        raise StudyError(f"{path} is a data file; expected a study file, in which it stands as `data: {path}`", path=str(path))
+    if not path.exists():
+        near = did_you_mean(path.name, [other.name for other in path.parent.iterdir()]) if path.parent.is_dir() else ""
+        raise StudyError(f"cannot read study file {path}: there is no such file{near}; check the path", path=str(path))
+    value = read_yaml(path, f"study file {path}", StudyError)
     if not isinstance(value, dict):
-        raise StudyError(f"study file {path} holds a {type(value).__name__}; expected keys such as base, data and layouts")
+        raise StudyError(
+            f"study file {path} holds {'nothing' if value is None else f'a {type(value).__name__}'}; expected keys such as "
+            "base, data and layouts",
+            path=str(path),
+        )
     return value
 
 
-def _set(value: dict[str, Any], setting: str) -> dict[str, Any]:
+def _with_setting(value: dict[str, Any], setting: str) -> dict[str, Any]:
+    """Settings with one `KEY=VALUE` in place of what stood there."""
     key, equals, text = setting.partition("=")
     if not equals or not key:
-        raise StudyError(f"--set {setting}: expected KEY=VALUE, for instance recipe.max_steps=100")
-    try:
-        new = _yaml(text)
-    except yaml.YAMLError as error:
-        raise StudyError(f"--set {setting}: the value is no YAML: {error}") from error
-    first, _, rest = key.partition(".")
-    if not rest:
-        return {**value, first: new}
-    inner = value.get(first) or {}
-    if not isinstance(inner, dict):
-        raise StudyError(f"--set {setting}: '{first}' is no group of settings")
-    return {**value, first: _set(inner, f"{rest}={text}")}
-
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def _checked(kind: type[Model], value: Mapping[str, Any], where: str, inside: str) -> Model:
-    """A settings object, or the first thing that is wrong in one line."""
-    try:
-        return kind.model_validate(value)
-    except ValidationError as error:
-        found = [(_path(kind, problem["loc"]), problem) for problem in error.errors(include_url=False)]
-        deepest = max(len(path) for path, _ in found)  # of a union's members, the one that got furthest is meant
-        found.sort(key=lambda item: (len(item[0]) < deepest, item[1]["type"] != "extra_forbidden"))
-        path = found[0][0]
-        problems = [problem for other, problem in found if other == path]
-        key = ".".join([*([inside] if inside else []), *path])
-        if problems[0]["type"] == "extra_forbidden":
-            known = _siblings(kind, path[:-1])
-            hint = did_you_mean(path[-1], known)
-            raise StudyError(f"{where}: unknown key '{key}'{hint}; expected one of {', '.join(known)}") from None
-        if problems[0]["type"] == "missing":
-            raise StudyError(f"{where}: key '{key}' is missing") from None
-        given = "" if isinstance(problems[0]["input"], dict | list) else f" is {problems[0]['input']!r}"
-        raise StudyError(f"{where}: {key}{given}; expected {' or '.join(_expected(p['msg']) for p in problems)}") from None
-
-
-def _path(kind: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """Keys down to a problem; pydantic also puts the names of a union's members there."""
-    tags = ("constrained-", "literal[", "function-", "LayoutSettings", "dict[")
-    scalars = ("int", "float", "str", "none")
-    return [
-        str(part)
-        for at, part in enumerate(location)
-        if not (at and isinstance(part, str) and (part.startswith(tags) or part in scalars))
-    ]
-
-
-def _expected(message: str) -> str:
-    text = message.removeprefix("Input should be ").removeprefix("Value error, ").split(", unable")[0]
-    text = re.sub(r"dictionary or instance of \w+", "group of keys", text)
-    text = text.replace("Tuple", "a list").replace("tuple", "list").replace("should have", "with")
-    return text[:1].lower() + text[1:]
-
-
-_GROUPS: dict[str, type[BaseModel]] = {
-    "data": DataSettings, "recipe": Recipe, "ensemble": EnsembleSettings, "layouts": LayoutSettings, "search": SearchSettings,
-    "prune": PruneSettings,
-}  # fmt: skip
-
-
-def _siblings(kind: type[BaseModel], path: Sequence[str]) -> list[str]:
-    group = next((part for part in reversed(path) if part in _GROUPS), "")
-    return list((_GROUPS[group] if group else kind).model_fields)
+        raise StudyError(f"{setting}: expected KEY=VALUE, for instance recipe.max_steps=100", argument="settings")
+    new = parse_yaml(text, f"setting {setting}: the value", StudyError)
+    *groups, last = key.split(".")
+    whole = dict(value)
+    place = whole
+    for group in groups:
+        inner = _SHORT[group](place.get(group)) if group in _SHORT else place.get(group)
+        inner = {} if inner is None else inner
+        if not isinstance(inner, dict):
+            raise StudyError(f"{setting}: '{group}' is no group of settings", argument="settings")
+        place[group] = dict(inner)
+        place = place[group]
+    place[last] = new
+    return whole

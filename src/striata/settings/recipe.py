@@ -5,40 +5,67 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_serializer, model_validator
 
-from ..choices import OPTIMIZERS, PRECISIONS, SCHEDULES
-from .fields import OneOf
+from ..choices import OPTIMIZERS, PRECISIONS, SCHEDULES, alternatives
+from .fields import Amount, Count, Expected, OneOf, Positive, Share, Short, as_text
 
-Positive = Annotated[int, Field(ge=1)]
+CONFIG = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def as_text(value: Any) -> Any:
-    """A label's or a column's name as text: YAML reads `1` as a number and `no` as False.
+def optimizer_by_name(optimizer: Any) -> Any:
+    """An optimizer's name as a group of keys; anything else as it is."""
+    return {"name": optimizer} if isinstance(optimizer, str) else optimizer
+
+
+class Optimizer(BaseModel):
+    """An optimizer with its own settings; what is not written is the optimizer's default.
 
     Args:
-        value: what stands in the study file.
-
-    Returns:
-        An integer's digits; anything else that is no boolean, as it is.
-
-    Raises:
-        ValueError: a boolean, of which nobody knows whether it was written `no`, `off` or `false`.
+        name: of :data:`striata.choices.OPTIMIZERS`.
+        betas: shares of the running means that stay at a step: of the gradient, then of its square (of lion, adamw, adam).
+        eps: added to the root of the running mean of squares (of adamw, adam).
+        momentum: share of the last step that is added to the next (of sgd).
     """
-    if isinstance(value, bool):
-        words = "yes, on and true" if value else "no, off and false"
-        raise ValueError(f"text, not {value}: YAML reads {words} as {value} without quotes; write the word in quotes")
-    return str(value) if isinstance(value, int) else value
+
+    model_config = CONFIG
+
+    name: Annotated[str, OneOf(OPTIMIZERS)]
+    betas: Annotated[tuple[Share, Share], Expected("two numbers from 0 to below 1")] | None = None
+    eps: Positive | None = None
+    momentum: Share | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled(cls, value: Any) -> Any:
+        """Refuses settings of other optimizers, and fills in the defaults."""
+        if not isinstance(value, dict) or not isinstance(value.get("name"), str) or value["name"] not in OPTIMIZERS:
+            return value
+        own = OPTIMIZERS[value["name"]].settings
+        foreign = [key for key in value if key in cls.model_fields and key not in ("name", *own) and value[key] is not None]
+        if foreign:
+            has = f"its own are {alternatives(own, 'and')}" if own else "it has none of its own"
+            raise ValueError(f"no '{foreign[0]}', which is no setting of {value['name']}; {has}")
+        defaults = {key: default for key, default in own.items() if key in cls.model_fields and value.get(key) is None}
+        return {**value, **defaults}
+
+    @model_serializer(mode="plain")
+    def _dump(self) -> dict[str, Any]:
+        return {"name": self.name, **{key: value for key, value in self.settings().items() if key in type(self).model_fields}}
+
+    def settings(self) -> dict[str, Any]:
+        """What it is made with beside rate and decay: its own settings, and those of its table's entry that no study sets."""
+        own = OPTIMIZERS[self.name].settings
+        return {key: getattr(self, key) if key in type(self).model_fields else default for key, default in own.items()}
 
 
 class Recipe(BaseModel):
     """Settings of one member's training; the defaults suit a base-size encoder with its native head.
 
     Args:
-        optimizer: of :data:`striata.choices.OPTIMIZERS`.
+        optimizer: of :data:`striata.choices.OPTIMIZERS`; a group of keys where it has settings of its own.
         learning_rate: after warmup.
         weight_decay: of matrices; biases and norms are not decayed.
-        momentum: of SGD.
         schedule: of :data:`striata.choices.SCHEDULES`.
         warmup: a fraction of the steps below 1, or a number of steps.
         batch_size: rows of a step.
@@ -55,24 +82,23 @@ class Recipe(BaseModel):
         precision: of the frozen encoder, of :data:`striata.choices.PRECISIONS`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = CONFIG
 
-    optimizer: Annotated[str, OneOf(OPTIMIZERS)] = "lion"
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
-    weight_decay: Annotated[float, Field(ge=0)] = 0.02
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    optimizer: Annotated[Optimizer, Short(optimizer_by_name, "its name")] = Optimizer(name="lion")
+    learning_rate: Positive = 1e-4
+    weight_decay: Amount = 0.02
     schedule: Annotated[str, OneOf(SCHEDULES)] = "cosine"
-    warmup: Annotated[float, Field(ge=0)] = 0.06
-    batch_size: Positive = 16
-    max_steps: Positive = 2500
-    epochs: Annotated[float, Field(gt=0)] | None = None
-    evaluate_every: Positive = 100
-    validation_rows: Positive | Literal["all"] = "all"
-    patience: Positive | None = 10
-    min_delta: Annotated[float, Field(ge=0)] = 0.001
-    clip: Annotated[float, Field(gt=0)] | None = 1.0
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    class_weights: dict[str, Annotated[float, Field(gt=0)]] | Literal["balanced"] | None = None
+    warmup: Amount = 0.06
+    batch_size: Count = 16
+    max_steps: Count = 2500
+    epochs: Positive | None = None
+    evaluate_every: Count = 100
+    validation_rows: Count | Literal["all"] = "all"
+    patience: Count | None = 10
+    min_delta: Amount = 0.001
+    clip: Positive | None = 1.0
+    label_smoothing: Share = 0.0
+    class_weights: Annotated[dict[str, Positive], Expected("a weight above 0 for each label")] | Literal["balanced"] | None = None
     precision: Annotated[str, OneOf(PRECISIONS)] = "auto"
 
     @field_validator("class_weights", mode="before")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ..errors import LayoutError, PlanError, StudyError
 from ..layout import Plan, make_plan
+from ..layout.sections import check_name
 from ..runs import Member
 from ..settings import Recipe
 from ..settings.file import LayoutSettings, Study
@@ -79,6 +80,7 @@ def plan_members(study: Study, labels: int) -> tuple[Member, ...]:
 def _check_names(found: Sequence[_Planned], seeds: Sequence[int]) -> None:
     names = [f"{planned.title}-seed{seed}" for planned in found for seed in seeds]
     for name in names:
+        check_name(name, "run name")
         if names.count(name) > 1:
             raise StudyError(f"two members are named {name}; remove a layout or a seed, or write `{{layout: ..., name: ...}}`")
 
@@ -88,7 +90,7 @@ def _planned(study: Study, entry: str | LayoutSettings, labels: int) -> _Planned
     try:
         plan = make_plan(spec, base=study.base, labels=labels, head=study.head, budget=study.budget)
     except (LayoutError, PlanError) as error:
-        raise type(error)(f"layout '{spec}': {error}") from None
+        raise error.within(f"layout '{spec}'") from None
     recipe = study.recipe_of(entry)
     if recipe.precision != study.recipe.precision:
         raise StudyError(f"layout '{spec}': precision is of the shared encoder; set it in the study's own recipe")
@@ -103,7 +105,7 @@ def _controls(study: Study, entry: str | LayoutSettings, planned: _Planned, labe
         return []
     found = []
     for kind in dict.fromkeys(study.controls):
-        made = LayoutSettings(layout=f"{settings.layout}:{kind}", name=f"{planned.title}-{kind}", recipe=settings.recipe)
+        made = settings.model_copy(update={"layout": f"{settings.layout}:{kind}", "name": f"{planned.title}-{kind}"})
         control = replace(_planned(study, made, labels), label=f"{planned.label}:{kind}")
         if not control.equals(planned):
             found.append(control)

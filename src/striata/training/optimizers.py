@@ -27,8 +27,8 @@ def make_optimizer(recipe: Recipe, parameters: Mapping[str, nn.Parameter]) -> Op
         {"params": [p for p in parameters.values() if p.ndim <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    choice = OPTIMIZERS[recipe.optimizer]
-    own = {**choice.settings, **({"momentum": recipe.momentum} if "momentum" in choice.settings else {})}
+    choice = OPTIMIZERS[recipe.optimizer.name]
+    own = recipe.optimizer.settings()
     optimizer: Optimizer = resolve_name(choice.factory)(groups, lr=recipe.learning_rate, **own, **choice.fixed)
     return optimizer
 
