@@ -11,6 +11,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
 from striata.calibration import Calibration, answer_threshold, calibrate, cross_fitted, fit_temperature, quality
+from striata.disk.documents import strictly
 from striata.errors import DataError
 from striata.figures.folds import deal_folds
 
@@ -100,7 +101,7 @@ def test_the_json_form_gives_the_same_calibration() -> None:
     import json
 
     found = calibrate(*world(300, sharpness=2))
-    assert Calibration.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
+    assert strictly(Calibration)(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
     few = calibrate(*world(1))
     assert (few.rows, few.sets, few.answers) == (1, (), ())
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from striata.choices import METHODS
-from striata.disk.files import sha256_file, write_json
-from striata.disk.sealed import sealing
+from striata.disk.files import sha256_file
 from striata.ensemble import Ensemble, load_ensemble, write_ensemble
 from striata.errors import StriataError
 
@@ -128,40 +127,6 @@ def test_an_empty_study_and_one_run(tmp_path: Path) -> None:
     alone = write_ensemble(folder.path, method="greedy")
     assert list(alone.members.values()) == [1.0]
     assert alone.nested == alone.single == alone.metrics
-
-
-def test_a_run_without_its_calibration_gets_it_computed(tmp_path: Path) -> None:
-    logits, labels = draw(runs=1)
-    write_synthetic_study(tmp_path / "out", logits, labels)
-    run = write_ensemble(tmp_path / "out", method="greedy").runs.popitem()[1]  # type: ignore[attr-defined]
-    kept = run.calibration()
-    (run.path / "calibration.json").unlink()
-    assert run.calibration() == kept
-
-
-def test_an_ensemble_of_the_first_version_opens(tmp_path: Path) -> None:
-    """What striata 0.1 wrote before there were methods: no method, no nested figures, no validation rows."""
-    logits, labels = draw(runs=3)
-    write_synthetic_study(tmp_path / "out", logits, labels)
-    now = write_ensemble(tmp_path / "out", size=2)
-    with sealing(tmp_path / "out" / "ensemble", "ensemble") as folder:
-        write_json(
-            folder / "ensemble.json",
-            {
-                "combination": "mean of logits",
-                "by": "accuracy",
-                "members": {
-                    name: {"weight": 0.5, "folder": f"../runs/{name}", "checksum": run.checksum} for name, run in now.runs.items()
-                },
-                "labels": list(NAMES),
-                "metrics": dict(now.metrics),
-            },
-        )
-    old = load_ensemble(tmp_path / "out" / "ensemble")
-    assert (old.method, old.combination, old.members, old.metrics) == ("top", "logits", now.members, now.metrics)
-    assert (old.nested, old.single, old.rows) == ({}, {}, 90)
-    np.testing.assert_array_equal(old.validation().logits, combined(now))
-    assert old.calibration().rows == 90
 
 
 def test_a_stacks_numbers_stand_under_names(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from striata.disk.files import write_json
+from striata.data.audit import Audit, write_audit
+from striata.data.audit import Part as TablePart
 from striata.ensemble import write_ensemble
 from striata.figures.intervals import paired_difference, share
 from striata.layout import make_plan
+from striata.robustness.documents import AUDIT, SHIFT, STRESS, keep
 from striata.robustness.labels import Confusion, JudgedPart, LabelAudit, Place, Suspect
 from striata.robustness.shift import Part, Shift
 from striata.robustness.stress import Slice, Stress, Stressed
@@ -67,7 +69,6 @@ def write_study(
                 steps=steps,
                 best_step=steps,
                 seconds=float(300 + plan.lora / 900 + own.normal(0, 15)),
-                receipt={"trainable": plan.trainable, "sites": [site.to_json() for site in plan.sites], "head": {}},
                 study=study.settings(),
             )
     return study
@@ -92,19 +93,23 @@ def add_everything(study: StudyFolder) -> None:
     """Adds the data's audit, an ensemble, and what stress, shift and audit keep."""
     folder, size = study.path, min(3, len(study.runs()))
     counts = dict.fromkeys(study.runs()[0].labels, 100)
-    part = {
-        "source": "fancyzhx/ag_news", "rows": sum(counts.values()), "labels": counts, "truncated": 31, "empty": 0,
-        "duplicates": 7, "tokens": {"mean": 53.1, "median": 50.0, "p95": 92.0, "longest": 256.0}, "conflicting": 1,
-    }  # fmt: skip
-    write_json(
-        folder / "audit.json",
-        {
-            "parts": {"train": part, "validation": part},
-            "shared": {"train and validation": 14},
-            "max_length": 256,
-            "fingerprint": "abfa8a1dad7686",
-        },
+    part = TablePart(
+        source="fancyzhx/ag_news",
+        rows=sum(counts.values()),
+        labels=counts,
+        truncated=31,
+        empty=0,
+        duplicates=7,
+        tokens={"mean": 53.1, "median": 50.0, "p95": 92.0, "longest": 256.0},
+        conflicting=1,
     )
+    audit = Audit(
+        parts={"train": part, "validation": part},
+        shared={"train and validation": 14},
+        max_length=256,
+        fingerprint="abfa8a1dad7686",
+    )
+    write_audit(folder, audit)
     made = write_ensemble(folder, size=size, method="greedy")
     identity = made.combiner.identity_of({name: run.checksum for name, run in made.runs.items()})
     model: dict[str, object] = {
@@ -112,9 +117,9 @@ def add_everything(study: StudyFolder) -> None:
         "folder": str(folder / "ensemble"),
         "identity": f"{identity} torch.float32 cpu",
     }
-    write_json(folder / "checks" / "stress-ensemble.json", stress(model).to_json())
-    write_json(folder / "checks" / "shift-ensemble.json", shift(model).to_json())
-    write_json(folder / "checks" / "audit.json", audit().to_json())
+    keep(folder, "stress-ensemble", STRESS, stress(model).to_json())
+    keep(folder, "shift-ensemble", SHIFT, shift(model).to_json())
+    keep(folder, "audit", AUDIT, label_audit().to_json())
 
 
 def stress(model: dict[str, object]) -> Stress:
@@ -163,7 +168,7 @@ def shift(model: dict[str, object]) -> Shift:
     )  # fmt: skip
 
 
-def audit() -> LabelAudit:
+def label_audit() -> LabelAudit:
     """What `striata audit` keeps, with two made-up rows."""
     places = [
         Place(

@@ -13,10 +13,10 @@ from sklearn.metrics import f1_score
 from typer.testing import CliRunner
 
 from striata.cli.app import app
-from striata.disk.files import write_json
 from striata.errors import RunError, StriataError
 from striata.report import collect, write_card, write_report
 from striata.runs import StudyFolder
+from striata.runs.standings import write_test_metrics
 
 from ..study.synthetic import logits_of, write_synthetic_run, write_synthetic_study
 from .studies import LABELS, add_everything, write_study
@@ -43,7 +43,7 @@ def figures(metadata: dict[str, Any], split: str = "validation") -> dict[str, fl
 def test_a_runs_card_round_trips(study: StudyFolder, tmp_path: Path) -> None:
     run = next(run for run in study.runs() if run.name == "s9-seed0")
     test = {"accuracy": 0.83, "loss": 0.51, "macro_f1": 0.82}
-    write_json(study.path / "test.json", {run.name: {"checksum": run.checksum, "metrics": test}})
+    write_test_metrics(study, [run], {run.name: test})
     file = write_card(run.path, out=tmp_path / "card.md")
     (study.path / "test.json").unlink()
     found: Any = metadata_load(file)
@@ -68,7 +68,7 @@ def test_a_card_names_each_splits_own_file_andX(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study", ["s1"], seeds=(0,), rows=90, steps=20, data=data)
     (run,) = study.runs()
     test = {"accuracy": 0.83, "loss": 0.51, "macro_f1": 0.82}
-    write_json(study.path / "test.json", {run.name: {"checksum": run.checksum, "metrics": test}})
+    write_test_metrics(study, [run], {run.name: test})
     found: Any = metadata_load(write_card(run.path, out=tmp_path / "card.md"))
     (model,) = found["model-index"]
     names = {one["dataset"]["split"]: one["dataset"]["name"] for one in model["results"]}

@@ -16,14 +16,16 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, precision_score
 
+from striata.disk.documents import with_checksum
 from striata.ensemble import write_ensemble
 from striata.errors import EnsembleError, RunError, StriataError, StudyError
 from striata.evidence import compare_study
+from striata.layout import make_plan
 from striata.report import collect, write_report
 from striata.report.page import render
 from striata.runs import StudyFolder, leaderboard
 
-from ..study.synthetic import logits_of, write_synthetic_run, write_synthetic_study
+from ..study.synthetic import BASE, logits_of, receipt_of, write_synthetic_run, write_synthetic_study
 from .studies import LABELS, add_everything, write_study
 
 VOID = {"meta", "br", "img", "input", "link", "hr"}
@@ -170,7 +172,8 @@ def test_receipts_are_compared_with_plans(study: StudyFolder, page: Page, tmp_pa
         assert cells[8] == [plan.text]
     logits = logits_of(np.ones(40, bool), np.arange(40) % 3)
     other = write_synthetic_study(tmp_path / "study", {}, np.arange(40) % 3, layouts=["s1"], seeds=[0])
-    write_synthetic_run(other.path, "s1", 0, logits, np.arange(40) % 3)  # a receipt without sites
+    receipt = receipt_of(make_plan("s1", base=BASE, labels=3, head="linear")) | {"sites": []}
+    write_synthetic_run(other.path, "s1", 0, logits, np.arange(40) % 3, receipt=receipt)
     found = Page(render(collect(other.path)))
     assert found.tables["receipts"][0][5] == ["no: s1-seed0"]
     assert "What was trained is not what was planned in s1-seed0." in "".join(found.text)
@@ -230,13 +233,13 @@ def test_an_audit_of_a_sample_is_told_from_one_of_all_rows(study: StudyFolder, p
         {**part, "name": name, "rows": rows, "judged": judged}
         for name, rows, judged in (("train", 1100, 300), ("validation", 400, 400), ("test", 600, 300))
     ]
-    file.write_text(json.dumps(kept))
+    file.write_text(json.dumps(with_checksum(kept)))
     try:
         text = " ".join("".join(Page(render(collect(study.path))).text).split())
         sample = "Only a random sample was judged: 300 of 1,100 train, 400 of 400 validation and 300 of 600 test rows"
         assert text.count(sample) == 2  # in short, and beside the suspicious labels
         assert f"1,055 rows have a label that is probably wrong. {sample}." in text
-        file.write_text(json.dumps({**kept, "suspect_rows": 0}))
+        file.write_text(json.dumps(with_checksum({**kept, "suspect_rows": 0})))
         assert sample in " ".join("".join(Page(render(collect(study.path))).text).split())
     finally:
         file.write_text(before)

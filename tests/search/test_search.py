@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 import striata
 from striata.cli.app import app
+from striata.disk.documents import with_checksum
 from striata.disk.files import sha256_file
 from striata.errors import StriataError, StudyError
 from striata.runs import Run, StudyFolder, leaderboard
@@ -230,7 +231,7 @@ def test_the_record_of_another_search_is_refused(finished: tuple[Path, striata.T
     (tmp_path / "new").mkdir()
     content = json.loads((tmp_path / "out" / "study.json").read_text())
     content["study"]["search"]["seed"] = 5
-    (tmp_path / "new" / "study.json").write_text(json.dumps(content))
+    (tmp_path / "new" / "study.json").write_text(json.dumps(with_checksum(content)))
     shutil.copy(tmp_path / "out" / "search.db", tmp_path / "new")
     with pytest.raises(StudyError, match=r"search\.db was written by another study: there search.seed is 0, here 5"):
         striata.train(other)

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from striata.disk.files import write_json
-from striata.layout import make_plan
+from striata.layout import Plan, make_plan
 from striata.runs import RunFacts, StudyFolder
 from striata.runs.adapter import write_adapter
 from striata.runs.run import Run, RunRecord, Validation, write_run
@@ -28,6 +27,18 @@ def logits_of(correct: npt.NDArray[np.bool_], labels: npt.NDArray[np.int64], *, 
     logits: np.ndarray = np.full((len(labels), classes), -1.0, np.float32)
     logits[np.arange(len(labels)), said] = 2.0
     return logits
+
+
+def receipt_of(plan: Plan) -> dict[str, Any]:
+    """A receipt that equals a plan."""
+    keys = ("module", "in_features", "out_features", "rank", "scale", "dropout")
+    return {
+        "trainable": plan.trainable,
+        "sites": [{key: getattr(site, key) for key in keys} | {"trains": True} for site in plan.sites],
+        "head": {},
+        "head_steps": [],
+        "base_weights_that_train": [],
+    }
 
 
 def write_synthetic_run(
@@ -99,7 +110,7 @@ def write_synthetic_run(
         "split": {"train": 1000, "validation": len(labels)},
         "study": {},
     }
-    record: dict[str, Any] = {"plan": plan, "receipt": {"trainable": plan.trainable, "sites": [], "head": {}}, "history": history}
+    record: dict[str, Any] = {"plan": plan, "receipt": receipt_of(plan), "history": history}
     record |= {key: changes.pop(key) for key in list(changes) if key in record}
     validation = Validation(
         ids=np.arange(len(labels), dtype=np.int64) if ids is None else ids, labels=labels, logits=np.asarray(logits, np.float32)
@@ -142,7 +153,7 @@ def write_synthetic_study(
         }
     )
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "study.json", {"format_version": 1, "study": study.to_dict()})
+    StudyFolder(folder).write_settings(study.to_dict(), "1" * 64)
     for (layout, seed), array in logits.items():
         write_synthetic_run(folder, layout, seed, array, labels, ids=ids, names=names)
     return StudyFolder.open(folder)

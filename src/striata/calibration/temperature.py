@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -63,11 +62,6 @@ class Quality:
         """All fields."""
         return asdict(self) | {"bins": [asdict(bar) for bar in self.bins]}
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Quality:
-        """What :meth:`to_json` wrote."""
-        return cls(**{**value, "bins": tuple(Bin(**bar) for bar in value["bins"])})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
@@ -114,22 +108,6 @@ class Calibration:
             "answers": [asdict(answers) for answers in self.answers],
             "sets": [asdict(figures) for figures in self.sets],
         }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Calibration:
-        """What :meth:`to_json` wrote.
-
-        Raises:
-            KeyError, TypeError: it is no such value.
-        """
-        return cls(
-            temperature=float(value["temperature"]),
-            rows=int(value["rows"]),
-            before=Quality.from_json(value["before"]),
-            after=Quality.from_json(value["after"]),
-            answers=tuple(Answers(**answers) for answers in value["answers"]),
-            sets=tuple(SetFigures(**figures) for figures in value["sets"]),
-        )
 
 
 def quality(probabilities: Floats, targets: Places) -> Quality:

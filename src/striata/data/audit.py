@@ -6,9 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 
+from ..disk.documents import Document, strictly
+from ..errors import StudyError
 from .splits import Splits
 from .table import Table
 from .tokens import Encoded
@@ -80,6 +83,30 @@ class Audit:
                 lines.append(f"  {part.duplicates:,} duplicate texts, {part.conflicting:,} texts with more than one label")
         lines += [f"{pair} share {count:,} texts" for pair, count in self.shared.items() if count]
         return lines
+
+
+AUDIT = "audit.json"
+_DOCUMENT = Document(
+    kind="data audit", parse=strictly(Audit), error=StudyError, advice="delete it and run `striata train` again, which writes it"
+)
+
+
+def write_audit(folder: Path, audit: Audit) -> None:
+    """Keeps an audit in a study's folder.
+
+    Raises:
+        StriataError: the disk is full, or the place cannot be written.
+    """
+    _DOCUMENT.write(folder / AUDIT, audit.to_json())
+
+
+def read_audit(folder: Path) -> Audit | None:
+    """The audit in a study's folder; None where there is none.
+
+    Raises:
+        StudyError: it cannot be read.
+    """
+    return _DOCUMENT.read(folder / AUDIT) if (folder / AUDIT).exists() else None
 
 
 def audit_data(splits: Splits, encoded: Mapping[str, Encoded], max_length: int) -> Audit:

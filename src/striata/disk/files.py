@@ -14,9 +14,6 @@ from pathlib import Path
 
 from ..errors import StriataError
 
-JSON = dict[str, "JSONValue"]
-JSONValue = None | bool | int | float | str | list["JSONValue"] | dict[str, "JSONValue"]
-
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
@@ -137,14 +134,3 @@ def sha256_file(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_json(path: Path) -> JSONValue:
-    """Reads a JSON file.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: it is not JSON in UTF-8.
-    """
-    value: JSONValue = json.loads(path.read_text(encoding="utf-8"))
-    return value

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import StriataError
+from .documents import parse_json
 from .files import new_folder, sha256_file, write_text
 
 FORMAT = 1
@@ -58,7 +59,7 @@ def check_seal(path: Path, kind: str, error: type[StriataError]) -> str:
         raise error(f"{path} is no finished {kind}: it has no {NAME}; give a {kind}'s folder")
     try:
         text = file.read_bytes().decode()
-        content = json.loads(text)
+        content = parse_json(text.encode())
         stated = content.pop("checksum")
         sound = text == _with_checksum(content) and isinstance(content["files"], dict)
     except (ValueError, KeyError, AttributeError, TypeError):

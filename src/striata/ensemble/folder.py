@@ -5,23 +5,58 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..calibration import Calibration, calibrate
-from ..disk.files import read_json, write_json
+from ..disk.documents import Document, Exact, strictly
 from ..disk.sealed import check_seal, sealing
 from ..errors import EnsembleError
+from ..runs.facts import Figures
 from ..runs.joined import join
-from ..runs.run import CALIBRATION, Run, Validation, read_validation, write_validation
+from ..runs.run import Run, Validation, read_calibration, read_validation, write_calibration, write_validation
 from ..runs.study_folder import StudyFolder
 from .combiner import Combiner, Stacking
 from .select import FOLDS, Rule, choose, nested
 
 _FILE = "ensemble.json"
-_BEFORE = "mean of logits"  # what the first version called the combination "logits"
+
+
+class _Member(Exact):
+    weight: float
+    folder: str
+    checksum: str
+
+
+class _Stack(Exact):
+    intercept: dict[str, float]
+    coefficients: dict[str, dict[str, dict[str, float]]]
+
+
+class _Content(Exact):
+    method: str
+    combination: str
+    by: str
+    size: int
+    budget: int | None
+    members: dict[str, _Member]
+    labels: tuple[str, ...]
+    rows: int
+    folds: int
+    metrics: Figures
+    nested: Figures
+    single: Figures
+    stack: _Stack | None = None
+
+
+_ENSEMBLE = Document(
+    kind="ensemble",
+    parse=strictly(_Content),
+    error=EnsembleError,
+    advice="make it again with `striata ensemble`",
+    sealed=True,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +71,7 @@ class Ensemble:
         runs: the runs, by name.
         metrics: of the combination on the validation rows: accuracy, loss, macro_f1. The members were chosen by these same
             rows, so the figures flatter.
-        nested: likewise, each row by an ensemble that was chosen without it (five folds), so that choosing does not flatter;
-            empty for ensembles of before this was measured.
+        nested: likewise, each row by an ensemble that was chosen without it (five folds), so that choosing does not flatter.
         single: likewise, of the best single run, chosen without the row.
         rows: how many validation rows.
         trainable: parameters of all members together.
@@ -66,19 +100,11 @@ class Ensemble:
 
     def validation(self) -> Validation:
         """Combined logits for the validation rows, each row by an ensemble that was chosen without it."""
-        if (self.folder / "validation.parquet").is_file():
-            return read_validation(self.folder)
-        pool = join(list(self.runs.values()))
-        return Validation(ids=pool.ids, labels=pool.targets, logits=self.combiner.apply(pool.by_name()))
+        return read_validation(self.folder)
 
     def calibration(self) -> Calibration:
         """Temperature and what it does, fitted on :meth:`validation`."""
-        file = self.folder / CALIBRATION
-        if file.is_file():
-            value: Any = read_json(file)
-            return Calibration.from_json(value)
-        seen = self.validation()
-        return calibrate(seen.logits, seen.labels)
+        return read_calibration(self.folder)
 
 
 def write_ensemble(
@@ -136,8 +162,8 @@ def write_ensemble(
     if combiner.stack is not None:
         content["stack"] = combiner.stack.to_json(pool.labels)
     with sealing(folder.path / "ensemble", "ensemble") as target:
-        write_json(target / _FILE, content)
-        write_json(target / CALIBRATION, calibrate(unseen, pool.targets).to_json())
+        _ENSEMBLE.write(target / _FILE, content)
+        write_calibration(target, calibrate(unseen, pool.targets))
         write_validation(target, Validation(ids=pool.ids, labels=pool.targets, logits=unseen))
     return load_ensemble(folder.path / "ensemble")
 
@@ -149,10 +175,10 @@ def rule_of(path: str | Path) -> Rule | None:
         path: the study's folder.
     """
     try:
-        content: Any = read_json(Path(path) / "ensemble" / _FILE)
-        combine = "logits" if content["combination"] in (_BEFORE, "stack") else content["combination"]
-        return Rule(method=content["method"], size=content["size"], by=content["by"], combine=combine, budget=content["budget"])
-    except (OSError, ValueError, KeyError, TypeError, EnsembleError):
+        content = _ENSEMBLE.read(Path(path) / "ensemble" / _FILE)
+        combine = "logits" if content.combination == "stack" else content.combination
+        return Rule(method=content.method, size=content.size, by=content.by, combine=combine, budget=content.budget)
+    except EnsembleError:
         return None
 
 
@@ -181,30 +207,33 @@ def load_ensemble(path: str | Path) -> Ensemble:
     """
     folder = Path(path)
     check_seal(folder, "ensemble", EnsembleError)
-    content: Any = read_json(folder / _FILE)
+    content = _ENSEMBLE.read(folder / _FILE)
     runs: dict[str, Run] = {}
-    for name, member in content["members"].items():
-        run = Run.load(folder / member["folder"])
-        if run.checksum != member["checksum"]:
+    for name, member in content.members.items():
+        run = Run.load(folder / member.folder)
+        if run.checksum != member.checksum:
             raise EnsembleError(
                 f"run {name} is not the one ensemble {folder} was made of; make it again with `striata ensemble {folder.parent}`"
             )
         runs[name] = run
     check_one_encoder(list(runs.values()))
-    kind = "logits" if content["combination"] == _BEFORE else content["combination"]
+    try:
+        stack = None if content.stack is None else Stacking.from_json(content.stack.model_dump(), content.labels)
+    except KeyError as error:
+        _ENSEMBLE.refuse(folder / _FILE, ValueError(f"field stack: {error} is missing"))
     return Ensemble(
         folder=folder,
-        method=content.get("method", "top"),
-        by=content["by"],
+        method=content.method,
+        by=content.by,
         combiner=Combiner(
-            kind=kind,
-            weights={name: float(member["weight"]) for name, member in content["members"].items()},
-            stack=Stacking.from_json(content["stack"], content["labels"]) if kind == "stack" else None,
+            kind=content.combination,
+            weights={name: member.weight for name, member in content.members.items()},
+            stack=stack,
         ),
         runs=runs,
-        metrics=content["metrics"],
-        nested=content.get("nested", {}),
-        single=content.get("single", {}),
-        rows=int(content["rows"]) if "rows" in content else next(iter(runs.values())).facts.split["validation"],
+        metrics=content.metrics,
+        nested=content.nested,
+        single=content.single,
+        rows=content.rows,
         trainable=sum(run.trainable for run in runs.values()),
     )

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from ..choices import CONTROLS
-from ..disk.documents import read_yaml
+from ..disk.yaml_text import read_yaml
 from ..errors import LayoutError, did_you_mean
 from .sections import Layout, Section, from_layers
 from .shapes import Shape, packaged

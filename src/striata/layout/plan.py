@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..choices import TARGETS
+from ..disk.documents import reason_of, strictly
 from ..errors import BudgetError, PlanError
-from .heads import Head, HeadStep, head_of
+from .heads import Head, head_of
 from .named import Resolved, resolve
 from .sections import Layout, Section
 from .shapes import Shape, shape_of
@@ -130,20 +131,15 @@ class Plan:
         Raises:
             PlanError: the value is no such plan, or its hash is not its own.
         """
+        derived = ("hash", "trainable", "head", "lora", "head_layers")
         try:
-            head = value["head_layers"]
+            fields = {key: item for key, item in value.items() if key not in derived}
             sites = [{k: v for k, v in site.items() if k not in ("scale", "parameters")} for site in value["sites"]]
-            plan = cls(
-                **{
-                    key: value[key]
-                    for key in ("layout", "control", "control_of", "text", "base", "model_type", "labels", "budget")
-                },
-                head=Head(kind=head["kind"], pooling=head["pooling"], steps=tuple(HeadStep(**step) for step in head["steps"])),
-                sites=tuple(Site(**site) for site in sites),
-                notes=tuple(value["notes"]),
-            )
+            plan = strictly(cls)(fields | {"head": value["head_layers"], "sites": sites})
         except (KeyError, TypeError, AttributeError) as error:
             raise PlanError(f"this is no plan: {type(error).__name__} {error}") from error
+        except ValueError as error:
+            raise PlanError(f"this is no plan: {reason_of(error)}") from error
         if plan.hash != value.get("hash"):
             raise PlanError(f"a plan with hash {value.get('hash')} has the contents of {plan.hash}")
         return plan

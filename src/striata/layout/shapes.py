@@ -93,7 +93,7 @@ def _read(path: Path, base: str) -> Mapping[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise EncoderError(f"encoder folder {base} has no config.json; expected a transformers model folder") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise EncoderError(f"{path} cannot be read as JSON ({error}); copy the model's config.json again") from None
     if not isinstance(config, dict):
         raise EncoderError(f"{path} is no JSON object; copy the model's config.json again")

@@ -23,13 +23,12 @@ from ..calibration import (
     set_threshold,
 )
 from ..data import Columns, Encoded, Tokenizer, encode_labels, read_table
-from ..disk.files import write_json
 from ..engine import Encoder, Stack, embed
 from ..ensemble import Combiner, Ensemble, load_ensemble
 from ..errors import DataError, RunError
 from ..figures.scores import Metrics
 from ..runs import Run, StudyFolder
-from ..runs.standings import TEST
+from ..runs.standings import write_test_metrics
 from ..runs.study_folder import find_run
 from ..study import Prepared
 
@@ -311,7 +310,7 @@ def test_study(
     if ensemble is not None:
         logits["ensemble"] = ensemble.combiner.apply(logits)
     scores = {name: model.task.scores(outputs, prepared.targets["test"]).to_json() for name, outputs in logits.items()}
-    write_json(folder.path / TEST, {run.name: {"checksum": run.checksum, "metrics": scores[run.name]} for run in runs})
+    write_test_metrics(folder, runs, scores)
     return scores
 
 

@@ -18,10 +18,14 @@ from pyarrow import parquet
 
 from ..choices import PREDICTIONS
 from ..data import Columns, Stream
-from ..disk.files import apart, read_json, write_bytes, write_json, writing
+from ..disk.documents import Document
+from ..disk.files import apart, write_bytes, writing
 from ..errors import DataError
 from .model import Model
 
+_JOB: Document[dict[str, Any]] = Document(
+    kind="prediction job", parse=dict, error=DataError, advice="delete its folder, and the prediction starts anew"
+)
 PORTION = 4096
 
 
@@ -136,13 +140,13 @@ def _begin(folder: Path, job: dict[str, Any]) -> int:
     """Rows that are already done by the same job; another job's portions are deleted."""
     note = folder / "job.json"
     try:
-        same = read_json(note) == json.loads(json.dumps(job))
-    except (OSError, ValueError):
+        same = _JOB.read(note) == json.loads(json.dumps(job))
+    except DataError:
         same = False
     if not same:
         if folder.exists():
             shutil.rmtree(folder)
-        write_json(note, job)
+        _JOB.write(note, job)
         return 0
     return sum(len(_portion(file)) for file in sorted(folder.glob("*.npy")))
 

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..calibration import Calibration
 from ..choices import CONTROLS
-from ..disk.files import read_json
+from ..data import Audit
+from ..data.audit import read_audit
 from ..ensemble import Combiner, Ensemble, Rule, load_ensemble, rule_of
-from ..errors import StudyError
 from ..evidence.compare import compare_study
 from ..evidence.results import Comparison, LayoutResult
 from ..figures.scores import Metrics
 from ..layout import Plan
-from ..robustness.checks import FOLDER as CHECKS
+from ..robustness.documents import AUDIT, SHIFT, STRESS, AuditFacts, ShiftFacts, StressFacts, read_kept
 from ..runs import Run, RunFacts, Standing, StudyFolder, leaderboard
+from ..runs.facts import ReceiptFacts
 
 ENSEMBLE = "ensemble"
 Curve = tuple[tuple[float, float], ...]
+Checked = TypeVar("Checked", StressFacts, ShiftFacts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,7 @@ class Group:
     family: int
     plan: Plan | None
     standings: tuple[Standing, ...]
-    receipts: Mapping[str, Mapping[str, Any]]
+    receipts: Mapping[str, ReceiptFacts]
 
     @property
     def title(self) -> str:
@@ -114,11 +116,11 @@ class Report:
         chosen: by which rule it was; None when there is none.
         ensemble_judged: the ensemble on the validation rows.
         soup: the model of merged weights; None when there is none.
-        audit: of the data; empty when the folder lacks it.
+        audit: of the data; None when the folder lacks it.
         stress: what `striata stress` kept, one document per model.
         shift: likewise `striata shift`.
         outdated: which of these are left out, because their model has been replaced since.
-        labels: likewise `striata audit`; empty without.
+        labels: likewise `striata audit`; None without.
         facts: of the best run, for versions, hardware and split.
     """
 
@@ -134,11 +136,11 @@ class Report:
     chosen: Rule | None
     ensemble_judged: Judged | None
     soup: Run | None
-    audit: Mapping[str, Any]
-    stress: tuple[Mapping[str, Any], ...]
-    shift: tuple[Mapping[str, Any], ...]
+    audit: Audit | None
+    stress: tuple[StressFacts, ...]
+    shift: tuple[ShiftFacts, ...]
     outdated: tuple[str, ...]
-    labels: Mapping[str, Any]
+    labels: AuditFacts | None
     facts: RunFacts
 
     @property
@@ -180,10 +182,9 @@ def collect(path: str | Path) -> Report:
     groups = _groups(comparison, standings, runs, settings)
     ensemble = load_ensemble(folder.path / "ensemble") if (folder.path / "ensemble").is_dir() else None
     soup = Run.load(folder.path / "soup") if (folder.path / "soup").is_dir() else None
-    checks = folder.path / CHECKS
     models = _identities([*runs.values(), *([] if soup is None else [soup])], ensemble)
-    stress, old_stress = _of_today(checks.glob("stress-*.json"), models)
-    shift, old_shift = _of_today(checks.glob("shift-*.json"), models)
+    stress, old_stress = _of_today(read_kept(folder.path, "stress-*", STRESS), models)
+    shift, old_shift = _of_today(read_kept(folder.path, "shift-*", SHIFT), models)
     return Report(
         folder=folder.path,
         settings=settings,
@@ -197,13 +198,11 @@ def collect(path: str | Path) -> Report:
         chosen=rule_of(folder.path),
         ensemble_judged=None if ensemble is None else judge_ensemble(ensemble),
         soup=soup,
-        audit=_document(folder.path / "audit.json"),
+        audit=read_audit(folder.path),
         stress=stress,
         shift=shift,
-        outdated=tuple(
-            f"{kind} of {each['model']['name']}" for kind, old in (("stress", old_stress), ("shift", old_shift)) for each in old
-        ),
-        labels=_document(checks / "audit.json"),
+        outdated=tuple(f"{kind} of {name}" for kind, names in (("stress", old_stress), ("shift", old_shift)) for name in names),
+        labels=next(iter(read_kept(folder.path, "audit", AUDIT)), None),
         facts=runs[standings[0].run].facts,
     )
 
@@ -216,28 +215,17 @@ def _identities(runs: Sequence[Run], ensemble: Ensemble | None) -> dict[str, str
     return found
 
 
-def _of_today(files: Iterable[Path], models: Mapping[str, str]) -> tuple[tuple[dict[str, Any], ...], list[dict[str, Any]]]:
-    """Results of checks on models as they are now, and the others."""
-    now: list[dict[str, Any]] = []
-    others: list[dict[str, Any]] = []
-    for found in map(_document, sorted(files)):
-        model = found["model"]
-        same = str(model["identity"]).rsplit(" ", 2)[0] == models.get(model["name"])
-        (now if same else others).append(found)
+def _of_today(checks: Iterable[Checked], models: Mapping[str, str]) -> tuple[tuple[Checked, ...], list[str]]:
+    """Results of checks on models as they are now, and the names of the models that are not."""
+    now: list[Checked] = []
+    others: list[str] = []
+    for checked in checks:
+        same = checked.model.identity.rsplit(" ", 2)[0] == models.get(checked.model.name)
+        if same:
+            now.append(checked)
+        else:
+            others.append(checked.model.name)
     return tuple(now), others
-
-
-def _document(file: Path) -> dict[str, Any]:
-    """A JSON object, or an empty one when the file is not there."""
-    if not file.exists():
-        return {}
-    try:
-        found = read_json(file)
-        if not isinstance(found, dict):
-            raise ValueError("it holds no object")
-    except (OSError, ValueError) as error:
-        raise StudyError(f"{file} cannot be read ({error}); delete it and run the command that writes it again") from error
-    return found
 
 
 def _groups(
@@ -269,7 +257,7 @@ def _groups(
                 family=family,
                 plan=run.plan,
                 standings=tuple(row for row in standings if row.run in result.runs),
-                receipts={name: _document(runs[name].path / "receipt.json") for name in result.runs},
+                receipts={name: receipt for name in result.runs if (receipt := runs[name].receipt()) is not None},
             )
         )
     return tuple(found)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from ..robustness.documents import StressFacts
 from .axes import plain, signed, thousands
 from .contents import Report
 from .estimate_figures import Estimate, against, intervals
@@ -79,7 +78,7 @@ def figures_of(report: Report) -> Figures:
         ),
         confusion=confusion(report.judged),
         reliability=reliability(report.judged),
-        stress=tuple(_stress(found) for found in report.stress),
+        stress=tuple(_stress(stress) for stress in report.stress),
     )
 
 
@@ -127,21 +126,21 @@ def _differences(report: Report) -> Scene:
     )
 
 
-def _stress(found: Mapping[str, Any]) -> Scene:
+def _stress(stress: StressFacts) -> Scene:
     rows = [
         Estimate(
-            label=f"{each['perturbation'].replace('_', ' ')} {each['strength']}",
-            value=each["difference"]["value"],
-            low=each["difference"]["low"],
-            high=each["difference"]["high"],
-            stroke="bad" if each["difference"]["high"] < 0 else "good" if each["difference"]["low"] > 0 else "muted",
-            tip=f"{each['perturbation'].replace('_', ' ')}, {each['amount']}: accuracy {each['accuracy']['value']:.2%}",
+            label=f"{stressed.perturbation.replace('_', ' ')} {stressed.strength}",
+            value=stressed.difference.value,
+            low=stressed.difference.low,
+            high=stressed.difference.high,
+            stroke="bad" if stressed.difference.high < 0 else "good" if stressed.difference.low > 0 else "muted",
+            tip=f"{stressed.perturbation.replace('_', ' ')}, {stressed.amount}: accuracy {stressed.accuracy.value:.2%}",
         )
-        for each in found["stressed"]
+        for stressed in stress.stressed
     ]
     return intervals(
         rows,
-        name=f"stress-{found['model']['name']}",
+        name=f"stress-{stress.model.name}",
         title="What worse texts cost",
         describes="Change of accuracy on the same rows at three strengths. Red: the loss is more than chance would make it.",
         x_label="points of accuracy",

@@ -107,7 +107,7 @@ def render(report: Report) -> str:
             tested=any(row.test_accuracy is not None for row in report.standings),
             remarks=list(dict.fromkeys(remark for group in report.groups if group.plan for remark in group.plan.notes)),
             confused=confused(report),
-            sampled=sampled(report) if report.labels else "",
+            sampled=sampled(report),
             study_yaml=yaml.safe_dump(
                 dict(report.settings), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
             ).strip(),

@@ -123,8 +123,8 @@ def unequal(group: Group) -> list[str]:
     return [
         run
         for run, receipt in group.receipts.items()
-        if receipt.get("trainable") != group.plan.trainable
-        or [(s["module"], s["rank"], s["scale"], s["dropout"]) for s in receipt.get("sites", ())] != planned
+        if receipt.trainable != group.plan.trainable
+        or [(live.module, live.rank, live.scale, live.dropout) for live in receipt.sites] != planned
     ]
 
 
@@ -139,20 +139,21 @@ def receipts(report: Report) -> Said:
 
 
 def _data(report: Report) -> list[Said]:
-    shared = {pair: count for pair, count in report.audit.get("shared", {}).items() if count}
+    shared = {} if report.audit is None else {pair: count for pair, count in report.audit.shared.items() if count}
     found = [
         Said(f"{pair.capitalize()} share {count:,} texts, so figures on the second flatter a little.", "bad")
         for pair, count in shared.items()
     ]
-    if report.labels.get("suspect_rows"):
-        text = f"{report.labels['suspect_rows']:,} rows have a label that is probably wrong. {sampled(report)}"
+    if report.labels is not None and report.labels.suspect_rows:
+        text = f"{report.labels.suspect_rows:,} rows have a label that is probably wrong. {sampled(report)}"
         found.append(Said(text.rstrip(), "bad"))
     return found
 
 
 def sampled(report: Report) -> str:
-    """A sentence about the rows whose labels were judged; empty where all were."""
-    rows = judged_rows((part["name"], part["rows"], part["judged"]) for part in report.labels["parts"])
+    """A sentence about the rows whose labels were judged; empty where all were, or none."""
+    parts = () if report.labels is None else report.labels.parts
+    rows = judged_rows((part.name, part.rows, part.judged) for part in parts)
     return f"Only a random sample was judged: {rows}." if rows else ""
 
 
@@ -167,20 +168,18 @@ def _robust(report: Report) -> list[Said]:
             )
         )
     for each in report.stress:
-        worst = min(each["stressed"], key=lambda one: one["difference"]["value"])
+        worst = min(each.stressed, key=lambda one: one.difference.value)
         found.append(
             Said(
-                f"Of the changes tried on its texts, {worst['perturbation'].replace('_', ' ')} ({worst['amount']}) costs "
-                f"{spoken(each['model']['name'])} most: {exactly(each['clean']['value'])} become "
-                f"{exactly(worst['accuracy']['value'])}."
+                f"Of the changes tried on its texts, {worst.perturbation.replace('_', ' ')} ({worst.amount}) costs "
+                f"{spoken(each.model.name)} most: {exactly(each.clean.value)} become "
+                f"{exactly(worst.accuracy.value)}."
             )
         )
-    for each in report.shift:
-        whole = next(part for part in each["parts"] if part["name"] == "whole")
-        if whole["test"] and whole["test"]["p_value"] < 0.05:
-            found.append(
-                Said(f"{each['sources']['unlabelled']} is not from the same distribution as {each['sources']['known']}.", "bad")
-            )
+    for shift in report.shift:
+        tests = [part.test for part in shift.parts if part.name == "whole" and part.test is not None]
+        if any(test.p_value < 0.05 for test in tests):
+            found.append(Said(f"{shift.sources.unlabelled} is not from the same distribution as {shift.sources.known}.", "bad"))
     return found
 
 

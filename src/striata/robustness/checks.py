@@ -10,14 +10,12 @@ import numpy as np
 
 from ..data import Columns, Stream, Table, open_source, read_table
 from ..data.columns import find_columns
-from ..disk.files import write_json
 from ..errors import DataError
 
 if TYPE_CHECKING:
     from ..model.model import Model
 
 FORMAT = 1
-FOLDER = "checks"
 _PORTION = 8192
 
 
@@ -88,19 +86,3 @@ def model_json(model: Model) -> dict[str, object]:
 def study_of(folder: Path) -> Path | None:
     """The folder of the study that a run or an ensemble lies in."""
     return next((place for place in folder.resolve().parents[:2] if (place / "study.json").is_file()), None)
-
-
-def keep(study: Path | None, name: str, content: dict[str, object]) -> Path | None:
-    """Writes a result into the `checks` of a study's folder, beside its runs, which never change.
-
-    Returns:
-        The file; None for a model outside of a study.
-
-    Raises:
-        StriataError: the disk is full, or the place cannot be written.
-    """
-    if study is None:
-        return None
-    file = study / FOLDER / f"{name}.json"
-    write_json(file, content)
-    return file

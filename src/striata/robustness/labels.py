@@ -22,8 +22,9 @@ from ..runs.joined import join
 from ..runs.study_folder import find_run
 from ..settings import Study, load_study
 from ..study import Prepared, prepare
-from .checks import FORMAT, keep, sample_rows, study_of, whole_texts
+from .checks import FORMAT, sample_rows, study_of, whole_texts
 from .copies import conflicting
+from .documents import AUDIT, keep
 from .label_noise import cross_fitted, find_suspicious
 
 SHOWN = 200  # rows in the document
@@ -273,7 +274,7 @@ def audit_labels(
     )
     if out is not None:
         write_suspects(found, out)
-    keep(folder, "audit", found.to_json())
+    keep(folder, "audit", AUDIT, found.to_json())
     return found
 
 

@@ -17,8 +17,9 @@ from ..errors import DataError
 from ..figures.intervals import LEVEL, Interval, share
 from ..runs.joined import join
 from .accuracy_estimate import ASSUMPTIONS, by_mean_confidence, certainty, check_estimate, confidence, estimate_accuracy
-from .checks import FORMAT, keep, model_json, model_name, sample_rows, study_of, whole_texts
+from .checks import FORMAT, model_json, model_name, sample_rows, study_of, whole_texts
 from .copies import find_copies
+from .documents import SHIFT, keep
 from .twosample import LEAST, TwoSample, two_sample
 from .wording import Wording, compare_wording
 
@@ -255,7 +256,7 @@ def measure_shift(
     )
     if out is not None:
         write_shift_rows(found, out)
-    keep(study_of(model.folder), f"shift-{model_name(model)}", found.to_json())
+    keep(study_of(model.folder), f"shift-{model_name(model)}", SHIFT, found.to_json())
     return found
 
 

@@ -15,7 +15,8 @@ from ..disk.files import apart, write_json
 from ..errors import DataError
 from ..evidence.paired import holm
 from ..figures.intervals import LEVEL, Interval, paired_difference, share
-from .checks import FORMAT, keep, model_json, model_name, sample_rows, study_of
+from .checks import FORMAT, model_json, model_name, sample_rows, study_of
+from .documents import STRESS, keep
 from .perturbations import PERTURBATIONS, STRENGTHS, perturb
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def run_stress(
     )
     if out is not None:
         write_json(out, found.to_json())
-    keep(study_of(model.folder), f"stress-{model_name(model)}", found.to_json())
+    keep(study_of(model.folder), f"stress-{model_name(model)}", STRESS, found.to_json())
     return found
 
 

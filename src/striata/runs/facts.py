@@ -3,14 +3,68 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from ..data import Columns
+from ..disk.documents import Exact
+
+FIGURES = ("accuracy", "loss", "macro_f1")
 
 
-class RunFacts(BaseModel):
+def _possible(figures: dict[str, float]) -> dict[str, float]:
+    for name in FIGURES:
+        if name not in figures:
+            raise ValueError(f"{name} is missing")
+    for name, value in figures.items():
+        if value < 0 or (name != "loss" and value > 1):
+            raise ValueError(f"{name} is {value}; expected a value from 0{'' if name == 'loss' else ' to 1'}")
+    return figures
+
+
+Figures = Annotated[dict[str, float], AfterValidator(_possible)]
+"""Figures on labelled rows by name: accuracy and macro_f1 from 0 to 1, loss in nats."""
+
+
+class LiveSite(Exact):
+    """What one live layer did for a run when its training began; see :class:`striata.engine.receipt.LiveSite`."""
+
+    module: str
+    in_features: int
+    out_features: int
+    rank: int
+    scale: float
+    dropout: float
+    trains: bool
+
+
+class LiveWeight(Exact):
+    """Shape of a weight of the head, and whether it trained."""
+
+    shape: tuple[int, ...]
+    trains: bool
+
+
+class ReceiptFacts(Exact):
+    """What `receipt.json` says: what was live when training began.
+
+    Args:
+        trainable: parameters that required gradients.
+        sites: layers of the encoder that did something for the run.
+        head: weights by name.
+        head_steps: what the head did, one behind another.
+        base_weights_that_train: weights of the frozen encoder that required gradients; there must be none.
+    """
+
+    trainable: int
+    sites: tuple[LiveSite, ...]
+    head: dict[str, LiveWeight]
+    head_steps: tuple[dict[str, Any], ...]
+    base_weights_that_train: tuple[str, ...]
+
+
+class RunFacts(Exact):
     """All there is to know of a finished run but its arrays, for every kind of run.
 
     Args:
@@ -45,14 +99,13 @@ class RunFacts(BaseModel):
         study: all settings of the study.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     kind: str = Field(min_length=1)
     name: str = Field(min_length=1)
     title: str
     layout: str
     seed: int
     control: str | None = None
-    control_of: dict[str, tuple[str, ...]] = {}
+    control_of: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     recipe: dict[str, Any]
     trainable: int = Field(ge=0)
@@ -67,7 +120,7 @@ class RunFacts(BaseModel):
     data_fingerprint: str
     best_step: int
     steps: int
-    metrics: dict[str, float]
+    metrics: Figures
     stopped: str
     seconds: float
     versions: dict[str, str]

@@ -5,24 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..calibration import Calibration, calibrate
 from ..data import Columns
-from ..disk.files import read_json, write_json
+from ..disk.documents import Document, read_columns, strictly
 from ..disk.sealed import check_seal, sealing
-from ..errors import PlanError, RunError
+from ..errors import RunError
 from ..layout import Plan
 from ..tasks import Task, task_named
 from .adapter import read_adapter
-from .facts import RunFacts
+from .facts import ReceiptFacts, RunFacts
 
-CALIBRATION = "calibration.json"
-_VALIDATION = "validation.parquet"
-PLAN = "plan.json"
+_ADVICE = "restore the folder from a copy, or delete it and train again"
+_RUN = Document(kind="run", parse=strictly(RunFacts), error=RunError, advice=_ADVICE, sealed=True)
+_PLAN = Document(kind="plan", parse=Plan.from_json, error=RunError, advice=_ADVICE, sealed=True)
+_RECEIPT: Document[ReceiptFacts] = Document(
+    kind="receipt", parse=strictly(ReceiptFacts), error=RunError, advice=_ADVICE, sealed=True
+)
+_CALIBRATION = Document(kind="calibration", parse=strictly(Calibration), error=RunError, advice=_ADVICE, sealed=True)
+_FILES = {"run": "run.json", "plan": "plan.json", "receipt": "receipt.json", "calibration": "calibration.json"}
+_HISTORY, _VALIDATION = "history.parquet", "validation.parquet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +56,31 @@ def write_validation(folder: Path, validation: Validation) -> None:
 
 
 def read_validation(folder: Path) -> Validation:
-    """What :func:`write_validation` wrote."""
-    from pyarrow import parquet
+    """What :func:`write_validation` wrote.
 
-    table = parquet.read_table(folder / _VALIDATION)
+    Raises:
+        RunError: it cannot be read.
+    """
+    columns = {"id": "int64", "label": "int64", "logits": r"fixed_size_list<element: float>\[\d+\]"}
+    table = read_columns(folder / _VALIDATION, columns, _RUN)
     flat = table.column("logits").combine_chunks().flatten().to_numpy()
     return Validation(
         ids=table.column("id").to_numpy(), labels=table.column("label").to_numpy(), logits=flat.reshape(len(table), -1)
     )
+
+
+def write_calibration(folder: Path, calibration: Calibration) -> None:
+    """Writes it into a folder, for :func:`read_calibration`."""
+    _CALIBRATION.write(folder / _FILES["calibration"], calibration.to_json())
+
+
+def read_calibration(folder: Path) -> Calibration:
+    """What :func:`write_calibration` wrote.
+
+    Raises:
+        RunError: it is missing or cannot be read.
+    """
+    return _CALIBRATION.read(folder / _FILES["calibration"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,17 +122,17 @@ def write_run(path: Path, record: RunRecord, write_weights: Callable[[Path], Non
     history = pa.table({key: [entry.get(key) for entry in record.history] for key in steps})
     validation = record.validation
     with sealing(path, "run") as folder:
-        write_json(folder / "run.json", record.facts.model_dump(mode="json"))
+        _RUN.write(folder / _FILES["run"], record.facts.model_dump(mode="json"))
         if record.plan is not None:
-            write_json(folder / PLAN, record.plan.to_json())
+            _PLAN.write(folder / _FILES["plan"], record.plan.to_json())
         if record.receipt is not None:
-            write_json(folder / "receipt.json", record.receipt)
+            _RECEIPT.write(folder / _FILES["receipt"], record.receipt)
         if write_weights is not None:
             write_weights(folder)
-        parquet.write_table(history, folder / "history.parquet")
+        parquet.write_table(history, folder / _HISTORY)
         write_validation(folder, validation)
         if np.isfinite(validation.logits).all():  # else the run is kept, and what needs its probabilities says why it cannot
-            write_json(folder / CALIBRATION, calibrate(validation.logits, validation.labels).to_json())
+            write_calibration(folder, calibrate(validation.logits, validation.labels))
     return Run.load(path)
 
 
@@ -139,13 +161,9 @@ class Run:
         """
         folder = Path(path)
         checksum = check_seal(folder, "run", RunError)
-        try:
-            facts = RunFacts.model_validate(read_json(folder / "run.json"))
-            plan: Any = read_json(folder / PLAN) if (folder / PLAN).is_file() else None
-            return cls(path=folder, facts=facts, plan=None if plan is None else Plan.from_json(plan), checksum=checksum)
-        except (OSError, ValueError, PlanError) as error:
-            reason = " ".join(str(error).split())
-            raise RunError(f"run {folder} cannot be read ({reason}); it was written by another version of striata") from error
+        facts = _RUN.read(folder / _FILES["run"])
+        plan = _PLAN.read(folder / _FILES["plan"]) if (folder / _FILES["plan"]).is_file() else None
+        return cls(path=folder, facts=facts, plan=plan, checksum=checksum)
 
     @property
     def name(self) -> str:
@@ -230,17 +248,31 @@ class Run:
         return read_validation(self.path)
 
     def calibration(self) -> Calibration:
-        """Temperature and what it does, fitted on the validation rows; computed for runs of before it was kept."""
-        file = self.path / CALIBRATION
-        if file.is_file():
-            value: Any = read_json(file)
-            return Calibration.from_json(value)
-        seen = self.validation()
-        return calibrate(seen.logits, seen.labels)
+        """Temperature and what it does, fitted on the validation rows.
+
+        Raises:
+            RunError: the run has none, because its logits are no finite numbers.
+        """
+        if not (self.path / _FILES["calibration"]).is_file():
+            raise RunError(
+                f"run {self.path} has logits that are no finite numbers, so its probabilities cannot be calibrated; train it "
+                "again with a lower learning rate"
+            )
+        return read_calibration(self.path)
+
+    def receipt(self) -> ReceiptFacts | None:
+        """What was live when training began; None for kinds without adapters.
+
+        Raises:
+            RunError: it cannot be read.
+        """
+        return _RECEIPT.read(self.path / _FILES["receipt"]) if self.plan is not None else None
 
     def history(self) -> list[dict[str, float | None]]:
-        """An entry per step and per evaluation; None where an entry lacks a figure."""
-        from pyarrow import parquet
+        """An entry per step and per evaluation; None where an entry lacks a figure.
 
-        entries: list[dict[str, float | None]] = parquet.read_table(self.path / "history.parquet").to_pylist()
+        Raises:
+            RunError: it cannot be read.
+        """
+        entries: list[dict[str, float | None]] = read_columns(self.path / _HISTORY, {}, _RUN).to_pylist()
         return entries

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from ..disk.files import read_json
+from ..disk.documents import Document, Exact, strictly
 from ..errors import StudyError
+from .facts import Figures
 from .run import Run
 from .study_folder import StudyFolder
 
 TEST = "test.json"
+
+
+class _Tested(Exact):
+    checksum: str
+    metrics: Figures
+
+
+class _Tests(Exact):
+    runs: dict[str, _Tested]
+
+
+_TESTS = Document(kind="test figures", parse=strictly(_Tests), error=StudyError, advice="delete it and run `striata train` again")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +78,7 @@ def leaderboard(folder: StudyFolder) -> list[Standing]:
     return sorted(rows, key=lambda row: (-row.accuracy, row.loss, row.run))
 
 
-def _standing(run: Run, test: Mapping[str, Any] | None) -> Standing:
+def _standing(run: Run, test: Mapping[str, float] | None) -> Standing:
     facts = run.facts
     return Standing(
         run=run.name,
@@ -95,9 +107,20 @@ def test_metrics(folder: StudyFolder, runs: Sequence[Run]) -> dict[str, Mapping[
     file = folder.path / TEST
     if not file.exists():
         return {}
-    try:
-        found: Any = read_json(file)
-        same = {name: entry["metrics"] for name, entry in found.items() if entry["checksum"] in {r.checksum for r in runs}}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StudyError(f"{file} cannot be read ({error}); delete it and run `striata train` again") from error
-    return same
+    checksums = {run.checksum for run in runs}
+    return {name: entry.metrics for name, entry in _TESTS.read(file).runs.items() if entry.checksum in checksums}
+
+
+def write_test_metrics(folder: StudyFolder, runs: Sequence[Run], metrics: Mapping[str, Mapping[str, float]]) -> None:
+    """Keeps figures on the test rows, for :func:`test_metrics`.
+
+    Args:
+        folder: of the study.
+        runs: that were measured.
+        metrics: accuracy, loss and macro_f1 by run name.
+
+    Raises:
+        StriataError: the disk is full, or the place cannot be written.
+    """
+    tested = {run.name: {"checksum": run.checksum, "metrics": dict(metrics[run.name])} for run in runs}
+    _TESTS.write(folder.path / TEST, {"runs": tested})

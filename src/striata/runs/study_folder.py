@@ -7,13 +7,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..disk.files import read_json, write_json
+from ..disk.documents import Document, Exact, strictly
 from ..errors import RunError, StudyError
+from ..settings import load_study
 from .run import Run
 
-FORMAT = 1
 SETTINGS = "study.json"
 FAILED = "failed"
+
+
+class _Settings(Exact):
+    study: dict[str, Any]
+    data_fingerprint: str
+
+
+def _checked(fields: dict[str, Any]) -> _Settings:
+    settings = strictly(_Settings)(fields)
+    return settings.model_copy(update={"study": load_study(settings.study).to_dict()})
+
+
+class _Failure(Exact):
+    member: str
+    reason: str
+
+
+_SETTINGS = Document(kind="study", parse=_checked, error=StudyError, advice="restore it from a copy, or choose another output")
+_FAILURE = Document(kind="failure", parse=strictly(_Failure), error=StudyError, advice="delete it to try that member again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,32 +71,19 @@ class StudyFolder:
         Raises:
             StudyError: they cannot be read.
         """
-        return dict(self._content()["study"])
+        return _SETTINGS.read(self.path / SETTINGS).study
 
-    def data_fingerprint(self) -> str | None:
-        """SHA-256 over the rows that its members are trained on; None where it was not written down.
+    def data_fingerprint(self) -> str:
+        """SHA-256 over the rows that its members are trained on.
 
         Raises:
             StudyError: as :meth:`settings`.
         """
-        value = self._content().get("data_fingerprint")
-        return None if value is None else str(value)
+        return _SETTINGS.read(self.path / SETTINGS).data_fingerprint
 
     def write_settings(self, settings: Mapping[str, Any], data_fingerprint: str) -> None:
         """Writes what :meth:`settings` and :meth:`data_fingerprint` read."""
-        content = {"format_version": FORMAT, "study": dict(settings), "data_fingerprint": data_fingerprint}
-        write_json(self.path / SETTINGS, content)
-
-    def _content(self) -> dict[str, Any]:
-        try:
-            content = read_json(self.path / SETTINGS)
-            if not isinstance(content, dict) or content["format_version"] != FORMAT:
-                raise ValueError("another format")
-            if not isinstance(content["study"], dict):
-                raise ValueError("its settings are no group of keys")
-        except (OSError, ValueError, KeyError) as error:
-            raise StudyError(f"{self.path / SETTINGS} cannot be read ({error}); restore it, or choose another output") from error
-        return content
+        _SETTINGS.write(self.path / SETTINGS, {"study": dict(settings), "data_fingerprint": data_fingerprint})
 
     def run_folder(self, name: str) -> Path:
         """Where a member's run lies, finished or not."""
@@ -99,21 +105,13 @@ class StudyFolder:
         Raises:
             StudyError: a record of one cannot be read.
         """
-        files = sorted((self.path / FAILED).glob("*.json"))
-        return dict(self._failure(file) for file in files if not file.name.startswith("."))
-
-    def _failure(self, file: Path) -> tuple[str, str]:
-        try:
-            content = read_json(file)
-            if not isinstance(content, dict) or content["format_version"] != FORMAT:
-                raise ValueError("another format")
-            return str(content["member"]), str(content["reason"])
-        except (OSError, ValueError, KeyError) as error:
-            raise StudyError(f"{file} cannot be read ({error}); delete it to try that member again") from error
+        files = sorted(file for file in (self.path / FAILED).glob("*.json") if not file.name.startswith("."))
+        failures = [_FAILURE.read(file) for file in files]
+        return {failure.member: failure.reason for failure in failures}
 
     def record_failure(self, name: str, reason: str) -> None:
         """Remembers that a member ended without a run."""
-        write_json(self.path / FAILED / f"{name}.json", {"format_version": FORMAT, "member": name, "reason": reason})
+        _FAILURE.write(self.path / FAILED / f"{name}.json", {"member": name, "reason": reason})
 
 
 def find_run(path: str | Path) -> Run:

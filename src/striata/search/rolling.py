@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from ..disk.files import write_json
+from ..data.audit import write_audit
 from ..engine import Encoder
 from ..errors import StudyError
 from ..runs import Member, StudyFolder
@@ -53,7 +53,7 @@ def search_study(
     ):
         for line in (*prepared.audit.lines(), ""):
             announce(line)
-        write_json(folder.path / "audit.json", prepared.audit.to_json())
+        write_audit(folder.path, prepared.audit)
         search = _Search(space, record, folder, len(prepared.splits.train), announce)
         held = search.resume()
         together = held or search.recruit(0)

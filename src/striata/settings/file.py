@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
 
 from ..choices import COMBINATIONS, CONTROLS, HEADS, METHODS, RANKINGS, READERS
 from ..data import Columns
-from ..disk.documents import parse_yaml, read_yaml
+from ..disk.yaml_text import parse_yaml, read_yaml
 from ..errors import StudyError, did_you_mean
 from .checking import check_settings
 from .fields import (

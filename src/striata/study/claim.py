@@ -47,7 +47,7 @@ def _claim(study: Study, data_fingerprint: str) -> StudyFolder:
     if path.is_dir() and any(child.name != ".lock" for child in path.iterdir()):
         before = StudyFolder.open(path)
         check_fixed(path, before.settings(), settings)
-        if before.data_fingerprint() not in (None, data_fingerprint):
+        if before.data_fingerprint() != data_fingerprint:
             raise StudyError(_other_data(path, "what `data` names has other rows now"))
     elif path.exists() and not path.is_dir():
         raise StudyError(f"output {path} is a file; choose a folder")

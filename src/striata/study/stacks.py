@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ..data import Audit, Encoded, Splits
-from ..disk.files import write_json
+from ..data.audit import write_audit
 from ..engine import Encoder, Stack
 from ..errors import StudyError
 from ..runs import Member, RunFacts, StudyFolder
@@ -67,7 +67,7 @@ def train_study(
     asked = plan_members(study, len(prepared.splits.labels))
     with open_study_folder(study, prepared.splits.fingerprint) as folder:
         _announce(announce, asked, prepared.audit)
-        write_json(folder.path / "audit.json", prepared.audit.to_json())
+        write_audit(folder.path, prepared.audit)
         pending = unfinished(folder, asked)
         if not pending:
             announce(f"all {len(asked)} members are finished in {folder.path}; nothing to train")

@@ -14,6 +14,7 @@ from safetensors.numpy import save
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from ..disk.documents import parse_json
 from ..disk.files import write_bytes
 from ..engine import Stack
 from ..errors import RunError
@@ -145,7 +146,7 @@ def read_checkpoint(path: Path) -> tuple[list[dict[str, Any]], dict[str, np.ndar
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if metadata.get("format_version") != str(FORMAT):
             raise ValueError(f"format_version {metadata.get('format_version')}, this striata reads {FORMAT}")
-        states: list[dict[str, Any]] = json.loads(metadata["state"])
+        states: list[dict[str, Any]] = parse_json(metadata["state"].encode())
     except (SafetensorError, ValueError, KeyError, OSError) as error:
         raise RunError(
             f"checkpoint {path} cannot be read ({error}); delete it to train its unfinished members from the start"

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from striata.disk.documents import MOST_DEPTH, MOST_VALUES, parse_yaml, read_yaml
+from striata.disk.yaml_text import MOST_DEPTH, MOST_VALUES, parse_yaml, read_yaml
 from striata.errors import StudyError
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
