@@ -150,6 +150,6 @@ def test_no_other_module_lists_the_names_again() -> None:
 
 
 def test_a_message_names_the_nearest() -> None:
-    with pytest.raises(StriataError, match=r"^unknown form 'labls' \(did you mean 'labels'\?\); expected labels or id-label$"):
+    with pytest.raises(StriataError, match=r"^unknown format 'labls' \(did you mean 'labels'\?\); expected labels or id-label$"):
         FORMS.check("labls", StriataError)
     assert PREDICTIONS.help == ".csv (CSV), .jsonl (JSON Lines) or .parquet (Parquet)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
 import re
@@ -122,3 +123,13 @@ def test_nothing_large_or_foreign_is_committed() -> None:
         if name and path.exists():
             assert path.stat().st_size < 1_000_000, name
             assert path.suffix not in (".safetensors", ".bin", ".pt", ".csv", ".parquet"), name
+
+
+def test_messages_of_the_library_speak_of_arguments_not_of_options() -> None:
+    for path in SOURCE.rglob("*.py"):
+        if path.parent.name == "cli":
+            continue
+        for raised in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Raise)):
+            texts = [node.value for node in ast.walk(raised) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+            options = [text for text in texts if re.search(r"(?<![\w-])--[a-z]", text)]
+            assert not options or "striata ensemble FOLDER" in options[0], f"{path}:{raised.lineno}: {options}"

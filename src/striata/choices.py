@@ -277,7 +277,7 @@ PREDICTIONS = Choices(
 )
 
 FORMS = Choices(
-    "form",
+    "format",
     {
         "labels": Choice("id and label by name"),
         "id-label": Choice("ID,Label with integers"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from striata.cli import output
+from striata.cli import in_options, output
+from striata.errors import DataError, StudyError
 
 
 def test_a_long_column_is_cut_and_the_others_stay(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,3 +62,10 @@ def test_a_name_that_begins_with_a_digit_is_set_left(capsys: pytest.CaptureFixtu
         "3               0.5531 to 0.8683",
         "13 to 32 words    0.62 to 0.9207",
     ]
+
+
+def test_an_argument_that_is_wrong_is_shown_as_its_option() -> None:
+    assert in_options(DataError("5: expected more", argument="rows")) == "--rows 5: expected more"
+    assert in_options(DataError("x", argument="abstain_below")) == "--abstain-below x"
+    assert in_options(StudyError("x: expected KEY=VALUE", argument="settings")) == "--set x: expected KEY=VALUE"
+    assert in_options(DataError("rows 5: expected more")) == "rows 5: expected more"

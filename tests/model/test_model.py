@@ -183,7 +183,7 @@ def test_a_file_is_not_predicted_into_itself(model: Model, tmp_path: Path) -> No
     source.write_text("text\none two\n")
     (tmp_path / "link.csv").symlink_to(source)
     for out in (source, tmp_path / "link.csv", tmp_path / "." / "texts.csv"):
-        with pytest.raises(StriataError, match="is read by this command and would be lost; give another name"):
+        with pytest.raises(StriataError, match="is read for it and would be lost; give another name"):
             predict_file(model, source, out)
     assert source.read_text() == "text\none two\n"
 

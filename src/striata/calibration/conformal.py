@@ -66,7 +66,7 @@ def set_threshold(probabilities: Floats, targets: Places, coverage: float) -> fl
         DataError: the coverage is not between 0 and 1, or there are too few rows to promise it.
     """
     if not 0 < coverage < 1:
-        raise DataError(f"coverage {coverage:g} is not between 0 and 1; expected a share such as 0.95")
+        raise DataError(f"{coverage:g} is not between 0 and 1; expected a share such as 0.95", argument="coverage")
     rows = len(targets)
     rank = _rank(rows, coverage)
     if rank > rows:

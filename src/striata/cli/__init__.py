@@ -4,6 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..errors import StriataError
+
+
+# Arguments of the library's functions whose option has another name.
+_OPTIONS = {"settings": "--set", "coverage": "--sets", "id_label": "--format id-label"}
+
+
+def in_options(error: StriataError) -> str:
+    """An error's message, with the option in the place of the argument that is wrong."""
+    if error.argument is None:
+        return str(error)
+    option = _OPTIONS.get(error.argument, f"--{error.argument.replace('_', '-')}")
+    return f"{option}{str(error).removeprefix(error.argument)}"
 
 
 def main() -> None:
@@ -14,7 +30,7 @@ def main() -> None:
     try:
         app()
     except StriataError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {in_options(error)}", file=sys.stderr)
         sys.exit(2)
     except SystemExit as ended:
         if ended.code == 130:  # what typer makes of Ctrl-C

@@ -66,9 +66,7 @@ def find_columns(names: Sequence[str], columns: Columns, source: str, *, label: 
     text = _asked(names, columns.text, "text", source) if columns.text else _text_by_name(names, source)
     found_label = _label(names, columns, source, strict=strict) if label else None
     if found_label == text:
-        raise DataError(
-            f"{source}: column '{text}' would be both text and label; expected two columns; change data.text or --text"
-        )
+        raise DataError(f"{source}: column '{text}' would be both text and label; expected two columns; name another as `text`")
     return Found(text=text, text_pair=_pair(names, columns, text, source), label=found_label)
 
 
@@ -89,7 +87,7 @@ def _pair(names: Sequence[str], columns: Columns, text: str, source: str) -> str
         if pair == text:
             raise DataError(
                 f"{source}: column '{text}' is asked for as text and as text_pair; expected two columns; "
-                "change data.text_pair or --text-pair"
+                "name another as `text_pair`"
             )
         return pair
     pairs = [name for name in names if text.lower() in PAIR_OF.get(name.lower(), ())]

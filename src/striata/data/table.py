@@ -152,7 +152,8 @@ class Checker:
             else:
                 raise DataError(
                     f"{self._source}: {chunk.where(index)}, column '{column}' holds {_kind(value)}; "
-                    "expected a text; name another column with `data.text: NAME` or `--text NAME`"
+                    "expected a text; name another column as `text`",
+                    row=chunk.first + index,
                 )
             if not text or text.isspace():
                 self._first_empty = self._first_empty or f"{chunk.where(index)}, column '{column}'"
@@ -169,7 +170,8 @@ class Checker:
                 if any("\ud800" <= letter <= "\udfff" for letter in text):
                     raise DataError(
                         f"{self._source}: {chunk.where(index)}, column '{column}' holds half of a surrogate pair, "
-                        "which is no character; expected valid Unicode; correct or delete the row"
+                        "which is no character; expected valid Unicode; correct or delete the row",
+                        row=chunk.first + index,
                     ) from None
 
     def _labels(self, chunk: Chunk, column: str) -> list[str]:
@@ -177,7 +179,7 @@ class Checker:
         for index, value in enumerate(chunk.values[column]):
             label, problem = _label(value, self._names)
             if problem and self._strict:
-                raise DataError(f"{self._source}: {chunk.where(index)}, column '{column}': {problem}")
+                raise DataError(f"{self._source}: {chunk.where(index)}, column '{column}': {problem}", row=chunk.first + index)
             labels.append(label)
         return labels
 

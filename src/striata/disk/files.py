@@ -115,7 +115,7 @@ def apart(out: Path, *sources: str | Path) -> None:
     """
     for source in map(Path, sources):
         if out.exists() and source.exists() and out.samefile(source):
-            raise StriataError(f"--out {out} is read by this command and would be lost; give another name")
+            raise StriataError(f"{out} is read for it and would be lost; give another name", argument="out", path=str(out))
 
 
 def named(out: str | Path, ending: str) -> Path:
@@ -126,7 +126,7 @@ def named(out: str | Path, ending: str) -> Path:
     """
     path = Path(out)
     if path.suffix.lower() != ending:
-        raise StriataError(f"--out {path}: expected a name ending in {ending}")
+        raise StriataError(f"{path}: expected a name ending in {ending}", argument="out", path=str(path))
     return path
 
 

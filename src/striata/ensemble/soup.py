@@ -116,7 +116,7 @@ def write_soup(
         mean = float(np.mean(list(accuracy.values())))
         raise EnsembleError(
             f"the soup of {', '.join(accuracy)} reaches validation accuracy {mine:.4f}, its best run {best:.4f}, their mean "
-            f"{mean:.4f}; nothing was written; try fewer runs, a larger --rank, or `--method greedy`, which keeps them apart"
+            f"{mean:.4f}; nothing was written; try fewer runs, a larger rank, or method 'greedy', which keeps them apart"
         )
     record = _record(candidates[at], runs, prepared, *measured[at])
     write_weights = partial(write_adapter, plan=candidates[at].plan, tensors=candidates[at].tensors)

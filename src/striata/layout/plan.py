@@ -184,7 +184,7 @@ def plan_of(resolved: Resolved, shape: Shape, head: Head, labels: int, budget: i
         raise BudgetError(
             f"layout {plan.layout} trains {plan.trainable:,} parameters ({plan.lora:,} LoRA, {head.parameters:,} head), "
             f"{plan.trainable - budget:,} above the budget of {budget:,}; lower its ranks, raise the budget, "
-            f"or let `striata plan --fit {budget}` choose ranks"
+            "or let `fit` choose the largest ranks within it"
         )
     return plan
 

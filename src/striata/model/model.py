@@ -202,7 +202,7 @@ class Model:
             DataError: the threshold is not from 0 to 1.
         """
         if not 0 <= abstain_below <= 1:
-            raise DataError(f"abstain_below {abstain_below:g} is no probability; expected a value from 0 to 1")
+            raise DataError(f"{abstain_below:g} is no probability; expected a value from 0 to 1", argument="abstain_below")
         result: npt.NDArray[np.bool_] = self.probabilities(logits).max(1) >= abstain_below
         return result
 
@@ -320,4 +320,4 @@ def _check(texts: Sequence[str]) -> None:
     for at, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
             what = "is empty" if isinstance(text, str) else f"is a {type(text).__name__}"
-            raise DataError(f"text {at} (counted from 0) {what}; expected a text")
+            raise DataError(f"text {at} (counted from 0) {what}; expected a text", row=at)

@@ -90,9 +90,10 @@ def predict_file(
     """
     target = Path(out)
     if target.suffix.lower() not in PREDICTIONS:
-        raise DataError(f"--out {target}: unknown format '{target.suffix}'; expected a name ending in {', '.join(PREDICTIONS)}")
+        expected = f"expected a name ending in {PREDICTIONS.names}"
+        raise DataError(f"{target}: unknown format '{target.suffix}'; {expected}", argument="out", path=str(target))
     if target.is_dir():
-        raise DataError(f"--out {target} is a folder; give a file's name")
+        raise DataError(f"{target} is a folder; give a file's name", argument="out", path=str(target))
     apart(target, source)
     wanted = Wanted(
         probabilities=probabilities, calibrated=calibrated, coverage=coverage, abstain_below=abstain_below, id_label=id_label

@@ -232,7 +232,7 @@ def audit_labels(
         StriataError: the encoder cannot be loaded, or the result cannot be written.
     """
     if rows < 10:
-        raise DataError(f"--rows {rows}: expected at least 10")
+        raise DataError(f"{rows}: expected at least 10", argument="rows")
     study, runs, folder = _resolve(Path(target))
     require("the audit of labels", "cleanlab")
     prepared = prepare(study, data)

@@ -262,17 +262,17 @@ def measure_shift(
 
 def _check(known: Table, unlabelled: Table, rows: int, permutations: int) -> None:
     if rows < LEAST:
-        raise DataError(f"--rows {rows}: expected at least {LEAST}, or nothing can be tested")
+        raise DataError(f"{rows}: expected at least {LEAST}, or nothing can be tested", argument="rows")
     if permutations < 19:
-        raise DataError(f"--permutations {permutations}: expected at least 19, or no p-value can reach 0.05")
+        raise DataError(f"{permutations}: expected at least 19, or no p-value can reach 0.05", argument="permutations")
     for table in (known, unlabelled):
         if len(table) < LEAST:
             raise DataError(f"{table.source} has {len(table)} rows; expected at least {LEAST}, or nothing can be tested")
         for row, text in zip(table.ids, table.texts, strict=True):
             if not text.strip():
-                raise DataError(f"{table.source}: row {row} (counted from 0) has no text; fill or delete it")
+                raise DataError(f"{table.source}: row {row} (counted from 0) has no text; fill or delete it", row=int(row))
     if (known.pairs is None) != (unlabelled.pairs is None):
-        raise DataError(f"of {known.source} and {unlabelled.source} one has second texts; name the columns with --text-pair")
+        raise DataError(f"of {known.source} and {unlabelled.source} one has second texts; name their column (`text_pair`)")
 
 
 def _copies(known: Table, unlabelled: Table, train: Table | None) -> tuple[CopiedRow, ...]:

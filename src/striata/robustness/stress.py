@@ -160,7 +160,7 @@ def run_stress(
         StriataError: the result cannot be written.
     """
     if rows < 1:
-        raise DataError(f"--rows {rows}: expected at least 1")
+        raise DataError(f"{rows}: expected at least 1", argument="rows")
     if out is not None:
         apart(out, table.source)
     chosen = table.take(sample_rows(table, rows, seed))

@@ -57,7 +57,8 @@ class SingleLabel:
                 shown = ", ".join(labels[:_SHOWN]) + (", ..." if len(labels) > _SHOWN else "")
                 raise DataError(
                     f"{source}: row {row} (counted from 0) has label '{label}'{did_you_mean(label, labels)}, which the "
-                    f"training rows do not have; expected one of {shown}"
+                    f"training rows do not have; expected one of {shown}",
+                    row=int(row),
                 )
         return np.array([places[label] for label in values], np.int64)
 
