@@ -95,7 +95,7 @@ def test_a_soup_of_equal_runs_is_kept_and_opens_like_a_run(twins: Path) -> None:
     assert soup.run.metrics["accuracy"] == first.metrics["accuracy"] == soup.best
     model, alone = (striata.load(path, precision="fp32") for path in (soup.run.path, first.path))
     np.testing.assert_allclose(model.logits(texts()), alone.logits(texts()), atol=1e-4)
-    assert set(model.runs[0].facts.recipe["runs"]) == set(soup.members)
+    assert set(model.runs["soup"].facts.recipe["runs"]) == set(soup.members)
     assert model.evaluate(twins / "test.csv").accuracy == alone.evaluate(twins / "test.csv").accuracy
     assert soup.run.history() == []
     assert json.loads((soup.run.path / "receipt.json").read_text())["trainable"] == soup.run.trainable

@@ -16,9 +16,10 @@ import yaml
 
 import striata
 from striata.cli import main
-from striata.data import Columns, Table, read_table
+from striata.data import Columns, Table, Tokenizer, read_table
 from striata.disk.sealed import sealing
 from striata.ensemble import write_ensemble
+from striata.model.scorers import EncoderScorer
 from striata.robustness import audit_labels, measure_shift, perturb, read_rows, run_stress, write_shift_rows
 from striata.robustness.perturbations import PERTURBATIONS
 from striata.robustness.stress import find_slices
@@ -62,10 +63,12 @@ def test_embeddings_are_means_of_the_frozen_encoder(trained: Path, model: striat
     from transformers import AutoModel
 
     texts = ["w1 w2 w3", "w4", "w5 w6 w7 w8 w9 w10"]
+    scorer = model.scorers[0]
+    assert isinstance(scorer, EncoderScorer)
     bare = AutoModel.from_pretrained(trained / "roberta").eval()
     with torch.inference_mode():
         for text, found in zip(texts, model.embed(texts), strict=True):
-            ids = torch.tensor(model.tokenizer.encode([text]).ids.astype(np.int64))[None]
+            ids = torch.tensor(scorer.tokenizer.encode([text]).ids.astype(np.int64))[None]
             np.testing.assert_allclose(found, bare(ids).last_hidden_state[0].mean(0).numpy(), atol=1e-5)
     assert model.embed([]).shape == (0, 32)
     assert np.abs(model.logits(texts) - model.logits(texts)).max() == 0  # members are where they were
@@ -78,13 +81,14 @@ def test_stress_is_what_brute_force_says(trained: Path, model: striata.Model) ->
     assert found.clean.value == model.evaluate(table).accuracy
     assert {(each.perturbation, each.strength) for each in found.stressed} == {(n, s) for n in PERTURBATIONS for s in (1, 2, 3)}
     clean = np.array(model.predict(table.texts)) == np.array(table.labels)
+    tokenizer = Tokenizer.load(str(trained / "roberta"), 32)
     for each in found.stressed:
         texts = [perturb(t, each.perturbation, each.strength, row=i, seed=3) for i, t in enumerate(table.texts)]
         now = np.array(model.predict(texts)) == np.array(table.labels)
         assert each.accuracy.value == now.mean()
         assert (each.broken, each.mended) == ((clean & ~now).sum(), (~clean & now).sum())
         assert each.difference.value == pytest.approx(now.mean() - clean.mean())
-        tokens = [[model.tokenizer.encode([t]).ids.tolist() for t in each] for each in (texts, table.texts)]
+        tokens = [[tokenizer.encode([t]).ids.tolist() for t in each] for each in (texts, table.texts)]
         assert each.changed == np.mean([a != b for a, b in zip(*tokens, strict=True)])
     assert found.slices == find_slices(table, clean)[0]
     upper = next(each for each in found.stressed if (each.perturbation, each.strength) == ("upper_case", 3))
@@ -92,7 +96,7 @@ def test_stress_is_what_brute_force_says(trained: Path, model: striata.Model) ->
     kept = json.loads((trained / "out/checks/stress-ensemble.json").read_text())
     assert kept == json.loads(json.dumps(found.to_json()))
     assert kept["format_version"] == 1
-    assert all(run.checksum in kept["model"]["identity"] for run in model.runs)
+    assert all(run.checksum in kept["model"]["identity"] for run in model.runs.values())
     assert snapshot(trained / "out/runs") == runs
     assert run_stress(model, table, seed=3) == found
 

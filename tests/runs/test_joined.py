@@ -25,7 +25,7 @@ def test_rows_are_joined_by_number_and_labels_by_name(tmp_path: Path) -> None:
     second = write_synthetic_run(
         tmp_path, "s8", 1, logits[1][rows][:, columns], place[targets[rows]], ids=ids[rows], names=[LABELS[i] for i in columns]
     )
-    pool = join([first, second])
+    pool = join({run.name: run for run in (first, second)})
     order = np.argsort(ids)
     assert pool.labels == LABELS
     np.testing.assert_array_equal(pool.ids, ids[order])
@@ -35,7 +35,7 @@ def test_rows_are_joined_by_number_and_labels_by_name(tmp_path: Path) -> None:
     as_asked = pool.numbered(ids[:7])
     np.testing.assert_array_equal(as_asked.ids, ids[:7])
     np.testing.assert_array_equal(as_asked.by_name()[second.name], logits[1, :7])
-    other = join([second, first])
+    other = join({run.name: run for run in (second, first)})
     assert other.labels == second.labels
     np.testing.assert_array_equal(other.predicted([first.name]), place[pool.predicted([first.name])])
 
@@ -44,6 +44,6 @@ def test_a_row_that_no_run_saw_is_named(tmp_path: Path) -> None:
     targets = np.arange(ROWS) % 3
     run = write_synthetic_run(tmp_path, "s8", 0, np.eye(3, dtype=np.float32)[targets], targets)
     with pytest.raises(RunError, match=r"run s8-seed0 was not validated on row 30 \(1 such rows\)"):
-        join([run]).numbered(np.array([3, 30]))
+        join({run.name: run}).numbered(np.array([3, 30]))
     with pytest.raises(RunError, match="no finished run"):
-        join([])
+        join({})

@@ -63,9 +63,11 @@ def test_a_run_without_adapters_keeps_its_own_files_and_says_that_it_has_none(st
     assert run.history() == []
     files = set(json.loads((run.path / "manifest.json").read_text())["files"])
     assert files == {"run.json", "words.json", "history.parquet", "validation.parquet", "calibration.json"}
-    for use in (run.tensors, lambda: run.adapter_plan, lambda: Model.load(run.path)):
+    for use in (run.tensors, lambda: run.adapter_plan):
         with pytest.raises(RunError, match="is of kind 'lexical', which has no adapters; give one of kind adapter or soup"):
             use()
+    with pytest.raises(RunError, match="is of kind 'lexical'; expected one of adapter, soup"):
+        Model.load(run.path)
     (run.path / "words.json").write_text("{}")
     with pytest.raises(RunError, match=r"is damaged: words\.json is not what was written"):
         Run.load(run.path)

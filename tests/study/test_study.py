@@ -19,6 +19,7 @@ from peft import PeftModel
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 import striata
+from striata.data import Tokenizer
 from striata.disk.files import sha256_file
 from striata.errors import RunError, StriataError, StudyError
 from striata.runs import Run, StudyFolder, leaderboard
@@ -81,7 +82,7 @@ def test_a_run_opened_by_peft_gives_the_same_logits(tmp_path: Path, head: str) -
     texts = [line.split(",")[0] for line in (tmp_path / "test.csv").read_text().splitlines()[1:]]
     for run in trained.runs.values():
         model = striata.load(run.path, precision="fp32")
-        encoded = model.tokenizer.encode(texts)
+        encoded = Tokenizer.load(str(tmp_path / "roberta"), 32).encode(texts)
         kind = AutoModelForSequenceClassification if head == "native" else AutoModel
         options: dict[str, Any] = (
             {"num_labels": 3, "ignore_mismatched_sizes": True} if head == "native" else {"add_pooling_layer": False}

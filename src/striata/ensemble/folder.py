@@ -69,6 +69,7 @@ class Ensemble:
         by: the validation figure that decided.
         combiner: what is done with the members' logits.
         runs: the runs, by name.
+        labels: names, in the order of the combined logits.
         metrics: of the combination on the validation rows: accuracy, loss, macro_f1. The members were chosen by these same
             rows, so the figures flatter.
         nested: likewise, each row by an ensemble that was chosen without it (five folds), so that choosing does not flatter.
@@ -82,6 +83,7 @@ class Ensemble:
     by: str
     combiner: Combiner
     runs: Mapping[str, Run]
+    labels: tuple[str, ...]
     metrics: Mapping[str, float]
     nested: Mapping[str, float]
     single: Mapping[str, float]
@@ -133,7 +135,7 @@ def write_ensemble(
     folder = StudyFolder.open(path)
     rule = Rule(method=method, size=size, by=by, combine=combine, budget=budget)
     runs = {run.name: run for run in folder.runs()}
-    pool = join(list(runs.values()))
+    pool = join(runs)
     check_one_encoder(list(runs.values()))
     unseen = nested(pool, rule)
     combiner = choose(pool, rule)
@@ -216,7 +218,6 @@ def load_ensemble(path: str | Path) -> Ensemble:
                 f"run {name} is not the one ensemble {folder} was made of; make it again with `striata ensemble {folder.parent}`"
             )
         runs[name] = run
-    check_one_encoder(list(runs.values()))
     try:
         stack = None if content.stack is None else Stacking.from_json(content.stack.model_dump(), content.labels)
     except KeyError as error:
@@ -231,6 +232,7 @@ def load_ensemble(path: str | Path) -> Ensemble:
             stack=stack,
         ),
         runs=runs,
+        labels=content.labels,
         metrics=content.metrics,
         nested=content.nested,
         single=content.single,

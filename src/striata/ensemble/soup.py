@@ -98,7 +98,7 @@ def write_soup(
     if rank is not None and rank < 1:
         raise EnsembleError(f"rank {rank} was asked for; expected at least 1")
     found = {run.name: run for run in folder.runs() if run.kind == "adapter"}
-    pool = join(list(found.values()))
+    pool = join(found)
     check_one_encoder(list(found.values()))
     runs = [found[name] for name in top(pool, Rule(size=size, by=by))]
     if len(runs) < 2:

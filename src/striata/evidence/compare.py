@@ -151,7 +151,7 @@ def _gather(folder: StudyFolder, runs: Sequence[Run], confidence: float, *, alon
     if not runs:
         raise StudyError(f"{folder.path} has no finished run yet; run `striata train` with its study")
     groups = [_alone(run) for run in runs] if alone else group_runs(runs)
-    pool = join(runs)
+    pool = join({run.name: run for run in runs})
     accuracies = [[float(pool.right([run.name]).mean()) for run in one.runs.values()] for one in groups]
     f1s = [[run.metrics["macro_f1"] for run in one.runs.values()] for one in groups]
     titles = [one.title for one in groups]

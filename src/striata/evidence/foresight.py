@@ -115,7 +115,7 @@ def measured_noise(folder: StudyFolder) -> Noise:
         RunError: a run is damaged, or runs cannot be joined on their validation rows.
     """
     runs = folder.runs()
-    pool = join(runs) if runs else None
+    pool = join({run.name: run for run in runs}) if runs else None
     spreads, scatter = [], []
     for one, other in combinations(group_runs(runs), 2):
         common = sorted(set(one.runs) & set(other.runs))

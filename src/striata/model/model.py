@@ -1,8 +1,8 @@
-"""Runs and ensembles in use: texts in, labels out, one encoder and one pass for all members."""
+"""Runs and ensembles in use: texts in, labels out; members on one encoder share a pass."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,15 +22,16 @@ from ..calibration import (
     set_figures,
     set_threshold,
 )
-from ..data import Columns, Encoded, Tokenizer, encode_labels, read_table
-from ..engine import Encoder, Stack, embed
+from ..data import Columns, encode_labels, read_table
 from ..ensemble import Combiner, Ensemble, load_ensemble
 from ..errors import DataError, RunError
 from ..figures.scores import Metrics
 from ..runs import Run, StudyFolder
+from ..runs.joined import in_order
 from ..runs.standings import write_test_metrics
 from ..runs.study_folder import find_run
 from ..study import Prepared
+from .scorers import EncoderScorer, scorers_for
 
 _BATCH = 2048  # texts tokenized and sorted by length together
 _Floats = npt.NDArray[np.float32]
@@ -72,39 +73,27 @@ class Model:
 
     Args:
         folder: it was loaded from.
-        runs: its members.
+        runs: its members by name.
         combiner: what is done with their logits.
         source: whose validation rows calibrate it.
         device: "cpu", "cuda" or "auto".
         precision: "fp32", "bf16" or "auto".
 
     Attributes:
+        runs: the members by name.
+        scorers: the members in groups that share a pass.
         task: what a label is.
         labels: names in the order of the logits.
         columns: names of the columns the study asked for.
     """
 
     def __init__(
-        self, folder: Path, runs: Sequence[Run], combiner: Combiner, source: Run | Ensemble, *, device: str, precision: str
+        self, folder: Path, runs: Mapping[str, Run], combiner: Combiner, source: Run | Ensemble, *, device: str, precision: str
     ) -> None:
-        first = runs[0]
-        self.folder, self.runs, self.combiner, self._source = folder, tuple(runs), combiner, source
-        self.task, self.labels, self.columns = first.task, first.labels, first.columns
-        plans = [run.adapter_plan for run in runs]
-        base, sha256, max_length = first.facts.base, first.facts.base_sha256, first.facts.max_length
-        if base is None or sha256 is None or max_length is None:
-            raise RunError(f"run {first.path} names no encoder; it was written by another version of striata")
-        self.encoder = Encoder.load(base, head=plans[0].head, precision=precision, device=device)
-        if self.encoder.sha256 != sha256:
-            raise RunError(
-                f"run {first.path} was trained on other weights than those of {base} here "
-                f"(SHA-256 {sha256[:12]}..., "
-                f"here {self.encoder.sha256[:12]}...); give it the same encoder"
-            )
-        self.stack = Stack(self.encoder, plans)
-        for slot, run in enumerate(runs):
-            self.stack.load(slot, run.tensors())
-        self.tokenizer = Tokenizer.load(base, max_length)
+        first = next(iter(runs.values()))
+        self.folder, self.runs, self.combiner, self._source = folder, dict(runs), combiner, source
+        self.task, self.labels, self.columns = first.task, source.labels, first.columns
+        self.scorers = scorers_for(self.runs, device=device, precision=precision)
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "auto", precision: str = "auto") -> Model:
@@ -118,17 +107,16 @@ class Model:
         path = Path(folder)
         if (path / "ensemble.json").is_file():
             ensemble = load_ensemble(path)
-            runs = list(ensemble.runs.values())
-            return cls(path, runs, ensemble.combiner, ensemble, device=device, precision=precision)
+            return cls(path, ensemble.runs, ensemble.combiner, ensemble, device=device, precision=precision)
         run = find_run(path)
         alone = Combiner(kind="logits", weights={run.name: 1.0})
-        return cls(path, [run], alone, run, device=device, precision=precision)
+        return cls(path, {run.name: run}, alone, run, device=device, precision=precision)
 
     @property
     def identity(self) -> str:
         """Stands for everything that decides the logits of a text."""
-        combination = self.combiner.identity_of({run.name: run.checksum for run in self.runs})
-        return f"{combination} {self.encoder.dtype} {self.encoder.device.type}"
+        combination = self.combiner.identity_of({name: run.checksum for name, run in self.runs.items()})
+        return " ".join([combination, *(scorer.identity for scorer in self.scorers)])
 
     @cached_property
     def calibration(self) -> Calibration:
@@ -140,9 +128,14 @@ class Model:
         seen = self._source.validation()
         return seen.logits, seen.labels
 
-    def member_logits(self, encoded: Encoded) -> npt.NDArray[np.float32]:
-        """Logits of every member for tokenized texts, (members, texts, labels)."""
-        return self.stack.predict(encoded)
+    def member_logits(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> dict[str, _Floats]:
+        """Logits of every member by its name, each (texts, labels), all texts in one go; raises as :meth:`logits`."""
+        _check(texts)
+        return {
+            name: in_order(logits, scorer.labels[name], self.labels)
+            for scorer in self.scorers
+            for name, logits in scorer.logits(texts, pairs).items()
+        }
 
     def logits(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> _Floats:
         """Combined logits, (texts, labels).
@@ -158,15 +151,34 @@ class Model:
         parts = [np.zeros((0, len(self.labels)), np.float32)]
         for at in range(0, len(texts), _BATCH):
             second = None if pairs is None else pairs[at : at + _BATCH]
-            encoded = self.tokenizer.encode(texts[at : at + _BATCH], second)
-            found = self.member_logits(encoded)
-            parts.append(self.combiner.apply(dict(zip((run.name for run in self.runs), found, strict=True))))
+            parts.append(self.combiner.apply(self.member_logits(texts[at : at + _BATCH], second)))
         return np.concatenate(parts)
 
-    def embed(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> npt.NDArray[np.float32]:
-        """Means of the frozen encoder's last hidden states, adapters not used, (texts, hidden size); raises as :meth:`logits`."""
+    def embed(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> _Floats:
+        """Means of a frozen encoder's last hidden states, adapters not used, (texts, hidden size).
+
+        Of several encoders it is that of the first member that has one.
+
+        Raises:
+            DataError: as :meth:`logits`.
+            RunError: no member has an encoder.
+        """
         _check(texts)
-        return embed(self.encoder, self.tokenizer.encode(texts, pairs))
+        for scorer in self.scorers:
+            if isinstance(scorer, EncoderScorer):
+                return scorer.embed(texts, pairs)
+        raise RunError(f"no member of {self.folder} has an encoder to embed texts with; give a run with adapters")
+
+    def lengths(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> npt.NDArray[np.int64]:
+        """How long texts are to the first member, as a rule in tokens, (texts,)."""
+        return self.scorers[0].lengths(texts, pairs)
+
+    def differ(
+        self, texts: tuple[Sequence[str], Sequence[str] | None], others: tuple[Sequence[str], Sequence[str] | None]
+    ) -> npt.NDArray[np.bool_]:
+        """Where two lists of texts, each with its second texts or None, are not one and the same to some member, (texts,)."""
+        differ: npt.NDArray[np.bool_] = np.any([scorer.differ(texts, others) for scorer in self.scorers], axis=0)
+        return differ
 
     def probabilities(self, logits: _Floats, *, calibrated: bool = True) -> _Floats:
         """Probabilities of combined logits, divided by the temperature when calibrated, (texts, labels)."""
@@ -305,8 +317,9 @@ def test_study(
         return {}
     runs = folder.runs()
     everyone = Combiner(kind="logits", weights={run.name: 1 / len(runs) for run in runs})
-    model = Model(folder.path, runs, everyone, ensemble or runs[0], device=device, precision=precision)
-    logits = dict(zip((run.name for run in runs), model.member_logits(prepared.encoded["test"]), strict=True))
+    by_name = {run.name: run for run in runs}
+    model = Model(folder.path, by_name, everyone, ensemble or runs[0], device=device, precision=precision)
+    logits = model.member_logits(table.texts, table.pairs)
     if ensemble is not None:
         logits["ensemble"] = ensemble.combiner.apply(logits)
     scores = {name: model.task.scores(outputs, prepared.targets["test"]).to_json() for name, outputs in logits.items()}

@@ -220,7 +220,7 @@ def _of_today(checks: Iterable[Checked], models: Mapping[str, str]) -> tuple[tup
     now: list[Checked] = []
     others: list[str] = []
     for checked in checks:
-        same = checked.model.identity.rsplit(" ", 2)[0] == models.get(checked.model.name)
+        same = checked.model.identity.startswith(f"{models.get(checked.model.name)} ")
         if same:
             now.append(checked)
         else:
@@ -294,5 +294,5 @@ def judge_run(run: Run) -> Judged:
 def judge_ensemble(ensemble: Ensemble) -> Judged:
     """An ensemble on the validation rows of its members, each row by members that were chosen without it."""
     seen, first = ensemble.validation(), next(iter(ensemble.runs.values()))
-    measured = first.task.metrics(seen.logits, seen.labels, first.labels)
+    measured = first.task.metrics(seen.logits, seen.labels, ensemble.labels)
     return Judged(name=ENSEMBLE, metrics=measured, calibration=ensemble.calibration())

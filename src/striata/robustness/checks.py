@@ -75,7 +75,7 @@ def whole_texts(table: Table) -> list[str]:
 
 def model_name(model: Model) -> str:
     """What a run or an ensemble is called in its study."""
-    return model.runs[0].name if len(model.runs) == 1 else model.folder.resolve().name
+    return next(iter(model.runs)) if len(model.runs) == 1 else model.folder.resolve().name
 
 
 def model_json(model: Model) -> dict[str, object]:

@@ -305,7 +305,7 @@ def _places(part: str, table: Table, rows: np.ndarray) -> list[Place]:
 
 def _by_runs(prepared: Prepared, runs: Sequence[Run]) -> _Judged:
     table = prepared.splits.validation
-    pool = join(runs).numbered(table.ids)
+    pool = join({run.name: run for run in runs}).numbered(table.ids)
     mean = pool.task.probabilities(pool.logits.astype(np.float64)).mean(0)
     return _Judged(_places("validation", table, np.arange(len(table))), prepared.targets["validation"], mean)
 

@@ -239,7 +239,7 @@ def measure_shift(
             )
         )
     assert parts[0].test is not None
-    lengths = model.tokenizer.encode(old.texts, old.pairs).lengths, model.tokenizer.encode(new.texts, new.pairs).lengths
+    lengths = model.lengths(old.texts, old.pairs), model.lengths(new.texts, new.pairs)
     on_known = fitted_on == "known"
     found = Shift(
         model=model_json(model),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..data import Encoded, Table, encode_labels
+from ..data import Table, encode_labels
 from ..disk.files import apart, write_json
 from ..errors import DataError
 from ..evidence.paired import holm
@@ -206,17 +206,12 @@ def _under(
             perturb(pair, name, strength, row=-1 - row, seed=seed) if pair.strip() else pair
             for row, pair in zip(ids, table.pairs, strict=True)
         ]
-    before, after = model.tokenizer.encode(table.texts, table.pairs), model.tokenizer.encode(texts, pairs)
-    rows = np.flatnonzero([not np.array_equal(_row(before, at), _row(after, at)) for at in range(len(table))])
+    rows = np.flatnonzero(model.differ((table.texts, table.pairs), (texts, pairs)))
     now = right.copy()
     if len(rows):
         logits = model.logits([texts[i] for i in rows], None if pairs is None else [pairs[i] for i in rows])
         now[rows] = model.task.decide(logits) == targets[rows]
     return len(rows), now
-
-
-def _row(encoded: Encoded, at: int) -> npt.NDArray[np.int32]:
-    return encoded.ids[encoded.starts[at] : encoded.starts[at + 1]]
 
 
 def _stressed(name: str, strength: int, changed: int, before: Bools, now: Bools) -> Stressed:

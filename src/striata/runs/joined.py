@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -76,11 +76,16 @@ class Pool:
         return right
 
 
-def join(runs: Sequence[Run]) -> Pool:
+def in_order(logits: Logits, own: Sequence[str], labels: Sequence[str]) -> Logits:
+    """Logits (rows, labels) with the labels `own` in the order of `labels`, which are the same ones."""
+    return logits if tuple(own) == tuple(labels) else logits[:, [own.index(name) for name in labels]]
+
+
+def join(runs: Mapping[str, Run]) -> Pool:
     """Puts runs side by side: rows joined by their number, labels by their name, never by place.
 
     Args:
-        runs: over the same data.
+        runs: over the same data, by the names they are to have in the pool.
 
     Raises:
         RunError: there are none; one has no rows, a row twice, or logits that are not finite or not one per label; or two
@@ -88,18 +93,18 @@ def join(runs: Sequence[Run]) -> Pool:
     """
     if not runs:
         raise RunError("there is no finished run to choose from; run `striata train` first")
-    first = runs[0]
+    first = next(iter(runs.values()))
     ids, targets, logits = _read(first, first.labels)
     outputs = [logits]
-    for run in runs[1:]:
+    for run in list(runs.values())[1:]:
         _check_alike(first, run)
         own_ids, own_targets, logits = _read(run, first.labels)
         _check_rows(first, run, ids, own_ids)
         _check_truth(first, run, ids, targets, own_targets)
         outputs.append(logits)
     return Pool(
-        names=tuple(run.name for run in runs),
-        trainable=tuple(run.trainable for run in runs),
+        names=tuple(runs),
+        trainable=tuple(run.trainable for run in runs.values()),
         task=first.task,
         labels=first.labels,
         ids=ids,
@@ -127,9 +132,8 @@ def _read(run: Run, labels: Sequence[str]) -> tuple[Places, Places, Logits]:
             f"{ids[unusable.argmax()]}; train it again with a lower learning rate, or take it out of {run.path.parent}"
         )
     order = np.argsort(ids, kind="stable")
-    columns = [run.labels.index(name) for name in labels]
-    places = np.argsort(columns)  # of the run's own labels among `labels`
-    return ids[order], places[validation.labels[order]], logits[order][:, columns]
+    places = np.array([labels.index(name) for name in run.labels])
+    return ids[order], places[validation.labels[order]], in_order(logits[order], run.labels, labels)
 
 
 def _check_alike(first: Run, run: Run) -> None:
