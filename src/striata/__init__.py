@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import Trained, load, plan, train
+    from .api import load, plan, train
     from .data import Columns
     from .ensemble import Ensemble
     from .errors import StriataError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .model import Model
     from .runs import Run
     from .settings import Study, load_study
+    from .steps import Trained
 
 _HOMES = {
     "Columns": "data",
@@ -28,7 +29,7 @@ _HOMES = {
     "Section": "layout",
     "StriataError": "errors",
     "Study": "settings",
-    "Trained": "api",
+    "Trained": "steps",
     "load": "api",
     "load_study": "settings",
     "plan": "api",

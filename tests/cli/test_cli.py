@@ -359,4 +359,4 @@ def test_ctrl_c_in_a_terminal_saves_and_exits_with_130(tmp_path: Path) -> None:
     assert b"learning rate" in seen
     assert b"run the same command again to go on" in seen
     assert b"Traceback" not in seen
-    assert (tmp_path / "out" / "checkpoint.safetensors").exists()
+    assert list((tmp_path / "out" / "stacks").glob("*/checkpoint.safetensors"))

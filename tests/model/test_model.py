@@ -23,7 +23,7 @@ from striata.model.whole_file import predict_file
 from striata.settings import load_study
 from striata.study.members import plan_members
 
-from ..study.small import LABELS, study_of, write_texts
+from ..study.small import LABELS, noting, study_of, write_texts
 
 
 @pytest.fixture(scope="module")
@@ -189,15 +189,15 @@ def test_a_file_is_not_predicted_into_itself(model: Model, tmp_path: Path) -> No
 
 
 def test_training_says_that_it_replaces_an_ensemble_chosen_by_hand(tmp_path: Path) -> None:
-    study, said = study_of(tmp_path, ensemble={"size": 9}), list[str]()
-    runs = striata.train(study, announce=said.append).runs
-    assert said[-1] == f"an ensemble of 9 was asked for; finished runs: {len(runs)}"
+    study, lines = study_of(tmp_path, ensemble={"size": 9}), list[str]()
+    runs = striata.train(study, listen=noting(lines)).runs
+    assert lines[-1] == f"an ensemble of 9 was asked for; finished runs: {len(runs)}"
     write_ensemble(tmp_path / "out", size=2, by="loss")
-    striata.train(study, announce=said.append)
-    assert said[-1].endswith(f"striata ensemble {tmp_path / 'out'} --method top --size 2 --by loss")
-    count = len(said)
-    striata.train(study, announce=said.append)
-    assert not any("took the place" in each for each in said[count:])
+    striata.train(study, listen=noting(lines))
+    assert lines[-1].endswith(f"striata ensemble {tmp_path / 'out'} --method top --size 2 --by loss")
+    count = len(lines)
+    striata.train(study, listen=noting(lines))
+    assert not any("took the place" in line for line in lines[count:])
 
 
 def test_an_ensembles_budget_is_checked_before_training(tmp_path: Path) -> None:

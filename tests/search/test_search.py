@@ -29,7 +29,7 @@ from striata.runs import Run, StudyFolder, leaderboard
 from striata.search.halving import rungs
 from striata.search.propose import quiet
 
-from ..study.small import study_of
+from ..study.small import noting, study_of
 
 BUDGET = 2_000
 SEARCH = {
@@ -80,7 +80,7 @@ def test_every_trial_is_a_run_within_the_budget(finished: tuple[Path, striata.Tr
         assert len(run.validation().logits) == 40
     assert trained.runs["trial-0000"].plan.text == "0 r1 a4 query | 1-2 r4 a4 query"
     assert [row.run for row in leaderboard(StudyFolder.open(folder / "out"))][:2] == list(trained.ensemble.members)  # type: ignore[union-attr]
-    assert not (folder / "out" / "checkpoint.safetensors").exists()
+    assert not (folder / "out" / "stacks").exists()
 
 
 def test_optunas_record_says_what_the_runs_say(finished: tuple[Path, striata.Trained]) -> None:
@@ -121,11 +121,11 @@ def test_a_finished_search_is_left_as_it_is_and_can_be_made_longer(
         "output": str(tmp_path / "copy" / "out"),
     }
     before = {run.name: run.checksum for run in trained.runs.values()}
-    said: list[str] = []
+    lines: list[str] = []
     study = search_of(folder, **base)
-    again = striata.train(study, announce=said.append)
+    again = striata.train(study, listen=noting(lines))
     assert {run.name: run.checksum for run in again.runs.values()} == before
-    assert any("all 10 trials are finished" in line for line in said)
+    assert any("all 10 trials are finished" in line for line in lines)
     more = striata.train(study | {"search": study["search"] | {"trials": 12}})
     assert list(more.runs) == [f"trial-{number:04}" for number in range(12)]
     assert before.items() <= {run.name: run.checksum for run in more.runs.values()}.items()

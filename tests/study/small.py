@@ -10,6 +10,8 @@ from tokenizers import Tokenizer as RawTokenizer
 from tokenizers import models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from striata.training.events import Listener
+
 from ..engine.models import VOCABULARY, make_encoder
 
 WORDS = [f"w{i}" for i in range(VOCABULARY - 4)]
@@ -41,6 +43,11 @@ def write_texts(path: Path, rows: int, *, seed: int = 0, labels: bool = True) ->
         lines.append(" ".join(words) + (f",{LABELS[label]}" if labels else ""))
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def noting(lines: list[str]) -> Listener:
+    """A listener that collects the notes."""
+    return lambda event: lines.append(event.message) if event.kind == "note" else None
 
 
 def study_of(folder: Path, **changes: Any) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from striata.runs import Run, StudyFolder, leaderboard
 from striata.runs.adapter import HEAD
 from striata.training.events import Event
 
-from .small import LABELS, make_base, study_of, write_texts
+from .small import LABELS, make_base, noting, study_of, write_texts
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_a_study_becomes_runs_an_ensemble_and_figures(finished: tuple[Path, stri
     assert set(trained.test) == {*trained.runs, "ensemble"}
     assert all(row.test_accuracy == trained.test[row.run]["accuracy"] for row in rows)
     assert min(row.accuracy for row in rows) > 0.5
-    assert not (folder / "out" / "checkpoint.safetensors").exists()
+    assert not (folder / "out" / "stacks").exists()
 
 
 def test_a_run_explains_itself(finished: tuple[Path, striata.Trained]) -> None:
@@ -123,10 +123,10 @@ def test_an_ensemble_is_the_mean_of_its_members_logits(finished: tuple[Path, str
 def test_running_again_changes_nothing(finished: tuple[Path, striata.Trained], tmp_path: Path) -> None:
     folder, _ = finished
     before = {k: v for k, v in tree(folder / "out").items() if k.startswith("runs/")}
-    said: list[str] = []
-    striata.train(study_of(folder, data={"test": str(folder / "test.csv")}), announce=said.append)
+    lines: list[str] = []
+    striata.train(study_of(folder, data={"test": str(folder / "test.csv")}), listen=noting(lines))
     assert {k: v for k, v in tree(folder / "out").items() if k.startswith("runs/")} == before
-    assert any("all 3 members are finished" in line for line in said)
+    assert any("all 3 members are finished" in line for line in lines)
 
 
 def test_a_member_is_the_same_alone_and_among_others(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_ctrl_c_saves_and_the_same_call_goes_on(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         striata.train(study_of(tmp_path), listen=interrupt)
-    assert (tmp_path / "out" / "checkpoint.safetensors").exists()
+    assert len(list((tmp_path / "out" / "stacks").glob("*/checkpoint.safetensors"))) == 1
     steps: list[int] = []
     trained = striata.train(study_of(tmp_path), listen=lambda e: steps.append(e.step) if e.kind == "step" else None)
     assert len(trained.runs) == 3
@@ -226,7 +226,7 @@ def test_a_loss_that_is_not_finite_ends_that_member_only(tmp_path: Path) -> None
     record = tmp_path / "out" / "failed" / "wild-seed0.json"
     for damage in ("[]", "{", '{"format_version": 1, "member": "wild-seed0"}'):
         record.write_text(damage)
-        with pytest.raises(StudyError, match=r"wild-seed0\.json cannot be read \(.+\); delete it to try that member again"):
+        with pytest.raises(StudyError, match=r"wild-seed0\.json cannot be read: .+; delete it to try that member again"):
             striata.train(study_of(tmp_path, layouts=layouts))
 
 
@@ -356,7 +356,7 @@ def test_a_damaged_checkpoint_says_what_to_do(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         striata.train(study_of(tmp_path), listen=stop)
-    checkpoint = tmp_path / "out" / "checkpoint.safetensors"
+    (checkpoint,) = (tmp_path / "out" / "stacks").glob("*/checkpoint.safetensors")
     checkpoint.write_bytes(checkpoint.read_bytes()[:200])
     with pytest.raises(RunError, match=r"cannot be read .* delete it to train its unfinished members from the start"):
         striata.train(study_of(tmp_path))
@@ -414,18 +414,18 @@ def test_pairs_of_texts_are_trained_on(tmp_path: Path) -> None:
 def test_equal_plans_are_trained_once_whatever_they_are_called(tmp_path: Path) -> None:
     text = "0-2 r2 a4 d0.05 query"
     layouts = [{"layout": text, "name": "one"}, {"layout": text, "name": "two"}]
-    said: list[str] = []
+    lines: list[str] = []
     short = {"max_steps": 5}
-    trained = striata.train(study_of(tmp_path, layouts=layouts, controls=["reversed"], recipe=short), announce=said.append)
+    trained = striata.train(study_of(tmp_path, layouts=layouts, controls=["reversed"], recipe=short), listen=noting(lines))
     assert list(trained.runs) == ["one-seed0"]
     assert trained.runs["one-seed0"].aliases == ("two",)
-    assert "one stands for two too: one and the same plan and recipe, trained once" in said
+    assert "one stands for two too: one and the same plan and recipe, trained once" in lines
     (row,) = leaderboard(StudyFolder.open(tmp_path / "out"))
     assert row.aliases == ("two",)
     # The other order names the member differently; its run is there all the same.
     before = tree(tmp_path / "out" / "runs")
-    said.clear()
-    again = striata.train(study_of(tmp_path, layouts=layouts[::-1], recipe=short), announce=said.append)
-    assert any("all 1 members are finished" in each for each in said)
+    lines.clear()
+    again = striata.train(study_of(tmp_path, layouts=layouts[::-1], recipe=short), listen=noting(lines))
+    assert any("all 1 members are finished" in line for line in lines)
     assert list(again.runs) == ["one-seed0"]
     assert tree(tmp_path / "out" / "runs") == before

@@ -28,7 +28,7 @@ def demo(
     study = load_study(parts.study_file(), [f"base={encoder}", *(settings or [])])
     note(f"encoder: {encoder}\ndata: {data}\n")
     with progress() as listen:
-        result = train_study(study, listen=listen, announce=note)
+        result = train_study(study, listen=listen)
     say()
     show_leaderboard(result.folder)
     assert result.ensemble is not None

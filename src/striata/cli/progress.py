@@ -1,4 +1,4 @@
-"""Live progress of a stack: one line per member on a terminal, nothing but endings elsewhere."""
+"""Live progress of a stack: notes, and one line per member on a terminal, nothing but failures elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from .output import notes
+from .output import note, notes
 
 if TYPE_CHECKING:
     from ..training.events import Event, Listener
@@ -77,23 +77,24 @@ class Board:
 
 @contextmanager
 def progress() -> Iterator[Listener]:
-    """Yields a listener that draws the board while the block runs."""
+    """Yields a listener that prints notes and draws the board while the block runs."""
     board = Board()
     if not notes.is_terminal:
-        yield _endings
+        yield _print
         return
     with Live(board, console=notes, refresh_per_second=4):
 
         def listen(event: Event) -> None:
             board.take(event)
-            if event.kind == "failed":
-                _endings(event)
+            _print(event)
 
         yield listen
 
 
-def _endings(event: Event) -> None:
-    if event.kind == "failed":
+def _print(event: Event) -> None:
+    if event.kind == "note":
+        note(event.message)
+    elif event.kind == "failed":
         notes.print(escape(f"{event.member} failed: {event.message}"), style="red")
 
 

@@ -23,12 +23,12 @@ def train(
     from ..runs import StudyFolder, leaderboard
     from ..settings import load_study
     from .leaderboard import show_leaderboard
-    from .output import note, say
+    from .output import say
     from .progress import progress
 
     spec = load_study(study, settings or [])
     with progress() as listen:
-        result = train_study(spec, listen=listen, announce=note, track=track or (), device=device)
+        result = train_study(spec, listen=listen, track=track or (), device=device)
     show_leaderboard(result.folder)
     if spec.search is not None and result.runs:
         best = result.runs[leaderboard(StudyFolder.open(result.folder))[0].run]

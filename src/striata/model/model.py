@@ -26,11 +26,9 @@ from ..data import Columns, encode_labels, read_table
 from ..ensemble import Combiner, Ensemble, load_ensemble
 from ..errors import DataError, RunError
 from ..figures.scores import Metrics
-from ..runs import Run, StudyFolder
+from ..runs import Run
 from ..runs.joined import in_order
-from ..runs.standings import write_test_metrics
 from ..runs.study_folder import find_run
-from ..study import Prepared
 from .scorers import EncoderScorer, scorers_for
 
 _BATCH = 2048  # texts tokenized and sorted by length together
@@ -295,36 +293,6 @@ class Model:
             uncalibrated=quality(self.probabilities(logits, calibrated=False), targets),
             sets=None if coverage is None else set_figures(self._inside(logits, coverage), targets, coverage),
         )
-
-
-def test_study(
-    folder: StudyFolder, ensemble: Ensemble | None, prepared: Prepared, *, device: str, precision: str
-) -> dict[str, dict[str, float]]:
-    """Measures all runs of a study and its ensemble on the test rows, in one pass, and keeps the runs' figures in its folder.
-
-    Args:
-        folder: the study's.
-        ensemble: of some of its runs.
-        prepared: the study's data.
-        device: "cpu", "cuda" or "auto".
-        precision: "fp32", "bf16" or "auto".
-
-    Returns:
-        Accuracy, loss and macro_f1 by run name, and of `ensemble`; empty when the study has no test rows.
-    """
-    table = prepared.splits.test
-    if table is None:
-        return {}
-    runs = folder.runs()
-    everyone = Combiner(kind="logits", weights={run.name: 1 / len(runs) for run in runs})
-    by_name = {run.name: run for run in runs}
-    model = Model(folder.path, by_name, everyone, ensemble or runs[0], device=device, precision=precision)
-    logits = model.member_logits(table.texts, table.pairs)
-    if ensemble is not None:
-        logits["ensemble"] = ensemble.combiner.apply(logits)
-    scores = {name: model.task.scores(outputs, prepared.targets["test"]).to_json() for name, outputs in logits.items()}
-    write_test_metrics(folder, runs, scores)
-    return scores
 
 
 def _check(texts: Sequence[str]) -> None:

@@ -61,9 +61,9 @@ class StudyFolder:
         return folder
 
     @property
-    def checkpoint(self) -> Path:
-        """The file from which unfinished members go on."""
-        return self.path / "checkpoint.safetensors"
+    def stacks(self) -> Path:
+        """Where the stacks lie that are planned or under training, each in a folder of its name."""
+        return self.path / "stacks"
 
     def settings(self) -> dict[str, Any]:
         """The settings of the study that wrote the folder.

@@ -3,71 +3,62 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from ..data.audit import write_audit
-from ..engine import Encoder
 from ..errors import StudyError
 from ..runs import Member, StudyFolder
-from ..settings.file import Study
-from ..study.claim import open_study_folder
-from ..study.preparation import Prepared
-from ..study.stacks import Context, listening, train_stack
-from ..training.events import Listener
+from ..study.stack_folder import SEARCH, StackFolder
+from ..study.stacks import Context, leaving_nothing_new, listening, train_together
+from ..study.work import Work
+from ..training.events import Listener, nobody, note
 from ..training.loop import Outcome
-from ..training.state import Trainee, read_checkpoint
+from ..training.state import Trainee
 from .halving import rungs, weak
 from .propose import propose, trial_name
 from .record import FILE, Record
 from .space import Space
 
-Announce = Callable[[str], None]
 PRUNED = "pruned"
 
 
-def search_study(
-    study: Study, prepared: Prepared, *, listen: Listener, announce: Announce, track: Iterable[str] = (), device: str = "auto"
-) -> StudyFolder:
-    """Trains the trials of a study's search that are not finished yet; each becomes a run.
+def train_search(work: Work, *, listen: Listener = nobody, track: Iterable[str] = (), device: str = "auto") -> None:
+    """Trains the trials of a study's search that are not finished yet, in one rolling stack; each becomes a run.
 
     Args:
-        study: from :func:`striata.study.load_study`, with a search.
-        prepared: its data, from :func:`striata.study.preparation`.
-        listen: told of every step, evaluation and ending.
-        announce: told, line by line, what is proposed and how it ends.
+        work: from :func:`striata.study.plan_work`, of a study with a search.
+        listen: told of every step, evaluation and ending, and in notes what is proposed and how it ends.
         track: names of experiment trackers.
         device: "cpu", "cuda" or "auto".
 
-    Returns:
-        The study's folder.
-
     Raises:
-        StriataError: anything in the study, its data, its encoder, its folder or its record is wrong.
+        StudyError: another process trains the search, or its record is another's.
+        StriataError: the record, the checkpoint, the encoder or the folder is wrong.
+        KeyboardInterrupt: after Ctrl-C, with everything saved.
     """
-    space = Space.of(study, len(prepared.splits.labels))
+    study, splits, folder = work.prepared.study, work.prepared.splits, work.folder
+    space = Space.of(study, len(splits.labels))
+    stack = StackFolder(folder.stacks / SEARCH)
     with (
-        open_study_folder(study, prepared.splits.fingerprint) as folder,
+        leaving_nothing_new(work, [SEARCH]),
+        stack.held(),
         contextlib.closing(Record(folder.path / FILE, study)) as record,
     ):
-        for line in (*prepared.audit.lines(), ""):
-            announce(line)
-        write_audit(folder.path, prepared.audit)
-        search = _Search(space, record, folder, len(prepared.splits.train), announce)
+        search = _Search(space, record, folder, stack, len(splits.train), listen)
         held = search.resume()
         together = held or search.recruit(0)
         if not together:
-            announce(f"all {len(record.trials())} trials are finished in {folder.path}; nothing to train")
-            return folder
-        if held:
-            announce(f"going on with {', '.join(member.name for member in held)}")
-        head = together[0].plan.head
-        encoder = Encoder.load(study.base, head=head, precision=study.recipe.precision, device=device)
-        context = Context(study, prepared.splits, prepared.encoded, prepared.targets, encoder, folder)
-        with listening(context, listen, track) as both:
-            train_stack(context, together, both, ended=search.ended, judge=search.judge, recruit=search.recruit)
-    return folder
+            note(listen, f"all {len(record.trials())} trials are finished in {folder.path}; nothing to train")
+        else:
+            if held:
+                note(listen, f"going on with {', '.join(member.name for member in held)}")
+            context = Context.load(work, head=together[0].plan.head, device=device)
+            with listening(context, listen, track) as both:
+                train_together(
+                    context, together, stack.checkpoint, both, ended=search.ended, judge=search.judge, recruit=search.recruit
+                )
+        stack.remove()
 
 
 class _Search:
@@ -77,8 +68,10 @@ class _Search:
     values and comes to the same verdicts and proposals; what the killed process had already written is found and used.
     """
 
-    def __init__(self, space: Space, record: Record, folder: StudyFolder, rows: int, announce: Announce) -> None:
-        self.space, self.record, self.folder, self.announce = space, record, folder, announce
+    def __init__(
+        self, space: Space, record: Record, folder: StudyFolder, stack: StackFolder, rows: int, listen: Listener
+    ) -> None:
+        self.space, self.record, self.folder, self.stack, self.listen = space, record, folder, stack, listen
         self.entered: set[str] = set()
         recipe, prune = space.study.recipe, space.settings.prune
         evaluations = -(-recipe.steps(rows) // recipe.evaluate_every)
@@ -117,10 +110,9 @@ class _Search:
         return held
 
     def _held(self, trials: Mapping[str, FrozenTrial]) -> list[Member]:
-        checkpoint = self.folder.checkpoint
-        if not checkpoint.exists():
+        checkpoint, states = self.stack.checkpoint, self.stack.states()
+        if not states:
             return []
-        states, _ = read_checkpoint(checkpoint)
         names = [state["name"] for state in states]
         if any(n not in trials or trials[n].user_attrs["plan"] != s["plan"] for n, s in zip(names, states, strict=True)):
             raise StudyError(f"checkpoint {checkpoint} belongs to another search; delete it to start its trials anew")
@@ -145,14 +137,14 @@ class _Search:
         while len(found) < free and len(trials) < self.space.settings.trials:
             proposal = propose(self.space, trials)
             if proposal is None:
-                self.announce(f"nothing new turns up after {len(trials)} trials: the space is used up, or nearly")
+                note(self.listen, f"nothing new turns up after {len(trials)} trials: the space is used up, or nearly")
                 break
             found.append(self.record.add(proposal))
             trials = self.record.trials()
         members = [self._enter(trial) for trial in found]
         for member in members:
             rate = f"learning rate {member.recipe.learning_rate:g}"
-            self.announce(f"{member.name}  {member.plan.trainable:,} trainable  {rate}  {member.plan.text}")
+            note(self.listen, f"{member.name}  {member.plan.trainable:,} trainable  {rate}  {member.plan.text}")
         return members
 
     def judge(self, due: Sequence[Trainee]) -> dict[str, str]:
@@ -178,4 +170,4 @@ class _Search:
         self.record.tell(self.numbers[name], stopped=outcome.stopped, accuracy=None if best is None else best.accuracy)
         if best is not None:
             how = PRUNED if outcome.stopped == PRUNED else f"ended ({outcome.stopped})"
-            self.announce(f"{name}  {how} at step {outcome.steps}, validation accuracy {best.accuracy:.4f}")
+            note(self.listen, f"{name}  {how} at step {outcome.steps}, validation accuracy {best.accuracy:.4f}")

@@ -2,5 +2,6 @@
 
 from .members import plan_members, shared_plans
 from .preparation import Prepared, prepare
+from .work import Work, plan_work
 
-__all__ = ["Prepared", "plan_members", "prepare", "shared_plans"]
+__all__ = ["Prepared", "Work", "plan_members", "plan_work", "prepare", "shared_plans"]

@@ -1,4 +1,4 @@
-"""A study's folder, held by the process that trains in it."""
+"""A study's folder, claimed: by one study over one set of rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from ..disk.locks import HeldError, holding
 from ..errors import StudyError
 from ..runs import Member, StudyFolder
 from ..settings import Study
+from .stack_folder import stack_folders
 
+_PATIENCE = 60  # seconds to wait for another process that plans: it reads the runs that there are
 # These may change between two calls: layouts and seeds can be added, the rest does not touch what was trained.
 _FREE = ("layouts", "controls", "seeds", "ensemble", "output")
 
@@ -97,15 +99,15 @@ def _difference(key: str, before: Any, now: Any) -> tuple[str, Any, Any]:
 
 
 @contextlib.contextmanager
-def open_study_folder(study: Study, data_fingerprint: str) -> Iterator[StudyFolder]:
-    """A study's folder, held by one process at a time; one that is new goes again when nothing was trained.
+def open_study_folder(study: Study, data_fingerprint: str) -> Iterator[tuple[StudyFolder, bool]]:
+    """A study's folder, and whether it is new, held while the block runs, which is to plan only: what trains holds a stack.
 
     Args:
         study: whose `output` it is.
         data_fingerprint: SHA-256 over the study's rows.
 
     Raises:
-        StudyError: another study wrote it, it was trained on other rows, or another process trains in it.
+        StudyError: another study wrote it, it was trained on other rows, or another process holds it for a minute.
         StriataError: it cannot be written.
     """
     path = Path(study.output).expanduser()
@@ -114,13 +116,19 @@ def open_study_folder(study: Study, data_fingerprint: str) -> Iterator[StudyFold
     new = not path.exists()
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(holding(path / ".lock"))
+            held.enter_context(holding(path / ".lock", wait=_PATIENCE))
         except HeldError:
-            raise StudyError(f"another process is training in {path}; wait for it, or choose another output") from None
+            raise StudyError(f"another process plans in {path} for longer than {_PATIENCE} s; wait for it") from None
         folder = _claim(study, data_fingerprint)
         try:
-            yield folder
+            yield folder, new
         except BaseException:
-            if new and not folder.checkpoint.exists() and not (path / "runs").exists():
-                shutil.rmtree(path, ignore_errors=True)
+            if new:
+                discard(folder)
             raise
+
+
+def discard(folder: StudyFolder) -> None:
+    """Removes a folder again, unless something was trained in it or is about to be."""
+    if not stack_folders(folder) and not (folder.path / "runs").exists() and not folder.failed():
+        shutil.rmtree(folder.path, ignore_errors=True)

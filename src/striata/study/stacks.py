@@ -1,4 +1,4 @@
-"""From a study file to finished runs: reads the data, trains what is not finished, writes each run as it ends."""
+"""Stacks of a study, trained: each member writes its run as it ends."""
 
 from __future__ import annotations
 
@@ -9,119 +9,132 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 
-import numpy as np
 import torch
 
-from ..data import Audit, Encoded, Splits
-from ..data.audit import write_audit
+from ..disk.locks import HeldError, holding
 from ..engine import Encoder, Stack
-from ..errors import StudyError
+from ..errors import StudyError, did_you_mean
+from ..layout import Head
 from ..runs import Member, RunFacts, StudyFolder
 from ..runs.adapter import write_adapter
 from ..runs.run import Run, RunRecord, Validation, write_run
 from ..settings.file import Study
-from ..training.events import Event, Listener
+from ..training.events import Event, Listener, nobody, note
 from ..training.loop import Judge, Outcome, Recruit, Trainer
-from ..training.state import read_checkpoint
 from ..training.trackers import tracking
 from ..training.validation import Validator
-from .claim import open_study_folder, unfinished
-from .members import plan_members, shared_plans
+from .claim import discard
 from .preparation import Prepared
-
-Announce = Callable[[str], None]
+from .stack_folder import StackFolder
+from .work import Work
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """What every run of a study has in common."""
 
-    study: Study
-    splits: Splits
-    encoded: dict[str, Encoded]
-    targets: dict[str, np.ndarray]
+    prepared: Prepared
     encoder: Encoder
     folder: StudyFolder
 
+    @classmethod
+    def load(cls, work: Work, *, head: Head, device: str) -> Context:
+        """With the study's encoder loaded."""
+        study = work.prepared.study
+        encoder = Encoder.load(study.base, head=head, precision=study.recipe.precision, device=device)
+        return cls(work.prepared, encoder, work.folder)
 
-def train_study(
-    study: Study, prepared: Prepared, *, listen: Listener, announce: Announce, track: Iterable[str] = (), device: str = "auto"
-) -> StudyFolder:
-    """Trains the members of a study that are not finished yet.
+
+def train_stacks(
+    work: Work, names: Sequence[str] | None = None, *, listen: Listener = nobody, track: Iterable[str] = (), device: str = "auto"
+) -> None:
+    """Trains stacks of a study, one after the other on one encoder; each goes on from its checkpoint when it has one.
 
     Args:
-        study: from :func:`striata.study.load_study`.
-        prepared: its data, from :func:`striata.study.preparation`.
-        listen: told of every step, evaluation and ending.
-        announce: told, line by line, what is about to happen.
+        work: from :func:`striata.study.plan_work`, in this process or planned equally in another.
+        names: of the stacks to train; None for all that remain.
+        listen: told of every step, evaluation and ending, and in notes what goes on.
         track: names of experiment trackers.
         device: "cpu", "cuda" or "auto".
 
-    Returns:
-        The study's folder.
-
     Raises:
-        StriataError: anything in the study, its data, its encoder or its folder is wrong.
+        StudyError: a stack is unknown, another process trains it, or it was planned anew.
+        StriataError: a checkpoint, the encoder or the folder is wrong.
+        KeyboardInterrupt: after Ctrl-C, with everything saved.
     """
-    asked = plan_members(study, len(prepared.splits.labels))
-    with open_study_folder(study, prepared.splits.fingerprint) as folder:
-        _announce(announce, asked, prepared.audit)
-        write_audit(folder.path, prepared.audit)
-        pending = unfinished(folder, asked)
-        if not pending:
-            announce(f"all {len(asked)} members are finished in {folder.path}; nothing to train")
-            folder.checkpoint.unlink(missing_ok=True)
-            return folder
-        encoder = Encoder.load(study.base, head=asked[0].plan.head, precision=study.recipe.precision, device=device)
-        context = Context(study, prepared.splits, prepared.encoded, prepared.targets, encoder, folder)
+    chosen = work.stacks if names is None else tuple(names)
+    for name in chosen:
+        if name not in work.stacks:
+            known = ", ".join(work.stacks) or "none, as all members are finished"
+            raise StudyError(f"no stack '{name}' remains to be trained{did_you_mean(name, work.stacks)}; expected one of {known}")
+    if not chosen:
+        return
+    with leaving_nothing_new(work, chosen):
+        context = Context.load(work, head=work.members[0].plan.head, device=device)
         with listening(context, listen, track) as both:
-            _train(context, asked, pending, announce, both)
-    return folder
+            for name in chosen:
+                _train(context, work, StackFolder(work.folder.stacks / name), both)
+
+
+def _train(context: Context, work: Work, stack: StackFolder, listen: Listener) -> None:
+    members = {member.name: member for member in work.members}
+    with stack.held():
+        together = stack.resumed(members)
+        if together:
+            step = max(state["step"] for state in stack.states())
+            note(listen, f"going on with {len(together)} members from step {step}")
+        elif stack.is_planned and set(stack.members()) <= set(members):
+            together = [members[name] for name in stack.members()]
+        else:
+            raise StudyError(
+                f"stack {stack.name} of {context.folder.path} is no longer planned: another process has trained it or planned "
+                "it anew; run the same command again"
+            )
+        train_together(context, together, stack.checkpoint, listen)
+        stack.remove()
+
+
+@contextlib.contextmanager
+def leaving_nothing_new(work: Work, names: Sequence[str]) -> Iterator[None]:
+    """When the block raises and nothing was trained, a folder that was made for it goes again."""
+    try:
+        yield
+    except BaseException:
+        if work.new:
+            for stack in (StackFolder(work.folder.stacks / name) for name in names):
+                with contextlib.suppress(HeldError), holding(stack.lock):  # another process may train it
+                    if not stack.checkpoint.exists():
+                        stack.remove()
+            discard(work.folder)
+        raise
 
 
 @contextlib.contextmanager
 def listening(context: Context, listen: Listener, track: Iterable[str]) -> Iterator[Listener]:
     """Yields a listener that passes everything on to `listen` and to experiment trackers."""
     folder = context.folder.path
-    with tracking(tuple(track), folder.name, folder / "trackers", _flat(context.study)) as tracker:
+    with tracking(tuple(track), folder.name, folder / "trackers", _flat(context.prepared.study)) as tracker:
         yield _both(listen, tracker)
 
 
-def _train(context: Context, asked: tuple[Member, ...], pending: list[Member], announce: Announce, listen: Listener) -> None:
-    """First the stack that was interrupted, with the neighbours it had, then what it did not hold."""
-    checkpoint = context.folder.checkpoint
-    if checkpoint.exists():
-        by_name = {member.name: member for member in asked}
-        states, _ = read_checkpoint(checkpoint)
-        held = [by_name[state["name"]] for state in states if state["name"] in by_name]
-        if len(held) != len(states) or any(m.plan.hash != s["plan"] for m, s in zip(held, states, strict=True)):
-            raise StudyError(f"checkpoint {checkpoint} belongs to other members; delete it to start them anew")
-        if any(member.name == other.name for member in pending for other in held):
-            announce(f"going on with {len(held)} members from step {max(state['step'] for state in states)}")
-            train_stack(context, held, listen)
-            names = {member.name for member in held}
-            pending = [member for member in pending if member.name not in names]
-        else:
-            checkpoint.unlink()
-    if pending:
-        train_stack(context, pending, listen)
-
-
-def train_stack(
+def train_together(
     context: Context,
     together: Sequence[Member],
+    checkpoint: Path,
     listen: Listener,
     *,
     ended: Callable[[Outcome], None] | None = None,
     judge: Judge | None = None,
     recruit: Recruit | None = None,
 ) -> None:
-    """Trains members as one stack, going on from the study's checkpoint when there is one; each writes its run as it ends.
+    """Trains members as one stack; each writes its run as it ends.
 
     Args:
         context: what they have in common.
         together: the members, in the order of the checkpoint.
+        checkpoint: the file to go on from when there is one, and to write.
         listen: told of every step, evaluation and ending.
         ended: called after a member's run, or its failure, is on disk.
         judge: see :class:`striata.training.loop.Trainer`.
@@ -133,17 +146,18 @@ def train_stack(
         if ended is not None:
             ended(outcome)
 
+    prepared = context.prepared
     stack = Stack(context.encoder, [member.plan for member in together])
     trainer = Trainer(
         stack,
         together,
-        texts=context.encoded["train"],
-        targets=context.targets["train"],
-        names=context.splits.labels,
+        texts=prepared.encoded["train"],
+        targets=prepared.targets["train"],
+        names=prepared.splits.labels,
         validator=Validator(
-            context.encoded["validation"], context.targets["validation"], context.study.data.seed, context.splits.task
+            prepared.encoded["validation"], prepared.targets["validation"], prepared.study.data.seed, prepared.splits.task
         ),
-        checkpoint=context.folder.checkpoint,
+        checkpoint=checkpoint,
         ended=keep,
         listen=listen,
         judge=judge,
@@ -167,9 +181,10 @@ def _keep(context: Context, outcome: Outcome) -> None:
 
 
 def _record(context: Context, member: Member, outcome: Outcome) -> RunRecord:
-    best, splits, study = outcome.best, context.splits, context.study
+    prepared, best = context.prepared, outcome.best
+    splits, study = prepared.splits, prepared.study
     assert best is not None
-    scores = splits.task.scores(best.logits, context.targets["validation"])
+    scores = splits.task.scores(best.logits, prepared.targets["validation"])
     facts = RunFacts(
         kind="adapter",
         name=member.name,
@@ -200,27 +215,8 @@ def _record(context: Context, member: Member, outcome: Outcome) -> RunRecord:
         split={"train": len(splits.train), "validation": len(splits.validation)},
         study=study.to_dict(),
     )
-    validation = Validation(ids=splits.validation.ids, labels=context.targets["validation"], logits=best.logits)
+    validation = Validation(ids=splits.validation.ids, labels=prepared.targets["validation"], logits=best.logits)
     return RunRecord(facts=facts, plan=member.plan, receipt=outcome.receipt, history=outcome.history, validation=validation)
-
-
-def _announce(announce: Announce, asked: tuple[Member, ...], audit: Audit) -> None:
-    for line in audit.lines():
-        announce(line)
-    announce("")
-    width = max(len(member.name) for member in asked)
-    announce(f"{'member':{width}}  {'trainable':>11}  {'LoRA':>9}  {'head':>9}  budget  sections")
-    for member in asked:
-        plan = member.plan
-        share = "" if plan.budget is None else f"{plan.trainable / plan.budget:.1%}"
-        announce(
-            f"{member.name:{width}}  {plan.trainable:>11,}  {plan.lora:>9,}  {plan.head.parameters:>9,}  {share:>6}  {plan.text}"
-        )
-    for remark in dict.fromkeys(remark for member in asked for remark in member.plan.notes):
-        announce(remark)
-    for line in shared_plans(asked):
-        announce(line)
-    announce("")
 
 
 def _versions() -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["begun", "step", "evaluated", "finished", "failed", "saved"]
+Kind = Literal["begun", "step", "evaluated", "finished", "failed", "saved", "note"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,8 +14,8 @@ class Event:
     """One thing that happened.
 
     Args:
-        kind: "begun" and "saved" concern the whole stack, the others one member.
-        member: its name; empty for the whole stack.
+        kind: "begun" and "saved" concern the whole stack, "note" the study, the others one member.
+        member: its name; empty where it is not about one.
         step: optimizer steps the member has taken.
         steps: the most it will take.
         loss: training loss of this step (mean over the member's batch).
@@ -23,7 +23,7 @@ class Event:
         accuracy: on the validation rows, for "evaluated" and "finished".
         validation_loss: likewise.
         best: best validation accuracy so far.
-        message: why a member ended.
+        message: why a member ended, or a note in words: what the data and the plans are, what goes on.
         seconds_left: estimate for the whole stack.
     """
 
@@ -41,6 +41,11 @@ class Event:
 
 
 Listener = Callable[[Event], None]
+
+
+def note(listen: Listener, message: str) -> None:
+    """Tells a listener something in words."""
+    listen(Event(kind="note", message=message))
 
 
 def nobody(_: Event) -> None:

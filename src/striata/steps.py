@@ -1,0 +1,186 @@
+"""The four steps from a study file to its best model: plan, train a stack, collect, choose.
+
+:func:`striata.train` takes them one after the other. They meet only at the study's folder, so that another process, or another
+machine that sees the same folder, can take one of them: plan the same study with the same number of stacks, train one by its
+name, and leave collecting and choosing to whoever comes last. ::
+
+    work = plan_study("study.yaml", stacks=2)
+    train_stacks(work, work.stacks[:1])        # here the first, elsewhere the second
+    trained = choose(work, collect(work))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .extras import require
+from .runs import Run
+from .settings import Study, load_study
+from .study import Work, plan_members, plan_work, prepare
+from .training.events import Listener, nobody, note
+
+if TYPE_CHECKING:
+    from .ensemble import Ensemble
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What came out of a study.
+
+    Args:
+        folder: the study's folder.
+        runs: its finished runs by name.
+        failed: members that ended without a run, with the reason.
+        ensemble: of the best runs; None when fewer than two finished or the study asks for none.
+        test: accuracy, loss and macro_f1 on the test rows, by run name and of `ensemble`; empty when the study has none.
+    """
+
+    folder: Path
+    runs: Mapping[str, Run]
+    failed: Mapping[str, str]
+    ensemble: Ensemble | None
+    test: Mapping[str, Mapping[str, float]]
+
+
+def plan_study(
+    study: Study | str | Path | Mapping[str, Any],
+    *,
+    data: object = None,
+    stacks: int | None = None,
+    listen: Listener = nobody,
+) -> Work:
+    """The first step: reads the data, claims the folder, and deals the members that are not finished yet into stacks.
+
+    Planning again changes nothing that was trained.
+
+    Args:
+        study: a study file's path, its content as a mapping, or a loaded study.
+        data: rows in the place of `data.train`; see :func:`striata.train`.
+        stacks: into how many stacks to deal what is in none yet; None for one, which only one process may train. Of a study
+            with a search there is one stack, `search`.
+        listen: told in notes what the data and the members are.
+
+    Raises:
+        StudyError: the study, or its folder, is wrong, or another process trains in it.
+        StriataError: the data or a layout is wrong, or no ensemble could fit its budget.
+    """
+    settings = study if isinstance(study, Study) else load_study(study)
+    prepared = prepare(settings, data)
+    settings, labels = prepared.study, len(prepared.splits.labels)
+    if settings.ensemble.size > 1:
+        from .ensemble import check_budget
+
+        check_budget([member.plan.trainable for member in plan_members(settings, labels)], settings.ensemble.budget)
+    if settings.search is not None:
+        require("a study with `search`", "optuna", "sqlalchemy")
+        from .search import Space
+
+        Space.of(settings, labels)  # says what is wrong with it
+    return plan_work(prepared, stacks=stacks, listen=listen)
+
+
+def train_stacks(
+    work: Work, names: Sequence[str] | None = None, *, listen: Listener = nobody, track: Iterable[str] = (), device: str = "auto"
+) -> None:
+    """The second step: trains stacks of a study, each from its checkpoint on if it has one; runs are written as members end.
+
+    Args:
+        work: from :func:`plan_study`.
+        names: of the stacks to train, one after the other; None for all that remain.
+        listen: told of every step, evaluation and ending (:class:`striata.training.events.Event`).
+        track: experiment trackers: tensorboard, wandb, mlflow, trackio.
+        device: "cpu", "cuda" or "auto".
+
+    Raises:
+        StudyError: a stack is unknown, another process trains it, or it was planned anew.
+        StriataError: a checkpoint, the encoder or the folder is wrong.
+        KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on from there.
+    """
+    check_device(device, track)
+    if work.prepared.study.search is None:
+        from .study.stacks import train_stacks as train
+
+        train(work, names, listen=listen, track=track, device=device)
+    else:
+        from .search.rolling import train_search
+
+        train_search(work, listen=listen, track=track, device=device)
+
+
+def check_device(device: str, track: Iterable[str]) -> None:
+    """Refuses a device or an experiment tracker that is not there, before anything is read.
+
+    Raises:
+        StriataError: names it, and says what to do.
+    """
+    from .engine.encoder import choose_device
+    from .training.trackers import check_trackers
+
+    choose_device(device)
+    check_trackers(tuple(track))
+
+
+def collect(work: Work) -> dict[str, Run]:
+    """The third step: the finished runs of a study by name, every byte of them checked.
+
+    Raises:
+        RunError: one is damaged.
+    """
+    return {run.name: run for run in work.folder.runs()}
+
+
+def choose(work: Work, runs: Mapping[str, Run], *, listen: Listener = nobody, device: str = "auto") -> Trained:
+    """The fourth step: the ensemble of the best runs, as the study asks for it, and all of them on the test rows.
+
+    Args:
+        work: from :func:`plan_study`.
+        runs: from :func:`collect`.
+        listen: told in notes of an ensemble that is smaller than asked for, or that takes another's place.
+        device: "cpu", "cuda" or "auto".
+
+    Raises:
+        StriataError: runs cannot be combined, or what is needed to measure them is not there.
+    """
+    folder, wanted = work.folder, work.prepared.study.ensemble
+    size = min(wanted.size, len(runs))
+    if size < wanted.size and "size" in wanted.model_fields_set:
+        note(listen, f"an ensemble of {wanted.size} was asked for; finished runs: {len(runs)}")
+    ensemble = None
+    if size > 1:
+        from .ensemble import Rule, rule_of, write_ensemble
+
+        settings = wanted.model_dump() | {"size": size}
+        before = rule_of(folder.path)
+        ensemble = write_ensemble(folder.path, **settings)
+        if before is not None and before != Rule(**settings):
+            back = f"striata ensemble {folder.path} {before.options}"
+            note(listen, f"the study file's ensemble took the place of the one there; to have that again: {back}")
+    test = _test_figures(work, runs, ensemble, device) if runs else {}
+    return Trained(folder=folder.path, runs=runs, failed=folder.failed(), ensemble=ensemble, test=test)
+
+
+def _test_figures(work: Work, runs: Mapping[str, Run], ensemble: Ensemble | None, device: str) -> dict[str, dict[str, float]]:
+    """Accuracy, loss and macro_f1 on the test rows by run name, and of `ensemble`, measured in one pass; empty without test rows.
+
+    The runs' figures are kept in the study's folder, for the leaderboard.
+    """
+    from .ensemble import Combiner
+    from .model import Model
+    from .runs.standings import write_test_metrics
+
+    prepared, folder = work.prepared, work.folder
+    table = prepared.splits.test
+    if table is None:
+        return {}
+    everyone = Combiner(kind="logits", weights={name: 1 / len(runs) for name in runs})
+    source = ensemble or next(iter(runs.values()))
+    model = Model(folder.path, runs, everyone, source, device=device, precision=prepared.study.recipe.precision)
+    logits = model.member_logits(table.texts, table.pairs)
+    if ensemble is not None:
+        logits["ensemble"] = ensemble.combiner.apply(logits)
+    scores = {name: model.task.scores(outputs, prepared.targets["test"]).to_json() for name, outputs in logits.items()}
+    write_test_metrics(folder, list(runs.values()), scores)
+    return scores
