@@ -116,7 +116,7 @@ def check_device(device: str, track: Iterable[str]) -> None:
     Raises:
         StriataError: names it, and says what to do.
     """
-    from .engine.encoder import choose_device
+    from .engine import choose_device
     from .training.trackers import check_trackers
 
     choose_device(device)

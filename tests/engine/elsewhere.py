@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend as register
 
 from striata.engine import Encoder, Stack, collate
-from striata.engine.grouped import Bank
+from striata.engine.bank import Bank
 from striata.layout import make_plan
 from striata.runs import Member
 from striata.settings import Recipe
@@ -85,7 +85,7 @@ def run(case: Case, folder: Path, device: torch.device, fake: FakeTensorMode) ->
                 if buffer is not None:
                     module._buffers[name] = torch.empty_like(buffer, device=device)
         encoder.device = device
-        encoder.current.banks = case.precision == "bf16"
+        encoder.banked = case.precision == "bf16"
         stack = Stack(encoder, plans)
         texts = random_texts(np.random.default_rng(0), 20)
         targets = np.arange(20) % LABELS

@@ -16,12 +16,15 @@ from torch.nn import functional
 from striata.data import Encoded
 from striata.engine import Encoder, Stack, collate
 from striata.engine.adapter import Adapter
-from striata.engine.attention import pack, packed_attention
+from striata.engine.attention import packed_attention
 from striata.engine.batch import Batch
-from striata.engine.dropout import Draws, Pass, Pools, StackedDropout
-from striata.engine.grouped import groups_of
+from striata.engine.dropout import StackedDropout
+from striata.engine.forward_pass import ForwardPass, running
+from striata.engine.groups import group_segments
 from striata.engine.head import MemberHead
-from striata.engine.lora import StackedLinear
+from striata.engine.packing import pack
+from striata.engine.random_streams import BitPool, RandomStream
+from striata.engine.stacked_linear import StackedLinear
 from striata.layout import Head, HeadStep, make_plan
 
 from .models import LABELS, make_encoder, random_texts
@@ -38,54 +41,60 @@ def batch_of(slots: tuple[int, ...]) -> Batch:
     return collate([(slot, random_texts(np.random.default_rng(slot), ROWS, longest=SIZE)) for slot in slots], CPU)
 
 
-def pass_of(slots: tuple[int, ...], seed: int, grouped: bool = False, banks: bool = True) -> tuple[Batch, Pass]:
-    """Grouped: members share launches, with banks those of their adapters' products too."""
-    batch, banks = batch_of(slots), grouped and banks
-    draws = {slot: Draws(CPU).seed(100 * seed + slot) for slot in slots}
-    current = Pass(
-        segments=batch.segments, draws=draws, packing=pack(batch, coarse=grouped), slots=slots, grouped=grouped, banks=grouped
+def pass_of(slots: tuple[int, ...], seed: int, grouped: bool = False, banked: bool = True) -> tuple[Batch, ForwardPass]:
+    """Grouped: members share launches, and where they are banked those of their adapters' products, too."""
+    batch = batch_of(slots)
+    streams = {slot: RandomStream(CPU, 100 * seed + slot) for slot in slots}
+    groups = group_segments(batch.segments, slots, CPU)
+    assert groups is not None
+    return batch, ForwardPass(
+        segments=batch.segments,
+        streams=streams,
+        packing=pack(batch, coarse=grouped),
+        groups=groups[0] if grouped and banked else None,
+        pool=BitPool(streams) if grouped else None,
     )
-    if grouped:
-        current.groups, current.pools = groups_of(batch.segments, slots, CPU), Pools(draws)
-    return batch, current
 
 
-def linear_of(rates: dict[int, float], current: Pass, path: str = "") -> StackedLinear:
+def linear_of(rates: dict[int, float], *, banked: bool, path: str = "") -> StackedLinear:
     """A layer of zeros whose adapters hand their input through, so that masks show in the output."""
     base = nn.Linear(SIZE, SIZE)
     nn.init.zeros_(base.weight)
     nn.init.zeros_(base.bias)
-    layer = StackedLinear(base.requires_grad_(False), current, path)
+    layer = StackedLinear(base.requires_grad_(False), path)
     for slot, p in rates.items():
         adapter = Adapter(SIZE, SIZE, rank=SIZE, scale=1.0, dropout=p)
         with torch.no_grad():
             adapter.a.copy_(torch.eye(SIZE))
             adapter.b.copy_(torch.eye(SIZE))
         layer.adapters[str(slot)] = adapter
-    layer.regroup()
+    layer.regroup(tuple(rates), banked=banked)
     return layer
 
 
-def lora(slots: tuple[int, ...], seed: int, rate: float | None = None, *, grouped: bool = False, banks: bool = True) -> Masks:
-    batch, current = pass_of(slots, seed, grouped, banks)
-    layer = linear_of({slot: rate or RATES[slot] for slot in slots}, current)
-    out = layer(torch.ones(1, len(batch.ids), SIZE)).detach()[0]
+def lora(slots: tuple[int, ...], seed: int, rate: float | None = None, *, grouped: bool = False, banked: bool = True) -> Masks:
+    batch, whole = pass_of(slots, seed, grouped, banked)
+    layer = linear_of({slot: rate or RATES[slot] for slot in slots}, banked=grouped and banked)
+    with running(whole):
+        out = layer(torch.ones(1, len(batch.ids), SIZE)).detach()[0]
     return {s.slot: out[s.tokens].flatten() for s in batch.segments}
 
 
 def hidden(slots: tuple[int, ...], seed: int, rate: float | None = None, *, grouped: bool = False) -> Masks:
-    batch, current = pass_of(slots, seed, grouped)
-    out = StackedDropout(rate or 0.1, current)(torch.ones(1, len(batch.ids), SIZE))[0]
+    batch, whole = pass_of(slots, seed, grouped)
+    with running(whole):
+        out = StackedDropout(rate or 0.1)(torch.ones(1, len(batch.ids), SIZE))[0]
     return {s.slot: out[s.tokens].flatten() for s in batch.segments}
 
 
 def attention(slots: tuple[int, ...], seed: int, rate: float | None = None, *, grouped: bool = False) -> Masks:
     """Equal scores and the unit vector of its place as each token's value: the output is the row of probabilities."""
-    batch, current = pass_of(slots, seed, grouped)
+    batch, whole = pass_of(slots, seed, grouped)
     equal = torch.zeros(1, HEADS, len(batch.ids), SIZE)
     values = functional.one_hot(batch.positions, SIZE).float().expand(1, HEADS, -1, -1)
-    out = packed_attention(nn.Identity(), equal, equal, values, None, dropout=rate or 0.1, striata_pass=current)[0][0]
-    found = {}
+    with running(whole):
+        out = packed_attention(nn.Identity(), equal, equal, values, None, dropout=rate or 0.1)[0][0]
+    masks = {}
     for segment in batch.segments:
         first = int(batch.firsts[segment.sequences][0])
         rows = []
@@ -93,13 +102,13 @@ def attention(slots: tuple[int, ...], seed: int, rate: float | None = None, *, g
             assert not out[at : at + length, :, length:].any()
             rows.append(out[at : at + length, :, :length].flatten() * length)
         assert first == segment.tokens.start
-        found[segment.slot] = torch.cat(rows)
-    return found
+        masks[segment.slot] = torch.cat(rows)
+    return masks
 
 
 def head(slots: tuple[int, ...], seed: int, rate: float | None = None) -> Masks:
-    _, current = pass_of(slots, seed)
-    found = {}
+    _, whole = pass_of(slots, seed)
+    masks = {}
     for slot in slots:
         p = rate or RATES[slot]
         linear = HeadStep(op="linear", module="classifier", in_features=SIZE, out_features=SIZE)
@@ -107,13 +116,13 @@ def head(slots: tuple[int, ...], seed: int, rate: float | None = None) -> Masks:
         with torch.no_grad():
             layers.named()["classifier.weight"].copy_(torch.eye(SIZE))
             layers.named()["classifier.bias"].zero_()
-        found[slot] = layers(torch.ones(800, SIZE), current.draws[slot]).detach().flatten()
-    return found
+        masks[slot] = layers(torch.ones(800, SIZE), whole.streams[slot]).detach().flatten()
+    return masks
 
 
 PLACES: dict[str, Callable[..., Masks]] = {"lora": lora, "hidden": hidden, "attention": attention, "head": head}
 PLACES |= {f"{name}, grouped": functools.partial(PLACES[name], grouped=True) for name in ("lora", "hidden", "attention")}
-PLACES["lora, drawn together"] = functools.partial(lora, grouped=True, banks=False)
+PLACES["lora, drawn together"] = functools.partial(lora, grouped=True, banked=False)
 either_way = pytest.mark.parametrize("grouped", [False, True], ids=["each", "grouped"])
 ALL = tuple(RATES)
 everywhere = pytest.mark.parametrize("place", PLACES)
@@ -159,11 +168,12 @@ def test_members_and_steps_have_masks_that_have_nothing_to_do_with_each_other(pl
 @either_way
 def test_places_of_one_pass_have_masks_that_have_nothing_to_do_with_each_other(grouped: bool) -> None:
     """A member's stream goes on from place to place and is not begun anew, also where layers share their modules."""
-    batch, current = pass_of(ALL, 6, grouped)
+    batch, whole = pass_of(ALL, 6, grouped)
     x = torch.ones(1, len(batch.ids), SIZE)
-    first, second = (linear_of(dict.fromkeys(ALL, 0.2), current, f"layer.{at}.query") for at in range(2))
-    dropout = StackedDropout(0.2, current)
-    outs = [first(x).detach()[0], dropout(x)[0], second(x).detach()[0], dropout(x)[0], second(x).detach()[0]]
+    first, second = (linear_of(dict.fromkeys(ALL, 0.2), banked=grouped, path=f"layer.{at}.query") for at in range(2))
+    dropout = StackedDropout(0.2)
+    with running(whole):
+        outs = [layer(x).detach()[0] for layer in (first, dropout, second, dropout, second)]
     for segment in batch.segments:
         for a, b in itertools.combinations([out[segment.tokens].flatten() for out in outs], 2):
             assert abs(correlation(a, b)) < 5
@@ -179,41 +189,44 @@ def test_a_seed_gives_a_mask_and_the_neighbours_do_not_matter(place: str) -> Non
     assert torch.equal(PLACES[place]((0, 2), 7)[2], among[2])
 
 
-@pytest.mark.parametrize(("grouped", "banks"), [(False, False), (True, False), (True, True)])
-def test_gradients_of_adapters_pass_through_the_same_mask(grouped: bool, banks: bool) -> None:
+@pytest.mark.parametrize(("grouped", "banked"), [(False, False), (True, False), (True, True)])
+def test_gradients_of_adapters_pass_through_the_same_mask(grouped: bool, banked: bool) -> None:
     """Against plain autograd with the mask that a pass of ones shows."""
-    batch, current = pass_of(ALL, 9, grouped, banks)
-    masks = lora(ALL, 9, grouped=grouped, banks=banks)
-    layer = linear_of({slot: RATES[slot] for slot in ALL}, current)
+    batch, whole = pass_of(ALL, 9, grouped, banked)
+    masks = lora(ALL, 9, grouped=grouped, banked=banked)
+    layer = linear_of({slot: RATES[slot] for slot in ALL}, banked=grouped and banked)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator))
     x = torch.randn(1, len(batch.ids), SIZE, generator=generator, requires_grad=True)
     toward = torch.randn(x.shape, generator=generator)
-    layer(x).backward(toward)
+    with running(whole):
+        out = layer(x)
+    out.backward(toward)
     ours = [x.grad, *(p.grad for slot in ALL for p in (layer.adapters[str(slot)].a, layer.adapters[str(slot)].b))]
     copies = {slot: [p.detach().clone().requires_grad_() for p in layer.adapters[str(slot)].parameters()] for slot in ALL}
     plain = x.detach().clone().requires_grad_()
     parts = []
     for segment in batch.segments:
-        mine = plain[0, segment.tokens]
+        rows = plain[0, segment.tokens]
         a, b = copies[segment.slot]
-        dropped = mine * masks[segment.slot].view(mine.shape)
-        parts.append(functional.linear(mine, layer.base.weight, layer.base.bias) + dropped @ a.t() @ b.t())
+        dropped = rows * masks[segment.slot].view(rows.shape)
+        parts.append(functional.linear(rows, layer.base.weight, layer.base.bias) + dropped @ a.t() @ b.t())
     torch.cat(parts).backward(toward[0])
-    for found, expected in zip(ours, [plain.grad, *(p.grad for slot in ALL for p in copies[slot])], strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+    for actual, expected in zip(ours, [plain.grad, *(p.grad for slot in ALL for p in copies[slot])], strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
 @either_way
 def test_gradients_of_attention_pass_through_the_same_mask(grouped: bool) -> None:
-    batch, current = pass_of(ALL, 10, grouped)
+    batch, whole = pass_of(ALL, 10, grouped)
     masks = attention(ALL, 10, 0.3, grouped=grouped)
     generator = torch.Generator().manual_seed(1)
     ours = [torch.randn(1, HEADS, len(batch.ids), SIZE, generator=generator, requires_grad=True) for _ in range(3)]
     toward = torch.randn(len(batch.ids), HEADS, SIZE, generator=generator)
-    out = packed_attention(nn.Identity(), *ours, None, dropout=0.3, striata_pass=current)[0][0]
+    with running(whole):
+        out = packed_attention(nn.Identity(), *ours, None, dropout=0.3)[0][0]
     out.backward(toward)
     plain = [x.detach().clone().requires_grad_() for x in ours]
     q, k, v = (x[0] for x in plain)
@@ -235,9 +248,10 @@ def test_gradients_of_attention_pass_through_the_same_mask(grouped: bool) -> Non
 
 @either_way
 def test_gradients_of_hidden_states_pass_through_the_same_mask(grouped: bool) -> None:
-    batch, current = pass_of(ALL, 11, grouped)
+    batch, whole = pass_of(ALL, 11, grouped)
     x = torch.ones(1, len(batch.ids), SIZE, requires_grad=True)
-    out = StackedDropout(0.3, current)(x)
+    with running(whole):
+        out = StackedDropout(0.3)(x)
     out.sum().backward()
     assert x.grad is not None
     assert torch.equal(out, x.grad)
@@ -264,8 +278,8 @@ def test_the_gradient_of_a_whole_pass_is_the_slope_of_its_loss(tmp_path: Path, f
         live += [parameter for adapter in stack.sites(slot).values() for parameter in adapter.parameters()]
 
     def loss() -> Tensor:
-        draws = {slot: Draws(CPU).seed(slot) for slot in range(2)}
-        logits = stack.forward(collate(list(enumerate(texts)), CPU), draws)
+        streams = {slot: RandomStream(CPU, slot) for slot in range(2)}
+        logits = stack.forward(collate(list(enumerate(texts)), CPU), streams)
         return sum((functional.cross_entropy(logits[s], torch.arange(6) % LABELS) for s in range(2)), torch.zeros(()))
 
     loss().backward()
@@ -286,13 +300,13 @@ def test_the_gradient_of_a_whole_pass_is_the_slope_of_its_loss(tmp_path: Path, f
     assert slope == pytest.approx(norm, rel=5e-3)
 
 
-def test_without_draws_nothing_is_dropped(tmp_path: Path) -> None:
+def test_without_random_streams_nothing_is_dropped(tmp_path: Path) -> None:
     folder = make_encoder(tmp_path, "roberta", dropout=0.5)
     plan = make_plan("0-3 r4 d0.5 query", base=str(folder), labels=LABELS)
     stack = Stack(Encoder.load(str(folder), head=plan.head, precision="fp32", device="cpu"), [plan])
     stack.initialise(0, "member", 0)
     texts: Encoded = random_texts(np.random.default_rng(0), 5)
     with torch.no_grad():
-        kept = stack.forward(collate([(0, texts)], CPU))[0]
-        assert not torch.equal(stack.forward(collate([(0, texts)], CPU), {0: Draws(CPU).seed(1)})[0], kept)
-        assert torch.equal(stack.forward(collate([(0, texts)], CPU))[0], kept)
+        whole = stack.forward(collate([(0, texts)], CPU))[0]
+        assert not torch.equal(stack.forward(collate([(0, texts)], CPU), {0: RandomStream(CPU, 1)})[0], whole)
+        assert torch.equal(stack.forward(collate([(0, texts)], CPU))[0], whole)

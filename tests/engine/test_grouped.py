@@ -14,12 +14,13 @@ import torch
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from striata.engine import Draws, Encoder, Stack, collate
+from striata.engine import Encoder, RandomStream, Stack, collate
 from striata.engine.adapter import Adapter
-from striata.engine.dropout import Pass
-from striata.engine.encoder import choose_precision
-from striata.engine.grouped import fast_products, groups_of
-from striata.engine.lora import StackedLinear
+from striata.engine.bank import fast_products
+from striata.engine.forward_pass import ForwardPass, running
+from striata.engine.groups import group_segments
+from striata.engine.loading import choose_precision
+from striata.engine.stacked_linear import StackedLinear
 from striata.layout import make_plan
 
 from .models import LABELS, make_encoder, random_texts
@@ -68,8 +69,8 @@ def launches(folder: Path, layouts: tuple[str, ...], *, grouped: bool) -> Counte
     texts = [(slot, random_texts(np.random.default_rng(0), 4)) for slot in stack.slots]
     batch = collate(texts, stack.encoder.device)
     with Launches() as counted:
-        draws = {slot: Draws(stack.encoder.device).seed(slot) for slot in stack.slots}
-        stack.encoder.first_hidden(batch, draws).sum().backward()  # type: ignore[no-untyped-call]
+        streams = {slot: RandomStream(stack.encoder.device, slot) for slot in stack.slots}
+        stack.encoder.first_hidden(batch, streams, slots=stack.slots).sum().backward()  # type: ignore[no-untyped-call]
     return counted.found
 
 
@@ -88,24 +89,24 @@ def test_more_members_cost_draws_but_no_other_launches(tmp_path: Path) -> None:
 def test_sizes_that_grouped_products_refuse_go_member_by_member(size: int, banked: bool) -> None:
     texts = [(slot, random_texts(np.random.default_rng(slot), 3)) for slot in (0, 1)]
     batch = collate(texts, torch.device("cpu"))
-    current = Pass(segments=batch.segments, slots=(0, 1), grouped=True, banks=True)
-    current.groups = groups_of(batch.segments, current.slots, torch.device("cpu"))
-    layer = StackedLinear(torch.nn.Linear(size, 2 * size).requires_grad_(False), current)
+    groups = group_segments(batch.segments, (0, 1), torch.device("cpu"))
+    assert groups is not None
+    layer = StackedLinear(torch.nn.Linear(size, 2 * size).requires_grad_(False))
     for slot in (0, 1):
         layer.adapters[str(slot)] = Adapter(size, 2 * size, rank=2 + slot, scale=0.5, dropout=0.0)
         for parameter in layer.adapters[str(slot)].parameters():
             torch.nn.init.normal_(parameter)
-    layer.regroup()
+    layer.regroup((0, 1), banked=True)
     x = torch.randn(1, len(batch.ids), size)
-    with Launches() as counted:
-        found = layer(x)[0]
+    with Launches() as counted, running(ForwardPass(batch.segments, streams={}, groups=groups[0])):
+        out = layer(x)[0]
     assert ("_grouped_mm" in counted.found) == banked
     for segment in batch.segments:
         adapter = layer.adapter(segment.slot)
         assert adapter is not None
         mine = x[0, segment.tokens]
         expected = layer.base(mine) + 0.5 * mine @ adapter.a.t() @ adapter.b.t()
-        torch.testing.assert_close(found[segment.tokens], expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(out[segment.tokens], expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -164,8 +165,8 @@ def test_a_member_gone_to_infinity_keeps_it_to_itself(
         stack = stack_of(make_encoder(tmp_path, "roberta", dropout=0.1), LAYOUTS, grouped=grouped)
         if broken:
             stack.load(1, {name: np.full_like(array, np.inf) for name, array in stack.tensors(1).items()})
-        draws = {slot: Draws(stack.encoder.device).seed(slot) for slot in stack.slots}
-        logits = stack.forward(collate([(slot, texts) for slot in stack.slots], stack.encoder.device), draws)
+        streams = {slot: RandomStream(stack.encoder.device, slot) for slot in stack.slots}
+        logits = stack.forward(collate([(slot, texts) for slot in stack.slots], stack.encoder.device), streams)
         assert bool(logits[1].isfinite().all()) != broken
         torch.stack([functional.cross_entropy(x, torch.arange(6) % LABELS) for x in logits.values()]).sum().backward()
         gradients = [p.grad for slot in (0, 2) for p in stack.parameters(slot).values()]

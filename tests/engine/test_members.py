@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from striata.engine import Encoder, Stack, collate, seed_of
-from striata.engine.attention import padded_length
-from striata.engine.dropout import Draws, drop, keep_mask
+from striata.engine.masks import apply_dropout, draw_mask
+from striata.engine.packing import padded_length
+from striata.engine.random_streams import RandomStream
 from striata.layout import make_plan
 
 from .models import LABELS, make_encoder, random_texts
@@ -32,13 +33,13 @@ def train(folder: Path, names: list[str], watched: str, query: str, *, grouped: 
         optimizers[slot] = torch.optim.AdamW(stack.parameters(slot).values(), lr=2e-3)
     losses = []
     for step in range(steps):
-        batch, targets, generators = [], {}, {}
+        batch, targets, streams = [], {}, {}
         for slot, name in enumerate(names):
             rng = np.random.default_rng(seed_of(name, "data", step))
             batch.append((slot, random_texts(rng, 6)))
             targets[slot] = torch.from_numpy(rng.integers(0, LABELS, 6))
-            generators[slot] = Draws(encoder.device).seed(seed_of(name, "step", step))
-        logits = stack.forward(collate(batch, encoder.device), generators)
+            streams[slot] = RandomStream(encoder.device, seed_of(name, "step", step))
+        logits = stack.forward(collate(batch, encoder.device), streams)
         each = {slot: torch.nn.functional.cross_entropy(logits[slot], targets[slot]) for slot in logits}
         torch.stack(list(each.values())).sum().backward()
         for slot, optimizer in optimizers.items():
@@ -69,24 +70,24 @@ def test_neighbours_do_not_matter(tmp_path: Path, family: str, query: str, group
 
 
 def test_dropout_keeps_the_share_it_says() -> None:
-    draws = Draws(torch.device("cpu")).seed(3)
+    stream = RandomStream(torch.device("cpu"), 3)
     for p in (0.03, 0.1, 0.5):
         count = 400_000
-        share = -keep_mask(count, p, draws).float().mean().item()
+        share = -draw_mask(count, p, stream).float().mean().item()
         assert abs(share - (1 - p)) < 5 * (p * (1 - p) / count) ** 0.5
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 def test_what_is_kept_is_scaled_and_the_rest_is_zero(kind: torch.dtype) -> None:
     x = torch.randn(5000, generator=torch.Generator().manual_seed(0)).to(kind)
-    keep = keep_mask(5000, 0.3, Draws(torch.device("cpu")).seed(5))
+    mask = draw_mask(5000, 0.3, RandomStream(torch.device("cpu"), 5))
     scale = 65536 / (65536 - round(0.3 * 65536))
-    assert set(keep.tolist()) == {0, -1}
-    assert torch.equal(drop(x, keep, 0.3), torch.where(keep != 0, x * scale, torch.zeros_like(x)))
+    assert set(mask.tolist()) == {0, -1}
+    assert torch.equal(apply_dropout(x, mask, 0.3), torch.where(mask != 0, x * scale, torch.zeros_like(x)))
 
 
 def test_the_four_masks_of_one_draw_are_independent() -> None:
-    bits = Draws(torch.device("cpu")).seed(1).bits(400_000).double().view(-1, 4)
+    bits = RandomStream(torch.device("cpu"), 1).bits(400_000).double().view(-1, 4)
     correlation = torch.corrcoef(bits.t()) - torch.eye(4, dtype=torch.float64)
     assert correlation.abs().max() < 5 / 100_000**0.5
 

@@ -11,7 +11,7 @@ import torch
 
 from striata.engine import Encoder, Stack, check_receipt, read_receipt
 from striata.engine.adapter import Adapter
-from striata.engine.grouped import Bank
+from striata.engine.bank import Bank
 from striata.errors import PlanError
 from striata.layout import make_plan
 
@@ -114,15 +114,15 @@ def bank_scaled(stack: Stack) -> None:
 
 
 def bank_scaled_in_training(stack: Stack) -> None:
-    bank_of(stack, 2)._scale_kept.mul_(100)
+    bank_of(stack, 2)._scale_in_training.mul_(100)
 
 
 def bank_without_dropout(stack: Stack) -> None:
-    bank_of(stack, 3)._lowest.fill_(-32768)
+    bank_of(stack, 3)._pass_from.fill_(-32768)
 
 
 def bank_with_more_dropout(stack: Stack) -> None:
-    bank_of(stack, 1)._lowest.add_(1)
+    bank_of(stack, 1)._pass_from.add_(1)
 
 
 def bank_with_a_row_too_many(stack: Stack) -> None:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..layout import Head
-from .dropout import Draws, keep_mask, masked, threshold
+from .masks import draw_mask, drop_count, masked_dropout
+from .random_streams import RandomStream
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "gelu": functional.gelu, "relu": functional.relu}
 
@@ -63,14 +64,14 @@ class MemberHead(nn.Module):
             for name, parameter in layer.named_parameters()
         }
 
-    def forward(self, pooled: Tensor, draws: Draws | None) -> Tensor:
-        """Pooled texts (sequences, size) -> logits (sequences, labels); dropout only with draws."""
+    def forward(self, pooled: Tensor, stream: RandomStream | None) -> Tensor:
+        """Pooled texts (sequences, size) -> logits (sequences, labels); dropout only with a stream of random bits."""
         x, layers = pooled, iter(self.layers)
         for step in self.plan.steps:
             if step.op in ("linear", "layer_norm"):
                 x = next(layers)(x)
             elif step.op == "activation":
                 x = _ACTIVATIONS[step.name](x)
-            elif draws is not None and threshold(step.p):
-                x = masked(x, keep_mask(x.numel(), step.p, draws).view(x.shape), step.p)
+            elif stream is not None and drop_count(step.p):
+                x = masked_dropout(x, draw_mask(x.numel(), step.p, stream).view(x.shape), step.p)
         return x

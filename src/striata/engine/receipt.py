@@ -9,8 +9,8 @@ from torch import nn
 
 from ..errors import PlanError
 from ..layout import HeadStep, Plan
-from .lora import StackedLinear
 from .stack import Stack
+from .stacked_linear import StackedLinear
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,20 @@ from ..errors import RunError
 from ..layout import Plan
 from .adapter import Adapter
 from .batch import Batch, Shared, collate, on_device
-from .dropout import Draws, seed_of
 from .encoder import Encoder
 from .head import MemberHead, mean_pool
-from .lora import StackedLinear
+from .random_streams import RandomStream, seed_of
+from .shared_lock import SharedLock
+from .stacked_linear import StackedLinear
 
 PREFIX = "base_model.model."
 
 
 class Stack:
     """The members attached to an encoder; each is known by its slot, its place in `plans`.
+
+    Any number of threads may call :meth:`forward` and :meth:`predict`, and :meth:`add`, :meth:`drop` and :meth:`load` beside
+    them, which wait until no pass is under way. A member under training answers with the weights of the moment.
 
     Args:
         encoder: carries this stack and no other.
@@ -36,6 +40,7 @@ class Stack:
         self.heads: dict[int, MemberHead] = {}
         self._sites: dict[str, StackedLinear] = {}
         self._slots = itertools.count()
+        self._lock = SharedLock()
         for plan in plans:
             self.add(plan)
 
@@ -48,21 +53,20 @@ class Stack:
         Returns:
             Its slot, which no member of this stack has had before.
         """
-        slot = next(self._slots)
-        self.plans[slot] = plan
-        with self.encoder.device:
+        with self._lock.changing(), self.encoder.device:
+            slot = next(self._slots)
+            self.plans[slot] = plan
             for site in plan.sites:
                 self._stacked(site.module).adapters[str(slot)] = Adapter(
                     site.in_features, site.out_features, rank=site.rank, scale=site.scale, dropout=site.dropout
                 )
             self.heads[slot] = MemberHead(plan.head)
-        self._regroup()
+            self._regroup()
         return slot
 
     def _regroup(self) -> None:
-        self.encoder.current.slots = self.slots
         for linear in self._sites.values():
-            linear.regroup()
+            linear.regroup(self.slots, banked=self.encoder.banked)
 
     @property
     def slots(self) -> tuple[int, ...]:
@@ -75,13 +79,13 @@ class Stack:
             path = self.path_in_encoder(module)
             parent_path, _, name = path.rpartition(".")
             parent = self.encoder.model.get_submodule(parent_path)
-            found = getattr(parent, name)
-            if not isinstance(found, StackedLinear):  # else of an earlier stack, whose members have all left
-                assert isinstance(found, nn.Linear), f"{module} is no linear layer"
-                found = StackedLinear(found, self.encoder.current, path)
-                setattr(parent, name, found)
-            assert not found.adapters, f"{module} still carries another stack"
-            self._sites[module] = found
+            layer = getattr(parent, name)
+            if not isinstance(layer, StackedLinear):  # else of an earlier stack, whose members have all left
+                assert isinstance(layer, nn.Linear), f"{module} is no linear layer"
+                layer = StackedLinear(layer, path)
+                setattr(parent, name, layer)
+            assert not layer.adapters, f"{module} still carries another stack"
+            self._sites[module] = layer
         return self._sites[module]
 
     def path_in_encoder(self, module: str) -> str:
@@ -92,9 +96,9 @@ class Stack:
 
     def sites(self, slot: int) -> dict[str, Adapter]:
         """A member's adapters by module path, in the plan's order, read from the live layers."""
-        found = {module: linear.adapter(slot) for module, linear in self._sites.items()}
+        adapters = {module: linear.adapter(slot) for module, linear in self._sites.items()}
         order = {site.module: at for at, site in enumerate(self.plans[slot].sites)}
-        present = [(module, adapter) for module, adapter in found.items() if adapter is not None]
+        present = [(module, adapter) for module, adapter in adapters.items() if adapter is not None]
         return dict(sorted(present, key=lambda item: order.get(item[0], len(order))))
 
     def parameters(self, slot: int) -> dict[str, nn.Parameter]:
@@ -128,41 +132,49 @@ class Stack:
         for name in sorted(set(live) ^ set(tensors)):
             where = "lacks" if name in live else "has, unlike its plan,"
             raise RunError(f"a member's weights: the file {where} '{name}'; the run's folder is not what its plan says")
-        with torch.no_grad():
+        for name, parameter in live.items():
+            if tuple(parameter.shape) != tensors[name].shape:
+                raise RunError(f"weight '{name}' has shape {tensors[name].shape}, the plan says {tuple(parameter.shape)}")
+        with self._lock.changing(), torch.no_grad():
             for name, parameter in live.items():
-                if tuple(parameter.shape) != tensors[name].shape:
-                    raise RunError(f"weight '{name}' has shape {tensors[name].shape}, the plan says {tuple(parameter.shape)}")
                 parameter.copy_(torch.from_numpy(np.ascontiguousarray(tensors[name])))
 
     def drop(self, slot: int) -> None:
         """Takes a member out; the others go on without it."""
-        for linear in self._sites.values():
-            if linear.adapter(slot) is not None:
-                del linear.adapters[str(slot)]
-        del self.heads[slot], self.plans[slot]
-        self._regroup()
+        with self._lock.changing():
+            for linear in self._sites.values():
+                if linear.adapter(slot) is not None:
+                    del linear.adapters[str(slot)]
+            del self.heads[slot], self.plans[slot]
+            self._regroup()
 
-    def forward(self, batch: Batch, draws: dict[int, Draws] | None = None, shared: Shared | None = None) -> dict[int, Tensor]:
+    def forward(
+        self, batch: Batch, streams: Mapping[int, RandomStream] | None = None, shared: Shared | None = None
+    ) -> dict[int, Tensor]:
         """Logits of each member for its own texts.
 
         Args:
             batch: as made by :func:`striata.engine.collate`.
-            draws: one per slot to train with dropout; None to evaluate.
+            streams: one per slot to train with dropout; None to evaluate.
             shared: layers to run once for all members; to evaluate only.
 
         Returns:
             slot -> (its sequences, labels), fp32.
         """
-        pooling = next(iter(self.plans.values())).head.pooling
-        if pooling == "mean":
-            lengths = on_device(torch.tensor(batch.lengths), self.encoder.device)
-            pooled = mean_pool(self.encoder.hidden(batch, draws, shared), lengths)
-        else:
-            first = self.encoder.first_hidden(batch, draws, shared)
-            pooled = (self.encoder.pooler(first) if pooling == "pooler" else first).float()
-        chosen = draws or {}
-        parts = torch.split(pooled, [s.sequences.stop - s.sequences.start for s in batch.segments])
-        return {s.slot: self.heads[s.slot](part, chosen.get(s.slot)) for s, part in zip(batch.segments, parts, strict=True)}
+        with self._lock.reading():
+            encoder, slots = self.encoder, self.slots
+            pooling = self.plans[slots[0]].head.pooling
+            if pooling == "mean":
+                lengths = on_device(torch.tensor(batch.lengths), encoder.device)
+                pooled = mean_pool(encoder.hidden(batch, streams, slots=slots, shared=shared), lengths)
+            else:
+                first = encoder.first_hidden(batch, streams, slots=slots, shared=shared)
+                pooled = (encoder.pooler(first) if pooling == "pooler" else first).float()
+            parts = torch.split(pooled, [s.sequences.stop - s.sequences.start for s in batch.segments])
+            return {
+                s.slot: self.heads[s.slot](part, (streams or {}).get(s.slot))
+                for s, part in zip(batch.segments, parts, strict=True)
+            }
 
     def _differing(self, slots: Sequence[int]) -> tuple[str, ...]:
         """The layers from the first in which one of these members has an adapter; none where nothing below can be shared."""
@@ -184,7 +196,7 @@ class Stack:
             (members, texts, labels) float32, texts in the order given.
         """
         slots = self.slots if slots is None else tuple(slots)
-        labels = next(iter(self.plans.values())).labels
+        labels = self.plans[slots[0]].labels
         differing = self._differing(slots)
         result = np.empty((len(slots), len(encoded), labels), np.float32)
         order = np.argsort(encoded.lengths, kind="stable")

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from ..data import Encoded
-from ..engine import Draws, Stack, check_receipt, collate, on_device, on_host, read_receipt, seed_of
+from ..engine import RandomStream, Stack, check_receipt, collate, on_device, on_host, read_receipt, seed_of
 from ..runs import Member
 from ..settings.recipe import Recipe
 from .events import Event, Listener, nobody
@@ -94,7 +94,7 @@ class Trainer:
             self.live = begin(stack, members, len(texts))
         self.receipts: dict[str, dict[str, object]] = {}
         self._weights: dict[int, Tensor | None] = {}
-        self._draws: dict[int, Draws] = {}
+        self._streams: dict[int, RandomStream] = {}
         for t in self.live:
             self._admit(t)
         self._interrupted = False
@@ -114,7 +114,7 @@ class Trainer:
         check_receipt(t.member.plan, receipt, t.member.name)
         self.receipts[t.member.name] = receipt.to_json()
         self._weights[t.slot] = self._class_weights(t.member.recipe, self.names)
-        self._draws[t.slot] = Draws(self.stack.encoder.device)
+        self._streams[t.slot] = RandomStream(self.stack.encoder.device)
 
     def run(self) -> None:
         """Trains until no member is left.
@@ -152,11 +152,11 @@ class Trainer:
         device, chosen = self.stack.encoder.device, []
         for t in self.live:
             chosen.append(rows_at(t.step, rows=len(self.texts), batch_size=t.member.recipe.batch_size, key=t.key))
-            self._draws[t.slot].seed(seed_of(*t.key, "step", t.step))
+            self._streams[t.slot].restart(seed_of(*t.key, "step", t.step))
         labels = on_device(torch.from_numpy(self.targets[np.concatenate(chosen)]), device)
         targets = torch.split(labels, [len(rows) for rows in chosen])
         batch = collate([(t.slot, self.texts.take(rows)) for t, rows in zip(self.live, chosen, strict=True)], device)
-        logits = self.stack.forward(batch, {t.slot: self._draws[t.slot] for t in self.live})
+        logits = self.stack.forward(batch, {t.slot: self._streams[t.slot] for t in self.live})
         losses = torch.stack([self._loss(t, logits[t.slot], each) for t, each in zip(self.live, targets, strict=True)])
         read = on_host(losses)
         losses.sum().backward()  # type: ignore[no-untyped-call]

@@ -1,0 +1,146 @@
+"""Loading a pretrained encoder: from safe files only, in one precision, on one device."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..choices import PRECISIONS
+from ..disk.files import sha256_file
+from ..errors import EncoderError
+from .attention import IMPLEMENTATION, packed_attention
+
+_LOADING = threading.Lock()  # transformers' verbosity and its table of attention functions are the process's
+
+
+def choose_device(device: str) -> torch.device:
+    """ "auto" is a GPU when there is one.
+
+    Raises:
+        EncoderError: a GPU was asked for and there is none, or the device is unknown.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise EncoderError(f"device '{device}' was asked for, but torch {torch.__version__} sees no GPU here; use 'cpu'")
+    if device != "cpu" and not re.fullmatch(r"cuda(:\d+)?", device):
+        raise EncoderError(f"device '{device}' is unknown; expected cpu, cuda or auto")
+    return torch.device(device)
+
+
+def choose_precision(precision: str, device: torch.device) -> torch.dtype:
+    """ "auto" is bf16 where the hardware multiplies in bf16, and fp32 elsewhere."""
+    named = PRECISIONS.check(precision, EncoderError).dtype
+    if named is not None:
+        dtype: torch.dtype = getattr(torch, named)
+        return dtype
+    if device.type == "cuda":
+        fast = torch.cuda.get_device_capability(device)[0] >= 8  # is_bf16_supported() says yes where it is emulated
+    else:
+        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def weight_files(base: str) -> list[Path]:
+    """The safetensors files of a model: in its folder, or fetched from the Hub into transformers' cache.
+
+    Raises:
+        EncoderError: there are none, or the Hub cannot be reached.
+    """
+    from transformers.utils.hub import cached_file, get_checkpoint_shard_files
+
+    folder = Path(base)
+    if folder.exists():
+        if not folder.is_dir():
+            raise EncoderError(f"base '{base}' is a file; expected a model folder or a Hub name")
+        files = sorted(folder.glob("*.safetensors"))
+        if files:
+            return files
+        others = sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".ckpt", ".h5", ".msgpack"))
+        hint = f"; {others[0]} may run code when opened, convert it to safetensors" if others else ""
+        raise EncoderError(f"encoder folder {base} has no weights: expected model.safetensors{hint}")
+    try:
+        single = cached_file(base, "model.safetensors", _raise_exceptions_for_missing_entries=False)
+        if single is not None:
+            return [Path(single)]
+        index = cached_file(base, "model.safetensors.index.json")
+        shards, _ = get_checkpoint_shard_files(base, index)
+        return sorted(map(Path, shards))
+    except (OSError, ValueError) as error:
+        raise EncoderError(
+            f"encoder '{base}' is neither a folder here nor a model with safetensors on the Hub that can be reached "
+            f"({str(error).splitlines()[0][:160]}); check the name, or give a local folder"
+        ) from error
+
+
+def fingerprint(files: list[Path]) -> str:
+    """SHA-256 of one file, or of the digests of several."""
+    digests = [sha256_file(file) for file in files]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def load_model(base: str, *, packed: bool, pooler: bool, dtype: torch.dtype) -> nn.Module:
+    """The transformers model of an encoder.
+
+    Args:
+        base: a Hub name or a local folder.
+        packed: whether it runs with striata's own attention, without padding.
+        pooler: whether its pooler is needed.
+        dtype: of its weights.
+
+    Raises:
+        EncoderError: its files are damaged, or lack weights.
+    """
+    with _LOADING:
+        model, missing = _load(base, packed=packed, pooler=pooler, dtype=dtype)
+    if missing:
+        poolers = pooler and all("pooler" in key for key in missing)
+        hint = "use head 'linear' or 'mean', which need no pooler" if poolers else "give a complete model"
+        raise EncoderError(
+            f"encoder '{base}' lacks the weights of {len(missing)} parameters (first: {missing[0]}), which would be "
+            f"random and frozen; {hint}"
+        )
+    return model
+
+
+def _load(base: str, *, packed: bool, pooler: bool, dtype: torch.dtype) -> tuple[nn.Module, list[str]]:
+    from transformers import MODEL_MAPPING, AttentionInterface, AutoConfig, AutoModel
+    from transformers.utils import logging
+
+    AttentionInterface.register(IMPLEMENTATION, packed_attention)
+    config = AutoConfig.from_pretrained(base, trust_remote_code=False)
+    options: dict[str, Any] = {}
+    if "add_pooling_layer" in inspect.signature(MODEL_MAPPING[type(config)].__init__).parameters:
+        options["add_pooling_layer"] = pooler
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    bar = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        model, info = AutoModel.from_pretrained(
+            base,
+            config=config,
+            attn_implementation=IMPLEMENTATION if packed else "eager",
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **options,
+        )
+    except Exception as error:  # transformers and safetensors raise many kinds for one cause: unusable files
+        raise EncoderError(
+            f"encoder '{base}' cannot be loaded: {str(error).strip().splitlines()[0][:200]}; expected config.json and "
+            "model.safetensors of one model"
+        ) from error
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
+    return model, sorted(info["missing_keys"])
