@@ -46,14 +46,14 @@ class Bank:
     """
 
     def __init__(self, slots: Sequence[int], adapters: Mapping[int, Adapter]) -> None:
-        some = next(iter(adapters.values()))
+        first = next(iter(adapters.values()))
         self.slots = tuple(slots)
         self._exact = {slot: (adapter.scale, adapter.dropout) for slot, adapter in adapters.items()}
         self.live = [p for adapter in adapters.values() for p in (adapter.a, adapter.b)]
         self.ranks = {slots.index(slot): adapter.a.shape[0] for slot, adapter in adapters.items()}
         rank = -(-max(self.ranks.values()) // _MULTIPLE) * _MULTIPLE
-        a = torch.zeros(len(slots), rank, some.a.shape[1], device=some.a.device)
-        b = torch.zeros(len(slots), rank, some.b.shape[0], device=some.a.device)
+        a = torch.zeros(len(slots), rank, first.a.shape[1], device=first.a.device)
+        b = torch.zeros(len(slots), rank, first.b.shape[0], device=first.a.device)
         scale, least = np.ones(len(slots), np.float32), np.full(len(slots), -32768, np.int16)
         inverted = np.ones(len(slots), np.float32)
         for slot, adapter in adapters.items():

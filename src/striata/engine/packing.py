@@ -77,14 +77,14 @@ class Packing:
     def _places(self, heads: int) -> Places:
         """Made on the host, which then need not wait for the device to say how many there are."""
         head = np.arange(heads)[:, None]
-        where = np.concatenate([(tokens[:, None] * heads + head).ravel() for tokens in self.tokens])
+        gather = np.concatenate([(tokens[:, None] * heads + head).ravel() for tokens in self.tokens])
         real = np.concatenate([np.broadcast_to(i[:, None], (len(i), heads, i.shape[1])).ravel() for i in self.inside])
         place = np.flatnonzero(real)
         scatter = np.empty(self.count * heads, np.int64)
-        scatter[where[place]] = place
-        gather, back = (on_device(torch.from_numpy(x), self.device) for x in (where, scatter))
+        scatter[gather[place]] = place
+        on_it = [on_device(torch.from_numpy(x), self.device) for x in (gather, scatter)]
         padding = None if len(place) == len(real) else on_device(torch.from_numpy(np.flatnonzero(~real)), self.device)
-        return Places(gather, back, padding)
+        return Places(*on_it, padding)
 
 
 def padded_length(length: int, *, coarse: bool = False) -> int:
