@@ -82,9 +82,12 @@ class Packing:
         place = np.flatnonzero(real)
         scatter = np.empty(self.count * heads, np.int64)
         scatter[gather[place]] = place
-        on_it = [on_device(torch.from_numpy(x), self.device) for x in (gather, scatter)]
-        padding = None if len(place) == len(real) else on_device(torch.from_numpy(np.flatnonzero(~real)), self.device)
-        return Places(*on_it, padding)
+
+        def indices(values: np.ndarray) -> Tensor:
+            return on_device(torch.from_numpy(values), self.device)
+
+        padding = None if len(place) == len(real) else indices(np.flatnonzero(~real))
+        return Places(indices(gather), indices(scatter), padding)
 
 
 def padded_length(length: int, *, coarse: bool = False) -> int:
