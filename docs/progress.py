@@ -11,7 +11,7 @@ import sys
 from rich.console import Console
 
 from striata.cli.progress import Board
-from striata.study import StudyFolder
+from striata.runs import StudyFolder
 from striata.training.events import Event
 
 

@@ -17,7 +17,6 @@ import yaml
 import striata
 from striata.cli.app import COMMANDS
 from striata.layout import builtin_layouts
-from striata.settings import Recipe
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "striata"
@@ -90,13 +89,27 @@ def test_every_command_is_in_the_guide_and_the_readmes_study_is_valid() -> None:
         block = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
         assert block is not None
         study = load_study(yaml.safe_load(block.group(1)))
-        assert study.output == "runs/coconut"
+        assert study.output == "runs/agnews"
 
 
-def test_the_guide_names_every_setting_of_a_recipe_and_its_default() -> None:
-    guide = (ROOT / "docs" / "guide.md").read_text()
-    for name in Recipe.model_fields:
-        assert f"`{name}`" in guide or f" {name}" in guide, name
+def test_the_reference_is_made_from_this_code() -> None:
+    page = ROOT / "docs" / "reference.md"
+    code = "import reference; print(reference.render(), end='')"
+    made = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "docs", check=True, capture_output=True, text=True).stdout
+    assert page.read_text() == made, "run: python docs/reference.py"
+
+
+def test_what_documents_import_is_there() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for module, names in re.findall(r"^from (striata[\w.]*) import ([\w, ]+)$", page.read_text(), re.MULTILINE):
+            for name in names.split(", "):
+                assert getattr(importlib.import_module(module), name) is not None, f"{page}: {module}.{name}"
+
+
+def test_documents_link_to_what_is_there() -> None:
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page}: {target}"
 
 
 def test_the_numbers_of_layouts_in_the_documents() -> None:

@@ -1,4 +1,4 @@
-"""Plans against the seed's figures, transformers' own models and brute force."""
+"""Plans against published figures, transformers' own models and brute force."""
 
 from __future__ import annotations
 

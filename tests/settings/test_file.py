@@ -35,12 +35,14 @@ def test_the_study_file(tmp_path: Path) -> None:
             load_study(file, [setting])
 
 
-@pytest.mark.parametrize("name", ["seed", "seed-as-run", "starter", "dropout", "demo", "agnews-minilm", "agnews-depth"])
+@pytest.mark.parametrize(
+    "name", ["depth-layouts", "depth-layouts-uniform", "starter", "dropout", "demo", "agnews-minilm", "agnews-depth"]
+)
 def test_the_ready_studies_are_planned(name: str) -> None:
     study = load_study(Path(__file__).parents[2] / "studies" / f"{name}.yaml")
     found = plan_members(study, 8 if name == "demo" else 4)
     aliases = {member.name: member.aliases for member in found if member.aliases}
-    if name == "seed-as-run":  # nine layouts, but only five models
+    if name == "depth-layouts-uniform":  # nine layouts, but only five models
         assert len(found) == 5
         assert aliases == {"as-run-s2-seed0": ("as-run-s3", "as-run-s7"), "as-run-s4-seed0": ("as-run-s6", "as-run-s8")}
     elif name == "agnews-depth":  # nine layouts with two controls each; two of the uniform ones are one model

@@ -8,7 +8,7 @@ from .options import Settings
 def demo(
     settings: Settings = None,
 ) -> None:
-    """Train the seed's nine layouts on real news topics with a real encoder, ensemble the best, predict a file.
+    """Train the nine built-in depth layouts on real news topics with a real encoder, ensemble the best, predict a file.
 
     Needs the demo's parts, which `make demo` installs. Writes runs/demo and runs/demo-data.
     """

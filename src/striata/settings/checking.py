@@ -161,7 +161,7 @@ def describe(annotation: Any) -> str:
     if get_origin(plain) is Literal:
         return short + alternatives(map(str, get_args(plain)))
     if get_origin(plain) is tuple:
-        return f"{short}a list of {describe(get_args(plain)[0])}"
+        return f"{short}a list, each {describe(get_args(plain)[0])}"
     if isinstance(plain, type) and issubclass(plain, BaseModel):
         return f"{short}a group of keys"
     return short + {NoneType: "null", bool: "true or false", dict: "a group of keys"}.get(get_origin(plain) or plain, "text")

@@ -19,6 +19,7 @@ from .fields import (
     Different,
     Ends,
     Expected,
+    Folder,
     Fraction,
     Name,
     OneOf,
@@ -68,7 +69,7 @@ class DataSettings(BaseModel):
         text: name of the text column; None finds it by its usual names.
         text_pair: name of the second text's column.
         label: name of the label column.
-        seed: of the rows held out.
+        seed: by which held-out rows are drawn.
     """
 
     model_config = CONFIG
@@ -149,12 +150,12 @@ class SearchSettings(BaseModel):
     Args:
         trials: how many are trained in all, the pruned ones included; can be raised later.
         generation: how many train at one time.
-        seed: of the proposals.
+        seed: by which layouts are proposed.
         sections: least and most sections of a layout; the borders between them are searched.
         ranks: a section's rank is one of these.
         targets: a layout's targets are one of these lists, the same in all sections.
         dropout: least and most dropout of a section.
-        alpha: of all sections, or "rank" for a section's own rank.
+        alpha: one for all sections, or "rank" for a section's own rank.
         learning_rate: least and most, on a logarithmic scale; None keeps the recipe's.
         prune: when weak trials end; None lets all run to their end.
     """
@@ -196,13 +197,13 @@ class Study(BaseModel):
         head: of :data:`striata.choices.HEADS`.
         data: where the texts are.
         budget: most trainable parameters of a member, head included; None for no limit.
-        layouts: names, text forms or files, or groups of :class:`LayoutSettings`; where a search begins, if there is one.
+        layouts: names, text forms or files, or groups of keys with settings of their own; where a search begins, if there is one.
         controls: of :data:`striata.choices.CONTROLS`; each is added to every layout that is no control itself, with the layout's
             own recipe. A control that is the same plan as its layout is not added.
         seeds: every layout is trained once with each; one number says how many, from 0 on.
-        recipe: how.
-        ensemble: of the best runs; false for none.
-        search: finds the layouts; None trains those that are listed.
+        recipe: how members are trained.
+        ensemble: how the best runs are combined at the end; false for no ensemble.
+        search: how layouts are proposed; None trains those that are listed.
         output: the study's folder.
     """
 
@@ -217,7 +218,7 @@ class Study(BaseModel):
     recipe: Recipe = Recipe()
     ensemble: Annotated[EnsembleSettings, Short(_ensemble, "true or false")] = EnsembleSettings()
     search: Annotated[SearchSettings | None, Short(_search, "true or false")] = None
-    output: Place
+    output: Folder
 
     def to_dict(self) -> dict[str, Any]:
         """All settings with defaults, as JSON values."""

@@ -23,9 +23,9 @@ class Optimizer(BaseModel):
 
     Args:
         name: of :data:`striata.choices.OPTIMIZERS`.
-        betas: shares of the running means that stay at a step: of the gradient, then of its square (of lion, adamw, adam).
-        eps: added to the root of the running mean of squares (of adamw, adam).
-        momentum: share of the last step that is added to the next (of sgd).
+        betas: shares of two running means that stay at a step; by default the optimizer's own.
+        eps: added to the root of the running mean of squares; by default the optimizer's own.
+        momentum: share of the last step that is added to the next; by default the optimizer's own.
     """
 
     model_config = CONFIG
@@ -64,11 +64,11 @@ class Recipe(BaseModel):
 
     Args:
         optimizer: of :data:`striata.choices.OPTIMIZERS`; a group of keys where it has settings of its own.
-        learning_rate: after warmup.
-        weight_decay: of matrices; biases and norms are not decayed.
-        schedule: of :data:`striata.choices.SCHEDULES`.
-        warmup: a fraction of the steps below 1, or a number of steps.
-        batch_size: rows of a step.
+        learning_rate: the highest, reached after warmup.
+        weight_decay: weight decay of matrices; biases and norms have none.
+        schedule: how the learning rate falls after warmup, of :data:`striata.choices.SCHEDULES`.
+        warmup: steps over which the learning rate rises from 0: below 1 a fraction of all, else their number.
+        batch_size: rows of one optimizer step.
         max_steps: most optimizer steps.
         epochs: most passes over the training rows; the lower of both limits holds.
         evaluate_every: steps between evaluations.
@@ -76,10 +76,11 @@ class Recipe(BaseModel):
             always measured on all rows.
         patience: evaluations without a gain after which the member stops; None never stops early.
         min_delta: a rise in accuracy above this is a gain; it is measured from the last gain, so that small rises add up.
-        clip: greatest norm of the member's gradient; None for no limit.
-        label_smoothing: in [0, 1).
-        class_weights: weights of the loss by label, "balanced" (inverse to frequency), or None.
-        precision: of the frozen encoder, of :data:`striata.choices.PRECISIONS`.
+        clip: greatest norm of a member's gradient; None for no limit.
+        label_smoothing: share of each target that is spread over all labels.
+        class_weights: weights of the loss by label (a word such as "no" in quotes), "balanced" (inverse to frequency), or None.
+        precision: what the frozen encoder multiplies in, of :data:`striata.choices.PRECISIONS`; adapters and heads are always
+            in fp32.
     """
 
     model_config = CONFIG
