@@ -104,6 +104,20 @@ def test_tokens_are_those_of_transformers(tmp_path: Path) -> None:
     assert pairs.types is None or pairs.types.tolist() == [i for types in expected_pairs["token_type_ids"] for i in types]
 
 
+def test_whole_lengths_are_those_of_texts_that_are_not_cut(tmp_path: Path) -> None:
+    folder = make_tokenizer(tmp_path / "tokenizer")
+    ours = Tokenizer.load(str(folder), 6)
+    theirs = PreTrainedTokenizerFast.from_pretrained(folder)
+    texts, pairs = ["a", "a b c d a b c", "d " * 5000, "a b c"], ["b c d a", "a", "b", "c " * 3000]
+    for second in (None, pairs):
+        before = ours.encode(texts, second)
+        whole = theirs(texts, second)["input_ids"]
+        assert ours.whole_lengths(before, texts, second).tolist() == [len(ids) for ids in whole]
+        after = ours.encode(texts, second)
+        assert after.lengths.max() == 6
+        assert after.ids.tolist() == before.ids.tolist()
+
+
 def test_lengths_that_do_not_work(tmp_path: Path) -> None:
     folder = make_tokenizer(tmp_path / "tokenizer")
     with pytest.raises(DataError, match="max_length 13 is more than the 12 tokens"):
@@ -132,10 +146,12 @@ def test_the_audit_counts(tmp_path: Path) -> None:
         write(tmp_path / "t.csv", train), write(tmp_path / "v.csv", [("a", "x"), ("d", "x"), ("new", "y")]), None
     )
     tokenizer = Tokenizer.load(str(make_tokenizer(tmp_path / "tokenizer")), 6)
-    encoded = {name: tokenizer.encode(table.texts) for name, table in splits.tables().items()}
-    found = audit_data(splits, encoded, 6)
-    part = found.parts["train"]
+    lengths = {
+        name: tokenizer.whole_lengths(tokenizer.encode(table.texts), table.texts) for name, table in splits.tables().items()
+    }
+    audit = audit_data(splits, lengths, 6)
+    part = audit.parts["train"]
     assert (part.rows, part.labels, part.duplicates, part.conflicting, part.truncated) == (6, {"x": 3, "y": 3}, 2, 1, 1)
-    assert part.tokens["longest"] == 6
-    assert found.shared == {"train and validation": 2}
-    assert any("train and validation share 2 texts" in line for line in found.lines())
+    assert (part.tokens["longest"], part.tokens["median"]) == (8, 3)  # two special tokens in each, and of the whole texts
+    assert audit.shared == {"train and validation": 2}
+    assert any("train and validation share 2 texts" in line for line in audit.lines())

@@ -32,7 +32,7 @@ def check(
     from ..runs import StudyFolder
     from ..search import Space
     from ..settings import load_study
-    from ..study import plan_members, prepare, shared_plans
+    from ..study import advise, plan_members, prepare, shared_plans
     from .output import note, print_json, say
 
     asked = load_study(study, settings or [])
@@ -59,6 +59,7 @@ def check(
                     }
                     for m in found
                 ],
+                "advice": advise(prepared, found),
                 "resolves": None if foreseen is None else foreseen.to_json(),
                 "search": None if space is None else space.to_json() | {"cost": costs},
             }
@@ -71,7 +72,7 @@ def check(
         show_space(space)
     if found:
         show_members(found)
-    for line in shared_plans(found):
+    for line in (*shared_plans(found), *advise(prepared, found)):
         note(line)
     trained, validated = costs["training_tokens"], costs["validation_tokens"]
     over = "all members" if space is None else f"{space.settings.trials} trials, if none is pruned"

@@ -9,12 +9,12 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from ..disk.documents import Document, strictly
 from ..errors import StudyError
 from .splits import Splits
 from .table import Table
-from .tokens import Encoded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +25,8 @@ class Part:
         source: where its rows come from.
         rows: how many.
         labels: rows of each label.
-        tokens: mean, median, 95th percentile and maximum length in tokens, after truncation.
-        truncated: rows cut at the greatest length.
+        tokens: mean, median, 95th percentile and maximum length in tokens, of the whole texts.
+        truncated: rows longer than the greatest length, which are cut there.
         empty: rows without a text.
         duplicates: rows whose text an earlier row has.
         conflicting: texts that occur with more than one label.
@@ -109,13 +109,13 @@ def read_audit(folder: Path) -> Audit | None:
     return _DOCUMENT.read(folder / AUDIT) if (folder / AUDIT).exists() else None
 
 
-def audit_data(splits: Splits, encoded: Mapping[str, Encoded], max_length: int) -> Audit:
+def audit_data(splits: Splits, lengths: Mapping[str, npt.NDArray[np.int64]], max_length: int) -> Audit:
     """Counts what is worth knowing about a study's data.
 
     Args:
         splits: the tables.
-        encoded: their token ids, by the same names.
-        max_length: most tokens of a text.
+        lengths: tokens of each whole text, (rows,), by the same names.
+        max_length: most tokens of a text; longer ones are cut there.
     """
     tables = splits.tables()
     seen = {name: set(_keys(table)) for name, table in tables.items()}
@@ -123,7 +123,7 @@ def audit_data(splits: Splits, encoded: Mapping[str, Encoded], max_length: int) 
         f"{first} and {second}": sum(key in seen[first] for key in _keys(tables[second]))
         for first, second in combinations(tables, 2)
     }
-    parts = {name: _part(table, encoded[name], splits.labels) for name, table in tables.items()}
+    parts = {name: _part(table, lengths[name], splits.labels, max_length) for name, table in tables.items()}
     return Audit(parts=parts, shared=shared, max_length=max_length, fingerprint=splits.fingerprint)
 
 
@@ -131,12 +131,11 @@ def _keys(table: Table) -> list[tuple[str, str]]:
     return list(zip(table.texts, table.pairs or [""] * len(table), strict=True))
 
 
-def _part(table: Table, encoded: Encoded, labels: tuple[str, ...]) -> Part:
+def _part(table: Table, lengths: npt.NDArray[np.int64], labels: tuple[str, ...], max_length: int) -> Part:
     counts = Counter(table.labels)
     by_text: dict[tuple[str, str], set[str]] = defaultdict(set)
     for key, label in zip(_keys(table), table.labels or (), strict=True):
         by_text[key].add(label)
-    lengths = encoded.lengths
     return Part(
         source=table.source,
         rows=len(table),
@@ -147,7 +146,7 @@ def _part(table: Table, encoded: Encoded, labels: tuple[str, ...]) -> Part:
             "p95": float(np.percentile(lengths, 95)),
             "longest": float(lengths.max()),
         },
-        truncated=int(encoded.truncated.sum()),
+        truncated=int((lengths > max_length).sum()),
         empty=sum(not text.strip() for text in table.texts),
         duplicates=len(table) - len(by_text),
         conflicting=sum(len(found) > 1 for found in by_text.values()),

@@ -74,6 +74,7 @@ class _Encoding(Protocol):
 
 class _Backend(Protocol):
     def enable_truncation(self, max_length: int) -> None: ...
+    def no_truncation(self) -> None: ...
     def no_padding(self) -> None: ...
     def num_special_tokens_to_add(self, is_pair: bool) -> int: ...
     def get_vocab_size(self, with_added_tokens: bool = True) -> int: ...
@@ -167,6 +168,26 @@ class Tokenizer:
                 for i in range(0, len(texts), _CHUNK)
             ]
         )
+
+    def whole_lengths(self, encoded: Encoded, texts: Sequence[str], pairs: Sequence[str] | None = None) -> npt.NDArray[np.int64]:
+        """Tokens of each text, special tokens included, had none been cut, (n,) int64. Not while another thread encodes.
+
+        Args:
+            encoded: of these texts, from :meth:`encode`.
+            texts: n texts.
+            pairs: n second texts.
+        """
+        lengths = encoded.lengths.copy()
+        cut = np.flatnonzero(encoded.truncated).tolist()
+        self._backend.no_truncation()
+        try:
+            for at in range(0, len(cut), _CHUNK):
+                rows = cut[at : at + _CHUNK]
+                part = self._encode([texts[i] for i in rows], None if pairs is None else [pairs[i] for i in rows])
+                lengths[rows] = part.lengths
+        finally:
+            self._backend.enable_truncation(max_length=self.max_length)
+        return lengths
 
     def _encode(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Encoded:
         given = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))

@@ -64,7 +64,8 @@ def prepare(study: Study, data: object = None) -> Prepared:
     tables = splits.tables()
     encoded = {name: tokenizer.encode(table.texts, table.pairs) for name, table in tables.items()}
     targets = {name: encode_labels(table, splits.labels) for name, table in tables.items()}
-    audit = audit_data(splits, encoded, settings.max_length)
+    lengths = {name: tokenizer.whole_lengths(encoded[name], table.texts, table.pairs) for name, table in tables.items()}
+    audit = audit_data(splits, lengths, settings.max_length)
     return Prepared(study=study, splits=splits, encoded=encoded, targets=targets, audit=audit)
 
 

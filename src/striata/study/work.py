@@ -10,6 +10,7 @@ from ..disk.locks import HeldError, holding, is_held
 from ..errors import StudyError
 from ..runs import Member, StudyFolder
 from ..training.events import Listener, note
+from .advice import advise
 from .claim import open_study_folder, unfinished
 from .members import plan_members, shared_plans
 from .preparation import Prepared
@@ -59,7 +60,7 @@ def plan_work(prepared: Prepared, *, stacks: int | None = None, listen: Listener
         raise StudyError(f"{stacks} stacks were asked for; expected at least 1")
     members = () if study.search is not None else plan_members(study, len(prepared.splits.labels))
     with open_study_folder(study, prepared.splits.fingerprint) as (folder, new):
-        for line in (*prepared.audit.lines(), "", *(member_lines(members) if members else ())):
+        for line in (*prepared.audit.lines(), "", *(member_lines(members) if members else ()), *advise(prepared, members)):
             note(listen, line)
         write_audit(folder.path, prepared.audit)
         if study.search is not None:
