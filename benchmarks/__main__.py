@@ -18,11 +18,12 @@ import torch
 from transformers.utils.logging import disable_progress_bar
 
 from .cost import CURVES, plot
+from .opening import ROWS_OF_TABLE, opening
 from .rows import GROUPS, Effort
 from .table import machine, markdown, plain
 from .work import FILES, prepared
 
-NAMES = [name for group in GROUPS for name in group.rows] + list(CURVES)
+NAMES = [name for group in GROUPS for name in group.rows] + list(ROWS_OF_TABLE) + list(CURVES)
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -81,6 +82,12 @@ def measure(a: argparse.Namespace) -> dict[str, Any]:
         "settings": {"alternations": a.alternations, "steps": a.steps, "texts": effort.texts, "quick": a.quick},
         "skipped": [],
     }
+    if wanted.intersection(ROWS_OF_TABLE):
+        found = [row.to_json() for row in opening(a.alternations, runs=50 if a.quick else 500)]
+        report["rows"] = _ordered([row for row in report["rows"] if row["name"] not in ROWS_OF_TABLE] + found)
+        _write(a.json, report)
+    if wanted <= set(ROWS_OF_TABLE):
+        return report  # which need neither encoder nor texts
     with prepared(a.model, a.texts, rows=a.rows_of_text) as work:
         for group in GROUPS:
             if not wanted.intersection(group.rows):

@@ -129,7 +129,10 @@ def collect(work: Work) -> dict[str, Run]:
     Raises:
         RunError: one is damaged.
     """
-    return {run.name: run for run in work.folder.runs()}
+    runs = {run.name: run for run in work.folder.runs()}
+    for run in runs.values():
+        run.check()
+    return runs
 
 
 def choose(work: Work, runs: Mapping[str, Run], *, listen: Listener = nobody, device: str = "auto") -> Trained:

@@ -38,6 +38,7 @@ def study(tmp_path: Path) -> StudyFolder:
         "title": "words",
         "layout": "linear model on words",
         "recipe": {"C": 1.0},
+        "plan_hash": "",
         "trainable": 300,
         "lora": 0,
         "metrics": {"accuracy": 0.9, "loss": 0.4, "macro_f1": 0.9},
@@ -70,7 +71,7 @@ def test_a_run_without_adapters_keeps_its_own_files_and_says_that_it_has_none(st
         Model.load(run.path)
     (run.path / "words.json").write_text("{}")
     with pytest.raises(RunError, match=r"is damaged: words\.json is not what was written"):
-        Run.load(run.path)
+        Run.load(run.path).file("words.json")
 
 
 def test_runs_of_all_kinds_are_listed_compared_and_combined(study: StudyFolder) -> None:

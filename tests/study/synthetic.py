@@ -90,6 +90,7 @@ def write_synthetic_run(
         "layout": plan.layout,
         "seed": seed,
         "recipe": Recipe().model_dump(mode="json"),
+        "plan_hash": plan.hash,
         "trainable": plan.trainable,
         "lora": plan.lora,
         "task": SINGLE_LABEL.name,

@@ -21,6 +21,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 import striata
 from striata.data import Tokenizer
 from striata.disk.files import sha256_file
+from striata.ensemble import load_ensemble
 from striata.errors import RunError, StriataError, StudyError
 from striata.runs import Run, StudyFolder, leaderboard
 from striata.runs.adapter import HEAD
@@ -289,7 +290,8 @@ def test_every_flipped_byte_is_noticed(finished: tuple[Path, striata.Trained], t
     out = copy(finished, tmp_path)
     run = sorted((out / "runs").iterdir())[0]
     rng = np.random.default_rng(0)
-    for folder, kind in ((run, Run.load), (out / "ensemble", striata.load)):
+    readers = ((run, lambda path: Run.load(path).check()), (out / "ensemble", lambda path: load_ensemble(path).seal.check()))
+    for folder, kind in readers:
         for file in sorted(p for p in folder.rglob("*") if p.is_file()):
             whole = file.read_bytes()
             for at in rng.integers(0, len(whole), 4):

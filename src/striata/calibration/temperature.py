@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
-from scipy.stats import beta
 
 from ..errors import DataError
 from ..figures.folds import deal_folds
@@ -162,6 +160,8 @@ def fit_temperature(logits: Floats, targets: Places) -> float:
         logits: (rows, labels).
         targets: places of the true labels, (rows,).
     """
+    from scipy.optimize import minimize_scalar  # here, because it takes long to load and reading a study needs none of it
+
     centred = logits.astype(np.float64)
     rows = np.arange(len(targets))
 
@@ -233,6 +233,8 @@ def answer_threshold(probabilities: Floats, targets: Places, precision: float) -
     Raises:
         DataError: the precision is not between 0 and 1.
     """
+    from scipy.stats import beta
+
     if not 0 < precision < 1:
         raise DataError(f"precision {precision:g} is not between 0 and 1; expected a share such as 0.95")
     confidence = probabilities.max(1)

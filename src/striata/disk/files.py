@@ -9,10 +9,14 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import StriataError
+
+_DIGESTS: dict[tuple[int, int, int, int], str] = {}
+_SETTLED = 50_000_000  # ns; a file that changed just now may change again at what the file system's clock calls the same time
 
 
 @contextlib.contextmanager
@@ -35,6 +39,9 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _sync_folder(folder: Path) -> None:
+    """Makes new names in a folder last, where the platform can: Windows opens no folders, and needs no such thing."""
+    if os.name == "nt":
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -91,7 +98,7 @@ def new_folder(path: Path) -> Iterator[Path]:
             yield temporary
             for file in temporary.rglob("*"):
                 if file.is_file():
-                    with open(file, "rb") as handle:
+                    with open(file, "rb+") as handle:  # Windows syncs only what may be written
                         os.fsync(handle.fileno())
             temporary.chmod(0o755)
             old = None
@@ -131,6 +138,19 @@ def named(out: str | Path, ending: str) -> Path:
 
 
 def sha256_file(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
+    """Hexadecimal SHA-256 of a file's bytes.
+
+    A process reads a file for this once, and again when its size, its time of change or the file itself has changed.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        facts = os.fstat(file.fileno())
+        key = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+        if key in _DIGESTS:
+            return _DIGESTS[key]
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if time.time_ns() - facts.st_mtime_ns > _SETTLED:
+        _DIGESTS[key] = digest
+    return digest

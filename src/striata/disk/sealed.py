@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import StriataError
 from .documents import parse_json
@@ -14,6 +17,9 @@ from .files import new_folder, sha256_file, write_text
 
 FORMAT = 1
 NAME = "manifest.json"
+CARD = "README.md"
+_TRIES = 10
+T = TypeVar("T")
 
 
 def _text(content: dict[str, object]) -> str:
@@ -37,47 +43,133 @@ def sealing(path: Path, kind: str) -> Iterator[Path]:
     """
     with new_folder(path) as folder:
         yield folder
-        files = {str(file.relative_to(folder)): sha256_file(file) for file in folder.rglob("*") if file.is_file()}
+        files = {file.relative_to(folder).as_posix(): sha256_file(file) for file in folder.rglob("*") if file.is_file()}
         write_text(folder / NAME, _with_checksum({"format_version": FORMAT, "kind": kind, "files": files}))
 
 
-def check_seal(path: Path, kind: str, error: type[StriataError]) -> str:
-    """Checks that a folder is finished and undamaged.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """The manifest of a sealed folder, which answers for its files.
+
+    Args:
+        path: of the folder.
+        kind: what the folder is.
+        error: raised when a file is not what was written.
+        checksum: of the manifest, which stands for all of the folder's bytes.
+        digests: SHA-256 of each file, by its name.
+    """
+
+    path: Path
+    kind: str
+    error: type[StriataError]
+    checksum: str
+    digests: Mapping[str, str]
+
+    def file(self, name: str) -> Path:
+        """A file of the folder, every byte of it checked; a process reads a file that does not change for this only once.
+
+        Raises:
+            StriataError: it is damaged, or the folder has been replaced since it was opened.
+        """
+        file = self.path / name
+        try:
+            sound = name in self.digests and sha256_file(file) == self.digests[name]
+        except OSError:
+            sound = False
+        if not sound:
+            if self.is_replaced():
+                told = f"{self.kind} {self.path} was replaced while it was read; run the command again"
+                raise self.error(told, path=str(self.path))
+            raise _damaged(self.error, self.kind, self.path, name)
+        return file
+
+    def check(self) -> None:
+        """Checks all files; raises as :meth:`file`."""
+        for name in self.digests:
+            self.file(name)
+
+    def is_replaced(self) -> bool:
+        """Whether another folder of the kind has taken this one's place."""
+        try:
+            return open_seal(self.path, self.kind, self.error).checksum != self.checksum
+        except StriataError:
+            return False
+
+
+def open_seal(path: Path, kind: str, error: type[StriataError]) -> Seal:
+    """Opens a sealed folder: it is finished, its manifest is sound, and it holds the manifest's files and no others.
+
+    The files' bytes are checked when they are used; see :meth:`Seal.file`. A model card (`README.md`) may be added.
 
     Args:
         path: of the folder.
         kind: what it should be.
         error: raised when it is not.
 
-    Returns:
-        The manifest's checksum, which stands for all of the folder's bytes.
+    Raises:
+        StriataError: it is missing, unfinished, damaged, or of another kind.
     """
     if not path.is_dir():
-        raise error(f"there is no {kind} folder {path}; check the path")
+        raise error(f"there is no {kind} folder {path}; check the path", path=str(path))
     file = path / NAME
     if not file.is_file():
-        raise error(f"{path} is no finished {kind}: it has no {NAME}; give a {kind}'s folder")
+        raise error(f"{path} is no finished {kind}: it has no {NAME}; give a {kind}'s folder", path=str(path))
     try:
-        text = file.read_bytes().decode()
-        content = parse_json(text.encode())
+        data = file.read_bytes()
+        content = parse_json(data)
         stated = content.pop("checksum")
-        sound = text == _with_checksum(content) and isinstance(content["files"], dict)
-    except (ValueError, KeyError, AttributeError, TypeError):
+        sound = data.decode() == _with_checksum(content) and isinstance(content["files"], dict)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
         sound = False
     if not sound:
         raise _damaged(error, kind, path, NAME)
     if content["format_version"] != FORMAT or content["kind"] != kind:
         raise error(
-            f"{path} is of kind '{content['kind']}', format {content['format_version']}; expected kind '{kind}', format {FORMAT}"
+            f"{path} is of kind '{content['kind']}', format {content['format_version']}; expected kind '{kind}', format {FORMAT}",
+            path=str(path),
         )
-    for name, digest in content["files"].items():
-        part = path / name
-        if not part.is_file() or sha256_file(part) != digest:
+    present = {name for name in _names(path) if name not in (NAME, CARD) and not name.startswith(".")}
+    for name in content["files"]:
+        if name not in present:
             raise _damaged(error, kind, path, name)
-    return str(stated)
+    for name in sorted(present.difference(content["files"])):
+        raise error(f"{kind} {path} holds {name}, which was not written with it; take it out", path=str(path))
+    return Seal(path=path, kind=kind, error=error, checksum=str(stated), digests=content["files"])
+
+
+def read_sealed(path: Path, kind: str, error: type[StriataError], read: Callable[[Seal], T]) -> T:
+    """What `read` makes of a sealed folder; it is called again when another process replaces the folder meanwhile.
+
+    Args:
+        path: of the folder.
+        kind: what it should be.
+        error: raised when it is not, or when it is damaged.
+        read: reads files of the folder by :meth:`Seal.file`.
+
+    Raises:
+        StriataError: as :func:`open_seal` and :meth:`Seal.file`, and whatever `read` raises.
+    """
+    for _ in range(_TRIES):
+        seal = open_seal(path, kind, error)
+        try:
+            return read(seal)
+        except StriataError:
+            if not seal.is_replaced():
+                raise
+    raise error(f"{kind} {path} is replaced again and again; run the command again when that has ended", path=str(path))
+
+
+def _names(path: Path) -> list[str]:
+    """The files in a folder and in those below it."""
+    names = []
+    for folder, _, files in os.walk(path):
+        inside = Path(folder).relative_to(path).as_posix()
+        names += files if inside == "." else [f"{inside}/{name}" for name in files]
+    return names
 
 
 def _damaged(error: type[StriataError], kind: str, path: Path, name: str) -> StriataError:
     return error(
-        f"{kind} {path} is damaged: {name} is not what was written; restore the folder from a copy, or delete it and train again"
+        f"{kind} {path} is damaged: {name} is not what was written; restore the folder from a copy, or delete it and train again",
+        path=str(path),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from ..calibration import Calibration, calibrate
 from ..disk.documents import Document, Exact, strictly
-from ..disk.sealed import check_seal, sealing
+from ..disk.sealed import Seal, read_sealed, sealing
 from ..errors import EnsembleError
 from ..runs.facts import Figures
 from ..runs.joined import join
@@ -65,6 +66,7 @@ class Ensemble:
 
     Args:
         folder: of the ensemble.
+        seal: its manifest.
         method: how the members were chosen: "top", "greedy" or "stack".
         by: the validation figure that decided.
         combiner: what is done with the members' logits.
@@ -79,6 +81,7 @@ class Ensemble:
     """
 
     folder: Path
+    seal: Seal
     method: str
     by: str
     combiner: Combiner
@@ -102,11 +105,11 @@ class Ensemble:
 
     def validation(self) -> Validation:
         """Combined logits for the validation rows, each row by an ensemble that was chosen without it."""
-        return read_validation(self.folder)
+        return read_validation(self.seal)
 
     def calibration(self) -> Calibration:
         """Temperature and what it does, fitted on :meth:`validation`."""
-        return read_calibration(self.folder)
+        return read_calibration(self.seal)
 
 
 def write_ensemble(
@@ -208,8 +211,11 @@ def load_ensemble(path: str | Path) -> Ensemble:
         RunError: a run is missing or damaged.
     """
     folder = Path(path)
-    check_seal(folder, "ensemble", EnsembleError)
-    content = _ENSEMBLE.read(folder / _FILE)
+    return read_sealed(folder, "ensemble", EnsembleError, partial(_load, folder))
+
+
+def _load(folder: Path, seal: Seal) -> Ensemble:
+    content = _ENSEMBLE.read(seal.file(_FILE))
     runs: dict[str, Run] = {}
     for name, member in content.members.items():
         run = Run.load(folder / member.folder)
@@ -224,6 +230,7 @@ def load_ensemble(path: str | Path) -> Ensemble:
         _ENSEMBLE.refuse(folder / _FILE, ValueError(f"field stack: {error} is missing"))
     return Ensemble(
         folder=folder,
+        seal=seal,
         method=content.method,
         by=content.by,
         combiner=Combiner(

@@ -172,6 +172,7 @@ def _record(
             "control_of": {},
             "aliases": (),
             "recipe": {"merged": candidate.form, "runs": {run.name: run.checksum for run in runs}},
+            "plan_hash": candidate.plan.hash,
             "trainable": candidate.plan.trainable,
             "lora": candidate.plan.lora,
             "best_step": 0,

@@ -233,7 +233,7 @@ def _result(evidence: _Evidence, one: Group, resampled: Mapping[str, npt.NDArray
     return LayoutResult(
         layout=one.label,
         aliases=one.aliases,
-        plan_hash="" if runs[0].plan is None else runs[0].plan.hash,
+        plan_hash=runs[0].facts.plan_hash,
         runs=tuple(run.name for run in runs),
         seeds=tuple(seeds),
         trainable=runs[0].facts.trainable,

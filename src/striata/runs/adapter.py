@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..disk.sealed import Seal
 from ..layout import Plan
 
 ADAPTER = "adapter_model.safetensors"
@@ -58,11 +59,15 @@ def _config(plan: Plan, modules_to_save: list[str] | None) -> dict[str, Any]:
     }
 
 
-def read_adapter(folder: Path, plan: Plan) -> dict[str, np.ndarray]:
-    """The tensors that :func:`write_adapter` wrote."""
+def read_adapter(seal: Seal, plan: Plan) -> dict[str, np.ndarray]:
+    """The tensors that :func:`write_adapter` wrote.
+
+    Raises:
+        StriataError: of the seal's kind of error: a file is damaged.
+    """
     from safetensors.numpy import load_file
 
-    tensors: dict[str, np.ndarray] = load_file(folder / ADAPTER)
+    tensors: dict[str, np.ndarray] = load_file(seal.file(ADAPTER))
     if plan.head.kind != "native":
-        tensors |= load_file(folder / HEAD)
+        tensors |= load_file(seal.file(HEAD))
     return tensors

@@ -78,6 +78,7 @@ class RunFacts(Exact):
         control_of: titles of the layouts whose control it is, by the kind of control.
         aliases: other layouts of the study that are the same plan, trained by the same recipe.
         recipe: how it was trained.
+        plan_hash: of what was trained, see :attr:`striata.layout.Plan.hash`; empty for kinds without adapters.
         trainable: parameters trained, head included.
         lora: of these, in adapters; 0 for kinds without.
         task: what a label is, of :data:`striata.tasks.TASKS`.
@@ -108,6 +109,7 @@ class RunFacts(Exact):
     control_of: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     recipe: dict[str, Any]
+    plan_hash: str
     trainable: int = Field(ge=0)
     lora: int = Field(ge=0)
     task: str
@@ -128,10 +130,7 @@ class RunFacts(Exact):
     split: dict[str, int]
     study: dict[str, Any]
 
-    def identity(self, plan_hash: str) -> tuple[str, str, str]:
-        """Kind, plan and recipe: what two runs share that differ in nothing but their names and seeds.
-
-        Args:
-            plan_hash: of the run's plan; empty for kinds without.
-        """
-        return self.kind, plan_hash, json.dumps(self.recipe, sort_keys=True)
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """Kind, plan and recipe: what two runs share that differ in nothing but their names and seeds."""
+        return self.kind, self.plan_hash, json.dumps(self.recipe, sort_keys=True)

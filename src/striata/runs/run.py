@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from ..calibration import Calibration, calibrate
 from ..data import Columns
 from ..disk.documents import Document, read_columns, strictly
-from ..disk.sealed import check_seal, sealing
+from ..disk.sealed import Seal, read_sealed, sealing
 from ..errors import RunError
 from ..layout import Plan
 from ..tasks import Task, task_named
@@ -55,14 +56,14 @@ def write_validation(folder: Path, validation: Validation) -> None:
     parquet.write_table(table, folder / _VALIDATION)
 
 
-def read_validation(folder: Path) -> Validation:
+def read_validation(seal: Seal) -> Validation:
     """What :func:`write_validation` wrote.
 
     Raises:
         RunError: it cannot be read.
     """
     columns = {"id": "int64", "label": "int64", "logits": r"fixed_size_list<element: float>\[\d+\]"}
-    table = read_columns(folder / _VALIDATION, columns, _RUN)
+    table = read_columns(seal.file(_VALIDATION), columns, _RUN)
     flat = table.column("logits").combine_chunks().flatten().to_numpy()
     return Validation(
         ids=table.column("id").to_numpy(), labels=table.column("label").to_numpy(), logits=flat.reshape(len(table), -1)
@@ -74,13 +75,13 @@ def write_calibration(folder: Path, calibration: Calibration) -> None:
     _CALIBRATION.write(folder / _FILES["calibration"], calibration.to_json())
 
 
-def read_calibration(folder: Path) -> Calibration:
+def read_calibration(seal: Seal) -> Calibration:
     """What :func:`write_calibration` wrote.
 
     Raises:
         RunError: it is missing or cannot be read.
     """
-    return _CALIBRATION.read(folder / _FILES["calibration"])
+    return _CALIBRATION.read(seal.file(_FILES["calibration"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,34 +137,70 @@ def write_run(path: Path, record: RunRecord, write_weights: Callable[[Path], Non
     return Run.load(path)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """A finished run of any kind on disk.
+
+    Opening it reads its facts; every other file is read, and every byte of it checked, when it is asked for.
 
     Args:
         path: its folder.
         facts: what its `run.json` says.
-        plan: what was trained; None for kinds without adapters, see :attr:`adapter_plan`.
-        checksum: stands for all bytes of the folder.
+        seal: its manifest.
     """
 
     path: Path
     facts: RunFacts
-    plan: Plan | None
-    checksum: str
+    seal: Seal
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
-        """Opens a run and checks every byte of it.
+        """Opens a run.
 
         Raises:
             RunError: it is missing, unfinished or damaged.
         """
         folder = Path(path)
-        checksum = check_seal(folder, "run", RunError)
-        facts = _RUN.read(folder / _FILES["run"])
-        plan = _PLAN.read(folder / _FILES["plan"]) if (folder / _FILES["plan"]).is_file() else None
-        return cls(path=folder, facts=facts, plan=plan, checksum=checksum)
+
+        def read(seal: Seal) -> Run:
+            return cls(path=folder, facts=_RUN.read(seal.file(_FILES["run"])), seal=seal)
+
+        return read_sealed(folder, "run", RunError, read)
+
+    @property
+    def checksum(self) -> str:
+        """Stands for all bytes of the folder."""
+        return self.seal.checksum
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """What was trained; None for kinds without adapters, see :attr:`adapter_plan`.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        if not self.facts.plan_hash:
+            return None
+        plan = _PLAN.read(self.file(_FILES["plan"]))
+        if plan.hash != self.facts.plan_hash:
+            raise RunError(f"run {self.path} has the plan {plan.hash}; expected {self.facts.plan_hash}; {_ADVICE}")
+        return plan
+
+    def file(self, name: str) -> Path:
+        """A file of the run's folder, such as one that its kind predicts with, every byte of it checked.
+
+        Raises:
+            RunError: it is damaged, or was not written with the run.
+        """
+        return self.seal.file(name)
+
+    def check(self) -> None:
+        """Checks every byte of the folder.
+
+        Raises:
+            RunError: a file is damaged.
+        """
+        self.seal.check()
 
     @property
     def name(self) -> str:
@@ -204,7 +241,7 @@ class Run:
     @property
     def identity(self) -> tuple[str, str, str]:
         """Kind, plan and recipe: what two runs share that differ in nothing but their names and seeds."""
-        return self.facts.identity("" if self.plan is None else self.plan.hash)
+        return self.facts.identity
 
     @property
     def task(self) -> Task:
@@ -241,11 +278,11 @@ class Run:
         Raises:
             RunError: the run's kind has no adapters.
         """
-        return read_adapter(self.path, self.adapter_plan)
+        return read_adapter(self.seal, self.adapter_plan)
 
     def validation(self) -> Validation:
         """Logits for the validation rows, with row numbers."""
-        return read_validation(self.path)
+        return read_validation(self.seal)
 
     def calibration(self) -> Calibration:
         """Temperature and what it does, fitted on the validation rows.
@@ -253,12 +290,12 @@ class Run:
         Raises:
             RunError: the run has none, because its logits are no finite numbers.
         """
-        if not (self.path / _FILES["calibration"]).is_file():
+        if _FILES["calibration"] not in self.seal.digests:
             raise RunError(
                 f"run {self.path} has logits that are no finite numbers, so its probabilities cannot be calibrated; train it "
                 "again with a lower learning rate"
             )
-        return read_calibration(self.path)
+        return read_calibration(self.seal)
 
     def receipt(self) -> ReceiptFacts | None:
         """What was live when training began; None for kinds without adapters.
@@ -266,7 +303,7 @@ class Run:
         Raises:
             RunError: it cannot be read.
         """
-        return _RECEIPT.read(self.path / _FILES["receipt"]) if self.plan is not None else None
+        return _RECEIPT.read(self.file(_FILES["receipt"])) if _FILES["receipt"] in self.seal.digests else None
 
     def history(self) -> list[dict[str, float | None]]:
         """An entry per step and per evaluation; None where an entry lacks a figure.
@@ -274,5 +311,5 @@ class Run:
         Raises:
             RunError: it cannot be read.
         """
-        entries: list[dict[str, float | None]] = read_columns(self.path / _HISTORY, {}, _RUN).to_pylist()
+        entries: list[dict[str, float | None]] = read_columns(self.file(_HISTORY), {}, _RUN).to_pylist()
         return entries

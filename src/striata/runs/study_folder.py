@@ -90,13 +90,13 @@ class StudyFolder:
         return self.path / "runs" / name
 
     def runs(self) -> list[Run]:
-        """The finished runs, by name.
+        """The finished runs, by name; files that lie beside them are nobody's.
 
         Raises:
             RunError: one is damaged.
         """
-        found = self.path / "runs"
-        folders = sorted(p for p in found.iterdir() if not p.name.startswith(".")) if found.is_dir() else []
+        inside = (self.path / "runs").iterdir() if (self.path / "runs").is_dir() else ()
+        folders = sorted(path for path in inside if path.is_dir() and not path.name.startswith("."))
         return [Run.load(folder) for folder in folders]
 
     def failed(self) -> dict[str, str]:

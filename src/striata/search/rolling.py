@@ -88,8 +88,9 @@ class _Search:
         """
         trials = {trial_name(trial.number): trial for trial in self.record.trials()}
         runs, failed = {run.name: run for run in self.folder.runs()}, self.folder.failed()
-        for name in runs:
-            if name not in trials or runs[name].adapter_plan.hash != trials[name].user_attrs["plan"]:
+        for name, run in runs.items():
+            run.check()
+            if name not in trials or run.facts.plan_hash != trials[name].user_attrs["plan"]:
                 raise StudyError(
                     f"run {name} is no trial of {self.record.path}; restore that file from a copy, or choose another `output`"
                 )

@@ -22,18 +22,20 @@ _FREE = ("layouts", "controls", "seeds", "ensemble", "output")
 
 def unfinished(folder: StudyFolder, members: Sequence[Member]) -> list[Member]:
     """The members that have neither a run nor a recorded failure; a run of the same plan, recipe and seed will do, whatever
-    it is called.
+    it is called. Every byte of the runs is checked.
 
     Raises:
         StudyError: a run was trained by another plan or recipe than the member's.
         RunError: a run is damaged.
     """
     runs, failed = {run.name: run for run in folder.runs()}, folder.failed()
+    for run in runs.values():
+        run.check()
     for member in members:
-        run = runs.get(member.name)
-        if run is None or (run.identity, run.seed) == (member.identity, member.seed):
+        finished = runs.get(member.name)
+        if finished is None or (finished.identity, finished.seed) == (member.identity, member.seed):
             continue
-        what = "was trained by another recipe" if run.identity[:2] == member.identity[:2] else "has another plan"
+        what = "was trained by another recipe" if finished.identity[:2] == member.identity[:2] else "has another plan"
         raise StudyError(other_study(folder.path, f"run {member.name} {what}"))
     same = {(run.identity, run.seed) for run in runs.values()}
     return [member for member in members if member.name not in failed and (member.identity, member.seed) not in same]

@@ -174,7 +174,7 @@ def _keep(context: Context, outcome: Outcome) -> None:
         return
     target = context.folder.run_folder(member.name)
     if target.exists():
-        Run.load(target)
+        Run.load(target).check()
         return
     write_weights = partial(write_adapter, plan=member.plan, tensors=outcome.best.tensors)
     write_run(target, _record(context, member, outcome), write_weights)
@@ -195,6 +195,7 @@ def _record(context: Context, member: Member, outcome: Outcome) -> RunRecord:
         control_of=dict(member.control_of),
         aliases=member.aliases,
         recipe=member.recipe.model_dump(mode="json"),
+        plan_hash=member.plan.hash,
         trainable=member.plan.trainable,
         lora=member.plan.lora,
         task=splits.task.name,
