@@ -115,8 +115,8 @@ def _summary(kind: type[BaseModel]) -> str:
 def _arguments(kind: type[BaseModel]) -> dict[str, str]:
     """What a docstring says of each argument."""
     text = inspect.cleandoc(kind.__doc__ or "").partition("Args:\n")[2]
-    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
-    return {name: _linked(" ".join(words.split())) for name, words in found}
+    described = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
+    return {name: _linked(" ".join(words.split())) for name, words in described}
 
 
 def _linked(text: str) -> str:

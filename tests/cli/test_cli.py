@@ -108,6 +108,10 @@ def test_layouts_and_plan(tmp_path: Path) -> None:
         run("plan", "s8", "--base", "roberta-base", "--labels", 4, "--fit", 1_000_000, "--json", cwd=tmp_path).stdout
     )
     assert value["trainable"] == 989_956
+    short = run("plan", "s8", "--base", "roberta-base", "--labels", 4, "--fit", "1M", "--json", cwd=tmp_path)
+    assert json.loads(short.stdout) == value
+    wrong = run("plan", "s8", "--base", "roberta-base", "--labels", 4, "--budget", "1X", cwd=tmp_path)
+    assert "'1X' is no number of parameters such as 900k or 1M" in " ".join(wrong.stderr.split())
     assert "unknown layout 's88' (did you mean 's8'?)" in refused(
         "plan", "s88", "--base", "roberta-base", "--labels", 4, cwd=tmp_path
     )

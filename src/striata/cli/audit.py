@@ -29,37 +29,37 @@ def audit(
     from ..robustness import audit_labels
     from .output import print_json
 
-    found = audit_labels(target, rows=rows, seed=seed, device=device, precision=precision, out=out)
+    suspicions = audit_labels(target, rows=rows, seed=seed, device=device, precision=precision, out=out)
     if as_json:
-        print_json(found.to_json())
+        print_json(suspicions.to_json())
     else:
-        show_audit(found)
+        show_audit(suspicions)
 
 
-def show_audit(found: LabelAudit) -> None:
+def show_audit(suspicions: LabelAudit) -> None:
     """Prints a line per table, the most suspicious rows, conflicting copies and confused labels."""
     from ..robustness.checks import judged_rows
     from .output import note, say, table
 
     table(
         ["table", "rows", "judged", "by", "suspicious", "source"],
-        [(p.name, f"{p.rows:,}", f"{p.judged:,}", p.by, f"{p.suspects:,}", p.source) for p in found.parts],
+        [(p.name, f"{p.rows:,}", f"{p.judged:,}", p.by, f"{p.suspects:,}", p.source) for p in suspicions.parts],
     )
-    if sample := judged_rows((part.name, part.rows, part.judged) for part in found.parts):
+    if sample := judged_rows((part.name, part.rows, part.judged) for part in suspicions.parts):
         say(f"only a random sample was judged: {sample}")
-    if found.suspects:
+    if suspicions.suspects:
         say()
         table(
             ["table", "row", "label", "suggested", "quality", "text"],
             [
                 (s.place.part, s.place.row, s.place.label, s.suggested, f"{s.quality:.3f}", _excerpt(s.place.text))
-                for s in found.suspects[:_SHOWN]
+                for s in suspicions.suspects[:_SHOWN]
             ],
             cut="text",
         )
-    if found.conflicts:
+    if suspicions.conflicts:
         say()
-        say(f"{len(found.conflicts):,} pairs of copies have different labels")
+        say(f"{len(suspicions.conflicts):,} pairs of copies have different labels")
         table(
             ["row", "label", "row ", "label ", "in common", "text"],
             [
@@ -67,15 +67,15 @@ def show_audit(found: LabelAudit) -> None:
                     f"{c.first.part} {c.first.row}", c.first.label, f"{c.second.part} {c.second.row}", c.second.label,
                     f"{c.similarity:.0%}", _excerpt(c.first.text),
                 )
-                for c in found.conflicts[:_SHOWN]
+                for c in suspicions.conflicts[:_SHOWN]
             ],
             cut="text",
         )  # fmt: skip
-    if found.confusions:
+    if suspicions.confusions:
         say()
         table(
             ["label", "predicted", "rows", "for instance"],
-            [(c.label, c.predicted, f"{c.rows:,}", _excerpt(c.examples[0].text)) for c in found.confusions[:_SHOWN]],
+            [(c.label, c.predicted, f"{c.rows:,}", _excerpt(c.examples[0].text)) for c in suspicions.confusions[:_SHOWN]],
             cut="for instance",
         )
     note("rows count from 0 in their source; a suspicious label is a reason to look, not yet an error")

@@ -26,8 +26,8 @@ def compare(
     from .leaderboard import show_comparison
     from .output import print_json
 
-    found = compare_pair(StudyFolder.open(folder), first, second, confidence=confidence)
+    comparison = compare_pair(StudyFolder.open(folder), first, second, confidence=confidence)
     if as_json:
-        print_json(found.to_json())
+        print_json(comparison.to_json())
     else:
-        show_comparison(found)
+        show_comparison(comparison)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..choices import COMBINATIONS, METHODS
-from .options import Json, Ranking, StudyPath
+from .options import Json, Ranking, StudyPath, count
 
 if TYPE_CHECKING:
     from ..ensemble import Ensemble
@@ -20,7 +20,9 @@ def ensemble(
     by: Ranking = "accuracy",
     method: Annotated[str, typer.Option(help=f"How: {METHODS.help}.")] = "top",
     combine: Annotated[str, typer.Option(help=f"What is averaged: {COMBINATIONS.help}.")] = "logits",
-    budget: Annotated[int | None, typer.Option(help="Most trainable parameters, of all members together.")] = None,
+    budget: Annotated[
+        int | None, typer.Option(parser=count, metavar="NUMBER", help="Most trainable parameters, of all members together.")
+    ] = None,
     rank: Annotated[
         int | None, typer.Option(help="For soup: rank of the merged adapters; by default the largest of the runs'.")
     ] = None,

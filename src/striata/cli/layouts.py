@@ -14,9 +14,9 @@ def layouts(as_json: Json = False) -> None:
     from ..layout import builtin_layouts
     from .output import print_json, table
 
-    found = builtin_layouts()
+    builtin = builtin_layouts()
     if as_json:
-        print_json([{"name": name, "depth": layout.depth, "layout": layout.text} for name, layout in found.items()])
+        print_json([{"name": name, "depth": layout.depth, "layout": layout.text} for name, layout in builtin.items()])
         return
-    rows = [(name, layout.depth, layout.text) for name, layout in found.items()]
+    rows = [(name, layout.depth, layout.text) for name, layout in builtin.items()]
     table(["name", "layers", "sections"], rows, fold="sections")

@@ -60,19 +60,19 @@ def show_leaderboard(folder: Path, *, runs: bool = False, reference: str | None 
         note(f"{name} failed: {reason}")
 
 
-def show_comparison(found: Comparison) -> None:
+def show_comparison(comparison: Comparison) -> None:
     """Prints layouts, differences and the sentences about them."""
     from ..evidence.sentences import chance, counted, points
     from .output import fits, note, say, table
 
-    against = {difference.layout: difference for difference in found.differences}
-    tested = any(row.test_accuracy is not None for row in found.layouts)
-    headings = ["layout", "seeds", "trainable", "validation", f"{found.confidence:.0%} interval", "loss", "macro F1", "time"]
+    against = {difference.layout: difference for difference in comparison.differences}
+    tested = any(row.test_accuracy is not None for row in comparison.layouts)
+    headings = ["layout", "seeds", "trainable", "validation", f"{comparison.confidence:.0%} interval", "loss", "macro F1", "time"]
     headings += ["test"] if tested else []
     extra = ["difference", "reference", "p (Holm)" if len(against) > 1 else "p", "verdict"]
-    figures = [_figures(row, tested) for row in found.layouts]
+    figures = [_figures(row, tested) for row in comparison.layouts]
     compared = []
-    for row in found.layouts:
+    for row in comparison.layouts:
         cells = [""] * len(extra)
         if row.layout in against:
             one = against[row.layout]
@@ -89,12 +89,13 @@ def show_comparison(found: Comparison) -> None:
         say()
         table(["layout", *extra], [[left[0], *right] for left, right in zip(figures, compared, strict=True) if right[0]])
     say()
-    for mean in found.together:
+    for mean in comparison.together:
         say(mean.sentence)
-    for one in found.differences:
+    for one in comparison.differences:
         say(one.sentence)
-    note(f"{counted(found.rows, 'row')} of validation; compared with: {found.reference}; differences in percentage points")
-    for remark in found.notes:
+    rows = counted(comparison.rows, "row")
+    note(f"{rows} of validation; compared with: {comparison.reference}; differences in percentage points")
+    for remark in comparison.notes:
         note(remark)
 
 

@@ -13,6 +13,18 @@ from ..choices import DATA_HELP, HEADS, PRECISIONS, RANKINGS, TRACKERS
 if TYPE_CHECKING:
     from ..data import Columns
 
+
+def count(text: str) -> int:
+    """A number of parameters: 900000, 900k or 1M."""
+    from ..settings.fields import as_count
+
+    value = as_count(text)
+    try:
+        return int(value)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no number of parameters such as 900k or 1M") from None
+
+
 StudyFile = Annotated[Path, typer.Argument(help="Study file (YAML).")]
 StudyPath = Annotated[Path, typer.Argument(help="A study's folder.")]
 ModelPath = Annotated[Path, typer.Argument(help="Folder of a run or an ensemble.")]
@@ -33,7 +45,7 @@ Track = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Head = Annotated[str, typer.Option(help=f"What is trained on top: {HEADS.help}.")]
-Budget = Annotated[int | None, typer.Option(help="Most trainable parameters, head included.")]
+Budget = Annotated[int | None, typer.Option(parser=count, metavar="NUMBER", help="Most trainable parameters, head included.")]
 Ranking = Annotated[str, typer.Option(help=f"Validation figure that decides: {RANKINGS.names}.")]
 Seed = Annotated[int, typer.Option(help="Of everything random: samples, folds, permutations.")]
 Confidence = Annotated[float, typer.Option(help="Of the intervals; 1 minus it is the level of the verdicts.")]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Budget, Head, Json
+from .options import Budget, Head, Json, count
 
 if TYPE_CHECKING:
     from ..layout import Plan
@@ -20,7 +20,9 @@ def plan(
     labels: Annotated[int, typer.Option(help="Number of labels.")],
     head: Head = "native",
     budget: Budget = None,
-    fit: Annotated[int | None, typer.Option(metavar="BUDGET", help="Scale the ranks to the largest within BUDGET.")] = None,
+    fit: Annotated[
+        int | None, typer.Option(parser=count, metavar="NUMBER", help="Scale the ranks to the largest within this budget.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show what a layout trains on an encoder, to the parameter, without loading weights."""
@@ -32,13 +34,13 @@ def plan(
     if fit is not None and budget is not None:
         raise PlanError("--fit and --budget were both given; --fit BUDGET already keeps to BUDGET")
     if fit is not None:
-        found = fit_layout(layout, base=base, labels=labels, head=head, budget=fit)
+        result = fit_layout(layout, base=base, labels=labels, head=head, budget=fit)
     else:
-        found = make_plan(layout, base=base, labels=labels, head=head, budget=budget)
+        result = make_plan(layout, base=base, labels=labels, head=head, budget=budget)
     if as_json:
-        print_json(found.to_json())
+        print_json(result.to_json())
     else:
-        show_plan(found)
+        show_plan(result)
 
 
 def show_plan(plan: Plan) -> None:

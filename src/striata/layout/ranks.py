@@ -34,10 +34,10 @@ def fit(spec: str | Path | Layout, *, base: str, labels: int, head: str = "nativ
     """
     shape = shape_of(base)
     resolved, top = resolve(spec, shape), head_of(shape, head, labels)
-    asked = plan_of(resolved, shape, top, labels, None)
-    sizes: dict[int, int] = defaultdict(int)  # parameters of one rank, by the rank that was asked for
+    unscaled = plan_of(resolved, shape, top, labels, None)
+    sizes: dict[int, int] = defaultdict(int)  # parameters of one rank, by the rank before scaling
     caps: dict[int, int] = {}
-    for site in asked.sites:
+    for site in unscaled.sites:
         sizes[site.rank] += site.in_features + site.out_features
         smaller = min(site.in_features, site.out_features)
         caps[site.rank] = min(caps.get(site.rank, smaller), smaller)
@@ -50,7 +50,7 @@ def fit(spec: str | Path | Layout, *, base: str, labels: int, head: str = "nativ
 
     if total(Fraction(0)) > budget:
         raise BudgetError(
-            f"layout {asked.layout} trains {total(Fraction(0)):,} parameters even with rank 1 in every section "
+            f"layout {unscaled.layout} trains {total(Fraction(0)):,} parameters even with rank 1 in every section "
             f"({top.parameters:,} of them the head); raise the budget of {budget:,}, or use fewer targets or another head"
         )
     factors = sorted({Fraction(0)} | {Fraction(k, rank) for rank, cap in caps.items() for k in range(1, cap + 1)})
@@ -67,8 +67,8 @@ def _scaled(resolved: Resolved, ranks: dict[int, int], budget: int) -> Resolved:
 
     layers = tuple({target: new(section) for target, section in claims.items()} for claims in resolved.layers)
     if all(old == rank for old, rank in ranks.items()):
-        said = f"the ranks are already the largest of this shape within {budget:,}"
+        remark = f"the ranks are already the largest of this shape within {budget:,}"
     else:
         changes = ", ".join(f"{old} to {rank}" for old, rank in sorted(ranks.items()))
-        said = f"fitted to {budget:,} parameters: rank {changes}; alphas unchanged"
-    return replace(resolved, layout=from_layers(layers), layers=layers, notes=(*resolved.notes, said))
+        remark = f"fitted to {budget:,} parameters: rank {changes}; alphas unchanged"
+    return replace(resolved, layout=from_layers(layers), layers=layers, notes=(*resolved.notes, remark))

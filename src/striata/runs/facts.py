@@ -7,14 +7,13 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from ..choices import RANKINGS
 from ..data import Columns
 from ..disk.documents import Exact
 
-FIGURES = ("accuracy", "loss", "macro_f1")
-
 
 def _possible(figures: dict[str, float]) -> dict[str, float]:
-    for name in FIGURES:
+    for name in RANKINGS:
         if name not in figures:
             raise ValueError(f"{name} is missing")
     for name, value in figures.items():

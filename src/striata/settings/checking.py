@@ -193,13 +193,13 @@ def _annotation(kind: Any, path: Path) -> Any:
 
 def groups_of(annotation: Any) -> list[type[BaseModel]]:
     """The groups of keys that a value may be, those in its lists included."""
-    found = []
+    groups = []
     for part in _parts(annotation):
         if isinstance(part, type) and issubclass(part, BaseModel):
-            found.append(part)
+            groups.append(part)
         elif get_origin(part) is tuple:
-            found += groups_of(get_args(part)[0])
-    return found
+            groups += groups_of(get_args(part)[0])
+    return groups
 
 
 def _fields_at(kind: type[BaseModel], path: Path) -> list[str]:
