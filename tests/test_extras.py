@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,50 +12,12 @@ import yaml
 
 from striata.extras import EXTRAS
 
+from .hidden import run_without
 from .study.small import study_of, write_texts
 from .study.synthetic import logits_of, write_synthetic_study
 
 ROOT = Path(__file__).parents[1]
 OPTIONAL = (*sorted({*EXTRAS} - {"huggingface_hub"}), "peft", "markupsafe")  # transformers brings huggingface_hub
-
-# Runs striata commands in one process, each without some packages; prints a list of [exit code, stdout, stderr].
-WITHOUT = """
-import contextlib, io, json, sys
-from importlib.machinery import PathFinder
-
-hidden = set()
-
-class Finder(PathFinder):
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        return None if name.partition(".")[0] in hidden else super().find_spec(name, path, target)
-
-sys.meta_path[:] = [Finder if finder is PathFinder else finder for finder in sys.meta_path]
-results = []
-for packages, command in json.loads(sys.argv[1]):
-    hidden = set(packages)
-    for name in [name for name in sys.modules if name.partition(".")[0] in hidden]:
-        del sys.modules[name]
-    out, err = io.StringIO(), io.StringIO()
-    sys.argv = ["striata", *command]
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        from striata.cli import main
-        try:
-            code = main() or 0
-        except SystemExit as ended:
-            code = ended.code or 0
-    results.append([code, out.getvalue(), err.getvalue()])
-print(json.dumps(results))
-"""
-Result = tuple[int, str, str]
-
-
-def run_without(*commands: tuple[Sequence[str], Sequence[object]]) -> list[Result]:
-    """Exit code, stdout and stderr of commands that cannot import some packages."""
-    arguments = json.dumps([[sorted(hidden), [str(part) for part in command]] for hidden, command in commands])
-    done = subprocess.run([sys.executable, "-c", WITHOUT, arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return [(code, out, err) for code, out, err in json.loads(done.stdout.splitlines()[-1])]
 
 
 def names(requirements: Sequence[str]) -> set[str]:

@@ -117,7 +117,7 @@ def test_the_numbers_of_layouts_in_the_documents() -> None:
 
 
 def test_reading_a_study_needs_no_torch() -> None:
-    rooms = "striata.runs, striata.settings, striata.study, striata.ensemble, striata.data, striata.tasks"
+    rooms = ", ".join(f"striata.{name}" for name in "data ensemble model robustness runs settings study tasks".split())
     code = f"import sys, {rooms}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 

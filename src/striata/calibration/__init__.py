@@ -1,9 +1,9 @@
 """Probabilities that mean what they say, label sets, and when not to answer. Arrays in, figures out; needs no torch."""
 
-from .conformal import SetFigures, label_sets, set_figures, set_threshold
+from .conformal import SetFigures, check_share, label_sets, set_figures, set_threshold
 from .temperature import Answers, Bin, Calibration, Quality, answer_threshold, calibrate, cross_fitted, fit_temperature, quality
 
 __all__ = [
-    "Answers", "Bin", "Calibration", "Quality", "SetFigures", "answer_threshold", "calibrate", "cross_fitted", "fit_temperature",
-    "label_sets", "quality", "set_figures", "set_threshold",
+    "Answers", "Bin", "Calibration", "Quality", "SetFigures", "answer_threshold", "calibrate", "check_share", "cross_fitted",
+    "fit_temperature", "label_sets", "quality", "set_figures", "set_threshold",
 ]  # fmt: skip

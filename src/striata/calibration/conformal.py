@@ -41,6 +41,20 @@ class SetFigures:
         return asdict(self)
 
 
+def check_share(value: float, argument: str) -> None:
+    """Refuses a share that nothing or everything has.
+
+    Args:
+        value: the share.
+        argument: the name of the argument that it was given as.
+
+    Raises:
+        DataError: it is not between 0 and 1.
+    """
+    if not 0 < value < 1:
+        raise DataError(f"{value:g} is not between 0 and 1; expected a share such as 0.95", argument=argument)
+
+
 def fewest_rows(coverage: float) -> int:
     """The fewest validation rows with which a coverage can be promised by sets smaller than all labels."""
     rows = max(1, math.ceil(coverage / (1 - coverage)) - 1)
@@ -65,8 +79,7 @@ def set_threshold(probabilities: Floats, targets: Places, coverage: float) -> fl
     Raises:
         DataError: the coverage is not between 0 and 1, or there are too few rows to promise it.
     """
-    if not 0 < coverage < 1:
-        raise DataError(f"{coverage:g} is not between 0 and 1; expected a share such as 0.95", argument="coverage")
+    check_share(coverage, "coverage")
     rows = len(targets)
     rank = _rank(rows, coverage)
     if rank > rows:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..errors import DataError
 from ..figures.folds import deal_folds
 from ..tasks import SINGLE_LABEL
-from .conformal import Floats, Places, SetFigures, fewest_rows, label_sets, set_figures, set_threshold
+from .conformal import Floats, Places, SetFigures, check_share, fewest_rows, label_sets, set_figures, set_threshold
 
 BINS = 15
 COVERAGES = (0.9, 0.95, 0.99)
@@ -235,8 +235,7 @@ def answer_threshold(probabilities: Floats, targets: Places, precision: float) -
     """
     from scipy.stats import beta
 
-    if not 0 < precision < 1:
-        raise DataError(f"precision {precision:g} is not between 0 and 1; expected a share such as 0.95")
+    check_share(precision, "precision")
     confidence = probabilities.max(1)
     order = np.argsort(-confidence, kind="stable")
     hits = np.cumsum((SINGLE_LABEL.decide(probabilities) == targets)[order])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import typer
+import typer.core
 
 # Order of `striata --help`: the order in which one meets them.
 COMMANDS = (
@@ -13,8 +15,25 @@ COMMANDS = (
     "stress", "shift", "audit", "report", "card",
 )  # fmt: skip
 
+
+class Commands(typer.core.TyperGroup):
+    """The list of commands, with the whole first sentence of each."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Writes the list."""
+        rows = [(name, _first_sentence(self.commands[name].help or "")) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _first_sentence(text: str) -> str:
+    return " ".join(text.partition("\n\n")[0].split()).partition(". ")[0].removesuffix(".")
+
+
 app = typer.Typer(
     name="striata",
+    cls=Commands,
+    rich_markup_mode=None,  # boxes around the help would double the time that it takes
     help="Find the best text classifier under a budget of trainable parameters, fast, and prove it.",
     no_args_is_help=True,
     add_completion=False,

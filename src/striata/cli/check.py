@@ -31,23 +31,24 @@ def check(
     from ..evidence import foresee, measured_noise
     from ..runs import StudyFolder
     from ..search import Space
-    from ..settings import load_study
     from ..study import advise, plan_members, prepare, shared_plans
+    from .inputs import open_study
     from .output import note, print_json, say
 
-    asked = load_study(study, settings or [])
-    prepared = prepare(asked)
-    found = plan_members(asked, len(prepared.splits.labels))
-    if like is not None and not found:
+    spec = open_study(study, settings or [])
+    earlier = None if like is None else StudyFolder.open(like)
+    prepared = prepare(spec)
+    members = plan_members(spec, len(prepared.splits.labels))
+    if like is not None and not members:
         raise StudyError(f"--like {like}: {study} has no layouts to compare, only a search; leave --like out")
-    noise = None if like is None else measured_noise(StudyFolder.open(like))
-    foreseen = foresee(found, len(prepared.splits.validation), noise=noise) if found else None
-    space = None if asked.search is None else Space.of(asked, len(prepared.splits.labels))
-    costs = _costs(asked, found, prepared)
+    noise = None if earlier is None else measured_noise(earlier)
+    foreseen = foresee(members, len(prepared.splits.validation), noise=noise) if members else None
+    space = None if spec.search is None else Space.of(spec, len(prepared.splits.labels))
+    costs = _costs(spec, members, prepared)
     if as_json:
         print_json(
             {
-                "study": asked.to_dict(),
+                "study": spec.to_dict(),
                 "audit": prepared.audit.to_json(),
                 "members": [
                     {
@@ -57,9 +58,9 @@ def check(
                         "plan": m.plan.to_json(),
                         "cost": _cost(m.recipe, prepared),
                     }
-                    for m in found
+                    for m in members
                 ],
-                "advice": advise(prepared, found),
+                "advice": advise(prepared, members),
                 "resolves": None if foreseen is None else foreseen.to_json(),
                 "search": None if space is None else space.to_json() | {"cost": costs},
             }
@@ -70,9 +71,9 @@ def check(
     say()
     if space is not None:
         show_space(space)
-    if found:
-        show_members(found)
-    for line in (*shared_plans(found), *advise(prepared, found)):
+    if members:
+        show_members(members)
+    for line in (*shared_plans(members), *advise(prepared, members)):
         note(line)
     trained, validated = costs["training_tokens"], costs["validation_tokens"]
     over = "all members" if space is None else f"{space.settings.trials} trials, if none is pruned"
@@ -87,20 +88,20 @@ def check(
             note(remark)
 
 
-def show_members(found: tuple[Member, ...]) -> None:
+def show_members(members: tuple[Member, ...]) -> None:
     """Prints the members of a study with their totals, and the sections of each plan once."""
     from .output import note, say, table
 
     rows = []
-    for member in found:
+    for member in members:
         plan = member.plan
         share = "-" if plan.budget is None else f"{plan.trainable / plan.budget:.1%}"
         rows.append((member.name, plan.hash[:8], f"{plan.trainable:,}", f"{plan.lora:,}", f"{plan.head.parameters:,}", share))
     table(["member", "plan", "trainable", "LoRA", "head", "of budget"], rows)
     say()
-    sections = dict.fromkeys((member.plan.hash[:8], member.plan.text) for member in found)
+    sections = dict.fromkeys((member.plan.hash[:8], member.plan.text) for member in members)
     table(["plan", "sections"], list(sections), fold="sections")
-    for remark in dict.fromkeys(remark for member in found for remark in member.plan.notes):
+    for remark in dict.fromkeys(remark for member in members for remark in member.plan.notes):
         note(remark)
 
 
@@ -133,9 +134,9 @@ def show_space(space: Space) -> None:
         say("it begins with these layouts:")
 
 
-def _costs(study: Study, found: Sequence[Member], prepared: Prepared) -> dict[str, int]:
+def _costs(study: Study, members: Sequence[Member], prepared: Prepared) -> dict[str, int]:
     """What all members, or all trials of a search, cost at most."""
-    recipes = [study.recipe] * study.search.trials if study.search is not None else [member.recipe for member in found]
+    recipes = [study.recipe] * study.search.trials if study.search is not None else [member.recipe for member in members]
     costs = [_cost(recipe, prepared) for recipe in recipes]
     return {key: sum(cost[key] for cost in costs) for key in costs[0]}
 

@@ -26,10 +26,13 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a run or an ensemble on labelled rows."""
-    from .. import load
+    from ..calibration import check_share
+    from .inputs import open_model
     from .output import print_json
 
-    opened = load(model, device=device, precision=precision)
+    if sets is not None:
+        check_share(sets, "sets")
+    opened = open_model(model, file, device=device, precision=precision)
     columns = named_columns(opened.columns, text=text, text_pair=text_pair, label=label)
     measured = opened.evaluate(file, columns=columns, coverage=sets)
     if as_json:

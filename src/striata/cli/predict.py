@@ -50,12 +50,17 @@ def predict(
         raise DataError("--uncalibrated says which probabilities to write; give it with --probabilities")
     if abstain_below is not None and precision_at_least is not None:
         raise DataError("--abstain-below and --precision-at-least were both given; each sets the same threshold, give one")
-    from .. import load
-    from ..model.whole_file import predict_file
+    from ..calibration import check_share
+    from ..model.whole_file import check_target, predict_file
+    from .inputs import open_model
     from .output import note, say
     from .progress import counter
 
-    opened = load(model, device=device, precision=precision)
+    check_target(out, file)
+    for share, option in ((sets, "sets"), (precision_at_least, "precision_at_least")):
+        if share is not None:
+            check_share(share, option)
+    opened = open_model(model, file, device=device, precision=precision)
     columns = replace(named_columns(opened.columns, text=text, text_pair=text_pair), label=None)
     if precision_at_least is not None:
         answers = opened.answers(precision_at_least)

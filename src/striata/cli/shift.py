@@ -35,16 +35,15 @@ def shift(
     out: Annotated[Path | None, typer.Option(help="Also write copies and scores row by row to this CSV file.")] = None,
 ) -> None:
     """Tell whether unlabelled rows are like known ones, which are copies, and how accurate the model may be on them."""
-    from .. import load
-    from ..robustness import measure_shift as run_shift
-    from ..robustness import read_rows
+    from ..robustness import measure_shift, read_rows
+    from .inputs import open_model
     from .output import print_json
 
-    opened = load(model, device=device, precision=precision)
+    opened = open_model(model, known, unlabelled, train, device=device, precision=precision)
     columns = named_columns(opened.columns, text=text, text_pair=text_pair, label=label)
     tables = read_rows(known, columns, labels=True), read_rows(unlabelled, columns, labels=False)
     more = None if train is None else read_rows(train, columns, labels=False)
-    found = run_shift(opened, *tables, train=more, rows=rows, permutations=permutations, seed=seed, out=out)
+    found = measure_shift(opened, *tables, train=more, rows=rows, permutations=permutations, seed=seed, out=out)
     if as_json:
         print_json(found.to_json())
     else:

@@ -27,13 +27,13 @@ def stress(
     out: Annotated[Path | None, typer.Option(help="Also write the JSON document to this file.")] = None,
 ) -> None:
     """Measure a model under typing errors, HTML remains, lost words and the like, and its weakest slices."""
-    from .. import load
     from ..data import read_table
-    from ..robustness import run_stress as run_stress
+    from ..robustness import run_stress
+    from .inputs import open_model
     from .output import print_json
     from .progress import counter
 
-    opened = load(model, device=device, precision=precision)
+    opened = open_model(model, file, device=device, precision=precision)
     table = read_table(file, named_columns(opened.columns, text=text, text_pair=text_pair, label=label), split="test")
     with counter("texts") as progress:
         found = run_stress(opened, table, rows=rows, seed=seed, progress=progress, out=out)

@@ -21,12 +21,12 @@ def train(
     """
     from .. import train as train_study
     from ..runs import StudyFolder, leaderboard
-    from ..settings import load_study
+    from .inputs import open_study
     from .leaderboard import show_leaderboard
     from .output import say
     from .progress import progress
 
-    spec = load_study(study, settings or [])
+    spec = open_study(study, settings or [], track or [])
     with progress() as listen:
         result = train_study(spec, listen=listen, track=track or (), device=device)
     show_leaderboard(result.folder)

@@ -43,22 +43,37 @@ def open_source(source: str, *, split: str = "train") -> Reader:
         DataError: there is no such thing, or it cannot be read.
         ExtraError: a folder of data files or a data set of the Hub needs datasets, which is not installed.
     """
+    check_source(source)
     path = Path(source).expanduser()
     if path.is_file():
         return _file(path)
+    return _folder(path, split) if path.is_dir() else _hub(source, split)
+
+
+def check_source(source: str) -> None:
+    """Refuses what is neither a file or folder here nor can be a data set of the Hub, without opening it.
+
+    Raises:
+        DataError: there is no such file or folder, or its format is not known.
+        ExtraError: it may be a data set of the Hub, for which datasets is not installed.
+    """
+    path = Path(source).expanduser()
     if path.is_dir():
-        return _folder(path, split)
-    if path.suffix.lower() in READERS or source.startswith((".", "/", "~")) or source.count("/") > 1:
+        return
+    if path.is_file():
+        kind = path.suffix.lower()
+        if kind not in READERS:
+            raise DataError(f"{path}: format '{kind or path.name}' is not known; expected a file ending in {', '.join(READERS)}")
+    elif path.suffix.lower() in READERS or source.startswith((".", "/", "~")) or source.count("/") > 1:
         near = did_you_mean(path.name, [other.name for other in path.parent.iterdir()]) if path.parent.is_dir() else ""
         raise DataError(f"data file {source} does not exist{near}; check the path, which counts from {Path.cwd()}")
-    return _hub(source, split)
+    else:
+        require(f"data '{source}' is neither a file nor a folder here, and fetching it from the Hub", "datasets")
 
 
 def _file(path: Path) -> Reader:
-    kind = path.suffix.lower()
-    if kind not in READERS:
-        raise DataError(f"{path}: format '{kind or path.name}' is not known; expected a file ending in {', '.join(READERS)}")
-    reader: Reader = resolve_name(READERS[kind].reader)(path, **READERS[kind].settings)
+    format_ = READERS[path.suffix.lower()]
+    reader: Reader = resolve_name(format_.reader)(path, **format_.settings)
     return reader
 
 
@@ -161,7 +176,6 @@ def _folder(path: Path, split: str) -> Reader:
 
 def _hub(name: str, split: str) -> Reader:
     repository, _, configuration = name.partition(":")
-    require(f"data '{name}' is neither a file nor a folder here, and fetching it from the Hub", "datasets")
     try:
         return _loaded(repository, configuration or None, split)
     except DataError:

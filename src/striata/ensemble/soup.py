@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Encoder, Stack
-from ..engine.receipt import check_receipt, read_receipt
 from ..errors import EnsembleError
 from ..figures.scores import Scores
 from ..layout import Plan
@@ -142,6 +140,8 @@ def _measure(
     candidate: _Candidate, like: Run, prepared: Prepared, device: str, precision: str
 ) -> tuple[Scores, np.ndarray, dict[str, Any]]:
     """Figures, logits on the validation rows, and the receipt."""
+    from ..engine import Encoder, Stack, check_receipt, read_receipt
+
     encoder = Encoder.load(candidate.plan.base, head=candidate.plan.head, precision=precision, device=device)
     if encoder.sha256 != like.facts.base_sha256:
         raise EnsembleError(f"encoder {candidate.plan.base} is not the one the runs were trained on; give it the same weights")

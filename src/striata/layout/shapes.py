@@ -79,13 +79,27 @@ def shape_of(base: str) -> Shape:
     Raises:
         EncoderError: there is no such encoder, its configuration cannot be read, or its family is not supported.
     """
+    check_base(base)
     folder = Path(base).expanduser()
     if folder.is_dir():
         return _shape(base, _read(folder / "config.json", base))
-    if folder.exists():
-        raise EncoderError(f"base '{base}' is a file; expected a model folder or a Hub name")
     known = known_shapes().get(base)
     return _shape(base, known if known is not None else _fetched(base))
+
+
+def check_base(base: str) -> None:
+    """Refuses what is no folder here and cannot be a model of the Hub, without a look into it.
+
+    Raises:
+        EncoderError: it is a file, or a path where nothing is.
+    """
+    folder = Path(base).expanduser()
+    if folder.is_dir():
+        return
+    if folder.exists():
+        raise EncoderError(f"base '{base}' is a file; expected a model folder or a Hub name")
+    if base.startswith((".", "/", "~")) or base.count("/") > 1:
+        raise EncoderError(f"encoder folder {base} does not exist; check the path, which counts from {Path.cwd()}")
 
 
 def _read(path: Path, base: str) -> Mapping[str, Any]:

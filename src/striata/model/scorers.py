@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..data import Encoded, Tokenizer
-from ..engine import Encoder, Stack, embed
 from ..errors import RunError
 from ..runs import Run
 
@@ -73,6 +72,8 @@ class EncoderScorer:
     """
 
     def __init__(self, runs: Mapping[str, Run], *, device: str, precision: str) -> None:
+        from ..engine import Encoder, Stack  # loads torch, for which a damaged run need not wait
+
         self.labels = {name: run.labels for name, run in runs.items()}
         self.trainable = sum(run.trainable for run in runs.values())
         first = next(iter(runs.values()))
@@ -101,6 +102,8 @@ class EncoderScorer:
 
     def embed(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Floats:
         """Means of the frozen encoder's last hidden states, adapters not used, (texts, hidden size)."""
+        from ..engine import embed
+
         return embed(self.encoder, self.tokenizer.encode(texts, pairs))
 
     def lengths(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Ints:

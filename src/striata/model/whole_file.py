@@ -88,13 +88,7 @@ def predict_file(
         DataError: the source cannot be read, a row has no text, `out` has another ending, or what is wanted is not possible.
         StriataError: the place cannot be written, or is full.
     """
-    target = Path(out)
-    if target.suffix.lower() not in PREDICTIONS:
-        expected = f"expected a name ending in {PREDICTIONS.names}"
-        raise DataError(f"{target}: unknown format '{target.suffix}'; {expected}", argument="out", path=str(target))
-    if target.is_dir():
-        raise DataError(f"{target} is a folder; give a file's name", argument="out", path=str(target))
-    apart(target, source)
+    target = check_target(out, source)
     wanted = Wanted(
         probabilities=probabilities, calibrated=calibrated, coverage=coverage, abstain_below=abstain_below, id_label=id_label
     )
@@ -117,6 +111,23 @@ def predict_file(
     _assemble(folder, target, model, wanted)
     shutil.rmtree(folder)
     return done
+
+
+def check_target(out: str | Path, source: str | Path) -> Path:
+    """Where predictions of a source are written, if they can be.
+
+    Raises:
+        DataError: the ending is not known, or it is a folder.
+        StriataError: it is the source.
+    """
+    target = Path(out)
+    if target.suffix.lower() not in PREDICTIONS:
+        expected = f"expected a name ending in {PREDICTIONS.names}"
+        raise DataError(f"{target}: unknown format '{target.suffix}'; {expected}", argument="out", path=str(target))
+    if target.is_dir():
+        raise DataError(f"{target} is a folder; give a file's name", argument="out", path=str(target))
+    apart(target, source)
+    return target
 
 
 def _identity(source: str | Path) -> list[Any]:

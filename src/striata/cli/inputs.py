@@ -1,0 +1,59 @@
+"""What a command reads: looked for before torch is loaded, so that a wrong path is said at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..model import Model
+    from ..settings import Study
+
+
+def open_model(folder: Path, *sources: str | None, device: str, precision: str) -> Model:
+    """Opens a run or an ensemble, after a look for the texts that it will read.
+
+    Args:
+        folder: of the model.
+        sources: files, folders or Hub names; None for one that was not asked for.
+        device: "cpu", "cuda" or "auto".
+        precision: "fp32", "bf16" or "auto".
+
+    Raises:
+        StriataError: there is no such source or model, or the model cannot be loaded.
+    """
+    from .. import load
+    from ..data import check_source
+
+    for source in sources:
+        if source is not None:
+            check_source(source)
+    return load(folder, device=device, precision=precision)
+
+
+def open_study(file: Path, settings: Sequence[str], track: Sequence[str] = ()) -> Study:
+    """Reads a study file, and looks for the encoder, the data and the trackers that it names.
+
+    Args:
+        file: of the study.
+        settings: overrides, KEY=VALUE.
+        track: names of trackers.
+
+    Raises:
+        StriataError: the study is wrong, or one of them is not there.
+    """
+    from ..choices import TRACKERS
+    from ..data import check_source
+    from ..errors import StudyError
+    from ..layout import check_base
+    from ..settings import load_study
+
+    study = load_study(file, settings)
+    for name in track:
+        TRACKERS.check(name, StudyError)
+    check_base(study.base)
+    for source in (study.data.train, study.data.validation, study.data.test):
+        if isinstance(source, str):
+            check_source(source)
+    return study

