@@ -117,7 +117,7 @@ def test_the_numbers_of_layouts_in_the_documents() -> None:
 
 
 def test_reading_a_study_needs_no_torch() -> None:
-    rooms = ", ".join(f"striata.{name}" for name in "data ensemble model robustness runs settings study tasks".split())
+    rooms = ", ".join(f"striata.{name}" for name in ("data", "ensemble", "model", "robustness", "runs", "settings", "study", "tasks"))
     code = f"import sys, {rooms}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
