@@ -28,6 +28,7 @@ def pool_of(logits: np.ndarray, targets: np.ndarray, trainable: list[int] | None
         task=SINGLE_LABEL,
         labels=tuple("abcdefgh"[: logits.shape[2]]),
         ids=np.arange(len(targets)) * 3 + 1,
+        texts=np.arange(len(targets), dtype=np.uint64),
         targets=targets,
         logits=logits.astype(np.float32),
     )

@@ -230,7 +230,13 @@ def shuffled(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             if file.name != "manifest.json":
                 shutil.copy(file, folder / file.name)
         write_validation(
-            folder, Validation(ids=validation.ids[order], labels=validation.labels[order], logits=validation.logits[order])
+            folder,
+            Validation(
+                ids=validation.ids[order],
+                texts=validation.texts[order],
+                labels=validation.labels[order],
+                logits=validation.logits[order],
+            ),
         )
     write_ensemble(out, size=2)
     return out

@@ -48,7 +48,7 @@ def study(tmp_path: Path) -> StudyFolder:
         plan=None,
         receipt=None,
         history=(),
-        validation=Validation(ids=np.arange(ROWS), labels=TRUTH, logits=better),
+        validation=Validation(ids=np.arange(ROWS), texts=np.arange(ROWS, dtype=np.uint64), labels=TRUTH, logits=better),
     )
 
     def write_weights(folder: Path) -> None:

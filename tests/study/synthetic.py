@@ -49,6 +49,7 @@ def write_synthetic_run(
     labels: npt.NDArray[np.int64],
     *,
     ids: npt.NDArray[np.int64] | None = None,
+    texts: npt.NDArray[np.uint64] | None = None,
     names: Sequence[str] = LABELS,
     title: str | None = None,
     **changes: Any,
@@ -62,6 +63,7 @@ def write_synthetic_run(
         logits: (rows, classes).
         labels: places of the true labels, (rows,).
         ids: row numbers; None counts them.
+        texts: hashes of the texts; None takes the row numbers.
         names: of the labels.
         title: the run's name without its seed; None takes the layout's.
         changes: fields of :class:`RunFacts`, or plan, receipt and history, that differ.
@@ -113,9 +115,9 @@ def write_synthetic_run(
     }
     record: dict[str, Any] = {"plan": plan, "receipt": receipt_of(plan), "history": history}
     record |= {key: changes.pop(key) for key in list(changes) if key in record}
-    validation = Validation(
-        ids=np.arange(len(labels), dtype=np.int64) if ids is None else ids, labels=labels, logits=np.asarray(logits, np.float32)
-    )
+    ids = np.arange(len(labels), dtype=np.int64) if ids is None else ids
+    texts = ids.astype(np.uint64) if texts is None else texts
+    validation = Validation(ids=ids, texts=texts, labels=labels, logits=np.asarray(logits, np.float32))
     return write_run(
         folder / "runs" / name,
         RunRecord(facts=RunFacts(**(facts | changes)), validation=validation, **record),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..choices import COMBINATIONS, METHODS
-from .options import Json, Ranking, StudyPath, count
+from .options import Json, Ranking, count
 
 if TYPE_CHECKING:
     from ..ensemble import Ensemble
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def ensemble(
-    folder: StudyPath,
+    folders: Annotated[list[Path], typer.Argument(help="Folders of one or more studies.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The ensemble's folder; by default `ensemble` in the folder of the one study.")
+    ] = None,
     size: Annotated[int, typer.Option(help="How many of the best runs; with greedy the most.")] = 4,
     by: Ranking = "accuracy",
     method: Annotated[str, typer.Option(help=f"How: {METHODS.help}.")] = "top",
@@ -29,16 +33,22 @@ def ensemble(
     device: Annotated[str, typer.Option(help="For soup, which is measured: cpu, cuda, or auto.")] = "auto",
     as_json: Json = False,
 ) -> None:
-    """Combine runs of a study into FOLDER/ensemble, or merge them into one model, FOLDER/soup."""
+    """Combine runs of a study into FOLDER/ensemble, or merge them into one model, FOLDER/soup.
+
+    Runs of several studies are combined into --out; they may be on different encoders, but have the same labels. Where the
+    studies' data differ, validation rows are joined by their texts.
+    """
     from ..errors import EnsembleError
     from .output import print_json
 
     if METHODS.check(method, EnsembleError).merges:
         if combine != "logits":
             raise EnsembleError("a soup combines weights; leave --combine out")
+        if len(folders) > 1 or out is not None:
+            raise EnsembleError("a soup is of one study and lies in its folder; give one folder and leave --out out")
         from ..ensemble.soup import write_soup
 
-        soup = write_soup(folder, size=size, by=by, budget=budget, rank=rank, device=device)
+        soup = write_soup(folders[0], size=size, by=by, budget=budget, rank=rank, device=device)
         if as_json:
             print_json(soup.to_json())
         else:
@@ -48,7 +58,7 @@ def ensemble(
 
     if rank is not None:
         raise EnsembleError("--rank is of merged weights; give it with --method soup")
-    made = write_ensemble(folder, size=size, by=by, method=method, combine=combine, budget=budget)
+    made = write_ensemble(*folders, out=out, size=size, by=by, method=method, combine=combine, budget=budget)
     if as_json:
         print_json(_document(made))
     else:
@@ -65,6 +75,7 @@ def _document(made: Ensemble) -> dict[str, object]:
         "metrics": dict(made.metrics),
         "nested": dict(made.nested),
         "single": dict(made.single),
+        "studies": dict(made.studies),
         "rows": made.rows,
         "trainable": made.trainable,
         "calibration": calibration.to_json(),
@@ -75,6 +86,9 @@ def show_ensemble(made: Ensemble) -> None:
     """Prints members, the figure that flatters and the one that does not, and the calibration."""
     from .output import note, say
 
+    if len(made.studies) > 1:
+        sizes = ", ".join(f"{rows:,} of {name}" for name, rows in made.studies.items())
+        say(f"{made.rows:,} validation rows are shared by all studies ({sizes}); the figures are of these")
     for name, weight in made.members.items():
         say(f"{name}  weight {weight:.3g}, validation accuracy {made.runs[name].metrics['accuracy']:.4f}")
     say(f"together: validation accuracy {made.metrics['accuracy']:.4f}, {made.trainable:,} trained parameters, in {made.folder}")

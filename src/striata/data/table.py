@@ -54,6 +54,14 @@ class Table:
                 raw = value.encode()
                 digest.update(len(raw).to_bytes(8, "little") + raw)
 
+    def text_hashes(self) -> npt.NDArray[np.uint64]:
+        """64 bits for each row that stand for its text, and its second text where there is one, whatever file it is in."""
+        raws = [text.encode() for text in self.texts]
+        if self.pairs is not None:
+            raws = [len(raw).to_bytes(8, "little") + raw + pair.encode() for raw, pair in zip(raws, self.pairs, strict=True)]
+        digests = b"".join(hashlib.blake2b(raw, digest_size=8).digest() for raw in raws)
+        return np.frombuffer(digests, "<u8").astype(np.uint64)
+
     def take(self, indices: Sequence[int] | npt.NDArray[np.integer]) -> Table:
         """The rows at `indices`, in that order."""
         chosen = np.asarray(indices, np.int64)

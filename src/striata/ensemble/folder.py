@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,10 +16,10 @@ from ..disk.documents import Document, Exact, strictly
 from ..disk.sealed import Seal, read_sealed, sealing
 from ..errors import EnsembleError
 from ..runs.facts import Figures
-from ..runs.joined import join
 from ..runs.run import Run, Validation, read_calibration, read_validation, write_calibration, write_validation
-from ..runs.study_folder import StudyFolder
+from ..runs.study_folder import SETTINGS
 from .combiner import Combiner, Stacking
+from .library import open_library
 from .select import FOLDS, Rule, choose, nested
 
 _FILE = "ensemble.json"
@@ -43,6 +44,7 @@ class _Content(Exact):
     budget: int | None
     members: dict[str, _Member]
     labels: tuple[str, ...]
+    studies: dict[str, int]
     rows: int
     folds: int
     metrics: Figures
@@ -76,7 +78,8 @@ class Ensemble:
             rows, so the figures flatter.
         nested: likewise, each row by an ensemble that was chosen without it (five folds), so that choosing does not flatter.
         single: likewise, of the best single run, chosen without the row.
-        rows: how many validation rows.
+        studies: number of validation rows of each study its runs are of, by the study's name.
+        rows: how many validation rows: of several studies those that all of them have.
         trainable: parameters of all members together.
     """
 
@@ -90,6 +93,7 @@ class Ensemble:
     metrics: Mapping[str, float]
     nested: Mapping[str, float]
     single: Mapping[str, float]
+    studies: Mapping[str, int]
     rows: int
     trainable: int
 
@@ -113,18 +117,22 @@ class Ensemble:
 
 
 def write_ensemble(
-    path: str | Path,
-    *,
+    *paths: str | Path,
+    out: str | Path | None = None,
     size: int = 4,
     by: str = "accuracy",
     method: str = "top",
     combine: str = "logits",
     budget: int | None = None,
 ) -> Ensemble:
-    """Chooses among the runs of a study and writes `ensemble` into its folder.
+    """Chooses among the runs of a study, or of several, and writes what was chosen.
+
+    Runs of several studies may be on different encoders; they have the same labels and share validation rows, which are joined by
+    their texts where the studies' data differ.
 
     Args:
-        path: the study's folder.
+        paths: folders of the studies.
+        out: the ensemble's folder; None for `ensemble` in the folder of the one study.
         size: how many runs; for method "greedy" the most.
         by: validation figure that decides: "accuracy", "macro_f1" or "loss".
         method: "top", "greedy" or "stack".
@@ -132,14 +140,13 @@ def write_ensemble(
         budget: most trainable parameters of all members together; None for no limit.
 
     Raises:
-        EnsembleError: there are too few runs, or they cannot be combined.
-        StudyError, RunError: the folder is no study's, or a run is damaged.
+        EnsembleError: there are too few runs or shared rows, or `out` is missing or no place for an ensemble.
+        StudyError, RunError: a folder is no study's, a run is damaged, or runs cannot be joined.
     """
-    folder = StudyFolder.open(path)
     rule = Rule(method=method, size=size, by=by, combine=combine, budget=budget)
-    runs = {run.name: run for run in folder.runs()}
-    pool = join(runs)
-    check_one_encoder(list(runs.values()))
+    library = open_library(paths)
+    target = _target(paths, out)
+    pool = library.pool
     unseen = nested(pool, rule)
     combiner = choose(pool, rule)
     single = nested(pool, Rule(size=1, by=by, budget=budget))
@@ -154,10 +161,11 @@ def write_ensemble(
         "size": size,
         "budget": budget,
         "members": {
-            name: {"weight": weight, "folder": f"../runs/{name}", "checksum": runs[name].checksum}
+            name: {"weight": weight, "folder": _way(target, library.runs[name].path), "checksum": library.runs[name].checksum}
             for name, weight in combiner.weights.items()
         },
         "labels": list(pool.labels),
+        "studies": dict(library.studies),
         "rows": len(pool.targets),
         "folds": FOLDS,
         "metrics": scores(combiner.apply(pool.by_name())),
@@ -166,11 +174,38 @@ def write_ensemble(
     }
     if combiner.stack is not None:
         content["stack"] = combiner.stack.to_json(pool.labels)
-    with sealing(folder.path / "ensemble", "ensemble") as target:
-        _ENSEMBLE.write(target / _FILE, content)
-        write_calibration(target, calibrate(unseen, pool.targets))
-        write_validation(target, Validation(ids=pool.ids, labels=pool.targets, logits=unseen))
-    return load_ensemble(folder.path / "ensemble")
+    with sealing(target, "ensemble") as folder:
+        _ENSEMBLE.write(folder / _FILE, content)
+        write_calibration(folder, calibrate(unseen, pool.targets))
+        write_validation(folder, Validation(ids=pool.ids, texts=pool.texts, labels=pool.targets, logits=unseen))
+    return load_ensemble(target)
+
+
+def _target(paths: Sequence[str | Path], out: str | Path | None) -> Path:
+    """Where an ensemble of studies goes."""
+    if out is None:
+        if len(paths) > 1:
+            raise EnsembleError(
+                "is missing; an ensemble of several studies belongs to none of them, so give it a folder", argument="out"
+            )
+        return Path(paths[0]) / "ensemble"
+    target = Path(out)
+    if len(paths) > 1 and (target.resolve().parent / SETTINGS).is_file():
+        raise EnsembleError(
+            f"{target} is in a study's folder, and an ensemble of several studies belongs to none of them; give a folder outside",
+            argument="out",
+        )
+    if target.exists() and not (target / _FILE).is_file() and not (target.is_dir() and not any(target.iterdir())):
+        raise EnsembleError(f"{target} is there and is no ensemble's folder; give another name", argument="out")
+    return target
+
+
+def _way(folder: Path, run: Path) -> str:
+    """A run's path from an ensemble's folder; the whole path where there is no such way."""
+    try:
+        return Path(os.path.relpath(run.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # another drive
+        return str(run.resolve())
 
 
 def rule_of(path: str | Path) -> Rule | None:
@@ -185,22 +220,6 @@ def rule_of(path: str | Path) -> Rule | None:
         return Rule(method=content.method, size=content.size, by=content.by, combine=combine, budget=content.budget)
     except EnsembleError:
         return None
-
-
-def check_one_encoder(runs: Sequence[Run]) -> None:
-    """Checks that runs can answer in one pass.
-
-    Raises:
-        EnsembleError: they differ in encoder, head or length of texts.
-    """
-    first = runs[0]
-    for run in runs[1:]:
-        for key in ("base_sha256", "head", "max_length"):
-            one, other = getattr(first.facts, key), getattr(run.facts, key)
-            if one != other:
-                raise EnsembleError(
-                    f"runs {first.name} and {run.name} differ in {key} ({one!r}, {other!r}); expected runs of one encoder"
-                )
 
 
 def load_ensemble(path: str | Path) -> Ensemble:
@@ -220,9 +239,7 @@ def _load(folder: Path, seal: Seal) -> Ensemble:
     for name, member in content.members.items():
         run = Run.load(folder / member.folder)
         if run.checksum != member.checksum:
-            raise EnsembleError(
-                f"run {name} is not the one ensemble {folder} was made of; make it again with `striata ensemble {folder.parent}`"
-            )
+            raise EnsembleError(f"run {name} is not the one ensemble {folder} was made of; make it again with `striata ensemble`")
         runs[name] = run
     try:
         stack = None if content.stack is None else Stacking.from_json(content.stack.model_dump(), content.labels)
@@ -243,6 +260,7 @@ def _load(folder: Path, seal: Seal) -> Ensemble:
         metrics=content.metrics,
         nested=content.nested,
         single=content.single,
+        studies=content.studies,
         rows=content.rows,
         trainable=sum(run.trainable for run in runs.values()),
     )

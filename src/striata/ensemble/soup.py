@@ -19,7 +19,6 @@ from ..runs.joined import join
 from ..runs.run import RunRecord, Validation, write_run
 from ..settings import load_study
 from ..study import Prepared, prepare
-from .folder import check_one_encoder
 from .merge import mean_of_weights, merge, merged_plan
 from .select import Rule, top
 
@@ -97,7 +96,7 @@ def write_soup(
         raise EnsembleError(f"rank {rank} was asked for; expected at least 1")
     found = {run.name: run for run in folder.runs() if run.kind == "adapter"}
     pool = join(found)
-    check_one_encoder(list(found.values()))
+    _check_one_encoder(list(found.values()))
     runs = [found[name] for name in top(pool, Rule(size=size, by=by))]
     if len(runs) < 2:
         raise EnsembleError("a soup of one run is that run; expected a size of at least 2")
@@ -120,6 +119,17 @@ def write_soup(
     write_weights = partial(write_adapter, plan=candidates[at].plan, tensors=candidates[at].tensors)
     run = write_run(folder.path / "soup", record, write_weights)
     return Soup(run=run, members=accuracy, form=candidates[at].form, best=best)
+
+
+def _check_one_encoder(runs: Sequence[Run]) -> None:
+    first = runs[0]
+    for run in runs[1:]:
+        for key in ("base_sha256", "head", "max_length"):
+            one, other = getattr(first.facts, key), getattr(run.facts, key)
+            if one != other:
+                raise EnsembleError(
+                    f"runs {first.name} and {run.name} differ in {key} ({one!r}, {other!r}); expected runs of one encoder"
+                )
 
 
 def _candidates(runs: Sequence[Run], rank: int | None, budget: int | None) -> list[_Candidate]:
@@ -182,5 +192,6 @@ def _record(
             "seconds": sum(run.facts.seconds for run in runs),
         }
     )
-    validation = Validation(ids=prepared.splits.validation.ids, labels=prepared.targets["validation"], logits=logits)
+    rows = prepared.splits.validation
+    validation = Validation(ids=rows.ids, texts=rows.text_hashes(), labels=prepared.targets["validation"], logits=logits)
     return RunRecord(facts=facts, plan=candidate.plan, receipt=receipt, history=(), validation=validation)

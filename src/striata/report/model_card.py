@@ -56,6 +56,11 @@ class Subject:
         """Any of the runs, for what they share."""
         return next(iter(self.runs.values()))
 
+    @property
+    def bases(self) -> list[str]:
+        """The encoders of the runs, each once."""
+        return list(dict.fromkeys(run.facts.base for run in self.runs.values() if run.facts.base))
+
 
 def find_subject(path: str | Path) -> Subject:
     """The model in a folder; of a study its ensemble, or its best run where it has none.
@@ -89,8 +94,9 @@ def card(subject: Subject) -> str:
 
     run = subject.first
     train = str(run.facts.study.get("data", {}).get("train", ""))
+    on_hub = [base for base in subject.bases if _on_hub(base)]
     data = ModelCardData(
-        base_model=run.facts.base if run.facts.base and _on_hub(run.facts.base) else None,
+        base_model=on_hub[0] if len(on_hub) == 1 else on_hub or None,
         datasets=[train.partition(":")[0]] if _on_hub(train) else None,
         eval_results=_results(subject),
         library_name="peft" if len(subject.runs) == 1 and run.plan is not None else "striata",

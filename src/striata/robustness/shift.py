@@ -296,7 +296,7 @@ def _fitted(model: Model, known: Table) -> tuple[np.ndarray, np.ndarray, str]:
     if known.labels is not None:
         logits = model.logits(known.texts, known.pairs)
         return logits, model.task.decide(logits) == encode_labels(known, model.labels), "known"
-    pool = join(model.runs)
+    pool = join(model.runs, across=True)
     combined = model.combiner.apply(pool.by_name())
     return combined, model.task.decide(combined) == pool.targets, "validation"
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..errors import RunError
 from ..tasks import Task
-from .run import Run
+from .run import Run, Validation
 
 Places = npt.NDArray[np.int64]
 Logits = npt.NDArray[np.float32]
@@ -26,6 +26,7 @@ class Pool:
         task: what a label is.
         labels: names, in the order of the logits; that of the first run.
         ids: row numbers, ascending, (rows,).
+        texts: what stands for the rows' texts, (rows,) uint64.
         targets: places of the true labels, (rows,).
         logits: (runs, rows, labels) float32.
     """
@@ -35,12 +36,15 @@ class Pool:
     task: Task
     labels: tuple[str, ...]
     ids: Places
+    texts: npt.NDArray[np.uint64]
     targets: Places
     logits: Logits
 
     def rows(self, chosen: npt.NDArray[np.bool_] | Places) -> Pool:
         """The same runs on some of the rows, given as a mask (rows,) or as places."""
-        return replace(self, ids=self.ids[chosen], targets=self.targets[chosen], logits=self.logits[:, chosen])
+        return replace(
+            self, ids=self.ids[chosen], texts=self.texts[chosen], targets=self.targets[chosen], logits=self.logits[:, chosen]
+        )
 
     def numbered(self, ids: Places) -> Pool:
         """The same runs on the rows of these numbers, in this order.
@@ -81,40 +85,52 @@ def in_order(logits: Logits, own: Sequence[str], labels: Sequence[str]) -> Logit
     return logits if tuple(own) == tuple(labels) else logits[:, [own.index(name) for name in labels]]
 
 
-def join(runs: Mapping[str, Run]) -> Pool:
-    """Puts runs side by side: rows joined by their number, labels by their name, never by place.
+def join(runs: Mapping[str, Run], *, across: bool = False) -> Pool:
+    """Puts runs side by side: rows joined by their number or their text, labels by their name, never by place.
 
     Args:
-        runs: over the same data, by the names they are to have in the pool.
+        runs: by the names they are to have in the pool.
+        across: whether runs over different data are joined all the same, by their texts: on the rows whose text all of them were
+            validated on, and each of them once. Row numbers are then those of the first run's data.
 
     Raises:
         RunError: there are none; one has no rows, a row twice, or logits that are not finite or not one per label; or two
-            differ in data, labels, validation rows or true labels.
+            differ in task, labels, true labels, validation rows or (unless `across`) data.
     """
     if not runs:
         raise RunError("there is no finished run to choose from; run `striata train` first")
-    first = next(iter(runs.values()))
-    ids, targets, logits = _read(first, first.labels)
-    outputs = [logits]
-    for run in list(runs.values())[1:]:
-        _check_alike(first, run)
-        own_ids, own_targets, logits = _read(run, first.labels)
-        _check_rows(first, run, ids, own_ids)
-        _check_truth(first, run, ids, targets, own_targets)
-        outputs.append(logits)
+    first, *others = runs.values()
+    for run in others:
+        _check_labels(first, run)
+    fingerprints = {run.facts.data_fingerprint for run in runs.values()}
+    if len(fingerprints) > 1 and not across:
+        run = next(run for run in others if run.facts.data_fingerprint != first.facts.data_fingerprint)
+        raise RunError(
+            f"runs {first.name} and {run.name} were trained on different data; expected runs over the same data: take one of "
+            f"them out of {run.path.parent}"
+        )
+    seen = [_read(run, first.labels) for run in runs.values()]
+    if len(fingerprints) > 1:
+        seen = _of_shared_texts(seen)
+    else:
+        for run, own in zip(others, seen[1:], strict=True):
+            _check_rows(first, run, seen[0], own)
+    for run, own in zip(others, seen[1:], strict=True):
+        _check_truth(first, run, seen[0], own)
     return Pool(
         names=tuple(runs),
         trainable=tuple(run.trainable for run in runs.values()),
         task=first.task,
         labels=first.labels,
-        ids=ids,
-        targets=targets,
-        logits=np.stack(outputs),
+        ids=seen[0].ids,
+        texts=seen[0].texts,
+        targets=seen[0].labels,
+        logits=np.stack([own.logits for own in seen]),
     )
 
 
-def _read(run: Run, labels: Sequence[str]) -> tuple[Places, Places, Logits]:
-    """Row numbers (ascending), true labels and logits of a run, its labels in the order of `labels`."""
+def _read(run: Run, labels: Sequence[str]) -> Validation:
+    """A run's validation rows by ascending number, its labels in the order of `labels`."""
     validation = run.validation()
     ids, logits = validation.ids, validation.logits
     if len(np.unique(ids)) < len(ids) or not len(ids):
@@ -131,12 +147,37 @@ def _read(run: Run, labels: Sequence[str]) -> tuple[Places, Places, Logits]:
             f"run {run.name} has logits that are not finite for {int(unusable.sum()):,} validation rows, the first for row "
             f"{ids[unusable.argmax()]}; train it again with a lower learning rate, or take it out of {run.path.parent}"
         )
-    order = np.argsort(ids, kind="stable")
     places = np.array([labels.index(name) for name in run.labels])
-    return ids[order], places[validation.labels[order]], in_order(logits[order], run.labels, labels)
+    whole = Validation(
+        ids=ids, texts=validation.texts, labels=places[validation.labels], logits=in_order(logits, run.labels, labels)
+    )
+    return _take(whole, np.argsort(ids, kind="stable"))
 
 
-def _check_alike(first: Run, run: Run) -> None:
+def _take(validation: Validation, rows: Places) -> Validation:
+    return Validation(
+        ids=validation.ids[rows],
+        texts=validation.texts[rows],
+        labels=validation.labels[rows],
+        logits=validation.logits[rows],
+    )
+
+
+def _of_shared_texts(seen: Sequence[Validation]) -> list[Validation]:
+    """The rows whose text occurs once in each, in the order of the first."""
+    shared: npt.NDArray[np.uint64] | None = None
+    for own in seen:
+        texts, counts = np.unique(own.texts, return_counts=True)
+        once = texts[counts == 1]
+        shared = once if shared is None else np.intersect1d(shared, once, assume_unique=True)
+    assert shared is not None
+    wanted = seen[0].texts[np.isin(seen[0].texts, shared)]
+    order = [np.argsort(own.texts, kind="stable") for own in seen]
+    places = [rows[np.searchsorted(own.texts[rows], wanted)] for own, rows in zip(seen, order, strict=True)]
+    return [_take(own, rows) for own, rows in zip(seen, places, strict=True)]
+
+
+def _check_labels(first: Run, run: Run) -> None:
     if run.task != first.task:
         raise RunError(
             f"runs {first.name} and {run.name} are of different tasks ({first.task.name}, {run.task.name}); expected one task"
@@ -147,15 +188,10 @@ def _check_alike(first: Run, run: Run) -> None:
             f"runs {first.name} and {run.name} have different labels ({', '.join(odd)} in one of them only); expected runs over "
             "the same labels"
         )
-    if run.facts.data_fingerprint != first.facts.data_fingerprint:
-        raise RunError(
-            f"runs {first.name} and {run.name} were trained on different data; expected runs over the same data: take one of "
-            f"them out of {run.path.parent}"
-        )
 
 
-def _check_rows(first: Run, run: Run, ids: Places, own_ids: Places) -> None:
-    strangers = np.setxor1d(ids, own_ids)
+def _check_rows(first: Run, run: Run, of_first: Validation, of_run: Validation) -> None:
+    strangers = np.setxor1d(of_first.ids, of_run.ids)
     if len(strangers):
         raise RunError(
             f"runs {first.name} and {run.name} were validated on different rows: row {strangers[0]} is in one of them only "
@@ -163,12 +199,12 @@ def _check_rows(first: Run, run: Run, ids: Places, own_ids: Places) -> None:
         )
 
 
-def _check_truth(first: Run, run: Run, ids: Places, targets: Places, own_targets: Places) -> None:
-    unequal = own_targets != targets
+def _check_truth(first: Run, run: Run, of_first: Validation, of_run: Validation) -> None:
+    unequal = of_run.labels != of_first.labels
     if unequal.any():
         at = int(unequal.argmax())
         raise RunError(
-            f"runs {first.name} and {run.name} have different true labels for validation row {ids[at]} "
-            f"('{first.labels[targets[at]]}' and '{first.labels[own_targets[at]]}'; {int(unequal.sum()):,} such rows); expected "
-            "runs over the same labelled data"
+            f"runs {first.name} and {run.name} have different true labels for validation row {of_first.ids[at]} "
+            f"('{first.labels[of_first.labels[at]]}' and '{first.labels[of_run.labels[at]]}'; {int(unequal.sum()):,} such rows); "
+            "expected runs over the same labelled data"
         )

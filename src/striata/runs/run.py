@@ -37,11 +37,14 @@ class Validation:
 
     Args:
         ids: row numbers, (rows,) int64.
+        texts: what stands for the rows' texts in other data too, (rows,) uint64; see
+            :meth:`striata.data.table.Table.text_hashes`.
         labels: places of the true labels, (rows,) int64.
         logits: (rows, labels) float32.
     """
 
     ids: npt.NDArray[np.int64]
+    texts: npt.NDArray[np.uint64]
     labels: npt.NDArray[np.int64]
     logits: npt.NDArray[np.float32]
 
@@ -52,7 +55,7 @@ def write_validation(folder: Path, validation: Validation) -> None:
     from pyarrow import parquet
 
     logits = pa.array(validation.logits.tolist(), pa.list_(pa.float32(), validation.logits.shape[1]))
-    table = pa.table({"id": validation.ids, "label": validation.labels, "logits": logits})
+    table = pa.table({"id": validation.ids, "text_hash": validation.texts, "label": validation.labels, "logits": logits})
     parquet.write_table(table, folder / _VALIDATION)
 
 
@@ -62,11 +65,14 @@ def read_validation(seal: Seal) -> Validation:
     Raises:
         RunError: it cannot be read.
     """
-    columns = {"id": "int64", "label": "int64", "logits": r"fixed_size_list<element: float>\[\d+\]"}
+    columns = {"id": "int64", "text_hash": "uint64", "label": "int64", "logits": r"fixed_size_list<element: float>\[\d+\]"}
     table = read_columns(seal.file(_VALIDATION), columns, _RUN)
     flat = table.column("logits").combine_chunks().flatten().to_numpy()
     return Validation(
-        ids=table.column("id").to_numpy(), labels=table.column("label").to_numpy(), logits=flat.reshape(len(table), -1)
+        ids=table.column("id").to_numpy(),
+        texts=table.column("text_hash").to_numpy(),
+        labels=table.column("label").to_numpy(),
+        logits=flat.reshape(len(table), -1),
     )
 
 

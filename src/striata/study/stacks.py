@@ -216,7 +216,12 @@ def _record(context: Context, member: Member, outcome: Outcome) -> RunRecord:
         split={"train": len(splits.train), "validation": len(splits.validation)},
         study=study.to_dict(),
     )
-    validation = Validation(ids=splits.validation.ids, labels=prepared.targets["validation"], logits=best.logits)
+    validation = Validation(
+        ids=splits.validation.ids,
+        texts=splits.validation.text_hashes(),
+        labels=prepared.targets["validation"],
+        logits=best.logits,
+    )
     return RunRecord(facts=facts, plan=member.plan, receipt=outcome.receipt, history=outcome.history, validation=validation)
 
 
