@@ -117,8 +117,8 @@ def test_the_numbers_of_layouts_in_the_documents() -> None:
 
 
 def test_reading_a_study_needs_no_torch() -> None:
-    rooms = ", ".join(f"striata.{name}" for name in ("data", "ensemble", "model", "robustness", "runs", "settings", "study", "tasks"))
-    code = f"import sys, {rooms}; assert 'torch' not in sys.modules"
+    rooms = ("data", "ensemble", "model", "robustness", "runs", "settings", "study", "tasks")
+    code = f"import sys, {', '.join(f'striata.{room}' for room in rooms)}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
