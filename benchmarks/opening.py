@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from striata.data import Columns
 from striata.layout import make_plan
 from striata.runs import RunFacts, StudyFolder
 from striata.runs.adapter import write_adapter
@@ -55,7 +56,7 @@ def write_runs(folder: Path, count: int, *, rank: int = 1) -> StudyFolder:
     study = load_study({"base": _BASE, "head": "linear", "data": {"train": "train.csv", "validation": ROWS},
                         "layouts": list(SEED_LAYOUTS), "seeds": list(seeds), "output": str(folder)})  # fmt: skip
     opened = StudyFolder(folder)
-    opened.write_settings(study.to_dict(), "1" * 64)
+    opened.write_settings(study.to_dict(), "1" * 64, "2" * 64)
     for seed in seeds:
         for layout in SEED_LAYOUTS[: count - seed * len(SEED_LAYOUTS)]:
             _write_run(opened, layout, seed, targets, study.to_dict())
@@ -71,7 +72,8 @@ def _write_run(folder: StudyFolder, layout: str, seed: int, targets: np.ndarray,
     facts = RunFacts(
         kind="adapter", name=f"{layout}-seed{seed}", title=layout, layout=layout, seed=seed, task="single-label",
         recipe=Recipe().model_dump(mode="json"), plan_hash=plan.hash, trainable=plan.trainable, lora=plan.lora, labels=LABELS,
-        base=_BASE, head="linear", max_length=256, base_sha256="0" * 64, columns={"text": None, "text_pair": None, "label": None},
+        base=_BASE, head="linear", max_length=256, base_sha256="0" * 64, tokenizer_sha256="2" * 64,
+        columns=Columns(),
         data_fingerprint="1" * 64, best_step=100, steps=100, metrics={"accuracy": accuracy, "loss": 0.5, "macro_f1": accuracy},
         stopped="max_steps", seconds=60.0, versions={}, hardware={}, split={"train": 8000, "validation": ROWS}, study=study,
     )  # fmt: skip

@@ -102,6 +102,7 @@ def write_synthetic_run(
         "max_length": 64,
         "columns": {"text": None, "text_pair": None, "label": None},
         "base_sha256": "0" * 64,
+        "tokenizer_sha256": "2" * 64,
         "data_fingerprint": "1" * 64,
         "best_step": steps,
         "steps": steps,
@@ -156,7 +157,7 @@ def write_synthetic_study(
         }
     )
     folder.mkdir(parents=True, exist_ok=True)
-    StudyFolder(folder).write_settings(study.to_dict(), "1" * 64)
+    StudyFolder(folder).write_settings(study.to_dict(), "1" * 64, "2" * 64)
     for (layout, seed), array in logits.items():
         write_synthetic_run(folder, layout, seed, array, labels, ids=ids, names=names)
     return StudyFolder.open(folder)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -11,10 +12,12 @@ from typing import Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from ..disk.files import sha256_file
 from ..errors import DataError, EncoderError
 
 _CHUNK = 2048  # texts handed to the tokenizer at once: bounds the memory of its own objects
 _SANE = 1_000_000  # tokenizers without a maximum claim one of 1e30
+_ALWAYS = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 _FILES = re.compile(r"tokenizer\.json|vocab\.(txt|json)|.*\.(model|spm|tiktoken)|tekken\.json|.*\.bpe")
 
 
@@ -85,11 +88,16 @@ class Tokenizer:
     """An encoder's own fast tokenizer, cutting texts at a fixed number of tokens.
 
     Get one with :meth:`load`.
+
+    Attributes:
+        base: a Hub name or a local model folder.
+        max_length: most tokens of a text, special tokens included.
+        sha256: over the names and bytes of the files it was read from.
     """
 
-    def __init__(self, backend: _Backend, *, base: str, max_length: int, typed: bool) -> None:
+    def __init__(self, backend: _Backend, *, base: str, max_length: int, typed: bool, sha256: str) -> None:
         self._backend, self._typed = backend, typed
-        self.base, self.max_length = base, max_length
+        self.base, self.max_length, self.sha256 = base, max_length, sha256
 
     @classmethod
     def load(cls, base: str, max_length: int) -> Tokenizer:
@@ -129,6 +137,7 @@ class Tokenizer:
             base=base,
             max_length=max_length,
             typed="token_type_ids" in loaded.model_input_names,
+            sha256=_sha256(base, dict.fromkeys((*_ALWAYS, *loaded.vocab_files_names.values()))),
         )
         tokenizer._check(int(min(loaded.model_max_length, 2**62)))
         backend.no_padding()
@@ -203,3 +212,22 @@ class Tokenizer:
             types=types,
             truncated=np.array([bool(encoding.overflowing) for encoding in encodings], np.bool_),
         )
+
+
+def _sha256(base: str, names: Iterable[str]) -> str:
+    """Over those of a tokenizer's files that are there."""
+    folder = Path(base).expanduser()
+    lines = []
+    for name in sorted(names):
+        file = folder / name if folder.is_dir() else _cached(base, name)
+        if file is not None and file.is_file():
+            lines.append(f"{name} {sha256_file(file)}\n")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _cached(base: str, name: str) -> Path | None:
+    """Where a file of the Hub lies that has been loaded; None where the model has none of this name."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(base, name)
+    return Path(found) if isinstance(found, str) else None

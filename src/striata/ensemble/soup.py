@@ -105,6 +105,10 @@ def write_soup(
     prepared = prepare(study, data)
     if prepared.splits.fingerprint != runs[0].facts.data_fingerprint:
         raise EnsembleError(f"the data of {folder.path} is not what the runs were trained on; restore it to measure a soup")
+    if prepared.tokenizer_sha256 != runs[0].facts.tokenizer_sha256:
+        raise EnsembleError(
+            f"the tokenizer of {study.base} is not the one the runs were trained with; give it the same tokenizer files"
+        )
     measured = [_measure(candidate, runs[0], prepared, device, study.recipe.precision) for candidate in candidates]
     at = max(range(len(candidates)), key=lambda i: (measured[i][0].accuracy, -measured[i][0].loss))
     accuracy = {run.name: run.metrics["accuracy"] for run in runs}
@@ -124,7 +128,7 @@ def write_soup(
 def _check_one_encoder(runs: Sequence[Run]) -> None:
     first = runs[0]
     for run in runs[1:]:
-        for key in ("base_sha256", "head", "max_length"):
+        for key in ("base_sha256", "tokenizer_sha256", "head", "max_length"):
             one, other = getattr(first.facts, key), getattr(run.facts, key)
             if one != other:
                 raise EnsembleError(

@@ -67,7 +67,7 @@ class EncoderScorer:
         precision: of :data:`striata.choices.PRECISIONS`.
 
     Raises:
-        RunError: the encoder's weights are not those that the runs were trained on, or a run's own do not fit its plan.
+        RunError: the encoder's weights or tokenizer are not those the runs were trained with, or a run's own do not fit its plan.
         EncoderError: the encoder cannot be loaded.
     """
 
@@ -78,7 +78,8 @@ class EncoderScorer:
         self.trainable = sum(run.trainable for run in runs.values())
         first = next(iter(runs.values()))
         base, sha256, max_length = first.facts.base, first.facts.base_sha256, first.facts.max_length
-        if base is None or sha256 is None or max_length is None:
+        read_by = first.facts.tokenizer_sha256
+        if base is None or sha256 is None or max_length is None or read_by is None:
             raise RunError(f"run {first.path} names no encoder; it was written by another version of striata")
         self.encoder = Encoder.load(base, head=first.adapter_plan.head, precision=precision, device=device)
         if self.encoder.sha256 != sha256:
@@ -90,6 +91,11 @@ class EncoderScorer:
         for slot, run in enumerate(runs.values()):
             self.stack.load(slot, run.tensors())
         self.tokenizer = Tokenizer.load(base, max_length)
+        if self.tokenizer.sha256 != read_by:
+            raise RunError(
+                f"run {first.path} was trained with another tokenizer than that of {base} here "
+                f"(SHA-256 {read_by[:12]}..., here {self.tokenizer.sha256[:12]}...); give it the same tokenizer files"
+            )
 
     @property
     def identity(self) -> str:
@@ -127,7 +133,8 @@ def encoder_scorers(runs: Mapping[str, Run], *, device: str, precision: str) -> 
     groups: dict[tuple[object, ...], dict[str, Run]] = {}
     for name, run in runs.items():
         facts = run.facts
-        key = (facts.base_sha256, run.adapter_plan.head, facts.max_length, len(facts.labels))
+        encoder = (facts.base_sha256, facts.tokenizer_sha256, facts.max_length)
+        key = (*encoder, run.adapter_plan.head, len(facts.labels))
         groups.setdefault(key, {})[name] = run
     return [EncoderScorer(group, device=device, precision=precision) for group in groups.values()]
 

@@ -82,10 +82,11 @@ class RunFacts(Exact):
         lora: of these, in adapters; 0 for kinds without.
         task: what a label is, of :data:`striata.tasks.TASKS`.
         labels: names, in the order of the logits.
-        base: the encoder; None for kinds without, and likewise the next three.
+        base: the encoder; None for kinds without, and likewise the next four.
         head: of :data:`striata.choices.HEADS`.
         max_length: most tokens of a text.
         base_sha256: over the encoder's weights.
+        tokenizer_sha256: over the files of the encoder's tokenizer.
         columns: names of the data's columns that were asked for.
         data_fingerprint: SHA-256 over all rows.
         best_step: when the kept checkpoint was taken.
@@ -117,6 +118,7 @@ class RunFacts(Exact):
     head: str | None
     max_length: int | None
     base_sha256: str | None
+    tokenizer_sha256: str | None
     columns: Columns
     data_fingerprint: str
     best_step: int

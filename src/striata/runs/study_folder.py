@@ -19,6 +19,7 @@ FAILED = "failed"
 class _Settings(Exact):
     study: dict[str, Any]
     data_fingerprint: str
+    tokenizer_sha256: str
 
 
 def _checked(fields: dict[str, Any]) -> _Settings:
@@ -81,9 +82,18 @@ class StudyFolder:
         """
         return _SETTINGS.read(self.path / SETTINGS).data_fingerprint
 
-    def write_settings(self, settings: Mapping[str, Any], data_fingerprint: str) -> None:
-        """Writes what :meth:`settings` and :meth:`data_fingerprint` read."""
-        _SETTINGS.write(self.path / SETTINGS, {"study": dict(settings), "data_fingerprint": data_fingerprint})
+    def tokenizer_sha256(self) -> str:
+        """SHA-256 over the files of the tokenizer that made the token ids of these rows.
+
+        Raises:
+            StudyError: as :meth:`settings`.
+        """
+        return _SETTINGS.read(self.path / SETTINGS).tokenizer_sha256
+
+    def write_settings(self, settings: Mapping[str, Any], data_fingerprint: str, tokenizer_sha256: str) -> None:
+        """Writes what :meth:`settings`, :meth:`data_fingerprint` and :meth:`tokenizer_sha256` read."""
+        fields = {"study": dict(settings), "data_fingerprint": data_fingerprint, "tokenizer_sha256": tokenizer_sha256}
+        _SETTINGS.write(self.path / SETTINGS, fields)
 
     def run_folder(self, name: str) -> Path:
         """Where a member's run lies, finished or not."""

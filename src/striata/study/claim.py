@@ -46,17 +46,23 @@ def other_study(path: Path, what: str) -> str:
     return f"folder {path} was written by another study: {what}; choose another `output`, or delete the folder to train anew"
 
 
-def _claim(study: Study, data_fingerprint: str) -> StudyFolder:
+def _claim(study: Study, data_fingerprint: str, tokenizer_sha256: str) -> StudyFolder:
     path, settings = Path(study.output).expanduser(), study.to_dict()
     if path.is_dir() and any(child.name != ".lock" for child in path.iterdir()):
         before = StudyFolder.open(path)
         check_fixed(path, before.settings(), settings)
         if before.data_fingerprint() != data_fingerprint:
             raise StudyError(_other_data(path, "what `data` names has other rows now"))
+        if before.tokenizer_sha256() != tokenizer_sha256:
+            raise StudyError(
+                f"the tokenizer of {study.base} is not the one that folder {path} was trained with; give it the same tokenizer "
+                "files, or choose another `output`",
+                key="base",
+            )
     elif path.exists() and not path.is_dir():
         raise StudyError(f"output {path} is a file; choose a folder")
     folder = StudyFolder(path)
-    folder.write_settings(settings, data_fingerprint)
+    folder.write_settings(settings, data_fingerprint, tokenizer_sha256)
     return folder
 
 
@@ -101,12 +107,13 @@ def _difference(key: str, before: Any, now: Any) -> tuple[str, Any, Any]:
 
 
 @contextlib.contextmanager
-def open_study_folder(study: Study, data_fingerprint: str) -> Iterator[tuple[StudyFolder, bool]]:
+def open_study_folder(study: Study, data_fingerprint: str, tokenizer_sha256: str) -> Iterator[tuple[StudyFolder, bool]]:
     """A study's folder, and whether it is new, held while the block runs, which is to plan only: what trains holds a stack.
 
     Args:
         study: whose `output` it is.
         data_fingerprint: SHA-256 over the study's rows.
+        tokenizer_sha256: over the files of its tokenizer.
 
     Raises:
         StudyError: another study wrote it, it was trained on other rows, or another process holds it for a minute.
@@ -121,7 +128,7 @@ def open_study_folder(study: Study, data_fingerprint: str) -> Iterator[tuple[Stu
             held.enter_context(holding(path / ".lock", wait=_PATIENCE))
         except HeldError:
             raise StudyError(f"another process plans in {path} for longer than {_PATIENCE} s; wait for it") from None
-        folder = _claim(study, data_fingerprint)
+        folder = _claim(study, data_fingerprint, tokenizer_sha256)
         try:
             yield folder, new
         except BaseException:

@@ -26,6 +26,7 @@ class Prepared:
         encoded: token ids by table name.
         targets: places of the labels by table name, (rows,) int64.
         audit: what the data is.
+        tokenizer_sha256: over the files of the tokenizer that made the token ids.
     """
 
     study: Study
@@ -33,6 +34,7 @@ class Prepared:
     encoded: dict[str, Encoded]
     targets: dict[str, npt.NDArray[np.int64]]
     audit: Audit
+    tokenizer_sha256: str
 
 
 def prepare(study: Study, data: object = None) -> Prepared:
@@ -66,7 +68,7 @@ def prepare(study: Study, data: object = None) -> Prepared:
     targets = {name: encode_labels(table, splits.labels) for name, table in tables.items()}
     lengths = {name: tokenizer.whole_lengths(encoded[name], table.texts, table.pairs) for name, table in tables.items()}
     audit = audit_data(splits, lengths, settings.max_length)
-    return Prepared(study=study, splits=splits, encoded=encoded, targets=targets, audit=audit)
+    return Prepared(study=study, splits=splits, encoded=encoded, targets=targets, audit=audit, tokenizer_sha256=tokenizer.sha256)
 
 
 def _read_part(part: object, columns: Columns, name: str) -> object:

@@ -204,6 +204,7 @@ def _record(context: Context, member: Member, outcome: Outcome) -> RunRecord:
         head=study.head,
         max_length=study.data.max_length,
         base_sha256=context.encoder.sha256,
+        tokenizer_sha256=prepared.tokenizer_sha256,
         columns=study.data.columns(),
         data_fingerprint=splits.fingerprint,
         best_step=best.step,

@@ -59,7 +59,7 @@ def plan_work(prepared: Prepared, *, stacks: int | None = None, listen: Listener
     if stacks is not None and stacks < 1:
         raise StudyError(f"{stacks} stacks were asked for; expected at least 1")
     members = () if study.search is not None else plan_members(study, len(prepared.splits.labels))
-    with open_study_folder(study, prepared.splits.fingerprint) as (folder, new):
+    with open_study_folder(study, prepared.splits.fingerprint, prepared.tokenizer_sha256) as (folder, new):
         for line in (*prepared.audit.lines(), "", *(member_lines(members) if members else ()), *advise(prepared, members)):
             note(listen, line)
         write_audit(folder.path, prepared.audit)
