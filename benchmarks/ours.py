@@ -64,7 +64,7 @@ class Study:
         wait(self.stack.encoder.device)
         started = time.perf_counter()
         for _ in range(count):
-            self._trainer._step()
+            self._trainer.step()
         wait(self.stack.encoder.device)
         seconds = time.perf_counter() - started
         self.tokens = self._read(count)

@@ -104,7 +104,7 @@ def run(case: Case, folder: Path, device: torch.device, fake: FakeTensorMode) ->
             ended=lambda _: None,
         )
         with watch:
-            trainer._step()
+            trainer.step()
             batch = collate([(slot, texts) for slot in stack.slots], device)
             with torch.inference_mode():
                 logits = stack.forward(batch)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from striata.engine import Encoder, Stack, check_receipt, read_receipt
+from striata.engine import Encoder, Stack, check_receipt
 from striata.engine.adapter import Adapter
 from striata.engine.bank import Bank
 from striata.errors import PlanError
@@ -173,7 +173,7 @@ either_way = pytest.mark.parametrize("grouped", [False, True], ids=["each", "gro
 @either_way
 def test_the_model_as_attached_is_what_the_plan_says(tmp_path: Path, grouped: bool) -> None:
     stack = make_stack(tmp_path, grouped=grouped)
-    receipt = read_receipt(stack, 0)
+    receipt = stack.receipt(0)
     check_receipt(stack.plans[0], receipt, "s")
     assert receipt.trainable == stack.plans[0].trainable
     live = sum(p.numel() for p in stack.encoder.model.parameters() if p.requires_grad)
@@ -187,7 +187,7 @@ def test_a_broken_model_is_refused_by_name(tmp_path: Path, damage: Callable[[Sta
     damage(stack)
     stack._regroup()  # members that share launches multiply with what the adapters were when they were last grouped
     with pytest.raises(PlanError, match=message):
-        check_receipt(stack.plans[0], read_receipt(stack, 0), "s")
+        check_receipt(stack.plans[0], stack.receipt(0), "s")
 
 
 @pytest.mark.parametrize(("damage", "message"), BANK_BREAKS, ids=[damage.__name__ for damage, _ in BANK_BREAKS])
@@ -198,7 +198,7 @@ def test_a_bank_that_multiplies_otherwise_is_refused_by_name(
     stack = make_stack(tmp_path, grouped=True)
     damage(stack)
     with pytest.raises(PlanError, match=message):
-        check_receipt(stack.plans[0], read_receipt(stack, 0), "s")
+        check_receipt(stack.plans[0], stack.receipt(0), "s")
 
 
 def test_a_bank_that_adds_to_a_member_without_an_adapter_is_refused(tmp_path: Path) -> None:
@@ -207,13 +207,13 @@ def test_a_bank_that_adds_to_a_member_without_an_adapter_is_refused(tmp_path: Pa
     bank = stack._sites["roberta.encoder.layer.3.attention.self.key"]._bank
     assert bank is not None
     bank.a[0, 5].fill_(1)
-    check_receipt(stack.plans[0], read_receipt(stack, 0), "s")
+    check_receipt(stack.plans[0], stack.receipt(0), "s")
     bank.b[0, 5].fill_(1)
     with pytest.raises(PlanError, match=r"layer\.3\.attention\.self\.key has an adapter of rank 1, the plan has none"):
-        check_receipt(stack.plans[0], read_receipt(stack, 0), "s")
+        check_receipt(stack.plans[0], stack.receipt(0), "s")
 
 
 def test_a_receipt_is_the_same_on_both_paths(tmp_path: Path) -> None:
-    each, grouped = (read_receipt(make_stack(tmp_path, grouped=way), 0) for way in (False, True))
+    each, grouped = (make_stack(tmp_path, grouped=way).receipt(0) for way in (False, True))
     assert each == grouped
     assert [(site.scale, site.dropout) for site in each.sites] == [(2.0, 0.03), (1.0, 0.05), (0.5, 0.1), (0.5, 0.1)]

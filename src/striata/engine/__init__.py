@@ -3,12 +3,13 @@
 from .batch import Batch, Segment, collate, on_device, on_host
 from .embedding import embed
 from .encoder import Encoder
+from .interface import Engine
 from .loading import choose_device
 from .random_streams import RandomStream, seed_of
-from .receipt import Receipt, check_receipt, read_receipt
+from .receipt import Receipt, check_receipt
 from .stack import Stack
 
 __all__ = [
-    "Batch", "Encoder", "RandomStream", "Receipt", "Segment", "Stack", "check_receipt", "choose_device", "collate", "embed",
-    "on_device", "on_host", "read_receipt", "seed_of",
+    "Batch", "Encoder", "Engine", "RandomStream", "Receipt", "Segment", "Stack", "check_receipt", "choose_device", "collate",
+    "embed", "on_device", "on_host", "seed_of",
 ]  # fmt: skip

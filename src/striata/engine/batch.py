@@ -94,6 +94,17 @@ def collate(parts: Sequence[tuple[int, Encoded]], device: torch.device) -> Batch
     )
 
 
+def token_chunks(order: np.ndarray, lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
+    """Splits rows into runs of at most `max_tokens` tokens, at least one row each."""
+    before = np.cumsum(lengths[order])
+    borders, start, base = [], 0, 0
+    while start < len(order):
+        stop = max(start + 1, int(np.searchsorted(before, base + max_tokens, side="right")))
+        borders.append(order[start:stop])
+        base, start = int(before[stop - 1]), stop
+    return borders
+
+
 def on_device(values: Tensor, device: torch.device) -> Tensor:
     """A copy on the device that the host does not wait for; on a CPU the tensor itself."""
     return values if device.type == "cpu" else values.pin_memory().to(device, non_blocking=True)

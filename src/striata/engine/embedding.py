@@ -6,10 +6,9 @@ import numpy as np
 import torch
 
 from ..data import Encoded
-from .batch import collate
+from .batch import collate, token_chunks
 from .encoder import Encoder
 from .head import mean_pool
-from .stack import token_chunks
 
 _NOBODY = -1  # a slot that no member has: layers find no adapter for it
 

@@ -1,16 +1,12 @@
-"""The plan read back from the live model: training starts only when the two are equal."""
+"""What is live for a member, and how it is compared with the plan: training starts only when the two are equal."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 
-from torch import nn
-
 from ..errors import PlanError
 from ..layout import HeadStep, Plan
-from .stack import Stack
-from .stacked_linear import StackedLinear
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,38 +62,12 @@ class Receipt:
         }
 
 
-def read_receipt(stack: Stack, slot: int) -> Receipt:
-    """Walks the live encoder for everything that belongs to a member, without looking at its plan's sites."""
-    native = stack.plans[slot].head.kind == "native"
-    prefix = stack.encoder.shape.prefix + "." if native else ""
-    sites, thawed, trainable = [], [], 0
-    for path, module in stack.encoder.model.named_modules():
-        if isinstance(module, StackedLinear):
-            effect = module.effective(slot)
-            if effect is not None:
-                sites.append(LiveSite(module=prefix + path, **asdict(effect)))
-            adapter = module.adapter(slot)
-            if adapter is not None:
-                trainable += sum(p.numel() for p in adapter.parameters() if p.requires_grad)
-    for path, parameter in stack.encoder.model.named_parameters():
-        if ".adapters." not in path and parameter.requires_grad:
-            thawed.append(prefix + path.replace(".base.", "."))
-    head = {name: (tuple(p.shape), p.requires_grad) for name, p in stack.heads[slot].named().items()}
-    trainable += sum(p.numel() for p in _head(stack, slot) if p.requires_grad)
-    steps = stack.heads[slot].plan.steps
-    return Receipt(sites=tuple(sites), head=head, steps=steps, thawed=tuple(thawed), trainable=trainable)
-
-
-def _head(stack: Stack, slot: int) -> list[nn.Parameter]:
-    return list(stack.heads[slot].parameters())
-
-
 def check_receipt(plan: Plan, receipt: Receipt, name: str) -> None:
-    """Compares what is live with what was asked for.
+    """Compares what is live with what is to be trained.
 
     Args:
-        plan: what was asked for.
-        receipt: what is live.
+        plan: what is to be trained.
+        receipt: what is live, from :meth:`striata.engine.Engine.receipt`.
         name: the member, for the message.
 
     Raises:

@@ -10,13 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Encoded
-from ..errors import RunError
+from ..errors import PlanError, RunError
 from ..layout import Plan
 from .adapter import Adapter
-from .batch import Batch, Shared, collate, on_device
+from .batch import Batch, Shared, collate, on_device, token_chunks
+from .embedding import embed
 from .encoder import Encoder
 from .head import MemberHead, mean_pool
 from .random_streams import RandomStream, seed_of
+from .readback import read_back
+from .receipt import Receipt
 from .shared_lock import SharedLock
 from .stacked_linear import StackedLinear
 
@@ -24,14 +27,15 @@ PREFIX = "base_model.model."
 
 
 class Stack:
-    """The members attached to an encoder; each is known by its slot, its place in `plans`.
-
-    Any number of threads may call :meth:`forward` and :meth:`predict`, and :meth:`add`, :meth:`drop` and :meth:`load` beside
-    them, which wait until no pass is under way. A member under training answers with the weights of the moment.
+    """The members attached to an encoder: the :class:`striata.engine.Engine` there is, whether members share launches or run one
+    by one, without padding or padded; that is the encoder's.
 
     Args:
         encoder: carries this stack and no other.
-        plans: one per member, all with the same kind of head and the same labels.
+        plans: one per member, all with one kind of head and one number of labels.
+
+    Raises:
+        PlanError: they have not.
     """
 
     def __init__(self, encoder: Encoder, plans: Sequence[Plan]) -> None:
@@ -45,14 +49,13 @@ class Stack:
             self.add(plan)
 
     def add(self, plan: Plan) -> int:
-        """Attaches one more member, which still needs weights; the others go on beside it.
-
-        Args:
-            plan: of the same kind of head and labels as the others'.
-
-        Returns:
-            Its slot, which no member of this stack has had before.
-        """
+        """Attaches one more member, which still needs weights; see :meth:`striata.engine.Engine.add`."""
+        for other in self.plans.values():
+            if (plan.head.kind, plan.labels) != (other.head.kind, other.labels):
+                raise PlanError(
+                    f"layout {plan.layout} has head '{plan.head.kind}' and {plan.labels} labels, the stack's members have "
+                    f"'{other.head.kind}' and {other.labels}; train it in another stack"
+                )
         with self._lock.changing(), self.encoder.device:
             slot = next(self._slots)
             self.plans[slot] = plan
@@ -70,13 +73,23 @@ class Stack:
 
     @property
     def slots(self) -> tuple[int, ...]:
-        """The members that are still in the stack."""
+        """The members that are still in the stack, in the order they came."""
         return tuple(self.plans)
+
+    @property
+    def device(self) -> torch.device:
+        """The encoder's."""
+        return self.encoder.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The encoder's."""
+        return self.encoder.dtype
 
     def _stacked(self, module: str) -> StackedLinear:
         """The stacked layer at a site; puts one in place of the encoder's own layer the first time."""
         if module not in self._sites:
-            path = self.path_in_encoder(module)
+            path = module.removeprefix(self._prefix)
             parent_path, _, name = path.rpartition(".")
             parent = self.encoder.model.get_submodule(parent_path)
             layer = getattr(parent, name)
@@ -88,11 +101,11 @@ class Stack:
             self._sites[module] = layer
         return self._sites[module]
 
-    def path_in_encoder(self, module: str) -> str:
-        """A plan's module path without the classification model's prefix."""
-        if any(plan.head.kind == "native" for plan in self.plans.values()):
-            return module.removeprefix(self.encoder.shape.prefix + ".")
-        return module
+    @property
+    def _prefix(self) -> str:
+        """What plans put before the paths of the encoder's modules: with a native head they are of the classification model."""
+        native = any(plan.head.kind == "native" for plan in self.plans.values())
+        return self.encoder.shape.prefix + "." if native else ""
 
     def sites(self, slot: int) -> dict[str, Adapter]:
         """A member's adapters by module path, in the plan's order, read from the live layers."""
@@ -139,6 +152,10 @@ class Stack:
             for name, parameter in live.items():
                 parameter.copy_(torch.from_numpy(np.ascontiguousarray(tensors[name])))
 
+    def receipt(self, slot: int) -> Receipt:
+        """What is live for a member, read from what the next forward pass will multiply."""
+        return read_back(self.encoder.model, self.heads[slot], slot, prefix=self._prefix)
+
     def drop(self, slot: int) -> None:
         """Takes a member out; the others go on without it."""
         with self._lock.changing():
@@ -148,19 +165,12 @@ class Stack:
             del self.heads[slot], self.plans[slot]
             self._regroup()
 
-    def forward(
-        self, batch: Batch, streams: Mapping[int, RandomStream] | None = None, shared: Shared | None = None
-    ) -> dict[int, Tensor]:
-        """Logits of each member for its own texts.
+    def forward(self, batch: Batch, streams: Mapping[int, RandomStream] | None = None) -> dict[int, Tensor]:
+        """Logits of each member for its own texts; see :meth:`striata.engine.Engine.forward`."""
+        return self._forward(batch, streams, shared=None)
 
-        Args:
-            batch: as made by :func:`striata.engine.collate`.
-            streams: one per slot to train with dropout; None to evaluate.
-            shared: layers to run once for all members; to evaluate only.
-
-        Returns:
-            slot -> (its sequences, labels), fp32.
-        """
+    def _forward(self, batch: Batch, streams: Mapping[int, RandomStream] | None, *, shared: Shared | None) -> dict[int, Tensor]:
+        """With layers that run once for all members, in evaluation."""
         with self._lock.reading():
             encoder, slots = self.encoder, self.slots
             pooling = self.plans[slots[0]].head.pooling
@@ -185,15 +195,9 @@ class Stack:
         return tuple(path for at in range(lowest, shape.depth) if (path := shape.layer(at)) is not None)
 
     def predict(self, encoded: Encoded, *, slots: Sequence[int] | None = None, max_tokens: int = 16384) -> np.ndarray:
-        """Logits of several members for the same texts.
+        """Logits of several members for the same texts; see :meth:`striata.engine.Engine.predict`.
 
-        Args:
-            encoded: the texts.
-            slots: which members; all by default.
-            max_tokens: most tokens in one forward pass, counted over all members.
-
-        Returns:
-            (members, texts, labels) float32, texts in the order given.
+        The layers below the lowest in which one of the members has an adapter run once for all of them.
         """
         slots = self.slots if slots is None else tuple(slots)
         labels = self.plans[slots[0]].labels
@@ -205,17 +209,10 @@ class Stack:
                 part = encoded.take(rows)
                 batch = collate([(slot, part) for slot in slots], self.encoder.device)
                 shared = Shared(collate([(slots[0], part)], self.encoder.device), differing) if differing else None
-                logits = self.forward(batch, shared=shared)
+                logits = self._forward(batch, None, shared=shared)
                 result[:, rows] = torch.stack([logits[slot] for slot in slots]).cpu().numpy()
         return result
 
-
-def token_chunks(order: np.ndarray, lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
-    """Splits rows into runs of at most `max_tokens` tokens, at least one row each."""
-    before = np.cumsum(lengths[order])
-    borders, start, base = [], 0, 0
-    while start < len(order):
-        stop = max(start + 1, int(np.searchsorted(before, base + max_tokens, side="right")))
-        borders.append(order[start:stop])
-        base, start = int(before[stop - 1]), stop
-    return borders
+    def embed(self, encoded: Encoded, *, max_tokens: int = 16384) -> np.ndarray:
+        """Means of the frozen encoder's last hidden states; see :meth:`striata.engine.Engine.embed`."""
+        return embed(self.encoder, encoded, max_tokens=max_tokens)

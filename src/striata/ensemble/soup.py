@@ -154,16 +154,17 @@ def _measure(
     candidate: _Candidate, like: Run, prepared: Prepared, device: str, precision: str
 ) -> tuple[Scores, np.ndarray, dict[str, Any]]:
     """Figures, logits on the validation rows, and the receipt."""
-    from ..engine import Encoder, Stack, check_receipt, read_receipt
+    from ..engine import Encoder, Engine, Stack, check_receipt
 
     encoder = Encoder.load(candidate.plan.base, head=candidate.plan.head, precision=precision, device=device)
     if encoder.sha256 != like.facts.base_sha256:
         raise EnsembleError(f"encoder {candidate.plan.base} is not the one the runs were trained on; give it the same weights")
-    stack = Stack(encoder, [candidate.plan])
-    stack.load(0, candidate.tensors)
-    receipt = read_receipt(stack, 0)
+    engine: Engine = Stack(encoder, [candidate.plan])
+    (slot,) = engine.slots
+    engine.load(slot, candidate.tensors)
+    receipt = engine.receipt(slot)
     check_receipt(candidate.plan, receipt, "soup")
-    logits = stack.predict(prepared.encoded["validation"])[0]
+    logits = engine.predict(prepared.encoded["validation"])[0]
     return like.task.scores(logits, prepared.targets["validation"]), logits, receipt.to_json()
 
 

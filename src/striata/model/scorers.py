@@ -72,7 +72,7 @@ class EncoderScorer:
     """
 
     def __init__(self, runs: Mapping[str, Run], *, device: str, precision: str) -> None:
-        from ..engine import Encoder, Stack  # loads torch, for which a damaged run need not wait
+        from ..engine import Encoder, Engine, Stack  # loads torch, for which a damaged run need not wait
 
         self.labels = {name: run.labels for name, run in runs.items()}
         self.trainable = sum(run.trainable for run in runs.values())
@@ -81,15 +81,15 @@ class EncoderScorer:
         read_by = first.facts.tokenizer_sha256
         if base is None or sha256 is None or max_length is None or read_by is None:
             raise RunError(f"run {first.path} names no encoder; it was written by another version of striata")
-        self.encoder = Encoder.load(base, head=first.adapter_plan.head, precision=precision, device=device)
-        if self.encoder.sha256 != sha256:
+        encoder = Encoder.load(base, head=first.adapter_plan.head, precision=precision, device=device)
+        if encoder.sha256 != sha256:
             raise RunError(
                 f"run {first.path} was trained on other weights than those of {base} here "
-                f"(SHA-256 {sha256[:12]}..., here {self.encoder.sha256[:12]}...); give it the same encoder"
+                f"(SHA-256 {sha256[:12]}..., here {encoder.sha256[:12]}...); give it the same encoder"
             )
-        self.stack = Stack(self.encoder, [run.adapter_plan for run in runs.values()])
-        for slot, run in enumerate(runs.values()):
-            self.stack.load(slot, run.tensors())
+        self.engine: Engine = Stack(encoder, [run.adapter_plan for run in runs.values()])
+        for slot, run in zip(self.engine.slots, runs.values(), strict=True):
+            self.engine.load(slot, run.tensors())
         self.tokenizer = Tokenizer.load(base, max_length)
         if self.tokenizer.sha256 != read_by:
             raise RunError(
@@ -100,17 +100,15 @@ class EncoderScorer:
     @property
     def identity(self) -> str:
         """Precision and device."""
-        return f"{self.encoder.dtype} {self.encoder.device.type}"
+        return f"{self.engine.dtype} {self.engine.device.type}"
 
     def logits(self, texts: Sequence[str], pairs: Sequence[str] | None) -> dict[str, Floats]:
         """Logits of each run by its name, (texts, labels)."""
-        return dict(zip(self.labels, self.stack.predict(self.tokenizer.encode(texts, pairs)), strict=True))
+        return dict(zip(self.labels, self.engine.predict(self.tokenizer.encode(texts, pairs)), strict=True))
 
     def embed(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Floats:
         """Means of the frozen encoder's last hidden states, adapters not used, (texts, hidden size)."""
-        from ..engine import embed
-
-        return embed(self.encoder, self.tokenizer.encode(texts, pairs))
+        return self.engine.embed(self.tokenizer.encode(texts, pairs))
 
     def lengths(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Ints:
         """Numbers of tokens, (texts,)."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from ..data import Encoded
-from ..engine import RandomStream, Stack, check_receipt, collate, on_device, on_host, read_receipt, seed_of
+from ..engine import Engine, RandomStream, check_receipt, collate, on_device, on_host, seed_of
 from ..runs import Member
 from ..settings.recipe import Recipe
 from .events import Event, Listener, nobody
@@ -72,7 +72,7 @@ class Trainer:
 
     def __init__(
         self,
-        stack: Stack,
+        stack: Engine,
         members: Sequence[Member],
         *,
         texts: Encoded,
@@ -110,11 +110,11 @@ class Trainer:
         self.live.append(t)
 
     def _admit(self, t: Trainee) -> None:
-        receipt = read_receipt(self.stack, t.slot)
+        receipt = self.stack.receipt(t.slot)
         check_receipt(t.member.plan, receipt, t.member.name)
         self.receipts[t.member.name] = receipt.to_json()
         self._weights[t.slot] = self._class_weights(t.member.recipe, self.names)
-        self._streams[t.slot] = RandomStream(self.stack.encoder.device)
+        self._streams[t.slot] = RandomStream(self.stack.device)
 
     def run(self) -> None:
         """Trains until no member is left.
@@ -129,7 +129,7 @@ class Trainer:
         with self._interruptible():
             while self.live:
                 started = time.monotonic()
-                self._step()
+                self.step()
                 due = [t for t in self.live if self._due(t)]
                 if due:
                     self._evaluate(due)
@@ -148,8 +148,12 @@ class Trainer:
                 if self._interrupted:
                     raise KeyboardInterrupt
 
-    def _step(self) -> None:
-        device, chosen = self.stack.encoder.device, []
+    def step(self) -> None:
+        """One optimizer step of every member that is left, each on its own rows; a member whose loss is not finite leaves.
+
+        Evaluations, checkpoints and endings are :meth:`run`'s.
+        """
+        device, chosen = self.stack.device, []
         for t in self.live:
             chosen.append(rows_at(t.step, rows=len(self.texts), batch_size=t.member.recipe.batch_size, key=t.key))
             self._streams[t.slot].restart(seed_of(*t.key, "step", t.step))
@@ -267,7 +271,7 @@ class Trainer:
             values = len(self.targets) / (len(names) * counts)
         else:
             values = np.array([recipe.class_weights[name] for name in names])
-        return torch.tensor(values, dtype=torch.float32, device=self.stack.encoder.device)
+        return torch.tensor(values, dtype=torch.float32, device=self.stack.device)
 
     def _save(self) -> None:
         if self.checkpoint is None:

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from ..disk.documents import parse_json
 from ..disk.files import write_bytes
-from ..engine import Stack
+from ..engine import Engine
 from ..errors import RunError
 from ..runs import Member
 from .optimizers import load_optimizer, make_optimizer, make_schedule, optimizer_tensors
@@ -90,7 +90,7 @@ class Trainee:
             self.stale += 1
 
 
-def begin(stack: Stack, members: Sequence[Member], rows: int) -> list[Trainee]:
+def begin(stack: Engine, members: Sequence[Member], rows: int) -> list[Trainee]:
     """Every member with fresh weights, slot by slot.
 
     Args:
@@ -98,10 +98,10 @@ def begin(stack: Stack, members: Sequence[Member], rows: int) -> list[Trainee]:
         members: to be trained.
         rows: training rows.
     """
-    return [enter(stack, member, slot, rows) for slot, member in enumerate(members)]
+    return [enter(stack, member, slot, rows) for slot, member in zip(stack.slots, members, strict=True)]
 
 
-def enter(stack: Stack, member: Member, slot: int, rows: int) -> Trainee:
+def enter(stack: Engine, member: Member, slot: int, rows: int) -> Trainee:
     """One member with fresh weights in its slot.
 
     Args:
@@ -116,7 +116,7 @@ def enter(stack: Stack, member: Member, slot: int, rows: int) -> Trainee:
     return Trainee(member, slot, optimizer, schedule, member.recipe.steps(rows))
 
 
-def save_checkpoint(path: Path, stack: Stack, trainees: Sequence[Trainee]) -> None:
+def save_checkpoint(path: Path, stack: Engine, trainees: Sequence[Trainee]) -> None:
     """Writes everything the members under training are into one file, in one step."""
     tensors: dict[str, np.ndarray] = {}
     states: list[dict[str, Any]] = []
@@ -155,7 +155,7 @@ def read_checkpoint(path: Path) -> tuple[list[dict[str, Any]], dict[str, np.ndar
 
 
 def restore(
-    stack: Stack, members: Sequence[Member], rows: int, checkpoint: tuple[list[dict[str, Any]], dict[str, np.ndarray]]
+    stack: Engine, members: Sequence[Member], rows: int, checkpoint: tuple[list[dict[str, Any]], dict[str, np.ndarray]]
 ) -> list[Trainee]:
     """Members as they were when the checkpoint was written.
 
@@ -167,11 +167,11 @@ def restore(
     """
     states, tensors = checkpoint
     trainees = []
-    for slot, (member, state) in enumerate(zip(members, states, strict=True)):
+    for at, (slot, member, state) in enumerate(zip(stack.slots, members, states, strict=True)):
         named: dict[str, dict[str, np.ndarray]] = {"weights": {}, "optimizer": {}, "best": {}, "logits": {}}
         for full, array in tensors.items():
-            at, group, name = full.split("/", 2)
-            if int(at) == slot:
+            place, group, name = full.split("/", 2)
+            if int(place) == at:
                 named[group][name] = array
         stack.load(slot, named["weights"])
         optimizer = make_optimizer(member.recipe, stack.parameters(slot))

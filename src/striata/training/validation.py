@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..data import Encoded
-from ..engine import Stack
+from ..engine import Engine
 from ..tasks import SINGLE_LABEL, Task
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Validator:
             self._parts[wanted] = (self.texts.take(chosen), self.targets[chosen])
         return self._parts[wanted]
 
-    def during(self, stack: Stack, trainees: Sequence[Trainee]) -> list[Seen]:
+    def during(self, stack: Engine, trainees: Sequence[Trainee]) -> list[Seen]:
         """Each trainee on its recipe's validation rows; those with equal parts in one pass."""
         seen: dict[int, Seen] = {}
         for rows in dict.fromkeys(t.member.recipe.validation_rows for t in trainees):
@@ -87,7 +87,7 @@ class Validator:
                 seen[slot] = measure(logits, targets, self.task)
         return [seen[t.slot] for t in trainees]
 
-    def finally_(self, stack: Stack, trainees: Sequence[Trainee]) -> None:
+    def finally_(self, stack: Engine, trainees: Sequence[Trainee]) -> None:
         """Gives each trainee's kept checkpoint its logits, accuracy and loss on all validation rows."""
         partial = [t for t in trainees if t.best is not None and len(t.best.logits) < len(self.targets)]
         if not partial:
