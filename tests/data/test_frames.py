@@ -11,7 +11,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from datasets import ClassLabel, Dataset, Features, IterableDataset, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, IterableDataset, Value
 
 from striata.data import Columns, load_splits, read_table
 from striata.data.frames import split_rows
@@ -139,6 +139,9 @@ def test_parts_are_told_from_columns() -> None:
     frame = pd.DataFrame(COLUMNS)
     assert list(split_rows(COLUMNS)) == ["train"]
     assert list(split_rows({"train": frame, "dev": frame, "test": None})) == ["train", "validation"]
+    parts = split_rows(DatasetDict({"train": Dataset.from_dict(COLUMNS), "valid": Dataset.from_dict(COLUMNS)}))
+    assert list(parts) == ["train", "validation"]
+    assert read_table(parts["validation"], Columns()).texts == TEXTS
     with pytest.raises(DataError, match="data has no part 'train' beside test"):
         split_rows({"test": frame})
     with pytest.raises(DataError, match="data has a part 'unsupervised'; expected train, validation, test"):

@@ -45,7 +45,8 @@ class StackFolder:
     def new(cls, study: StudyFolder, members: Sequence[Member]) -> StackFolder:
         """Writes down that these members are to train together; equal members make an equal name."""
         names = [member.name for member in members]
-        folder = cls(study.stacks / f"stack-{hashlib.sha256(chr(10).join(names).encode()).hexdigest()[:8]}")
+        digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
+        folder = cls(study.stacks / f"stack-{digest[:8]}")
         _STACK.write(folder.path / _MEMBERS, {"members": names})
         return folder
 
