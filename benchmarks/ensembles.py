@@ -27,7 +27,7 @@ from striata.evidence.paired import mcnemar
 from striata.model.model import Model
 from striata.runs import StudyFolder
 
-METHODS = ("greedy", "stack", "top")
+METHODS = ("greedy", "stacking", "top")
 
 
 def models(study: Path, size: int) -> Iterator[tuple[str, Callable[[], Path]]]:

@@ -217,19 +217,34 @@ class MethodChoice(Choice):
     """A way to make one model of several runs.
 
     Args:
-        merges: whether their weights become one run, in place of an ensemble of several.
+        maker: what carries it out, as `module:name`. It is given runs on validation rows and a rule, and returns which runs are
+            combined, and how (:func:`striata.ensemble.choose`). A method that merges is given the study's folder
+            (:func:`striata.ensemble.combine_runs`).
+        averages: whether it averages the runs' outputs, so that there is a choice of :data:`COMBINATIONS`.
+        label_rows: fewest validation rows of each label.
+        merges: whether the runs' weights become one run, in place of an ensemble of several.
     """
 
+    maker: str = ""
+    averages: bool = True
+    label_rows: int = 0
     merges: bool = False
 
 
 METHODS = Choices(
     "method",
     {
-        "top": MethodChoice("the best runs with equal weights"),
-        "greedy": MethodChoice("the run that helps most is added again and again"),
-        "stack": MethodChoice("a logistic regression on the outputs of the best runs"),
-        "soup": MethodChoice("one model of merged weights", merges=True),
+        "top": MethodChoice("the best runs with equal weights", maker="striata.ensemble.best:choose_top"),
+        "greedy": MethodChoice("the run that helps most is added again and again", maker="striata.ensemble.greedy:choose_greedy"),
+        "stacking": MethodChoice(
+            "a logistic regression on the outputs of the best runs",
+            maker="striata.ensemble.stacking:choose_stacking",
+            averages=False,
+            label_rows=4,  # three of them choose in the nested estimate's folds, and two in the folds within
+        ),
+        "soup": MethodChoice(
+            "one model of merged weights", maker="striata.ensemble.soup:write_soup", averages=False, merges=True
+        ),
     },
 )
 

@@ -51,9 +51,9 @@ def test_both_figures_are_shown_and_a_budget_is_kept(study: Path) -> None:
 
 
 def test_a_stack_as_json(study: Path) -> None:
-    found = json.loads(run("ensemble", "out", "--method", "stack", "--size", 2, "--json", cwd=study).stdout)
+    found = json.loads(run("ensemble", "out", "--method", "stacking", "--size", 2, "--json", cwd=study).stdout)
     made = load_ensemble(study / "out" / "ensemble")
-    assert (found["method"], found["combination"], found["members"]) == ("stack", "stack", made.members)
+    assert (found["method"], found["combination"], found["members"]) == ("stacking", "stacking", made.members)
     assert (found["nested"], found["metrics"], found["rows"]) == (made.nested, made.metrics, 120)
     assert found["calibration"] == made.calibration().to_json()
 
@@ -64,8 +64,8 @@ def test_a_stack_as_json(study: Path) -> None:
         (("ensemble", "out", "--method", "gredy"), "unknown method 'gredy' (did you mean 'greedy'?)"),
         (("ensemble", "out", "--combine", "votes"), "unknown combination 'votes'"),
         (("ensemble", "out", "--budget", 5), "no run is within the ensemble's budget of 5"),
-        (("ensemble", "out", "--rank", 4), "--rank is of merged weights"),
-        (("ensemble", "out", "--method", "soup", "--combine", "probabilities"), "a soup combines weights"),
+        (("ensemble", "out", "--rank", 4), "--rank 4 is of merged weights"),
+        (("ensemble", "out", "--method", "soup", "--combine", "probabilities"), "--combine probabilities: method soup averages no outputs"),
         (("ensemble", "nothing"), "there is no folder nothing"),
         (("predict", "m", "f", "--out", "x.csv", "--format", "id-label", "--sets", 0.9), "has one label for every row"),
         (("predict", "m", "f", "--out", "x.csv", "--uncalibrated"), "give it with --probabilities"),

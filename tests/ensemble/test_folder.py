@@ -41,10 +41,10 @@ def combined(made: Ensemble) -> np.ndarray:
 def test_what_is_written_is_read(tmp_path: Path, method: str) -> None:
     logits, labels = draw()
     write_synthetic_study(tmp_path / "out", logits, labels)
-    made = write_ensemble(tmp_path / "out", method=method, size=3, combine="logits" if method == "stack" else "probabilities")
+    made = write_ensemble(tmp_path / "out", method=method, size=3, combine="logits" if method == "stacking" else "probabilities")
     again = load_ensemble(tmp_path / "out" / "ensemble")
     assert (again.method, again.members, again.metrics, again.nested) == (made.method, made.members, made.metrics, made.nested)
-    assert again.combination == ("stack" if method == "stack" else "probabilities")
+    assert again.combination == ("stacking" if method == "stacking" else "probabilities")
     np.testing.assert_array_equal(combined(made), combined(again))
     assert float((combined(again).argmax(1) == labels).mean()) == again.metrics["accuracy"]
     seen = again.validation()
@@ -132,10 +132,10 @@ def test_an_empty_study_and_one_run(tmp_path: Path) -> None:
 def test_a_stacks_numbers_stand_under_names(tmp_path: Path) -> None:
     logits, labels = draw(runs=3)
     write_synthetic_study(tmp_path / "out", logits, labels)
-    made = write_ensemble(tmp_path / "out", method="stack", size=2)
+    made = write_ensemble(tmp_path / "out", method="stacking", size=2)
     content = json.loads((made.folder / "ensemble.json").read_text())
-    assert set(content["stack"]["coefficients"]) == set(content["members"]) == set(made.members)
-    assert all(set(rows) == set(NAMES) == set(rows["World"]) for rows in content["stack"]["coefficients"].values())
+    assert set(content["stacking"]["coefficients"]) == set(content["members"]) == set(made.members)
+    assert all(set(rows) == set(NAMES) == set(rows["World"]) for rows in content["stacking"]["coefficients"].values())
     seen = {name: run.validation().logits for name, run in made.runs.items()}
     shuffled = dict(reversed(seen.items()))
     np.testing.assert_array_equal(made.combiner.apply(shuffled), made.combiner.apply(seen))

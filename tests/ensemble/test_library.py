@@ -41,7 +41,7 @@ def two_studies(folder: Path, *, shared: int = 80, seed: int = 0) -> list[Path]:
     return [folder / "a", folder / "b"]
 
 
-@pytest.mark.parametrize("method", ["top", "greedy", "stack"])
+@pytest.mark.parametrize("method", ["top", "greedy", "stacking"])
 def test_runs_of_two_studies_are_chosen_on_the_rows_they_share(tmp_path: Path, method: str) -> None:
     paths = two_studies(tmp_path)
     made = write_ensemble(*paths, out=tmp_path / "both", method=method, size=4)

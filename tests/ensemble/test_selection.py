@@ -144,8 +144,8 @@ def test_top_is_the_best_in_order_with_equal_weights() -> None:
 @pytest.mark.parametrize("classes", [2, 4])
 def test_a_stack_is_scikit_learns_regression(classes: int) -> None:
     pool = noisy(3, 300, classes=classes, seed=3)
-    chosen = choose(pool, Rule(method="stack", size=3))
-    assert chosen.stack is not None
+    chosen = choose(pool, Rule(method="stacking", size=3))
+    assert chosen.stacking is not None
     features = np.concatenate(list(log_softmax(pool.members(list(chosen.weights)).logits.astype(float), axis=2)), axis=1)
     found = softmax(chosen.apply(pool.by_name()).astype(float), axis=1)
     fits = [LogisticRegression(C=c, max_iter=2000).fit(features, pool.targets) for c in (0.001, 0.01, 0.1, 1.0)]
@@ -162,7 +162,7 @@ def test_a_stack_learns_whom_to_trust() -> None:
     noise[1] += 2 * np.eye(3)[(targets + 1) % 3]
     pool = pool_of(noise, targets)
     half = np.arange(600) < 300
-    chosen = choose(pool.rows(half), Rule(method="stack", size=4))
+    chosen = choose(pool.rows(half), Rule(method="stacking", size=4))
     unseen = pool.rows(~half)
     accuracy = score(chosen.apply(unseen.by_name()), unseen.targets, "accuracy")
     single = max(score(each, unseen.targets, "accuracy") for each in unseen.logits)
@@ -192,7 +192,7 @@ def test_the_nested_estimate_is_unbiased_where_picking_flatters() -> None:
     assert np.mean(flattering) > 0.7 + 10 * error
 
 
-@pytest.mark.parametrize(("method", "draws"), [("greedy", 20), ("stack", 8)])
+@pytest.mark.parametrize(("method", "draws"), [("greedy", 20), ("stacking", 8)])
 def test_the_nested_estimate_is_the_accuracy_on_new_rows(method: str, draws: int) -> None:
     """Of runs that are all equally good."""
     honest, true, flattering = [], [], []
@@ -212,9 +212,12 @@ def test_the_nested_estimate_is_the_accuracy_on_new_rows(method: str, draws: int
 
 ERRORS = [
     ({"by": "f1"}, "unknown ranking figure 'f1'; expected accuracy, macro_f1 or loss"),
-    ({"method": "gredy"}, r"unknown method 'gredy' \(did you mean 'greedy'\?\); expected top, greedy, stack or soup"),
+    ({"method": "gredy"}, r"unknown method 'gredy' \(did you mean 'greedy'\?\); expected top, greedy, stacking or soup"),
     ({"combine": "votes"}, "unknown combination 'votes'; expected logits or probabilities"),
-    ({"method": "stack", "combine": "probabilities"}, "leave the combination out"),
+    (
+        {"method": "stacking", "combine": "probabilities"},
+        "combine probabilities: method stacking averages no outputs; leave it out",
+    ),
     ({"size": 0}, "an ensemble of 0 was asked for; expected at least 1"),
     ({"size": 9}, "an ensemble of 9 was asked for, but there are 3 finished runs"),
     ({"budget": 99}, "no run is within the ensemble's budget of 99 trainable parameters; the smallest has 100"),
@@ -231,9 +234,9 @@ def test_what_cannot_be_chosen_is_said(rule: dict[str, object], message: str) ->
 def test_too_few_rows_are_said() -> None:
     pool = noisy(3, 30)
     rare = pool_of(pool.logits, np.where(np.arange(30) < 3, 2, np.arange(30) % 2))
-    with pytest.raises(EnsembleError, match="label 'c' has 3 validation rows; a stack needs at least 4 of each label"):
-        nested(rare, Rule(method="stack", size=2))
+    with pytest.raises(EnsembleError, match="label 'c' has 3 validation rows; method stacking needs at least 4 of each label"):
+        nested(rare, Rule(method="stacking", size=2))
     with pytest.raises(EnsembleError, match="label 'c' has 0 validation rows"):
-        choose(pool_of(pool.logits, np.arange(30) % 2), Rule(method="stack", size=2))
+        choose(pool_of(pool.logits, np.arange(30) % 2), Rule(method="stacking", size=2))
     with pytest.raises(EnsembleError, match="cannot be estimated with one validation row"):
         nested(noisy(3, 1), Rule(size=2))

@@ -289,7 +289,7 @@ def test_a_soup_is_told_of(study: StudyFolder, tmp_path: Path) -> None:
         shutil.rmtree(study.path / "soup")
     (said,) = re.findall(r'<p id="soup">(.*?)</p>', text)
     values = [float(value) for value in re.findall(r'<data value="(.*?)">', said)]
-    assert values == [soup.metrics["accuracy"], soup.metrics["loss"], soup.plan.trainable]
+    assert values == [soup.metrics["accuracy"], soup.metrics["loss"], soup.trainable]
 
 
 def test_hostile_names_are_text(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,27 +49,47 @@ class Stacking:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """In what outputs are averaged.
+
+    Args:
+        of: logits in this scale, in their type.
+        back: a mean in this scale as logits.
+    """
+
+    of: Callable[[Floats], Floats]
+    back: Callable[[Floats], Floats]
+
+
+SCALES = {
+    "logits": Scale(lambda logits: logits, lambda mean: mean),
+    "probabilities": Scale(SINGLE_LABEL.probabilities, lambda mean: np.log(np.maximum(mean, np.finfo(np.float32).tiny))),
+}
+STACKING = "stacking"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Combiner:
     """Runs with weights, and what is done with their logits.
 
     Args:
-        kind: "logits" (their weighted mean), "probabilities" (the logarithm of their weighted mean), or "stack".
-        weights: of each run, by name; they add up to 1. Those of a stack only say how large a share of its coefficients a
+        kind: "logits" (their weighted mean), "probabilities" (the logarithm of their weighted mean), or "stacking".
+        weights: of each run, by name; they add up to 1. Those of stacking only say how large a share of its coefficients a
             run has.
-        stack: the regression, for kind "stack".
+        stacking: the regression, for kind "stacking".
     """
 
     kind: str
     weights: Mapping[str, float]
-    stack: Stacking | None = None
+    stacking: Stacking | None = None
 
     @property
     def identity(self) -> str:
         """Stands for everything but the weights."""
-        if self.stack is None:
+        if self.stacking is None:
             return self.kind
-        numbers = [self.stack.intercept, *(self.stack.coefficients[name] for name in self.weights)]
+        numbers = [self.stacking.intercept, *(self.stacking.coefficients[name] for name in self.weights)]
         return f"{self.kind} {hashlib.sha256(b''.join(array.tobytes() for array in numbers)).hexdigest()}"
 
     def identity_of(self, checksums: Mapping[str, str]) -> str:
@@ -83,10 +103,12 @@ class Combiner:
         Args:
             logits: of each run, by name, (rows, labels); runs without a weight are left out.
         """
-        if self.stack is None:
+        if self.stacking is None:
             return combine(np.stack([logits[name] for name in self.weights]), list(self.weights.values()), self.kind)
-        weighted = (SINGLE_LABEL.log_probabilities(logits[name]) @ matrix.T for name, matrix in self.stack.coefficients.items())
-        return np.asarray(sum(weighted, self.stack.intercept), np.float32)
+        weighted = (
+            SINGLE_LABEL.log_probabilities(logits[name]) @ matrix.T for name, matrix in self.stacking.coefficients.items()
+        )
+        return np.asarray(sum(weighted, self.stacking.intercept), np.float32)
 
 
 def combine(logits: Floats, weights: Sequence[float], kind: str = "logits") -> npt.NDArray[np.float32]:
@@ -100,11 +122,6 @@ def combine(logits: Floats, weights: Sequence[float], kind: str = "logits") -> n
     Returns:
         (rows, labels).
     """
-    exact = logits.astype(np.float64)
-    if kind == "probabilities":
-        exact = SINGLE_LABEL.probabilities(exact)
-    mean = np.einsum("mrl,m->rl", exact, np.asarray(weights))
-    if kind == "probabilities":
-        mean = np.log(np.maximum(mean, np.finfo(np.float32).tiny))
-    result: npt.NDArray[np.float32] = mean.astype(np.float32)
-    return result
+    scale = SCALES[kind]
+    mean = np.einsum("mrl,m->rl", scale.of(logits.astype(np.float64)), np.asarray(weights))
+    return scale.back(mean).astype(np.float32)

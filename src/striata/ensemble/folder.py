@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..calibration import Calibration, calibrate
+from ..choices import COMBINATIONS, METHODS
 from ..disk.documents import Document, Exact, strictly
 from ..disk.sealed import Seal, read_sealed, sealing
 from ..errors import EnsembleError
@@ -20,7 +21,8 @@ from ..runs.run import Run, Validation, read_calibration, read_validation, write
 from ..runs.study_folder import SETTINGS
 from .combiner import Combiner, Stacking
 from .library import open_library
-from .select import FOLDS, Rule, choose, nested
+from .rule import Rule
+from .select import FOLDS, choose, nested
 
 _FILE = "ensemble.json"
 
@@ -31,7 +33,7 @@ class _Member(Exact):
     checksum: str
 
 
-class _Stack(Exact):
+class _Stacking(Exact):
     intercept: dict[str, float]
     coefficients: dict[str, dict[str, dict[str, float]]]
 
@@ -50,7 +52,7 @@ class _Content(Exact):
     metrics: Figures
     nested: Figures
     single: Figures
-    stack: _Stack | None = None
+    stacking: _Stacking | None = None
 
 
 _ENSEMBLE = Document(
@@ -69,7 +71,7 @@ class Ensemble:
     Args:
         folder: of the ensemble.
         seal: its manifest.
-        method: how the members were chosen: "top", "greedy" or "stack".
+        method: how the members were chosen, of :data:`striata.choices.METHODS`.
         by: the validation figure that decided.
         combiner: what is done with the members' logits.
         runs: the runs, by name.
@@ -104,8 +106,13 @@ class Ensemble:
 
     @property
     def combination(self) -> str:
-        """What is combined: "logits", "probabilities", or "stack"."""
+        """What is combined: "logits", "probabilities", or "stacking"."""
         return self.combiner.kind
+
+    @property
+    def way(self) -> str:
+        """How the members were chosen, in words."""
+        return METHODS[self.method].text
 
     def validation(self) -> Validation:
         """Combined logits for the validation rows, each row by an ensemble that was chosen without it."""
@@ -114,6 +121,47 @@ class Ensemble:
     def calibration(self) -> Calibration:
         """Temperature and what it does, fitted on :meth:`validation`."""
         return read_calibration(self.seal)
+
+    def to_json(self) -> dict[str, object]:
+        """Folder, members and figures."""
+        return {
+            "folder": str(self.folder),
+            "method": self.method,
+            "combination": self.combination,
+            "members": dict(self.members),
+            "metrics": dict(self.metrics),
+            "nested": dict(self.nested),
+            "single": dict(self.single),
+            "studies": dict(self.studies),
+            "rows": self.rows,
+            "trainable": self.trainable,
+            "calibration": self.calibration().to_json(),
+        }
+
+    def lines(self) -> list[str]:
+        """For people: members, the figure that flatters and the one that does not, the calibration."""
+        sizes = ", ".join(f"{rows:,} of {name}" for name, rows in self.studies.items())
+        shared = f"{self.rows:,} validation rows are shared by all studies ({sizes}); the figures are of these"
+        accuracy, calibration = self.nested["accuracy"], self.calibration()
+        error = (accuracy * (1 - accuracy) / self.rows) ** 0.5
+        before, after, cost = calibration.before, calibration.after, f"{self.trainable:,} trained parameters"
+        return [
+            *([shared] if len(self.studies) > 1 else []),
+            *(
+                f"{name}  weight {weight:.3g}, validation accuracy {self.runs[name].metrics['accuracy']:.4f}"
+                for name, weight in self.members.items()
+            ),
+            f"together: validation accuracy {self.metrics['accuracy']:.4f}, {cost}, in {self.folder}",
+            f"chosen without the rows it is measured on: {accuracy:.4f} (standard error {error:.4f})",
+            f"the best single run, chosen likewise: {self.single['accuracy']:.4f}",
+            f"temperature {calibration.temperature:.3f}: calibration error {before.ece:.4f} -> {after.ece:.4f}, "
+            f"Brier score {before.brier:.4f} -> {after.brier:.4f}",
+        ]
+
+    @property
+    def remark(self) -> str:
+        """What to think of these figures."""
+        return "the accuracy together flatters: the members were chosen on these same validation rows; rely on the one below it"
 
 
 def write_ensemble(
@@ -134,9 +182,9 @@ def write_ensemble(
         paths: folders of the studies.
         out: the ensemble's folder; None for `ensemble` in the folder of the one study.
         size: how many runs; for method "greedy" the most.
-        by: validation figure that decides: "accuracy", "macro_f1" or "loss".
-        method: "top", "greedy" or "stack".
-        combine: "logits" or "probabilities".
+        by: validation figure that decides, of :data:`striata.choices.RANKINGS`.
+        method: of :data:`striata.choices.METHODS`, but none that merges weights.
+        combine: of :data:`striata.choices.COMBINATIONS`, for a method that averages.
         budget: most trainable parameters of all members together; None for no limit.
 
     Raises:
@@ -172,8 +220,8 @@ def write_ensemble(
         "nested": scores(unseen),
         "single": scores(single),
     }
-    if combiner.stack is not None:
-        content["stack"] = combiner.stack.to_json(pool.labels)
+    if combiner.stacking is not None:
+        content["stacking"] = combiner.stacking.to_json(pool.labels)
     with sealing(target, "ensemble") as folder:
         _ENSEMBLE.write(folder / _FILE, content)
         write_calibration(folder, calibrate(unseen, pool.targets))
@@ -216,7 +264,7 @@ def rule_of(path: str | Path) -> Rule | None:
     """
     try:
         content = _ENSEMBLE.read(Path(path) / "ensemble" / _FILE)
-        combine = "logits" if content.combination == "stack" else content.combination
+        combine = content.combination if content.combination in COMBINATIONS else "logits"
         return Rule(method=content.method, size=content.size, by=content.by, combine=combine, budget=content.budget)
     except EnsembleError:
         return None
@@ -242,9 +290,9 @@ def _load(folder: Path, seal: Seal) -> Ensemble:
             raise EnsembleError(f"run {name} is not the one ensemble {folder} was made of; make it again with `striata ensemble`")
         runs[name] = run
     try:
-        stack = None if content.stack is None else Stacking.from_json(content.stack.model_dump(), content.labels)
+        stacking = None if content.stacking is None else Stacking.from_json(content.stacking.model_dump(), content.labels)
     except KeyError as error:
-        _ENSEMBLE.refuse(folder / _FILE, ValueError(f"field stack: {error} is missing"))
+        _ENSEMBLE.refuse(folder / _FILE, ValueError(f"field stacking: {error} is missing"))
     return Ensemble(
         folder=folder,
         seal=seal,
@@ -253,7 +301,7 @@ def _load(folder: Path, seal: Seal) -> Ensemble:
         combiner=Combiner(
             kind=content.combination,
             weights={name: member.weight for name, member in content.members.items()},
-            stack=stack,
+            stacking=stacking,
         ),
         runs=runs,
         labels=content.labels,

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..runs.joined import Pool
-from .combiner import Combiner
+from .combiner import SCALES, Combiner
+from .rule import Rule
 
 STEPS = 20  # a run can be taken in every one
 BAGS = 10
@@ -16,7 +17,7 @@ SHARE = 0.5  # of the runs, in a bag
 _Key = tuple[float, int, float]
 
 
-def greedy(pool: Pool, *, size: int, by: str, kind: str, budget: int | None, seed: int = 0) -> Combiner:
+def choose_greedy(pool: Pool, rule: Rule, *, seed: int = 0) -> Combiner:
     """Weights by how often a run was the best one to add.
 
     Starting from nothing, the run that makes the mean of all taken so far best is added, again and again; what the way was best
@@ -26,40 +27,37 @@ def greedy(pool: Pool, *, size: int, by: str, kind: str, budget: int | None, see
 
     Args:
         pool: the runs; at least one is within the budget.
-        size: most members.
-        by: figure that decides.
-        kind: "logits" or "probabilities".
-        budget: most trainable parameters of all members together.
+        rule: most members, the figure that decides, what is averaged, and the budget.
         seed: of the bags.
     """
-    outputs = pool.task.probabilities(pool.logits) if kind == "probabilities" else pool.logits
-    search = _Search(pool, outputs, size=size, by=by, probabilities=kind == "probabilities")
-    affordable = [at for at, cost in enumerate(pool.trainable) if budget is None or cost <= budget]
-    limit = sum(pool.trainable) if budget is None else budget
+    search = _Search(pool, rule)
+    limit = sum(pool.trainable) if rule.budget is None else rule.budget
+    affordable = [at for at, cost in enumerate(pool.trainable) if cost <= limit]
     rng = np.random.default_rng(seed)
     alone = [np.eye(len(pool.names))[at] for at in affordable]
     bagged = np.zeros(len(pool.names))
     take = max(1, round(SHARE * len(affordable)))
     for _ in range(BAGS):
         bagged += search.walk(sorted(rng.choice(affordable, take, replace=False)), limit)
-    found = [*alone, search.walk(affordable, limit), search.prune(bagged, limit)]
-    best = max(found, key=search.key)  # the first of equals: a single run
+    candidates = [*alone, search.walk(affordable, limit), search.prune(bagged, limit)]
+    best = max(candidates, key=search.key)  # the first of equals: a single run
     order = sorted(np.flatnonzero(best), key=lambda at: (-best[at], pool.names[at]))
-    return Combiner(kind=kind, weights={pool.names[at]: float(best[at]) for at in order})
+    return Combiner(kind=rule.combine, weights={pool.names[at]: float(best[at]) for at in order})
 
 
 class _Search:
     """What all walks have in common."""
 
-    def __init__(self, pool: Pool, outputs: npt.NDArray[np.floating], *, size: int, by: str, probabilities: bool) -> None:
-        self.outputs, self.targets, self.task = outputs, pool.targets, pool.task
+    def __init__(self, pool: Pool, rule: Rule) -> None:
+        self.scale = SCALES[rule.combine]
+        self.outputs, self.targets, self.task = self.scale.of(pool.logits), pool.targets, pool.task
         self.trainable = np.array(pool.trainable)
-        self.size, self.by, self.probabilities = size, by, probabilities
+        self.size, self.by = rule.size, rule.by
 
     def figure(self, mean: npt.NDArray[np.floating], by: str) -> float:
-        """Of a mean of outputs, larger is better; the place of the largest probability is that of its logarithm."""
-        if self.probabilities and by == "loss":
-            mean = np.log(np.maximum(mean, np.finfo(np.float32).tiny))
+        """Of a mean of outputs, larger is better; which label is the largest is the same in every scale."""
+        if by == "loss":
+            mean = self.scale.back(mean)
         return self.task.score(mean, self.targets, by)
 
     def key(self, weights: npt.NDArray[np.floating]) -> _Key:

@@ -19,8 +19,9 @@ from ..runs.joined import join
 from ..runs.run import RunRecord, Validation, write_run
 from ..settings import load_study
 from ..study import Prepared, prepare
+from .best import best_runs
 from .merge import mean_of_weights, merge, merged_plan
-from .select import Rule, top
+from .rule import Rule
 
 PRODUCTS = "mean of low-rank products"
 WEIGHTS = "mean of weights"
@@ -52,6 +53,20 @@ class Soup:
             "best_member": self.best,
             "trainable": self.run.trainable,
         }
+
+    def lines(self) -> list[str]:
+        """For people: the runs it was made of, and it beside the best of them."""
+        reached = f"validation accuracy {self.run.metrics['accuracy']:.4f}, the best of them {self.best:.4f}"
+        return [
+            *(f"{name}  validation accuracy {accuracy:.4f}" for name, accuracy in self.members.items()),
+            f"soup of these ({self.form}): {reached}",
+            f"{self.run.trainable:,} trained parameters, in {self.run.path}",
+        ]
+
+    @property
+    def remark(self) -> str:
+        """What to think of these figures."""
+        return "the accuracy flatters a little: the soup was kept by these same validation rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +112,7 @@ def write_soup(
     found = {run.name: run for run in folder.runs() if run.kind == "adapter"}
     pool = join(found)
     _check_one_encoder(list(found.values()))
-    runs = [found[name] for name in top(pool, Rule(size=size, by=by))]
+    runs = [found[name] for name in best_runs(pool, Rule(size=size, by=by))]
     if len(runs) < 2:
         raise EnsembleError("a soup of one run is that run; expected a size of at least 2")
     candidates = _candidates(runs, rank, budget)

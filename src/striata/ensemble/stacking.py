@@ -5,39 +5,28 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import EnsembleError
 from ..figures.folds import deal_folds
 from ..runs.joined import Pool
-from .combiner import Combiner, Stacking
+from .best import best_runs
+from .combiner import STACKING, Combiner, Stacking
+from .rule import Rule, check_rows
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # scikit-learn's C, from strong to weak regularisation
-FEWEST = 4  # rows of a label: in the nested estimate's folds three remain, and two in the folds that choose the regularisation
+_FEWEST = 2  # rows of a label, so that each of the folds that choose the regularisation leaves one
 
 
-def check_rows(pool: Pool, fewest: int) -> None:
-    """Checks that every label has enough rows.
-
-    Raises:
-        EnsembleError: one has not.
-    """
-    rows = np.bincount(pool.targets, minlength=len(pool.labels))
-    if rows.min() < fewest:
-        raise EnsembleError(
-            f"label '{pool.labels[int(rows.argmin())]}' has {rows.min()} validation rows; a stack needs at least {FEWEST} of "
-            "each label; use method greedy or top"
-        )
-
-
-def stack(pool: Pool) -> Combiner:
-    """Fits all runs of a pool; the regularisation is the one with the smallest loss in three folds.
+def choose_stacking(pool: Pool, rule: Rule) -> Combiner:
+    """Fits the best runs; the regularisation is the one with the smallest loss in three folds.
 
     Args:
-        pool: the members on validation rows.
+        pool: the runs on validation rows.
+        rule: how many are fitted, and by which figure they are the best.
 
     Raises:
-        EnsembleError: a label has less than two rows.
+        EnsembleError: there are fewer runs than the size, or a label has less than two rows.
     """
-    check_rows(pool, 2)
+    check_rows(pool, rule, _FEWEST)
+    pool = pool.members(best_runs(pool, rule))
     features = np.concatenate(list(pool.task.log_probabilities(pool.logits)), axis=1)
     number = deal_folds(pool.targets, 3, seed=1)
     losses = []
@@ -53,9 +42,9 @@ def stack(pool: Pool) -> Combiner:
     sizes = {name: float(np.linalg.norm(part)) for name, part in parts.items()}
     total = sum(sizes.values())
     return Combiner(
-        kind="stack",
+        kind=STACKING,
         weights={name: size / total for name, size in sizes.items()},
-        stack=Stacking(intercept=intercept, coefficients=parts),
+        stacking=Stacking(intercept=intercept, coefficients=parts),
     )
 
 

@@ -1,0 +1,91 @@
+"""How members are chosen, as settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..choices import COMBINATIONS, METHODS, RANKINGS, alternatives
+from ..errors import EnsembleError
+from ..runs.joined import Pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """How members are chosen and combined.
+
+    Args:
+        method: of :data:`striata.choices.METHODS`.
+        size: how many members; for greedy the most.
+        by: validation figure that decides, of :data:`striata.choices.RANKINGS`.
+        combine: of :data:`striata.choices.COMBINATIONS`; a method that averages nothing has no choice.
+        budget: most trainable parameters of all members together; None for no limit.
+
+    Raises:
+        EnsembleError: a value is unknown, or the method has no use for it.
+    """
+
+    method: str = "top"
+    size: int = 4
+    by: str = "accuracy"
+    combine: str = "logits"
+    budget: int | None = None
+
+    @property
+    def options(self) -> str:
+        """For `striata ensemble`."""
+        limit = "" if self.budget is None else f" --budget {self.budget}"
+        kind = "" if self.combine == "logits" else f" --combine {self.combine}"
+        return f"--method {self.method} --size {self.size} --by {self.by}{kind}{limit}"
+
+    def __post_init__(self) -> None:
+        RANKINGS.check(self.by, EnsembleError)
+        COMBINATIONS.check(self.combine, EnsembleError)
+        if not METHODS.check(self.method, EnsembleError).averages and self.combine != "logits":
+            averaging = alternatives(name for name, choice in METHODS.items() if choice.averages)
+            raise EnsembleError(
+                f"{self.combine}: method {self.method} averages no outputs; leave it out, or use method {averaging}",
+                argument="combine",
+            )
+        if self.size < 1:
+            raise EnsembleError(f"an ensemble of {self.size} was asked for; expected at least 1")
+
+
+def check_budget(trainable: Sequence[int], budget: int | None) -> None:
+    """Checks that at least one run is within an ensemble's budget.
+
+    Args:
+        trainable: parameters of each run.
+        budget: of the ensemble; None for no limit.
+
+    Raises:
+        EnsembleError: none is.
+    """
+    if budget is not None and min(trainable) > budget:
+        raise EnsembleError(
+            f"no run is within the ensemble's budget of {budget:,} trainable parameters; the smallest has {min(trainable):,}; "
+            "raise the budget"
+        )
+
+
+def check_rows(pool: Pool, rule: Rule, fewest: int) -> None:
+    """Checks that every label has enough rows for a method.
+
+    Args:
+        pool: the runs on these rows.
+        rule: names the method.
+        fewest: rows of a label.
+
+    Raises:
+        EnsembleError: one has not.
+    """
+    counts = np.bincount(pool.targets, minlength=len(pool.labels))
+    if counts.min() < fewest:
+        needed = METHODS[rule.method].label_rows
+        others = alternatives(name for name, choice in METHODS.items() if not choice.label_rows and not choice.merges)
+        raise EnsembleError(
+            f"label '{pool.labels[int(counts.argmin())]}' has {counts.min()} validation rows; method {rule.method} needs at "
+            f"least {needed} of each label; use method {others}"
+        )
