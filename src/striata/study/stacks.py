@@ -6,11 +6,12 @@ import contextlib
 import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ..disk.locks import HeldError, holding
@@ -83,7 +84,7 @@ def _train(context: Context, work: Work, stack: StackFolder, listen: Listener) -
     with stack.held():
         together = stack.resumed(members)
         if together:
-            step = max(state["step"] for state in stack.states())
+            step = max(state.step for state in stack.states())
             note(listen, f"going on with {len(together)} members from step {step}")
         elif stack.is_planned and set(stack.members()) <= set(members):
             together = [members[name] for name in stack.members()]
@@ -142,6 +143,7 @@ def train_together(
     """
 
     def keep(outcome: Outcome) -> None:
+        outcome = _sound(outcome)
         _keep(context, outcome)
         if ended is not None:
             ended(outcome)
@@ -164,6 +166,17 @@ def train_together(
         recruit=recruit,
     )
     trainer.run()
+
+
+def _sound(outcome: Outcome) -> Outcome:
+    """The outcome; that of a member whose kept weights give no numbers is a failure, though its last loss was finite."""
+    if outcome.best is None or np.isfinite(outcome.best.logits).all():
+        return outcome
+    why = (
+        f"its logits for the validation rows are no finite numbers after step {outcome.steps}; "
+        f"try a lower learning rate than {outcome.member.recipe.learning_rate:g}, more warmup, or precision fp32"
+    )
+    return replace(outcome, best=None, stopped=why)
 
 
 def _keep(context: Context, outcome: Outcome) -> None:
