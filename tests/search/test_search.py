@@ -17,6 +17,7 @@ import numpy as np
 import optuna
 import pytest
 import torch
+from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from typer.testing import CliRunner
 
@@ -235,6 +236,25 @@ def test_the_record_of_another_search_is_refused(finished: tuple[Path, striata.T
     shutil.copy(tmp_path / "out" / "search.db", tmp_path / "new")
     with pytest.raises(StudyError, match=r"search\.db was written by another study: there search.seed is 0, here 5"):
         striata.train(other)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "message"),
+    [
+        ("format_version", 2, "format_version is 2, and this striata knows formats up to 1"),
+        ("format_version", None, "format_version is None; expected a whole number"),
+        ("settings", {}, "keys 'base', .* are missing"),
+    ],
+)
+def test_a_record_that_is_not_what_was_written_is_refused(
+    finished: tuple[Path, striata.Trained], tmp_path: Path, attribute: str, value: object, message: str
+) -> None:
+    study = copied(finished, tmp_path)
+    with quiet():
+        storage = RDBStorage(f"sqlite:///{tmp_path / 'out' / 'search.db'}")
+        optuna.load_study(study_name="striata", storage=storage).set_user_attr(attribute, value)
+    with pytest.raises(StudyError, match=rf"search\.db cannot be used: .*{message}"):
+        striata.train(study)
 
 
 def test_without_optuna_there_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

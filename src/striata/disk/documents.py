@@ -105,14 +105,18 @@ def strictly(model: Callable[..., T]) -> Callable[[dict[str, Any]], T]:
     return parse
 
 
-def parse_json(data: bytes) -> Any:
+def parse_json(data: bytes, *, finite: bool = True) -> Any:
     """JSON in UTF-8, of which nothing can hurt: no recursion without end, no endless number, no NaN.
+
+    Args:
+        data: the text.
+        finite: False to let NaN and Infinity pass, which are no JSON but Python's.
 
     Raises:
         ValueError: it is none; the message says where.
     """
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+        return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant if finite else None)
     except UnicodeDecodeError as error:
         raise ValueError(f"byte {error.start} is no UTF-8") from error
     except json.JSONDecodeError as error:

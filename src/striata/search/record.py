@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
@@ -12,13 +13,16 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..disk.documents import reason_of
+from ..disk.upgrades import current_version, upgrade
 from ..errors import StudyError
-from ..settings.file import Study
+from ..settings.file import Study, load_study
 from ..study.claim import check_fixed
 from .propose import quiet
 
 FILE = "search.db"
 _NAME = "striata"
+_KIND = "search"
 
 
 @contextlib.contextmanager
@@ -55,11 +59,23 @@ class Record:
                     "or choose another `output`"
                 )
             self._study = optuna.create_study(storage=self._storage, study_name=_NAME, direction="maximize", load_if_exists=True)
-            before = self._study.user_attrs.get("settings")
-            if before is None:
-                self._study.set_user_attr("settings", study.to_dict())
+            attributes = self._study.user_attrs
+            if "settings" in attributes:
+                check_fixed(path, self._settings(attributes), study.to_dict())
             else:
-                check_fixed(path, before, study.to_dict())
+                self._study.set_user_attr("format_version", current_version(_KIND))
+                self._study.set_user_attr("settings", study.to_dict())
+
+    def _settings(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        try:
+            content = upgrade(_KIND, attributes.get("format_version"), {"settings": attributes["settings"]})
+            return load_study(content["settings"]).to_dict()
+        except (ValueError, TypeError, KeyError, StudyError) as error:
+            raise StudyError(
+                f"the search's record {self.path} cannot be used: {reason_of(error)}; restore it from a copy, or choose another "
+                "`output`",
+                path=str(self.path),
+            ) from error
 
     def close(self) -> None:
         """Lets go of the file."""

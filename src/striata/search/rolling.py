@@ -114,8 +114,8 @@ class _Search:
         checkpoint, states = self.stack.checkpoint, self.stack.states()
         if not states:
             return []
-        names = [state["name"] for state in states]
-        if any(n not in trials or trials[n].user_attrs["plan"] != s["plan"] for n, s in zip(names, states, strict=True)):
+        names = [state.name for state in states]
+        if any(n not in trials or trials[n].user_attrs["plan"] != s.plan for n, s in zip(names, states, strict=True)):
             raise StudyError(f"checkpoint {checkpoint} belongs to another search; delete it to start its trials anew")
         through = all(trial.state.is_finished() for trial in trials.values())
         if through and len(trials) >= self.space.settings.trials:

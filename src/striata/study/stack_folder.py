@@ -8,12 +8,15 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..disk.documents import Document, Exact, strictly
 from ..disk.locks import HeldError, holding
 from ..errors import StudyError
 from ..runs import Member, StudyFolder
+
+if TYPE_CHECKING:
+    from ..training.state import TraineeState
 
 SEARCH = "search"  # the one rolling stack of a search
 _MEMBERS = "stack.json"
@@ -73,7 +76,7 @@ class StackFolder:
         """
         return _STACK.read(self.path / _MEMBERS).members
 
-    def states(self) -> list[dict[str, Any]]:
+    def states(self) -> list[TraineeState]:
         """What the checkpoint says of each member in it, in its order; empty without a checkpoint.
 
         Raises:
@@ -96,9 +99,9 @@ class StackFolder:
             RunError: it is damaged.
         """
         states = self.states()
-        if any(state["name"] not in members or members[state["name"]].plan.hash != state["plan"] for state in states):
+        if any(state.name not in members or members[state.name].plan.hash != state.plan for state in states):
             raise StudyError(f"checkpoint {self.checkpoint} belongs to other members; delete it to start them anew")
-        return [members[state["name"]] for state in states]
+        return [members[state.name] for state in states]
 
     @property
     def lock(self) -> Path:

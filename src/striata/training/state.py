@@ -2,26 +2,56 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from ..disk.documents import parse_json
+from ..disk.documents import parse_json, reason_of, strictly
 from ..disk.files import write_bytes
+from ..disk.upgrades import current_version, upgrade
 from ..engine import Engine
 from ..errors import RunError
 from ..runs import Member
 from .optimizers import load_optimizer, make_optimizer, make_schedule, optimizer_tensors
 
-FORMAT = 1
+_KIND = "checkpoint"
+
+
+class BestState(BaseModel):
+    """What a checkpoint says of a member's kept weights; losses may be infinite."""
+
+    model_config = ConfigDict(extra="forbid")
+    step: int
+    accuracy: float
+    loss: float
+
+
+class TraineeState(BaseModel):
+    """What a checkpoint says of a member beside its tensors; see :class:`Trainee`. `plan` is the plan's hash."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    plan: str
+    step: int
+    reference: float | None
+    stale: int
+    seconds: float
+    history: list[dict[str, int | float]]  # a number keeps its kind, which the run's history shows
+    best: BestState | None
+
+
+class _States(BaseModel):
+    members: list[TraineeState]
 
 
 @dataclass(slots=True)
@@ -130,12 +160,13 @@ def save_checkpoint(path: Path, stack: Engine, trainees: Sequence[Trainee]) -> N
         for group, named in groups.items():
             tensors |= {f"{at}/{group}/{name}": np.ascontiguousarray(array) for name, array in named.items()}
         states.append(state)
-    metadata = {"format_version": str(FORMAT), "state": json.dumps(states)}
+    members = json.dumps({"members": states})
+    metadata = {"format_version": str(current_version(_KIND)), "state": members, "checksum": _checksum(members, tensors)}
     write_bytes(path, save(tensors, metadata))
 
 
-def read_checkpoint(path: Path) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
-    """The states and the tensors of a checkpoint.
+def read_checkpoint(path: Path) -> tuple[list[TraineeState], dict[str, np.ndarray]]:
+    """The states and the tensors of a checkpoint, every byte of them checked.
 
     Raises:
         RunError: the file is damaged or of an unknown format.
@@ -144,18 +175,29 @@ def read_checkpoint(path: Path) -> tuple[list[dict[str, Any]], dict[str, np.ndar
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if metadata.get("format_version") != str(FORMAT):
-            raise ValueError(f"format_version {metadata.get('format_version')}, this striata reads {FORMAT}")
-        states: list[dict[str, Any]] = parse_json(metadata["state"].encode())
+        state = metadata["state"]
+        if metadata["checksum"] != _checksum(state, tensors):
+            raise ValueError("its checksum is not that of its content")
+        version = metadata["format_version"]
+        content = upgrade(_KIND, int(version) if version.isdecimal() else version, parse_json(state.encode(), finite=False))
+        return strictly(_States)(content).members, tensors
     except (SafetensorError, ValueError, KeyError, OSError) as error:
         raise RunError(
-            f"checkpoint {path} cannot be read ({error}); delete it to train its unfinished members from the start"
+            f"checkpoint {path} cannot be read ({reason_of(error)}); delete it to train its unfinished members from the start"
         ) from error
-    return states, tensors
+
+
+def _checksum(state: str, tensors: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(state.encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def restore(
-    stack: Engine, members: Sequence[Member], rows: int, checkpoint: tuple[list[dict[str, Any]], dict[str, np.ndarray]]
+    stack: Engine, members: Sequence[Member], rows: int, checkpoint: tuple[list[TraineeState], dict[str, np.ndarray]]
 ) -> list[Trainee]:
     """Members as they were when the checkpoint was written.
 
@@ -176,12 +218,12 @@ def restore(
         stack.load(slot, named["weights"])
         optimizer = make_optimizer(member.recipe, stack.parameters(slot))
         load_optimizer(optimizer, named["optimizer"])
-        schedule = make_schedule(member.recipe, optimizer, rows=rows, step=state["step"])
+        schedule = make_schedule(member.recipe, optimizer, rows=rows, step=state.step)
         trainee = Trainee(member, slot, optimizer, schedule, member.recipe.steps(rows))
-        trainee.step, trainee.seconds = state["step"], state["seconds"]
-        trainee.reference, trainee.stale = state["reference"], state["stale"]
-        trainee.history = state["history"]
-        if state["best"] is not None:
-            trainee.best = Best(**state["best"], logits=named["logits"][""], tensors=named["best"])
+        trainee.step, trainee.seconds = state.step, state.seconds
+        trainee.reference, trainee.stale = state.reference, state.stale
+        trainee.history = state.history
+        if state.best is not None:
+            trainee.best = Best(**state.best.model_dump(), logits=named["logits"][""], tensors=named["best"])
         trainees.append(trainee)
     return trainees
