@@ -14,8 +14,8 @@ from typing import TypeVar
 from ..errors import StriataError
 from .documents import parse_json
 from .files import new_folder, sha256_file, write_text
+from .upgrades import current_version, upgrade
 
-FORMAT = 1
 NAME = "manifest.json"
 CARD = "README.md"
 _TRIES = 10
@@ -44,7 +44,7 @@ def sealing(path: Path, kind: str) -> Iterator[Path]:
     with new_folder(path) as folder:
         yield folder
         files = {file.relative_to(folder).as_posix(): sha256_file(file) for file in folder.rglob("*") if file.is_file()}
-        write_text(folder / NAME, _with_checksum({"format_version": FORMAT, "kind": kind, "files": files}))
+        write_text(folder / NAME, _with_checksum({"format_version": current_version("manifest"), "kind": kind, "files": files}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,11 +123,12 @@ def open_seal(path: Path, kind: str, error: type[StriataError]) -> Seal:
         sound = False
     if not sound:
         raise _damaged(error, kind, path, NAME)
-    if content["format_version"] != FORMAT or content["kind"] != kind:
-        raise error(
-            f"{path} is of kind '{content['kind']}', format {content['format_version']}; expected kind '{kind}', format {FORMAT}",
-            path=str(path),
-        )
+    try:
+        content = upgrade("manifest", content.pop("format_version", None), content)
+    except ValueError as reason:
+        raise error(f"{kind} {path} cannot be read: {reason}", path=str(path)) from None
+    if content["kind"] != kind:
+        raise error(f"{path} is of kind '{content['kind']}'; expected kind '{kind}'", path=str(path))
     present = {name for name in _names(path) if name not in (NAME, CARD) and not name.startswith(".")}
     for name in content["files"]:
         if name not in present:

@@ -171,7 +171,7 @@ def _alone(run: Run) -> Group:
 
 def _first(groups: Sequence[Group], folder: StudyFolder) -> Group:
     """The first finished layout in the order of the study."""
-    for entry in folder.settings().get("layouts", ()):
+    for entry in folder.settings()["layouts"]:
         wanted = entry if isinstance(entry, str) else entry.get("name") or entry["layout"]
         for one in groups:
             if wanted in (*one.names, one.layout):

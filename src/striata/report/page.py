@@ -127,7 +127,7 @@ def _css() -> str:
 
 def _commands(report: Report) -> list[str]:
     """What leads to this page from the study file; an ensemble that was chosen otherwise has a command of its own."""
-    chosen, asked = report.chosen, Rule(**(report.settings.get("ensemble") or {}))
+    chosen, asked = report.chosen, Rule(**report.settings["ensemble"])
     by_file = replace(asked, size=min(asked.size, len(report.standings)))
     own = [] if chosen is None or chosen == by_file else [f"striata ensemble {report.folder} {chosen.options}"]
     return [
