@@ -29,7 +29,7 @@ TITLES = {
     "HEADS": "Heads", "TARGETS": "Targets", "CONTROLS": "Controls", "OPTIMIZERS": "Optimizers", "SCHEDULES": "Schedules",
     "PRECISIONS": "Precisions", "RANKINGS": "Ranking figures", "COMBINATIONS": "Combinations", "METHODS": "Methods of ensembles",
     "TRACKERS": "Trackers", "READERS": "Files that are read", "PREDICTIONS": "Files of predictions",
-    "FORMS": "Formats of predictions",
+    "FORMS": "Formats of predictions", "BASELINES": "Baselines",
 }  # fmt: skip
 
 

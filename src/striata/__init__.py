@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import load, plan, train
+    from .api import fit, load, plan, train
     from .data import Columns
     from .ensemble import Ensemble
     from .errors import StriataError
@@ -30,6 +30,8 @@ _HOMES = {
     "StriataError": "errors",
     "Study": "settings",
     "Trained": "steps",
+    "Fitted": "automl.verdict",
+    "fit": "api",
     "load": "api",
     "load_study": "settings",
     "plan": "api",
@@ -37,8 +39,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "Columns", "Ensemble", "Layout", "Model", "Plan", "Run", "Section", "StriataError", "Study", "Trained", "load", "load_study",
-    "plan", "train",
+    "Columns", "Ensemble", "Fitted", "Layout", "Model", "Plan", "Run", "Section", "StriataError", "Study", "Trained", "fit",
+    "load", "load_study", "plan", "train",
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from .extras import require
 from .layout import Layout, Plan, make_plan
 
 if TYPE_CHECKING:
+    from .automl.verdict import Fitted
     from .model.model import Model
     from .settings import Study
     from .steps import Trained
@@ -76,6 +77,60 @@ def train(
     work = plan_study(settings, data=data, listen=tell)
     train_stacks(work, listen=tell, track=names, device=device)
     return choose(work, collect(work), listen=tell, device=device)
+
+
+def fit(
+    data: str | Path,
+    *,
+    text: str | None = None,
+    text_pair: str | None = None,
+    label: str | None = None,
+    test: str | None = None,
+    base: str | None = None,
+    minutes: float = 5.0,
+    budget: int | None = 1_000_000,
+    output: str | Path | None = None,
+    seed: int = 0,
+    listen: Listener | None = None,
+    device: str = "auto",
+) -> Fitted:
+    """Finds the best classifier for labelled texts within a time: baselines that cost seconds, adapters, an ensemble of all.
+
+    Args:
+        data: file, folder or Hub name of labelled texts.
+        text: name of the text column; None finds it by its usual names, as the next two.
+        text_pair: name of the second text's column.
+        label: name of the label column.
+        test: labelled texts for the last word; None holds some rows out where there are at least 4,000.
+        base: encoder, a folder or a Hub name; None for MiniLM.
+        minutes: time for everything, over all calls with the same output.
+        budget: most trainable parameters of a member, head included; None for no limit.
+        output: folder for everything that comes out; None for `runs/NAME` of the data.
+        seed: of held-out rows and members.
+        listen: told of everything in events and notes.
+        device: "cpu", "cuda" or "auto".
+
+    Raises:
+        DataError: the texts or labels cannot be used.
+        StudyError: the folder holds the fit of another request, or something else.
+        StriataError: the encoder that was named cannot be used, or the folder cannot be written.
+        KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on, and the time spent counts.
+    """
+    from .automl.fitting import Request, default_output, fit_file
+    from .data import Columns
+    from .training.events import nobody
+
+    request = Request(
+        source=str(data),
+        columns=Columns(text=text, text_pair=text_pair, label=label),
+        test=test,
+        base=base,
+        minutes=minutes,
+        budget=budget,
+        output=str(output or default_output(str(data))),
+        seed=seed,
+    )
+    return fit_file(request, listen=listen or nobody, device=device)
 
 
 def load(folder: str | Path, *, device: str = "auto", precision: str = "auto") -> Model:

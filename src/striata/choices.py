@@ -236,6 +236,11 @@ METHODS = Choices(
     {
         "top": MethodChoice("the best runs with equal weights", maker="striata.ensemble.best:choose_top"),
         "greedy": MethodChoice("the run that helps most is added again and again", maker="striata.ensemble.greedy:choose_greedy"),
+        "weighted": MethodChoice(
+            "the best runs with the weights of the smallest log loss",
+            maker="striata.ensemble.weighting:choose_weighted",
+            averages=False,
+        ),
         "stacking": MethodChoice(
             "a logistic regression on the outputs of the best runs",
             maker="striata.ensemble.stacking:choose_stacking",
@@ -245,6 +250,16 @@ METHODS = Choices(
         "soup": MethodChoice(
             "one model of merged weights", maker="striata.ensemble.soup:write_soup", averages=False, merges=True
         ),
+    },
+)
+
+BASELINES = Choices(
+    "baseline",
+    {
+        "majority": Choice("the shares of the labels, whatever the text"),
+        "lexical": Choice("words counted, and a linear model"),
+        "frozen": Choice("the frozen encoder's mean embeddings, and a linear model"),
+        "neighbours": Choice("the nearest training rows among these embeddings"),
     },
 )
 

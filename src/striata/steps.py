@@ -11,7 +11,7 @@ name, and leave collecting and choosing to whoever comes last. ::
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from .extras import require
 from .runs import Run
 from .settings import Study, load_study
-from .study import Work, plan_members, plan_work, prepare
+from .study import Work, fit_baselines, plan_members, plan_work, prepare
 from .training.events import Listener, nobody, note
 
 if TYPE_CHECKING:
@@ -83,16 +83,25 @@ def plan_study(
 
 
 def train_stacks(
-    work: Work, names: Sequence[str] | None = None, *, listen: Listener = nobody, track: Iterable[str] = (), device: str = "auto"
+    work: Work,
+    names: Sequence[str] | None = None,
+    *,
+    listen: Listener = nobody,
+    track: Iterable[str] = (),
+    device: str = "auto",
+    overdue: Callable[[], bool] | None = None,
 ) -> None:
-    """The second step: trains stacks of a study, each from its checkpoint on if it has one; runs are written as members end.
+    """The second step: fits the baselines, then trains stacks, each from its checkpoint on if it has one.
+
+    Runs are written as members end.
 
     Args:
         work: from :func:`plan_study`.
-        names: of the stacks to train, one after the other; None for all that remain.
+        names: of the stacks to train, one after the other; None for the baselines and all that remain.
         listen: told of every step, evaluation and ending (:class:`striata.training.events.Event`).
         track: experiment trackers: tensorboard, wandb, mlflow, trackio.
         device: "cpu", "cuda" or "auto".
+        overdue: asked after every evaluation; once it says yes, all members end with the best they have, `stopped` by "time".
 
     Raises:
         StudyError: a stack is unknown, another process trains it, or it was planned anew.
@@ -100,10 +109,12 @@ def train_stacks(
         KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on from there.
     """
     check_device(device, track)
+    if names is None:
+        fit_baselines(work, listen=listen, device=device)
     if work.prepared.study.search is None:
         from .study.stacks import train_stacks as train
 
-        train(work, names, listen=listen, track=track, device=device)
+        train(work, names, listen=listen, track=track, device=device, overdue=overdue)
     else:
         from .search.rolling import train_search
 

@@ -65,7 +65,10 @@ def test_a_stack_as_json(study: Path) -> None:
         (("ensemble", "out", "--combine", "votes"), "unknown combination 'votes'"),
         (("ensemble", "out", "--budget", 5), "no run is within the ensemble's budget of 5"),
         (("ensemble", "out", "--rank", 4), "--rank 4 is of merged weights"),
-        (("ensemble", "out", "--method", "soup", "--combine", "probabilities"), "--combine probabilities: method soup averages no outputs"),
+        (
+            ("ensemble", "out", "--method", "soup", "--combine", "probabilities"),
+            "--combine probabilities: method soup averages no outputs",
+        ),
         (("ensemble", "nothing"), "there is no folder nothing"),
         (("predict", "m", "f", "--out", "x.csv", "--format", "id-label", "--sets", 0.9), "has one label for every row"),
         (("predict", "m", "f", "--out", "x.csv", "--uncalibrated"), "give it with --probabilities"),

@@ -11,7 +11,9 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from striata.robustness.label_noise import _folds, cross_fitted, find_suspicious
+from striata.data.equal import equal_texts
+from striata.figures.folds import deal_folds
+from striata.robustness.label_noise import cross_fitted, find_suspicious
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def test_equal_texts_are_judged_together_and_rare_labels_pass() -> None:
     texts = [f"Text  {i % 40}" if i % 2 else f"text {i % 40}" for i in range(200)]
     labels = np.arange(200) % 40 % 4
     labels[7] = 4  # the only row of its label
-    folds = _folds(labels, texts, 0)
+    folds = deal_folds(labels, 5, 0, equal_texts(texts))
     assert all(len({int(folds[i]) for i in range(at, 200, 40)}) == 1 for at in range(40))
     assert set(folds.tolist()) == set(range(5))
     found = cross_fitted(np.random.default_rng(0).standard_normal((200, 3)), labels, texts, 5, seed=0)

@@ -11,7 +11,7 @@ import typer.core
 
 # Order of `striata --help`: the order in which one meets them.
 COMMANDS = (
-    "demo", "layouts", "plan", "check", "train", "leaderboard", "compare", "ensemble", "predict", "evaluate",
+    "fit", "init", "demo", "layouts", "plan", "check", "train", "leaderboard", "compare", "ensemble", "predict", "evaluate",
     "stress", "shift", "audit", "report", "card",
 )  # fmt: skip
 

@@ -6,19 +6,28 @@ import numpy as np
 import numpy.typing as npt
 
 
-def deal_folds(targets: npt.NDArray[np.int64], count: int = 5, seed: int = 0) -> npt.NDArray[np.int64]:
+def deal_folds(
+    targets: npt.NDArray[np.int64], count: int = 5, seed: int = 0, groups: npt.NDArray[np.int64] | None = None
+) -> npt.NDArray[np.int64]:
     """The fold of each row: of equal size, with every label spread over as many folds as it has rows for.
 
     Args:
         targets: places of the labels, (rows,).
-        count: how many folds; no more than there are rows.
+        count: how many folds; no more than there are rows or groups.
         seed: same seed, same folds.
+        groups: for each row a number that is the same for rows that must share a fold, (rows,); a group counts as one row of
+            its first row's label. By default each row is alone.
 
     Returns:
         Numbers from 0 to count - 1, (rows,).
     """
-    shuffled = np.random.default_rng(seed).permutation(len(targets))
-    order = shuffled[np.argsort(targets[shuffled], kind="stable")]
-    number = np.empty(len(targets), np.int64)
-    number[order] = np.arange(len(targets)) % min(count, max(1, len(targets)))
-    return number
+    if groups is None:
+        first, group = np.arange(len(targets)), np.arange(len(targets))
+    else:
+        _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    shuffled = np.random.default_rng(seed).permutation(len(first))
+    order = shuffled[np.argsort(targets[first][shuffled], kind="stable")]
+    number = np.empty(len(first), np.int64)
+    number[order] = np.arange(len(first)) % min(count, max(1, len(first)))
+    folds: npt.NDArray[np.int64] = number[group]
+    return folds

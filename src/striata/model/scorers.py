@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ..data import Encoded, Tokenizer
 from ..errors import RunError
 from ..runs import Run
+from .baseline_scorers import embedding_scorers, text_scorers
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
@@ -140,10 +141,17 @@ def encoder_scorers(runs: Mapping[str, Run], *, device: str, precision: str) -> 
 class MakeScorers(Protocol):
     """Groups runs of its kinds and makes a scorer of each group; every run is in one."""
 
-    def __call__(self, runs: Mapping[str, Run], *, device: str, precision: str) -> list[Scorer]: ...
+    def __call__(self, runs: Mapping[str, Run], *, device: str, precision: str) -> Sequence[Scorer]: ...
 
 
-SCORERS: dict[str, MakeScorers] = {"adapter": encoder_scorers, "soup": encoder_scorers}
+SCORERS: dict[str, MakeScorers] = {
+    "adapter": encoder_scorers,
+    "soup": encoder_scorers,
+    "majority": text_scorers,
+    "lexical": text_scorers,
+    "frozen": embedding_scorers,
+    "neighbours": embedding_scorers,
+}
 """What makes scorers of runs, by the kind that runs record. Kinds with one maker share what it shares."""
 
 

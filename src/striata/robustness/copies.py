@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..data.equal import normal
+
 NEAR = 0.7  # least share of word triples in common
 _WORDS = 3  # in a shingle
 _BANDS, _WIDE = 32, 4  # two texts at 0.7 are missed with probability (1 - 0.7 ** 4) ** 32, two in ten thousand
@@ -44,11 +46,6 @@ class Copy:
 def words(text: str) -> list[str]:
     """The words of a text without case and punctuation."""
     return re.findall(r"\w+", text.casefold())
-
-
-def normal(text: str) -> str:
-    """What exact copies have in common: the text without case, and with single spaces."""
-    return " ".join(text.casefold().split())
 
 
 class _Sketches:

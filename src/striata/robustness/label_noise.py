@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from .copies import normal
+from ..data.equal import equal_texts
+from ..figures.folds import deal_folds
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -58,24 +59,11 @@ def cross_fitted(vectors: npt.NDArray[np.floating], labels: Ints, texts: Sequenc
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    fold = _folds(labels, texts, seed)
+    fold = deal_folds(labels, _FOLDS, seed, equal_texts(texts))
     result = np.zeros((len(labels), count))
     for at in np.unique(fold):
         inside = fold == at
         model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
         model.fit(vectors[~inside], labels[~inside])
         result[np.ix_(inside, model.classes_)] = model.predict_proba(vectors[inside])
-    return result
-
-
-def _folds(labels: Ints, texts: Sequence[str], seed: int) -> Ints:
-    """A fold per row: labels in proportion, equal texts together."""
-    first: dict[str, int] = {}
-    group = np.array([first.setdefault(normal(text), row) for row, text in enumerate(texts)])
-    leaders = np.unique(group)
-    shuffled = np.random.default_rng(seed).permutation(leaders)
-    ordered = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    fold = np.zeros(len(labels), np.int64)
-    fold[ordered] = np.arange(len(ordered)) % _FOLDS
-    result: Ints = fold[group]
     return result

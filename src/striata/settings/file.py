@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
 
-from ..choices import COMBINATIONS, CONTROLS, HEADS, METHODS, RANKINGS, READERS
+from ..choices import BASELINES, COMBINATIONS, CONTROLS, HEADS, METHODS, RANKINGS, READERS
 from ..data import Columns
 from ..disk.yaml_text import parse_yaml, read_yaml
 from ..errors import StudyError, did_you_mean
@@ -189,6 +189,25 @@ _Layout = Annotated[
 ]
 
 
+def _baselines(value: Any) -> Any:
+    if value in ("auto", True):
+        return {}
+    return {"kinds": []} if value in ("none", False) else {"kinds": value} if isinstance(value, list | tuple) else value
+
+
+class BaselineSettings(BaseModel):
+    """Contenders that cost seconds, trained before the first layout; each is a run.
+
+    Args:
+        kinds: of :data:`striata.choices.BASELINES`.
+        embedded_rows: most training rows that are passed through the frozen encoder for them; None for all.
+    """
+
+    model_config = CONFIG
+    kinds: Annotated[tuple[Annotated[str, OneOf(BASELINES)], ...], Different] = tuple(BASELINES)
+    embedded_rows: Count | None = None
+
+
 class Study(BaseModel):
     """Members to be trained on one frozen encoder.
 
@@ -200,6 +219,7 @@ class Study(BaseModel):
         layouts: names, text forms or files, or groups of keys with settings of their own; where a search begins, if there is one.
         controls: of :data:`striata.choices.CONTROLS`; each is added to every layout that is no control itself, with the layout's
             own recipe. A control that is the same plan as its layout is not added.
+        baselines: contenders that cost seconds: "auto" for all of them, "none", or a list.
         seeds: every layout is trained once with each; one number says how many, from 0 on.
         recipe: how members are trained.
         ensemble: how the best runs are combined at the end; false for no ensemble.
@@ -214,6 +234,7 @@ class Study(BaseModel):
     budget: Parameters | None = None
     layouts: Annotated[tuple[_Layout, ...], Short(as_list, "one layout")] = ()
     controls: Annotated[tuple[Annotated[str, OneOf(CONTROLS)], ...], Short(as_list, "one of them")] = ()
+    baselines: Annotated[BaselineSettings, Short(_baselines, "auto, none or a list")] = BaselineSettings(kinds=())
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1), Different, Short(_seeds, "how many")] = (0,)
     recipe: Recipe = Recipe()
     ensemble: Annotated[EnsembleSettings, Short(_ensemble, "true or false")] = EnsembleSettings()
@@ -237,7 +258,7 @@ class Study(BaseModel):
 
 
 # Groups that may stand in a short form, which a setting of the command line then widens.
-_SHORT = {"data": _data, "optimizer": optimizer_by_name, "ensemble": _ensemble, "search": _search}
+_SHORT = {"data": _data, "baselines": _baselines, "optimizer": optimizer_by_name, "ensemble": _ensemble, "search": _search}
 
 
 def load_study(source: str | Path | Mapping[str, Any], settings: Sequence[str] = ()) -> Study:
@@ -256,7 +277,7 @@ def load_study(source: str | Path | Mapping[str, Any], settings: Sequence[str] =
         value, where = _read(Path(source)), str(source)
     for setting in settings:
         value = _with_setting(value, setting)
-    unplanned = not value.get("layouts") and value.get("search") in (None, False)
+    unplanned = not (value.get("layouts") or value.get("baselines")) and value.get("search") in (None, False)
     study = check_settings(Study, value, where, missing=("layouts",) if unplanned else ())
     if study.search is not None and len(study.seeds) > 1:
         raise StudyError(

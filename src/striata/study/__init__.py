@@ -1,8 +1,9 @@
 """From a study file to finished runs."""
 
 from .advice import advise
+from .contenders import fit_baselines
 from .members import plan_members, shared_plans
 from .preparation import Prepared, prepare
 from .work import Work, plan_work
 
-__all__ = ["Prepared", "Work", "advise", "plan_members", "plan_work", "prepare", "shared_plans"]
+__all__ = ["Prepared", "Work", "advise", "fit_baselines", "plan_members", "plan_work", "prepare", "shared_plans"]

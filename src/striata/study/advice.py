@@ -26,7 +26,9 @@ def advise(prepared: Prepared, members: Sequence[Member]) -> list[str]:
 
 def _on_recipes(study: Study, members: Sequence[Member], rows: int) -> list[str]:
     """Of the recipe that all share, or of the members whose own it is."""
-    recipes = {member.title: member.recipe for member in members} or {"": study.recipe}
+    recipes = {member.title: member.recipe for member in members}
+    if study.search is not None:
+        recipes = {"": study.recipe}
     titles: dict[str, list[str]] = {}
     for title, recipe in recipes.items():
         for sentence in _on_recipe(recipe, rows):

@@ -17,7 +17,8 @@ from .stack_folder import stack_folders
 
 _PATIENCE = 60  # seconds to wait for another process that plans: it reads the runs that there are
 # These may change between two calls: layouts and seeds can be added, the rest does not touch what was trained.
-_FREE = ("layouts", "controls", "seeds", "ensemble", "output")
+_BESIDE = (".lock", "study.yaml", "fit.json")  # may lie in a folder before a study is trained in it
+_FREE = ("baselines", "layouts", "controls", "seeds", "ensemble", "output")
 
 
 def unfinished(folder: StudyFolder, members: Sequence[Member]) -> list[Member]:
@@ -48,7 +49,7 @@ def other_study(path: Path, what: str) -> str:
 
 def _claim(study: Study, data_fingerprint: str, tokenizer_sha256: str) -> StudyFolder:
     path, settings = Path(study.output).expanduser(), study.to_dict()
-    if path.is_dir() and any(child.name != ".lock" for child in path.iterdir()):
+    if path.is_dir() and any(child.name not in _BESIDE for child in path.iterdir()):
         before = StudyFolder.open(path)
         check_fixed(path, before.settings(), settings)
         if before.data_fingerprint() != data_fingerprint:

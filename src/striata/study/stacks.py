@@ -24,6 +24,7 @@ from ..runs.run import Run, RunRecord, Validation, write_run
 from ..settings.file import Study
 from ..training.events import Event, Listener, nobody, note
 from ..training.loop import Judge, Outcome, Recruit, Trainer
+from ..training.state import Trainee
 from ..training.trackers import tracking
 from ..training.validation import Validator
 from .claim import discard
@@ -49,7 +50,13 @@ class Context:
 
 
 def train_stacks(
-    work: Work, names: Sequence[str] | None = None, *, listen: Listener = nobody, track: Iterable[str] = (), device: str = "auto"
+    work: Work,
+    names: Sequence[str] | None = None,
+    *,
+    listen: Listener = nobody,
+    track: Iterable[str] = (),
+    device: str = "auto",
+    overdue: Callable[[], bool] | None = None,
 ) -> None:
     """Trains stacks of a study, one after the other on one encoder; each goes on from its checkpoint when it has one.
 
@@ -59,6 +66,7 @@ def train_stacks(
         listen: told of every step, evaluation and ending, and in notes what goes on.
         track: names of experiment trackers.
         device: "cpu", "cuda" or "auto".
+        overdue: asked after every evaluation; once it says yes, all members end with the best they have, `stopped` by "time".
 
     Raises:
         StudyError: a stack is unknown, another process trains it, or it was planned anew.
@@ -76,10 +84,10 @@ def train_stacks(
         context = Context.load(work, head=work.members[0].plan.head, device=device)
         with listening(context, listen, track) as both:
             for name in chosen:
-                _train(context, work, StackFolder(work.folder.stacks / name), both)
+                _train(context, work, StackFolder(work.folder.stacks / name), both, overdue)
 
 
-def _train(context: Context, work: Work, stack: StackFolder, listen: Listener) -> None:
+def _train(context: Context, work: Work, stack: StackFolder, listen: Listener, overdue: Callable[[], bool] | None = None) -> None:
     members = {member.name: member for member in work.members}
     with stack.held():
         together = stack.resumed(members)
@@ -93,7 +101,11 @@ def _train(context: Context, work: Work, stack: StackFolder, listen: Listener) -
                 f"stack {stack.name} of {context.folder.path} is no longer planned: another process has trained it or planned "
                 "it anew; run the same command again"
             )
-        train_together(context, together, stack.checkpoint, listen)
+
+        def judge(evaluated: Sequence[Trainee]) -> dict[str, str]:
+            return {trainee.member.name: "time" for trainee in evaluated} if overdue is not None and overdue() else {}
+
+        train_together(context, together, stack.checkpoint, listen, judge=judge)
         stack.remove()
 
 

@@ -70,7 +70,7 @@ def plan_work(prepared: Prepared, *, stacks: int | None = None, listen: Listener
         else:
             pending = unfinished(folder, members)
             names = _deal(folder, members, pending, stacks)
-            if not names:
+            if members and not names:
                 note(listen, f"all {len(members)} members are finished in {folder.path}; nothing to train")
     return Work(prepared=prepared, folder=folder, members=members, stacks=names, new=new)
 

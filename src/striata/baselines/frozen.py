@@ -1,0 +1,252 @@
+"""The frozen encoder's mean embeddings and a linear model."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError
+from ..figures.folds import deal_folds
+from .linear import Linear
+from .majority import log_shares
+from .rows import Floats, Ints, Logits, Rows
+from .selection import Judgement, climb, cross_fit, judge
+from .store import Facts, Tried, read_baseline, refuse, write_baseline
+
+STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)  # C of the logistic regression, on standardized columns
+_TRIED = 4000  # rows on which the model is chosen
+_WORK = 400_000_000  # most rows times columns times labels for a logistic regression
+_SEARCH = 20_000_000  # the same in a fit that only chooses
+_FEWEST = 500  # rows for that
+_MOST = 300_000  # rows that are fitted on
+Solver = Literal["logistic", "discriminant"]
+_NEVER = -50.0  # bias of a label without rows
+
+
+class FrozenFacts(Facts):
+    """What `baseline.json` says of it; the fields are those of :class:`Frozen`, and how many numbers an embedding has."""
+
+    kind: Literal["frozen"]
+    features: int
+    solver: Solver
+    strength: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frozen:
+    """A logistic regression, or a discriminant analysis with a shrunk covariance, on embeddings; fit one with :meth:`fit`.
+
+    Args:
+        model: embeddings as logits; standardization is part of the weights.
+        solver: "logistic" or "discriminant".
+        strength: C of the logistic regression, or the shrinkage of the covariance.
+        rows: how many it was fitted on.
+        tried: what was judged to choose the solver.
+        notes: what a user should know.
+        seconds: wall time of the fit.
+    """
+
+    kind: ClassVar[str] = "frozen"
+    embedded: ClassVar[bool] = True
+
+    model: Linear
+    solver: Solver
+    strength: float
+    rows: int
+    tried: Tried = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def labels(self) -> int:
+        """How many labels."""
+        return len(self.model.bias)
+
+    @property
+    def trainable(self) -> int:
+        """How many weights and biases were fitted."""
+        return self.model.trainable
+
+    @classmethod
+    def fit(cls, rows: Rows, targets: Ints, labels: int, *, seed: int = 0) -> Frozen:
+        """See :meth:`striata.baselines.rows.Baseline.fit`.
+
+        The solver and its strength are those with the smallest log loss on held-out folds of up to 4,000 rows; equal texts are
+        always in one fold. Above 300,000 rows a sample of these is fitted on.
+
+        Raises:
+            DataError: the rows have no embeddings.
+        """
+        start, notes = time.perf_counter(), []
+        vectors = embeddings_of(rows)
+        order = np.random.default_rng(seed).permutation(len(rows))
+        used = np.sort(order[:_MOST])
+        if len(used) < len(rows):
+            notes.append(f"fitted on {len(used):,} of {len(rows):,} rows")
+        size = vectors.shape[1] * labels
+        few = np.sort(order[: max(_FEWEST, min(_TRIED, _SEARCH // size))])
+        part, goals = rows.take(few), targets[few]
+        folds = deal_folds(goals, 3 if len(few) > 1000 else 5, seed, part.groups)
+        judged: dict[tuple[Solver, float], Judgement] = {
+            ("discriminant", 0.0): _judged(part, goals, folds, labels, "discriminant", 0.0)
+        }
+        if len(used) * size <= _WORK and len(few) >= min(len(used), 4 * labels):
+            at = climb(STRENGTHS, lambda c: _judged(part, goals, folds, labels, "logistic", c))
+            judged |= {("logistic", strength): value for strength, value in at.items()}
+        else:
+            notes.append(f"only discriminant analysis was tried: a logistic regression of {labels:,} labels would take too long")
+        solver, strength = min(judged, key=lambda key: judged[key].loss)
+        model, shown = _solve(vectors[used], targets[used], labels, solver, strength)
+        return cls(
+            model=model.scaled(judged[solver, strength].scale),
+            solver=solver,
+            strength=shown,
+            rows=len(used),
+            tried=tuple(
+                {"solver": key[0], "strength": key[1], "loss": round(at.loss, 6), "accuracy": round(at.accuracy, 6)}
+                for key, at in judged.items()
+            ),
+            notes=tuple(notes),
+            seconds=time.perf_counter() - start,
+        )
+
+    def logits(self, rows: Rows) -> Logits:
+        """See :meth:`striata.baselines.rows.Baseline.logits`.
+
+        Raises:
+            DataError: the rows have no embeddings, or of another size.
+        """
+        vectors = embeddings_of(rows, len(self.model.weights))
+        return self.model.scores(vectors)
+
+    def out_of_fold(self, rows: Rows, targets: Ints, *, seed: int = 0) -> Logits:
+        """See :meth:`striata.baselines.rows.Baseline.out_of_fold`."""
+        folds = deal_folds(targets, 5, seed, rows.groups)
+        scores = _crossed(embeddings_of(rows), targets, folds, self.labels, self.solver, self.strength)
+        return (scores * np.float32(judge(scores, targets).scale)).astype(np.float32)
+
+    def receipt(self) -> dict[str, Any]:
+        """See :meth:`striata.baselines.rows.Baseline.receipt`."""
+        return self._facts().receipt()
+
+    def _facts(self) -> FrozenFacts:
+        return FrozenFacts(
+            kind="frozen",
+            labels=self.labels,
+            rows=self.rows,
+            trainable=self.trainable,
+            features=len(self.model.weights),
+            solver=self.solver,
+            strength=self.strength,
+            tried=self.tried,
+            notes=self.notes,
+            seconds=self.seconds,
+        )
+
+    def write(self, folder: Path) -> None:
+        """See :meth:`striata.baselines.rows.Baseline.write`."""
+        write_baseline(folder, self._facts(), self.model.tensors())
+
+    @classmethod
+    def read(cls, folder: Path) -> Frozen:
+        """See :meth:`striata.baselines.rows.Baseline.read`."""
+        facts, tensors = read_baseline(folder, FrozenFacts)
+        try:
+            return cls(
+                model=Linear.from_tensors(tensors, features=facts.features, labels=facts.labels),
+                solver=facts.solver,
+                strength=facts.strength,
+                rows=facts.rows,
+                tried=facts.tried,
+                notes=facts.notes,
+                seconds=facts.seconds,
+            )
+        except (KeyError, ValueError) as error:
+            refuse(folder, error)
+
+
+def embeddings_of(rows: Rows, size: int | None = None) -> npt.NDArray[np.float32]:
+    """The rows' embeddings, (n, size) float32.
+
+    Raises:
+        DataError: there are none, or they are of another size.
+    """
+    if rows.vectors is None:
+        raise DataError("these rows have no embeddings; embed them with the encoder that the baseline was fitted on")
+    if size is not None and rows.vectors.shape[1] != size:
+        raise DataError(
+            f"embeddings have {rows.vectors.shape[1]} numbers; expected {size}, those of the encoder it was fitted on"
+        )
+    return np.asarray(rows.vectors, np.float32)
+
+
+def _judged(rows: Rows, targets: Ints, folds: Ints, labels: int, solver: Solver, strength: float) -> Judgement:
+    return judge(_crossed(embeddings_of(rows), targets, folds, labels, solver, strength), targets)
+
+
+def _crossed(vectors: Floats, targets: Ints, folds: Ints, labels: int, solver: Solver, strength: float) -> Logits:
+    def score(inside: Ints, held: Ints) -> Logits:
+        return _solve(vectors[inside], targets[inside], labels, solver, strength)[0].scores(vectors[held])
+
+    return cross_fit(score, folds, labels)
+
+
+def _solve(vectors: Floats, targets: Ints, labels: int, solver: Solver, strength: float) -> tuple[Linear, float]:
+    """The model on standardized columns, written for columns as they are, and its strength."""
+    mean, spread = vectors.mean(0, dtype=np.float64), vectors.std(0, dtype=np.float64)
+    spread = np.where(spread > 1e-7, spread, 1.0)
+    standard = (vectors - mean) / spread
+    present = np.unique(targets)
+    if len(present) == 1:
+        coefficients, intercepts = np.zeros((1, vectors.shape[1])), log_shares(targets, labels)[present].astype(np.float64)
+    elif solver == "discriminant":
+        coefficients, intercepts, strength = discriminant(standard, np.searchsorted(present, targets))
+    else:
+        coefficients, intercepts = _logistic(standard, targets, strength)
+    weights = np.zeros((vectors.shape[1], labels))
+    bias = np.full(labels, _NEVER)
+    weights[:, present] = (coefficients / spread).T
+    bias[present] = intercepts - coefficients @ (mean / spread)
+    bias[np.setdiff1d(np.arange(labels), present)] = bias[present].min() + _NEVER
+    return Linear(weights=weights.astype(np.float32), bias=bias.astype(np.float32)), strength
+
+
+def _logistic(vectors: Floats, targets: Ints, strength: float) -> tuple[Any, Any]:
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=strength, max_iter=200, tol=1e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of steps that ended the fit, and of many labels; rows held out judge what came out
+        model.fit(vectors, targets)
+    if len(model.classes_) > 2:
+        return model.coef_, model.intercept_
+    return np.concatenate([-model.coef_, model.coef_]) / 2, np.concatenate([-model.intercept_, model.intercept_]) / 2
+
+
+def discriminant(vectors: Floats, targets: Ints) -> tuple[Any, Any, float]:
+    """Linear discriminant analysis with the pooled covariance shrunk by Ledoit and Wolf (2004).
+
+    Args:
+        vectors: (n, size), columns of one scale.
+        targets: places of the labels, (n,), each with a row or more.
+
+    Returns:
+        Coefficients (labels, size), intercepts (labels,), and the shrinkage from 0 to 1.
+    """
+    from sklearn.covariance import ledoit_wolf
+
+    counts = np.bincount(targets)
+    order = np.argsort(targets, kind="stable")
+    sums = np.add.reduceat(vectors[order], np.concatenate([[0], np.cumsum(counts)[:-1]]), axis=0)
+    means = sums / counts[:, None]
+    covariance, shrinkage = ledoit_wolf(vectors - means[targets], assume_centered=True)
+    ridge = 1e-6 * max(float(np.trace(covariance)) / len(covariance), 1e-6)
+    coefficients = np.linalg.solve(covariance + ridge * np.eye(len(covariance)), means.T).T
+    intercepts = np.log(counts / len(targets)) - (coefficients * means).sum(1) / 2
+    return coefficients, intercepts, float(shrinkage)

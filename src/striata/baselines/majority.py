@@ -1,0 +1,96 @@
+"""The shares of the labels, whatever the text."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from ..figures.folds import deal_folds
+from .rows import Ints, Logits, Rows
+from .selection import cross_fit
+from .store import Facts, read_baseline, refuse, write_baseline
+
+
+class MajorityFacts(Facts):
+    """What `baseline.json` says of it."""
+
+    kind: Literal["majority"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Majority:
+    """Every text gets the training rows' shares of the labels, with one row of each label added (Laplace).
+
+    Args:
+        priors: logarithms of the shares, (labels,) float32.
+        rows: how many it was fitted on.
+        seconds: wall time of the fit.
+        notes: none.
+    """
+
+    kind: ClassVar[str] = "majority"
+    embedded: ClassVar[bool] = False
+
+    priors: Logits
+    rows: int
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> int:
+        """How many labels."""
+        return len(self.priors)
+
+    @property
+    def trainable(self) -> int:
+        """How many numbers were fitted: a share for each label."""
+        return len(self.priors)
+
+    @classmethod
+    def fit(cls, rows: Rows, targets: Ints, labels: int, *, seed: int = 0) -> Majority:
+        """See :meth:`striata.baselines.rows.Baseline.fit`."""
+        start = time.perf_counter()
+        return cls(priors=log_shares(targets, labels), rows=len(rows), seconds=time.perf_counter() - start)
+
+    def logits(self, rows: Rows) -> Logits:
+        """See :meth:`striata.baselines.rows.Baseline.logits`."""
+        return np.tile(self.priors, (len(rows), 1))
+
+    def out_of_fold(self, rows: Rows, targets: Ints, *, seed: int = 0) -> Logits:
+        """See :meth:`striata.baselines.rows.Baseline.out_of_fold`."""
+
+        def score(inside: Ints, held: Ints) -> Logits:
+            return np.tile(log_shares(targets[inside], self.labels), (len(held), 1))
+
+        return cross_fit(score, deal_folds(targets, 5, seed, rows.groups), self.labels)
+
+    def receipt(self) -> dict[str, Any]:
+        """See :meth:`striata.baselines.rows.Baseline.receipt`."""
+        return self._facts().receipt()
+
+    def _facts(self) -> MajorityFacts:
+        return MajorityFacts(kind="majority", labels=self.labels, rows=self.rows, trainable=self.trainable, seconds=self.seconds)
+
+    def write(self, folder: Path) -> None:
+        """See :meth:`striata.baselines.rows.Baseline.write`."""
+        write_baseline(folder, self._facts(), {"priors": self.priors})
+
+    @classmethod
+    def read(cls, folder: Path) -> Majority:
+        """See :meth:`striata.baselines.rows.Baseline.read`."""
+        facts, tensors = read_baseline(folder, MajorityFacts)
+        try:
+            return cls(priors=tensors["priors"], rows=facts.rows, seconds=facts.seconds)
+        except KeyError as error:
+            refuse(folder, error)
+
+
+def log_shares(targets: Ints, labels: int) -> Logits:
+    """Logarithms of the labels' shares, with one row of each label added, (labels,) float32."""
+    counts = np.bincount(targets, minlength=labels) + 1.0
+    shares: Logits = np.log(counts / counts.sum()).astype(np.float32)
+    return shares

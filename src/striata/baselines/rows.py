@@ -1,0 +1,117 @@
+"""What a baseline reads, and what every baseline does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ..data.equal import equal_texts
+
+Floats = npt.NDArray[np.floating]
+Logits = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Texts, and what is known of them.
+
+    Args:
+        texts: n texts.
+        pairs: n second texts, or None where a row is one text.
+        vectors: the encoder's mean embeddings, (n, size), for the baselines that read them.
+    """
+
+    texts: Sequence[str]
+    pairs: Sequence[str] | None = None
+    vectors: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @cached_property
+    def groups(self) -> Ints:
+        """For each row the first row with an equal text, (n,); see :func:`striata.data.equal.equal_texts`."""
+        return equal_texts(self.texts, self.pairs)
+
+    @cached_property
+    def characters(self) -> int:
+        """Of all texts together."""
+        return sum(map(len, self.texts)) + sum(map(len, self.pairs or ()))
+
+    def take(self, places: Ints) -> Rows:
+        """The rows at `places`, in that order."""
+        chosen = places.tolist()
+        return Rows(
+            texts=[self.texts[at] for at in chosen],
+            pairs=None if self.pairs is None else [self.pairs[at] for at in chosen],
+            vectors=None if self.vectors is None else self.vectors[places],
+        )
+
+
+class Baseline(Protocol):
+    """A contender that costs seconds: fitted on training rows, kept in a folder without pickles.
+
+    Args:
+        kind: its name.
+        embedded: whether it reads `Rows.vectors` (and not the texts).
+        labels: how many labels its logits are for.
+        trainable: how many numbers were fitted.
+        seconds: wall time of the fit.
+        notes: what a user should know of the fit, in sentences.
+    """
+
+    kind: ClassVar[str]
+    embedded: ClassVar[bool]
+
+    @property
+    def labels(self) -> int: ...
+    @property
+    def trainable(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    @classmethod
+    def fit(cls, rows: Rows, targets: Ints, labels: int, *, seed: int = 0) -> Self:
+        """Fits on training rows; the same rows and seed give the same baseline, bit for bit.
+
+        Args:
+            rows: at least one.
+            targets: places of the labels, (n,).
+            labels: how many there are; some may have no row.
+            seed: of folds, samples and solvers.
+        """
+        ...
+
+    def logits(self, rows: Rows) -> Logits:
+        """Scores whose softmax are probabilities, (n, labels) float32."""
+        ...
+
+    def out_of_fold(self, rows: Rows, targets: Ints, *, seed: int = 0) -> Logits:
+        """Logits of the training rows, each by a fit (with the settings that were chosen) without it and its equals."""
+        ...
+
+    def receipt(self) -> dict[str, Any]:
+        """What was fitted, for `receipt.json`."""
+        ...
+
+    def write(self, folder: Path) -> None:
+        """Writes JSON and safetensors files into an existing folder."""
+        ...
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What :meth:`write` wrote; its logits are bitwise those of what was written.
+
+        Raises:
+            RunError: the files are missing or damaged.
+        """
+        ...

@@ -1,0 +1,92 @@
+"""Settings chosen on rows that a fit has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..calibration import fit_temperature
+from ..tasks import SINGLE_LABEL
+from .rows import Ints
+
+Scores = npt.NDArray[np.floating]
+_ENOUGH = 1_000_000  # scores that a factor is fitted on; with thousands of labels not all rows are needed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """How good scores are once they are scaled.
+
+    Args:
+        scale: factor on the scores with the smallest log loss.
+        losses: log loss of each row with it, (n,).
+        accuracy: share of rows whose largest score is the label's.
+    """
+
+    scale: float
+    losses: npt.NDArray[np.float64]
+    accuracy: float
+
+    @property
+    def loss(self) -> float:
+        """Mean log loss in nats."""
+        return float(self.losses.mean())
+
+    def better(self, other: Judgement) -> bool:
+        """Whether the log loss is smaller by more than a standard error of the difference on the same rows."""
+        difference = other.losses - self.losses
+        return bool(difference.mean() > difference.std() / np.sqrt(len(difference)))
+
+
+def judge(scores: Scores, targets: Ints) -> Judgement:
+    """Scales and measures scores of rows that were not fitted on.
+
+    Args:
+        scores: (n, labels), any increasing function of how likely a label is.
+        targets: places of the labels, (n,); without rows the scale is 1.
+    """
+    if not len(targets):
+        return Judgement(scale=1.0, losses=np.zeros(1), accuracy=0.0)
+    step = max(1, scores.size // _ENOUGH)
+    scale = 1 / fit_temperature(scores[::step], targets[::step])
+    losses = -SINGLE_LABEL.log_probabilities(scores.astype(np.float64) * scale)[np.arange(len(targets)), targets]
+    return Judgement(scale=scale, losses=losses, accuracy=float((SINGLE_LABEL.decide(scores) == targets).mean()))
+
+
+def cross_fit(score: Callable[[Ints, Ints], Scores], folds: Ints, labels: int) -> npt.NDArray[np.float32]:
+    """Scores of all rows, each by a fit on the other folds.
+
+    Args:
+        score: fits on the rows at its first argument's places and scores those at its second's, (held, labels).
+        folds: number of each row's fold, (n,).
+        labels: how many.
+
+    Returns:
+        (n, labels) float32; zeros where there is but one fold.
+    """
+    result = np.zeros((len(folds), labels), np.float32)
+    numbers = np.unique(folds)
+    for number in numbers if len(numbers) > 1 else ():
+        held = np.flatnonzero(folds == number)
+        result[held] = score(np.flatnonzero(folds != number), held)
+    return result
+
+
+def climb(values: Iterable[float], judge_at: Callable[[float], Judgement]) -> dict[float, Judgement]:
+    """Judges ascending values of one setting until the log loss gets larger: it has one valley.
+
+    Args:
+        values: ascending.
+        judge_at: of a value.
+    """
+    judged: dict[float, Judgement] = {}
+    best = np.inf
+    for value in values:
+        judged[value] = judge_at(value)
+        if judged[value].loss > best:
+            break
+        best = judged[value].loss
+    return judged

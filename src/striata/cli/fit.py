@@ -1,0 +1,63 @@
+"""`striata fit`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .options import Device, Json, Label, LabelledTexts, Seed, Text, TextPair
+
+Minutes = Annotated[float, typer.Option(min=0.1, help="Time for everything, also over several calls.")]
+Test = Annotated[str | None, typer.Option(help="Labelled texts for the last word; without, some rows are held out.")]
+Base = Annotated[str | None, typer.Option(help="Encoder: folder or Hub name; MiniLM when left out.")]
+Most = Annotated[int | None, typer.Option(help="Most trainable parameters of a member, head included.")]
+Out = Annotated[str | None, typer.Option(help="Folder of everything that comes out; runs/NAME of the data when left out.")]
+
+
+def fit(
+    data: LabelledTexts,
+    text: Text = None,
+    text_pair: TextPair = None,
+    label: Label = None,
+    test: Test = None,
+    base: Base = None,
+    minutes: Minutes = 5.0,
+    budget: Most = 1_000_000,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Find the best classifier for labelled texts in minutes: nothing but the data is needed.
+
+    Columns, length, recipe and layouts are found; baselines that cost seconds come first, then adapters for the rest of the time,
+    then an ensemble of all. Writes the study file that repeats it. Interrupted, the same command goes on; time spent counts.
+
+    Example: striata fit train.csv --minutes 5
+    """
+    from ..automl.fitting import Request, default_output, fit_file
+    from ..data import Columns
+    from .output import print_json, say
+    from .progress import progress
+
+    request = Request(
+        source=data,
+        columns=Columns(text=text, text_pair=text_pair, label=label),
+        test=test,
+        base=base,
+        minutes=minutes,
+        budget=budget,
+        output=out or default_output(data),
+        seed=seed,
+    )
+    with progress() as listen:
+        fitted = fit_file(request, listen=listen, device=device)
+    if as_json:
+        print_json(fitted.to_json())
+        return
+    say(fitted.sentence)
+    say(f"took {fitted.seconds:.0f} s; in {fitted.folder}")
+    say(f"next: striata predict {fitted.model} FILE --out predictions.csv")
+    say(f"      striata leaderboard {fitted.folder}")
+    say(f"      striata report {fitted.folder}")

@@ -1,0 +1,53 @@
+"""`striata init`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .fit import Base, Minutes, Most, Test
+from .options import Label, LabelledTexts, Seed, Text, TextPair
+
+
+def init(
+    data: LabelledTexts,
+    text: Text = None,
+    text_pair: TextPair = None,
+    label: Label = None,
+    test: Test = None,
+    base: Base = None,
+    minutes: Minutes = 5.0,
+    budget: Most = 1_000_000,
+    out: Annotated[Path, typer.Option(help="The study file to write.")] = Path("study.yaml"),
+    seed: Seed = 0,
+) -> None:
+    """Write the commented study file that `striata fit` would train, without training.
+
+    Example: striata init train.csv --out study.yaml
+    """
+    from ..automl.fitting import Request, default_output, study_text
+    from ..automl.overview import look
+    from ..data import Columns
+    from ..disk.files import write_text
+    from ..errors import StudyError
+    from .output import note, say
+
+    if out.exists():
+        raise StudyError(f"{out} exists; choose another name with --out, or delete it")
+    request = Request(
+        source=data,
+        columns=Columns(text=text, text_pair=text_pair, label=label),
+        test=test,
+        base=base,
+        minutes=minutes,
+        budget=budget,
+        output=default_output(data),
+        seed=seed,
+    )
+    overview = look(request.source, request.columns, request.base)
+    for sentence in overview.sentences:
+        note(sentence)
+    write_text(out, study_text(request, overview))
+    say(f"wrote {out}; look at it, then: striata train {out}")

@@ -1,0 +1,61 @@
+"""Weights for a mean of logits: the logarithmic opinion pool (Genest and Zidek 1986; Hinton 2002)."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+from scipy.special import logsumexp
+
+from ..calibration import fit_temperature
+from ..runs.joined import Pool
+from ..tasks import SINGLE_LABEL
+from .best import best_runs
+from .combiner import Combiner
+from .rule import Rule
+
+_RIDGE = 1.0  # pull of the weights towards equal ones, about as strong as one row
+
+
+def choose_weighted(pool: Pool, rule: Rule) -> Combiner:
+    """The best runs of a pool, as many as the rule's size, with the weights of :func:`fit_weights`.
+
+    Raises:
+        EnsembleError: there are fewer runs than the size.
+    """
+    names = best_runs(pool, rule)
+    weights = fit_weights(pool.members(names).logits, pool.targets)
+    return Combiner(kind="logits", weights=dict(zip(names, weights.tolist(), strict=True)))
+
+
+def fit_weights(logits: npt.NDArray[np.floating], targets: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Weights of the members of a mean of logits with the smallest log loss.
+
+    Each member's logits are first divided by its own temperature, so that the pull towards equal weights, which keeps members
+    that say the same from taking each other's place, does not depend on how sharp a member is. The loss is convex in the
+    weights, which are not negative.
+
+    Args:
+        logits: of the members on validation rows, (members, rows, labels).
+        targets: index of each row's label, (rows,).
+
+    Returns:
+        Weights of the logits as they are, (members,), adding up to 1.
+    """
+    temperatures = np.array([fit_temperature(member, targets) for member in logits])
+    sharp = SINGLE_LABEL.log_probabilities(logits.astype(np.float64) / temperatures[:, None, None])
+    of_target = sharp[:, np.arange(len(targets)), targets]
+
+    def cost(weights: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        mixed = np.tensordot(weights, sharp, 1)
+        norm = logsumexp(mixed, axis=1)
+        away = weights - weights.mean()
+        loss = (norm - weights @ of_target).sum() + _RIDGE * (away @ away) / 2
+        slope = np.einsum("rl,mrl->m", np.exp(mixed - norm[:, None]), sharp) - of_target.sum(1) + _RIDGE * away
+        return float(loss), slope
+
+    equal = np.full(len(logits), 1 / len(logits))
+    best = minimize(cost, equal, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * len(logits))
+    weights: npt.NDArray[np.float64] = (best.x if best.x.sum() > 0 else equal) / temperatures
+    weights /= weights.sum()
+    return weights

@@ -1,0 +1,164 @@
+"""A study's baselines: contenders that cost seconds, each a run like any other."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from importlib.metadata import version
+
+import numpy as np
+
+from ..baselines import BASELINES, Baseline, EmbeddingCache, Rows
+from ..data import Table, Tokenizer
+from ..errors import EncoderError
+from ..runs.facts import RunFacts
+from ..runs.run import RunRecord, Validation, write_run
+from ..training.events import Event, Listener, note
+from .preparation import Prepared
+from .stack_folder import StackFolder
+from .work import Work
+
+_PLACE = "baselines"  # among the study's stacks, while they are fitted
+_CACHE = "cache"
+_WHAT = {
+    "majority": "shares of the labels",
+    "lexical": "words and a linear model",
+    "frozen": "frozen embeddings and a linear model",
+    "neighbours": "nearest neighbours of frozen embeddings",
+}
+
+
+def fit_baselines(work: Work, *, listen: Listener, device: str = "auto") -> None:
+    """Fits the baselines that a study names and that are no runs yet; one that cannot be fitted is only noted.
+
+    Args:
+        work: from :func:`striata.study.plan_work`.
+        listen: told when one has ended, and in notes what is to be said of it.
+        device: "cpu", "cuda" or "auto"; of the encoder that embeds texts.
+
+    Raises:
+        StudyError: another process fits them.
+        StriataError: a run cannot be written.
+    """
+    kinds = [kind for kind in work.prepared.study.baselines.kinds if not work.folder.run_folder(kind).exists()]
+    if not kinds:
+        return
+    stack = StackFolder(work.folder.stacks / _PLACE)
+    with stack.held():
+        contest = _Contest(work, listen, device)
+        for kind in kinds:
+            if not work.folder.run_folder(kind).exists():
+                contest.fit(kind)
+        stack.remove()
+
+
+class _Contest:
+    """Rows and embeddings that the baselines of a study share."""
+
+    def __init__(self, work: Work, listen: Listener, device: str) -> None:
+        self._work, self._listen, self._device = work, listen, device
+        self._prepared: Prepared = work.prepared
+        self._vectors: dict[str, np.ndarray] | None = None
+        self._base_sha256 = ""
+        self._embedding_seconds = 0.0
+        train = self._prepared.splits.train
+        most = self._prepared.study.baselines.embedded_rows
+        shuffled = np.random.default_rng(self._prepared.study.data.seed).permutation(len(train))
+        self._embedded = np.sort(shuffled[:most])
+
+    def fit(self, kind: str) -> None:
+        """Fits one, measures it on the validation rows and writes its run."""
+        method = BASELINES[kind]
+        splits, targets = self._prepared.splits, self._prepared.targets
+        train, goals = splits.train, targets["train"]
+        vectors: dict[str, np.ndarray] | None = None
+        if method.embedded:
+            try:
+                vectors = self._embed()
+            except EncoderError as error:
+                note(self._listen, f"no baseline {kind}: {error}")
+                return
+            train, goals = train.take(self._embedded), goals[self._embedded]
+        baseline = method.fit(_rows(train, vectors, "train"), goals, len(splits.labels), seed=self._prepared.study.data.seed)
+        logits = baseline.logits(_rows(splits.validation, vectors, "validation"))
+        for sentence in baseline.notes:
+            note(self._listen, f"baseline {kind}: {sentence}")
+        self._write(kind, baseline, logits)
+
+    def _embed(self) -> dict[str, np.ndarray]:
+        """Embeddings of the training rows that are used and of the validation rows, by table."""
+        if self._vectors is not None:
+            return self._vectors
+        from ..engine import Encoder, embed
+        from ..layout import make_plan
+
+        start = time.perf_counter()
+        study, splits = self._prepared.study, self._prepared.splits
+        head = make_plan("0-0 r1 query", base=study.base, labels=2, head="mean").head
+        encoder = Encoder.load(study.base, head=head, precision=study.recipe.precision, device=self._device)
+        tokenizer = Tokenizer.load(study.base, study.data.max_length)
+        cache = EmbeddingCache(
+            self._work.folder.path / _CACHE,
+            encoder=encoder.sha256,
+            tokenizer=tokenizer.sha256,
+            max_length=study.data.max_length,
+        )
+        self._base_sha256 = encoder.sha256
+        tables = {"validation": splits.validation, "train": splits.train.take(self._embedded)}
+        self._vectors = {
+            name: cache.embed(table.texts, table.pairs, lambda texts, pairs: embed(encoder, tokenizer.encode(list(texts), pairs)))
+            for name, table in tables.items()
+        }
+        self._embedding_seconds = time.perf_counter() - start
+        return self._vectors
+
+    def _write(self, kind: str, baseline: Baseline, logits: np.ndarray) -> None:
+        study, splits = self._prepared.study, self._prepared.splits
+        scores = splits.task.scores(logits, self._prepared.targets["validation"])
+        embedded = baseline.embedded
+        facts = RunFacts(
+            kind=kind,
+            name=kind,
+            title=kind,
+            layout=_WHAT[kind],
+            seed=study.data.seed,
+            plan_hash="",
+            recipe={"baseline": kind, "embedded_rows": study.baselines.embedded_rows if embedded else None},
+            trainable=baseline.trainable,
+            lora=0,
+            task=splits.task.name,
+            labels=splits.labels,
+            base=study.base if embedded else None,
+            head="mean" if embedded else None,
+            max_length=study.data.max_length if embedded else None,
+            base_sha256=self._base_sha256 if embedded else None,
+            tokenizer_sha256=self._prepared.tokenizer_sha256 if embedded else None,
+            columns=study.data.columns(),
+            data_fingerprint=splits.fingerprint,
+            best_step=0,
+            steps=0,
+            metrics=scores.to_json(),
+            stopped="fitted",
+            seconds=baseline.seconds + (self._embedding_seconds if embedded else 0.0),
+            versions={"python": platform.python_version()} | {n: version(n) for n in ("striata", "scikit-learn", "numpy")},
+            hardware={"device": "cpu", "name": platform.processor() or platform.machine(), "cores": str(os.cpu_count())},
+            split={"train": len(splits.train), "validation": len(splits.validation)},
+            study=study.to_dict(),
+        )
+        validation = Validation(
+            ids=splits.validation.ids,
+            texts=splits.validation.text_hashes(),
+            labels=self._prepared.targets["validation"],
+            logits=logits,
+        )
+        record = RunRecord(facts=facts, plan=None, receipt=None, history=[], validation=validation)
+        write_run(self._work.folder.run_folder(kind), record, baseline.write)
+        accuracy, loss = scores.accuracy, scores.loss
+        self._listen(
+            Event(kind="finished", member=kind, accuracy=accuracy, validation_loss=loss, best=accuracy, message="fitted")
+        )
+
+
+def _rows(table: Table, vectors: dict[str, np.ndarray] | None, name: str) -> Rows:
+    return Rows(texts=table.texts, pairs=table.pairs, vectors=None if vectors is None else vectors[name])

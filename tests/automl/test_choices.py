@@ -1,0 +1,58 @@
+"""What is decided from rows, labels, lengths and time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from striata.automl.choices import BATCH, LEAST_STEPS, adapter_layouts, choose_length, hold_out, plan_training
+from striata.automl.clock import Clock
+from striata.layout import make_plan
+
+
+@given(rows=st.integers(60, 10_000_000), labels=st.integers(2, 20), minutes=st.floats(0.1, 1000), test=st.booleans())
+def test_rows_held_out_leave_most_rows_to_train_on(rows: int, labels: int, minutes: float, test: bool) -> None:
+    held = hold_out(rows, labels, test_given=test, minutes=minutes)
+    assert held.validation >= labels
+    assert held.validation + held.test <= rows / 2
+    assert not (test and held.test)
+
+
+def test_a_length_holds_nearly_all_texts_and_keeps_to_the_encoder_and_the_time() -> None:
+    lengths = np.arange(1, 101)
+    assert choose_length(lengths, limit=512, minutes=20) == 96
+    assert choose_length(lengths, limit=64, minutes=20) == 64
+    assert choose_length(lengths * 10, limit=512, minutes=20) == 256
+    assert choose_length(lengths * 10, limit=512, minutes=1) == 128
+    assert choose_length(np.full(9, 3), limit=512, minutes=1) == 16
+
+
+@given(rows=st.integers(20, 1_000_000), seconds=st.floats(0, 1e5), speed=st.floats(1e-4, 1))
+def test_training_fits_into_its_time(rows: int, seconds: float, speed: float) -> None:
+    training = plan_training(rows, seconds=seconds, seconds_a_row=speed)
+    if training is None:
+        assert seconds < speed * BATCH * (LEAST_STEPS + 1)
+    else:
+        assert training.members * training.steps * BATCH * speed <= seconds * 1.0001
+        assert training.steps >= LEAST_STEPS
+
+
+def test_more_time_first_makes_more_steps_and_then_more_members() -> None:
+    plans = [plan_training(50_000, seconds=seconds, seconds_a_row=0.01) for seconds in (50, 90, 200, 1000)]
+    assert [(plan.members, plan.steps) for plan in plans if plan is not None] == [(1, 312), (1, 562), (2, 625), (4, 1562)]
+
+
+def test_layouts_can_be_planned_on_an_encoder_of_any_depth() -> None:
+    for _, text in adapter_layouts(4):
+        assert make_plan(text, base="roberta-base", labels=4, head="mean").trainable > 10_000
+
+
+@pytest.mark.parametrize("before", [0.0, 12.5])
+def test_the_clock_counts_what_earlier_calls_took(before: float) -> None:
+    now = iter([100.0, 103.0, 103.0, 200.0])
+    clock = Clock(60, before=before, now=lambda: next(now))
+    assert clock.spent == 3 + before
+    assert clock.left == 57 - before
+    assert clock.left == 0

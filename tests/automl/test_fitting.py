@@ -1,0 +1,148 @@
+"""`striata fit`: from a CSV to a model, with a tiny encoder."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import striata
+from striata.automl.fitting import Request, fit_file
+from striata.automl.verdict import Fitted
+from striata.choices import BASELINES
+from striata.data import Columns, read_table
+from striata.errors import DataError, StudyError
+from striata.runs import Run, StudyFolder
+from striata.settings import load_study
+from striata.training.events import Event
+
+from ..study.small import make_base, write_texts
+
+
+def request(folder: Path, **changes: object) -> Request:
+    settings: dict[str, object] = {
+        "source": str(folder / "train.csv"), "base": str(folder / "roberta"), "minutes": 0.5, "output": str(folder / "out"),
+    }  # fmt: skip
+    return Request(**(settings | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fit")
+    make_base(folder, dropout=0.1)
+    write_texts(folder / "train.csv", 150)
+    write_texts(folder / "test.csv", 40, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fitted(folder: Path) -> Fitted:
+    ticks = count(0, 0.01)
+    return fit_file(request(folder), now=lambda: next(ticks))
+
+
+def test_a_csv_becomes_runs_of_every_kind_and_an_ensemble(folder: Path, fitted: Fitted) -> None:
+    runs = {run.name: run for run in StudyFolder(fitted.folder).runs()}
+    assert set(BASELINES) <= set(runs)
+    assert any(run.kind == "adapter" for run in runs.values())
+    assert (fitted.folder / "ensemble" / "ensemble.json").is_file()
+    assert fitted.measured_on == "validation"
+    assert 0 <= fitted.accuracy.low <= fitted.accuracy.value <= fitted.accuracy.high <= 1
+    assert fitted.cheapest_bar in BASELINES
+    assert "points" in fitted.sentence
+
+
+def test_the_model_predicts_labels_of_the_data(folder: Path, fitted: Fitted) -> None:
+    table = read_table(str(folder / "test.csv"), Columns())
+    assert striata.load(fitted.model).evaluate(table).accuracy > 0.8
+
+
+@pytest.mark.parametrize("kind", list(BASELINES))
+def test_a_baseline_opened_again_gives_its_validation_logits(folder: Path, fitted: Fitted, kind: str) -> None:
+    run = Run.load(fitted.folder / "runs" / kind)
+    rows = read_table(str(folder / "train.csv"), Columns()).take(run.validation().ids)
+    logits = striata.load(run.path).logits(rows.texts)
+    if kind in ("majority", "lexical"):
+        np.testing.assert_array_equal(logits, run.validation().logits)
+    else:  # embeddings of other batches differ in their last bits
+        np.testing.assert_allclose(logits, run.validation().logits, atol=2e-2)
+
+
+def test_the_same_call_again_trains_nothing_and_counts_its_time(folder: Path, fitted: Fitted) -> None:
+    heard: list[Event] = []
+    ticks = count(0, 0.01)
+    again = fit_file(request(folder), listen=heard.append, now=lambda: next(ticks))
+    assert not [event for event in heard if event.kind in ("step", "finished")]
+    assert again.accuracy == fitted.accuracy
+    assert again.seconds > fitted.seconds
+
+
+def test_interrupted_it_ends_as_if_it_had_not_been(folder: Path, fitted: Fitted, tmp_path: Path) -> None:
+    """The study file that is written decides all, so that the first call's serves as the reference."""
+    text = (fitted.folder / "study.yaml").read_text()
+    output = tmp_path / "out"
+
+    def stop(event: Event) -> None:
+        if event.kind == "evaluated":
+            raise KeyboardInterrupt
+
+    study = load_study(text and fitted.folder / "study.yaml", [f"output={output}"])
+    with pytest.raises(KeyboardInterrupt):
+        striata.train(study, listen=stop)
+    striata.train(study)
+    for run in StudyFolder(fitted.folder).runs():
+        other = Run.load(output / "runs" / run.name)
+        np.testing.assert_array_equal(other.validation().logits, run.validation().logits)
+
+
+def test_another_request_in_the_same_folder_is_refused(folder: Path, fitted: Fitted) -> None:
+    with pytest.raises(StudyError, match="holds a fit with seed 0, and now it is 1"):
+        fit_file(request(folder, seed=1))
+
+
+def test_a_folder_of_something_else_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(StudyError, match="is not empty and holds no fit"):
+        fit_file(request(folder, output=str(tmp_path)))
+
+
+def test_without_time_the_baselines_still_come(folder: Path, tmp_path: Path) -> None:
+    ticks = count(0, 1000.0)
+    fitted = fit_file(request(folder, output=str(tmp_path / "out")), now=lambda: next(ticks))
+    assert {run.kind for run in StudyFolder(fitted.folder).runs()} == set(BASELINES)
+
+
+def test_a_clock_that_runs_out_ends_training_with_the_best_so_far(folder: Path, tmp_path: Path) -> None:
+    late = {"now": 0.0}
+
+    def listen(event: Event) -> None:
+        if event.kind == "step":
+            late["now"] = 1000.0
+
+    fitted = fit_file(request(folder, output=str(tmp_path / "out")), listen=listen, now=lambda: late["now"])
+    stopped = {run.facts.stopped for run in StudyFolder(fitted.folder).runs() if run.kind == "adapter"}
+    assert stopped == {"time"}
+
+
+def test_test_rows_have_the_last_word(folder: Path, tmp_path: Path) -> None:
+    ticks = count(0, 1000.0)
+    fitted = fit_file(request(folder, output=str(tmp_path / "out"), test=str(folder / "test.csv")), now=lambda: next(ticks))
+    assert (fitted.measured_on, fitted.rows) == ("test", 40)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("text,label\na b,x\nc d,x\n", "only one label"),
+        ("text,label\n", "no rows"),
+        ("words,kind\na b,x\n", "no text column"),
+        ("text,label\n,x\nb,y\n", "no text"),
+    ],
+)
+def test_what_cannot_be_fitted_is_said_in_a_line(folder: Path, tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "bad.csv").write_text(content)
+    with pytest.raises(DataError, match=message):
+        fit_file(request(folder, source=str(tmp_path / "bad.csv"), output=str(tmp_path / "out")))
+    assert not (tmp_path / "out" / "study.yaml").exists()
