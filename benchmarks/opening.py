@@ -28,8 +28,8 @@ _OPEN = """
 import sys, time
 from striata.runs import StudyFolder, leaderboard
 started = time.perf_counter()
-found = leaderboard(StudyFolder.open(sys.argv[1]))
-print(len(found), time.perf_counter() - started)
+rows = leaderboard(StudyFolder.open(sys.argv[1]))
+print(len(rows), time.perf_counter() - started)
 """
 _COMMAND = """
 import sys, time
@@ -81,7 +81,7 @@ def _write_run(folder: StudyFolder, layout: str, seed: int, targets: np.ndarray,
     tensors = {f"base_model.model.{site.module}.lora_A.weight": np.zeros((site.rank, 768), np.float32) for site in plan.sites}
     tensors |= {"base_model.model.classifier.weight": np.zeros((len(LABELS), 768), np.float32)}
     receipt = {"trainable": plan.trainable, "sites": [], "head": {}, "head_steps": [], "base_weights_that_train": []}
-    validation = Validation(ids=np.arange(ROWS), labels=targets, logits=logits)
+    validation = Validation(ids=np.arange(ROWS), texts=np.arange(ROWS, dtype=np.uint64), labels=targets, logits=logits)
     record = RunRecord(facts=facts, plan=plan, receipt=receipt, history=history, validation=validation)
     write_run(folder.run_folder(facts.name), record, lambda inside: write_adapter(inside, plan, tensors))
 

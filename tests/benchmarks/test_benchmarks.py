@@ -16,12 +16,14 @@ from benchmarks import memory, peer
 from benchmarks.__main__ import arguments, main
 from benchmarks.cost import of_length, plot
 from benchmarks.measure import quotients, row
+from benchmarks.opening import write_runs
 from benchmarks.ours import Study
 from benchmarks.quality import shown
 from benchmarks.rows import GROUPS, Effort, training
 from benchmarks.table import cells, machine, markdown, plain
 from benchmarks.work import LABELS, Work
 from striata.layout import make_plan
+from striata.runs import leaderboard
 
 from ..engine.models import make_encoder, random_texts
 
@@ -150,3 +152,9 @@ def test_quality_shows_differences_in_points_with_their_error() -> None:
     error = math.sqrt((2.0 + 0.5) / 2)
     assert f"striata, bf16 minus striata, fp32: +0.50 points (standard error over seeds {error:.2f}), outside 0.3." in text
     assert "peft" not in text
+
+
+def test_the_runs_that_are_opened_are_as_many_as_asked_for(tmp_path: Path) -> None:
+    rows = leaderboard(write_runs(tmp_path / "out", 11))
+    assert len({row.run for row in rows}) == 11
+    assert {row.seed for row in rows} == {0, 1}

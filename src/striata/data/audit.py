@@ -149,5 +149,5 @@ def _part(table: Table, lengths: npt.NDArray[np.int64], labels: tuple[str, ...],
         truncated=int((lengths > max_length).sum()),
         empty=sum(not text.strip() for text in table.texts),
         duplicates=len(table) - len(by_text),
-        conflicting=sum(len(found) > 1 for found in by_text.values()),
+        conflicting=sum(len(names) > 1 for names in by_text.values()),
     )

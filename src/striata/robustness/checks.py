@@ -59,10 +59,10 @@ def judged_rows(parts: Iterable[tuple[str, int, int]]) -> str:
     Args:
         parts: name of a table, its rows, and those of them that were judged.
     """
-    found = list(parts)
-    if all(judged == rows for _, rows, judged in found):
+    counts = list(parts)
+    if all(judged == rows for _, rows, judged in counts):
         return ""
-    *first, last = [f"{judged:,} of {rows:,} {name}" for name, rows, judged in found]
+    *first, last = [f"{judged:,} of {rows:,} {name}" for name, rows, judged in counts]
     return f"{', '.join(first)} and {last} rows" if first else f"{last} rows"
 
 

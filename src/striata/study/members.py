@@ -51,15 +51,15 @@ def plan_members(study: Study, labels: int) -> tuple[Member, ...]:
             sources = tuple(other.title for other in own if other.equals(planned))
             if not any(other.title == control.title and other.equals(control) for other in own):
                 listed.append(replace(control, control_of={str(control.plan.control): sources}))
-    found: list[_Planned] = []
+    distinct: list[_Planned] = []
     for planned in listed:
-        at = next((at for at, other in enumerate(found) if other.equals(planned)), None)
+        at = next((at for at, other in enumerate(distinct) if other.equals(planned)), None)
         if at is None:
-            found.append(planned)
+            distinct.append(planned)
         else:
-            merged = _united(found[at].control_of, planned.control_of)
-            found[at] = replace(found[at], aliases=(*found[at].aliases, planned.label), control_of=merged)
-    _check_names(found, study.seeds)
+            merged = _united(distinct[at].control_of, planned.control_of)
+            distinct[at] = replace(distinct[at], aliases=(*distinct[at].aliases, planned.label), control_of=merged)
+    _check_names(distinct, study.seeds)
     return tuple(
         Member(
             name=f"{planned.title}-seed{seed}",
@@ -72,13 +72,13 @@ def plan_members(study: Study, labels: int) -> tuple[Member, ...]:
             control=planned.plan.control,
             control_of=planned.control_of,
         )
-        for planned in found
+        for planned in distinct
         for seed in study.seeds
     )
 
 
-def _check_names(found: Sequence[_Planned], seeds: Sequence[int]) -> None:
-    names = [f"{planned.title}-seed{seed}" for planned in found for seed in seeds]
+def _check_names(distinct: Sequence[_Planned], seeds: Sequence[int]) -> None:
+    names = [f"{planned.title}-seed{seed}" for planned in distinct for seed in seeds]
     for name in names:
         check_name(name, "run name")
         if names.count(name) > 1:
@@ -103,13 +103,13 @@ def _controls(study: Study, entry: str | LayoutSettings, planned: _Planned, labe
     settings = LayoutSettings(layout=entry) if isinstance(entry, str) else entry
     if planned.plan.control is not None:
         return []
-    found = []
+    controls = []
     for kind in dict.fromkeys(study.controls):
         made = settings.model_copy(update={"layout": f"{settings.layout}:{kind}", "name": f"{planned.title}-{kind}"})
         control = replace(_planned(study, made, labels), label=f"{planned.label}:{kind}")
         if not control.equals(planned):
-            found.append(control)
-    return found
+            controls.append(control)
+    return controls
 
 
 def _sources(control: _Planned, own: Sequence[_Planned]) -> dict[str, tuple[str, ...]]:
@@ -142,9 +142,9 @@ def _title_of(layout: str) -> str:
     return layout.replace(":", "-").replace("/", "-")
 
 
-def shared_plans(found: Sequence[Member]) -> list[str]:
+def shared_plans(members: Sequence[Member]) -> list[str]:
     """A sentence for every member that stands for several layouts."""
-    shared = {member.title: member.aliases for member in found if member.aliases}
+    shared = {member.title: member.aliases for member in members if member.aliases}
     return [
         f"{layout} stands for {', '.join(aliases)} too: one and the same plan and recipe, trained once"
         for layout, aliases in shared.items()
