@@ -14,7 +14,7 @@ from tokenizers import models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from striata.data import Encoded, Tokenizer, audit_data, load_splits
-from striata.data.splits import Part
+from striata.data.splits import PartSource
 from striata.errors import DataError, EncoderError
 
 
@@ -28,7 +28,7 @@ def numbered(count: int, labels: str = "abc") -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("part", [30, 0.25])
-def test_rows_are_held_out_in_proportion_and_by_seed(tmp_path: Path, part: Part) -> None:
+def test_rows_are_held_out_in_proportion_and_by_seed(tmp_path: Path, part: PartSource) -> None:
     source = write(tmp_path / "x.csv", numbered(120))
     splits = load_splits(source, part, 12, seed=3)
     again = load_splits(source, part, 12, seed=3)

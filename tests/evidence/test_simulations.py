@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from striata.evidence.paired import compare_crossed, compare_many, compare_two, holm, share_interval
+from striata.evidence.paired import compare_crossed, compare_many, compare_two
 from striata.evidence.power import Design, Noise, compute_power
 from striata.figures.bootstrap import f1_draws, f1_interval
-from striata.figures.spread import Part, seed_parts, spread
+from striata.figures.intervals import share_of_parts
+from striata.figures.pvalues import holm
+from striata.figures.spread import Variance, seed_parts, spread
 
 from .simulated import at_most, draw, noise, within
 
 
-def parts_of(right: np.ndarray) -> list[Part]:
+def parts_of(right: np.ndarray) -> list[Variance]:
     return seed_parts([list(one.mean(1)) for one in right])
 
 
@@ -41,9 +43,9 @@ def test_intervals_cover_and_false_alarms_stay_at_their_level(layouts: int, seed
         alarms += min(holm([one.p for one in found])) < 0.05
         outside += not found[0].low <= 0 <= found[0].high
         table = spread(right[0].astype(np.int8))
-        both = [Part(parts[0].variance / seeds, parts[0].freedom), Part(table.row_variance / rows, np.inf)]
-        low, high = share_interval(table.mean, rows, both, 0.95)
-        missed += not low <= truth <= high
+        both = [Variance(parts[0].variance / seeds, parts[0].freedom), Variance(table.row_variance / rows, np.inf)]
+        interval = share_of_parts(table.mean, rows, both)
+        missed += not interval.low <= truth <= interval.high
     assert at_most(alarms, studies, 0.05)
     assert at_most(outside, studies, 0.05)
     assert at_most(missed, studies, 0.05)
@@ -162,8 +164,8 @@ def test_macro_f1s_interval_covers() -> None:
                 truths = float(np.mean(f1s))
                 continue
             (part,) = seed_parts([f1s])
-            low, high = f1_interval(np.array(f1s), f1_draws(truth, predicted, 3, draws=200), part, 0.95)
-            missed += not low <= truths <= high
+            interval = f1_interval(np.array(f1s), f1_draws(truth, predicted, 3, draws=200), part, 0.95)
+            missed += not interval.low <= truths <= interval.high
     assert at_most(missed, studies, 0.05)
 
 

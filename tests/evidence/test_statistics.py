@@ -9,10 +9,12 @@ import pytest
 from scipy import stats
 from sklearn.metrics import f1_score
 
-from striata.evidence.paired import compare_two, crossed_parts, holm, mcnemar, share_interval
+from striata.evidence.paired import compare_two, crossed_parts
 from striata.evidence.power import Design, Noise, compute_power, resolvable, rows_needed, seeds_needed
 from striata.figures.bootstrap import f1_draws, f1_interval, resampled_f1
-from striata.figures.spread import Part, half_width, p_value, seed_parts, spread
+from striata.figures.intervals import share_of_parts
+from striata.figures.pvalues import holm, mcnemar
+from striata.figures.spread import Variance, half_width, p_value, seed_parts, spread
 
 
 @pytest.mark.parametrize(("b", "c"), [(0, 0), (0, 1), (5, 0), (3, 9), (9, 3), (40, 41), (200, 260)])
@@ -26,15 +28,13 @@ def test_two_runs_by_counting() -> None:
     first, second = rng.random(400) < 0.9, rng.random(400) < 0.85
     found = compare_two(first, second, 0.95)
     b, c = int((first & ~second).sum()), int((second & ~first).sum())
-    assert found.difference == pytest.approx(first.mean() - second.mean())
+    assert found.value == pytest.approx(first.mean() - second.mean())
     assert found.p == pytest.approx(stats.binomtest(b, b + c).pvalue)
     middle, total = (b - c) / 402, (b + c + 2) / 402  # Bonett and Price: one row added to either kind
     half = stats.norm.ppf(0.975) * np.sqrt((total - middle**2) / 402)
     assert (found.low, found.high) == (pytest.approx(middle - half), pytest.approx(middle + half))
     other = compare_two(second, first, 0.95)
-    assert (other.difference, other.low, other.high, other.p) == pytest.approx(
-        (-found.difference, -found.high, -found.low, found.p)
-    )
+    assert (other.value, other.low, other.high, other.p) == pytest.approx((-found.value, -found.high, -found.low, found.p))
 
 
 def test_holm_on_a_worked_example_and_its_definition() -> None:
@@ -79,19 +79,19 @@ def test_one_seed_scatters_over_rows_only() -> None:
 def test_one_part_alone_is_students_t() -> None:
     rng = np.random.default_rng(3)
     sample = rng.standard_normal(5) + 0.8
-    parts = [Part(float(sample.var(ddof=1)) / 5, 4)]
+    parts = [Variance(float(sample.var(ddof=1)) / 5, 4)]
     expected = stats.ttest_1samp(sample, 0)
     interval = expected.confidence_interval(0.9)
     assert p_value(float(sample.mean()), parts) == pytest.approx(expected.pvalue, rel=1e-6)
     assert sample.mean() - half_width(parts, 0.1) == pytest.approx(interval.low)
-    assert half_width([Part(0.25, np.inf)], 0.05) == pytest.approx(0.5 * stats.norm.ppf(0.975))
-    assert p_value(1.0, [Part(0.25, np.inf)]) == pytest.approx(2 * stats.norm.sf(2), rel=1e-6)
-    assert (p_value(0.0, parts), p_value(0.1, []), p_value(1e9, [Part(1e-9, np.inf)])) == (1, 0, 0)
+    assert half_width([Variance(0.25, np.inf)], 0.05) == pytest.approx(0.5 * stats.norm.ppf(0.975))
+    assert p_value(1.0, [Variance(0.25, np.inf)]) == pytest.approx(2 * stats.norm.sf(2), rel=1e-6)
+    assert (p_value(0.0, parts), p_value(0.1, []), p_value(1e9, [Variance(1e-9, np.inf)])) == (1, 0, 0)
 
 
 def test_the_p_value_is_where_the_interval_touches_zero() -> None:
     for difference, variances in itertools.product((0.01, 0.5, 3.0), ((0.1, 0.2), (0.001, 1.0), (2.0, 0.0))):
-        parts = [Part(variances[0], 3), Part(variances[1], np.inf)]
+        parts = [Variance(variances[0], 3), Variance(variances[1], np.inf)]
         assert half_width(parts, p_value(difference, parts)) == pytest.approx(difference, rel=1e-6)
 
 
@@ -104,7 +104,7 @@ def test_seeds_are_pooled_and_a_wild_layout_stands_alone() -> None:
     wild = seed_parts([*steady, [0.2, 0.9, 0.5]])
     assert (wild[4].variance, wild[4].freedom) == (pytest.approx(np.var([0.2, 0.9, 0.5], ddof=1)), 2)
     assert wild[0] == found[0]
-    assert seed_parts([[0.9], [0.8]]) == [Part(0.0, 0)] * 2
+    assert seed_parts([[0.9], [0.8]]) == [Variance(0.0, 0)] * 2
     assert len(crossed_parts(0.1, (wild[0], wild[1]), (3, 3))) == 2
     assert len(crossed_parts(0.1, (wild[0], wild[4]), (3, 3))) == 3
 
@@ -113,8 +113,9 @@ def test_seeds_are_pooled_and_a_wild_layout_stands_alone() -> None:
 def test_the_interval_of_one_run_is_wilsons(hits: int, rows: int) -> None:
     expected = stats.binomtest(hits, rows).proportion_ci(0.95, method="wilson")
     mean = hits / rows
-    for parts in ([], [Part(mean * (1 - mean) / rows, np.inf)]):
-        assert share_interval(mean, rows, parts, 0.95) == pytest.approx((expected.low, expected.high))
+    for parts in ([], [Variance(mean * (1 - mean) / rows, np.inf)]):
+        interval = share_of_parts(mean, rows, parts)
+        assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-15)
 
 
 def test_macro_f1_with_weights_is_scikit_learns() -> None:
@@ -131,14 +132,14 @@ def test_the_bootstrap_of_one_run_is_scipys() -> None:
     predicted = np.where(rng.random(300) < 0.85, truth, rng.integers(0, 3, 300))
     middle = f1_score(truth, predicted, average="macro")
     measured, draws = np.array([middle]), f1_draws(truth, predicted[None], 3, draws=2000)
-    low, high = f1_interval(measured, draws, Part(0.0, 0), 0.9)
+    interval = f1_interval(measured, draws, Variance(0.0, 0), 0.9)
     theirs = stats.bootstrap(
         (truth, predicted), lambda t, p: f1_score(t, p, average="macro"), paired=True, vectorized=False, n_resamples=600,
         confidence_level=0.9, method="percentile", rng=np.random.default_rng(0),
     ).confidence_interval  # fmt: skip
-    assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=0.006)
-    wider = f1_interval(measured, draws, Part(0.03**2, 4), 0.9)
-    assert middle - wider[0] == pytest.approx(np.hypot(middle - low, stats.t.ppf(0.95, 4) * 0.03), rel=1e-5)
+    assert (interval.low, interval.high) == pytest.approx((theirs.low, theirs.high), abs=0.006)
+    wider = f1_interval(measured, draws, Variance(0.03**2, 4), 0.9)
+    assert middle - wider.low == pytest.approx(np.hypot(middle - interval.low, stats.t.ppf(0.95, 4) * 0.03), rel=1e-5)
 
 
 def test_mcnemars_power_is_that_of_all_tables() -> None:

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from striata.data.audit import Audit, write_audit
-from striata.data.audit import Part as TablePart
+from striata.data.audit import Audit, AuditedTable, write_audit
 from striata.ensemble import write_ensemble
 from striata.figures.intervals import paired_difference, share
 from striata.layout import make_plan
@@ -93,7 +92,7 @@ def add_everything(study: StudyFolder) -> None:
     """Adds the data's audit, an ensemble, and what stress, shift and audit keep."""
     folder, size = study.path, min(3, len(study.runs()))
     counts = dict.fromkeys(study.runs()[0].labels, 100)
-    part = TablePart(
+    part = AuditedTable(
         source="fancyzhx/ag_news",
         rows=sum(counts.values()),
         labels=counts,

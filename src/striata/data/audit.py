@@ -18,7 +18,7 @@ from .table import Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class AuditedTable:
     """One table.
 
     Args:
@@ -53,7 +53,7 @@ class Audit:
         fingerprint: of the data.
     """
 
-    parts: Mapping[str, Part]
+    parts: Mapping[str, AuditedTable]
     shared: Mapping[str, int]
     max_length: int
     fingerprint: str
@@ -131,12 +131,12 @@ def _keys(table: Table) -> list[tuple[str, str]]:
     return list(zip(table.texts, table.pairs or [""] * len(table), strict=True))
 
 
-def _part(table: Table, lengths: npt.NDArray[np.int64], labels: tuple[str, ...], max_length: int) -> Part:
+def _part(table: Table, lengths: npt.NDArray[np.int64], labels: tuple[str, ...], max_length: int) -> AuditedTable:
     counts = Counter(table.labels)
     by_text: dict[tuple[str, str], set[str]] = defaultdict(set)
     for key, label in zip(_keys(table), table.labels or (), strict=True):
         by_text[key].add(label)
-    return Part(
+    return AuditedTable(
         source=table.source,
         rows=len(table),
         labels={label: counts[label] for label in labels},

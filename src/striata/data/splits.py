@@ -16,7 +16,7 @@ from .columns import Columns
 from .read import read_table
 from .table import Table
 
-Part = str | int | float | Table
+PartSource = str | int | float | Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class Splits:
 
 
 def load_splits(
-    train: str | Table, validation: Part, test: Part | None, *, columns: Columns | None = None, seed: int = 0
+    train: str | Table, validation: PartSource, test: PartSource | None, *, columns: Columns | None = None, seed: int = 0
 ) -> Splits:
     """Reads a study's data.
 

@@ -11,13 +11,15 @@ import numpy.typing as npt
 from ..choices import CONTROLS
 from ..errors import StudyError
 from ..figures.bootstrap import f1_draws, f1_interval
-from ..figures.spread import Part, seed_parts, spread
+from ..figures.intervals import share_of_parts
+from ..figures.pvalues import holm
+from ..figures.spread import Variance, seed_parts, spread
 from ..runs.joined import Pool, join
 from ..runs.run import Run
 from ..runs.standings import test_metrics
 from ..runs.study_folder import StudyFolder
 from .groups import Group, group_runs
-from .paired import Estimate, Right, compare_crossed, compare_many, compare_two, holm, share_interval
+from .paired import Estimate, Right, compare_crossed, compare_many, compare_two
 from .power import Design, Noise, rows_needed, seeds_needed
 from .references import find, own_controls, references
 from .results import Comparison, Difference, LayoutResult, Together
@@ -33,8 +35,8 @@ class _Evidence:
 
     groups: list[Group]
     pool: Pool
-    accuracy: dict[str, Part]
-    f1: dict[str, Part]
+    accuracy: dict[str, Variance]
+    f1: dict[str, Variance]
     tests: Mapping[str, Mapping[str, float]]
     confidence: float
 
@@ -223,12 +225,10 @@ def _result(evidence: _Evidence, one: Group, resampled: Mapping[str, npt.NDArray
     parts = []
     if scatter.freedom:
         rows = table.row_variance if len(seeds) > 1 else table.mean * (1 - table.mean)
-        parts = [Part(scatter.variance / len(seeds), scatter.freedom), Part(rows / table.rows, np.inf)]
-    low, high = share_interval(table.mean, table.rows, parts, evidence.confidence)
+        parts = [Variance(scatter.variance / len(seeds), scatter.freedom), Variance(rows / table.rows, np.inf)]
+    accuracy = share_of_parts(table.mean, table.rows, parts, level=evidence.confidence)
     f1s = np.array([run.metrics["macro_f1"] for run in runs])
-    f1_low, f1_high = f1_interval(
-        f1s, np.stack([resampled[run.name] for run in runs], 1), evidence.f1[one.title], evidence.confidence
-    )
+    f1 = f1_interval(f1s, np.stack([resampled[run.name] for run in runs], 1), evidence.f1[one.title], evidence.confidence)
     tests = [evidence.tests[run.name]["accuracy"] for run in runs if run.name in evidence.tests]
     return LayoutResult(
         layout=one.label,
@@ -238,12 +238,12 @@ def _result(evidence: _Evidence, one: Group, resampled: Mapping[str, npt.NDArray
         seeds=tuple(seeds),
         trainable=runs[0].facts.trainable,
         lora=runs[0].facts.lora,
-        accuracy=table.mean,
-        low=low,
-        high=high,
-        macro_f1=float(f1s.mean()),
-        macro_f1_low=f1_low,
-        macro_f1_high=f1_high,
+        accuracy=accuracy.value,
+        low=accuracy.low,
+        high=accuracy.high,
+        macro_f1=f1.value,
+        macro_f1_low=f1.low,
+        macro_f1_high=f1.high,
         loss=_mean(runs, "loss"),
         test_accuracy=sum(tests) / len(tests) if len(tests) == len(runs) else None,
         seconds=sum(run.facts.seconds for run in runs) / len(runs),
@@ -288,13 +288,13 @@ def _difference(
 ) -> Difference:
     """One difference with its verdict; `corrected` is None where there is no other to correct for."""
     adjusted = estimate.p if corrected is None else corrected
-    verdict = _verdict(estimate.difference, adjusted, evidence.confidence)
-    needed = (None, None) if verdict != "not told apart" else _needed(evidence, one, other, seeds, estimate.difference, number)
+    verdict = _verdict(estimate.value, adjusted, evidence.confidence)
+    needed = (None, None) if verdict != "not told apart" else _needed(evidence, one, other, seeds, estimate.value, number)
     return Difference(
         layout=one.label,
         reference=other.label,
         seeds=seeds,
-        difference=estimate.difference,
+        difference=estimate.value,
         low=estimate.low,
         high=estimate.high,
         p=estimate.p,
@@ -304,7 +304,7 @@ def _difference(
         sentence=sentence(
             (one.label, other.label),
             verdict,
-            (estimate.difference, estimate.low, estimate.high),
+            (estimate.value, estimate.low, estimate.high),
             (estimate.p, adjusted),
             rows=len(evidence.pool.ids),
             seeds=len(seeds),
@@ -331,12 +331,12 @@ def _together(evidence: _Evidence, control: str) -> Together | None:
     right = {layout.title: evidence.pool.right(layout.at(seeds)) for pair in pairs for layout in pair}
     titles = [(one.title, other.title) for one, other in pairs]
     estimate = compare_many(titles, right, evidence.accuracy, evidence.confidence)
-    verdict = _verdict(estimate.difference, estimate.p, evidence.confidence)
+    verdict = _verdict(estimate.value, estimate.p, evidence.confidence)
     return Together(
         control=control,
         layouts=tuple(one.label for one, _ in pairs),
         seeds=tuple(seeds),
-        difference=estimate.difference,
+        difference=estimate.value,
         low=estimate.low,
         high=estimate.high,
         p=estimate.p,
@@ -344,7 +344,7 @@ def _together(evidence: _Evidence, control: str) -> Together | None:
         sentence=sentence(
             (f"the mean of {len(pairs)} layouts", f"that of their :{control} controls"),
             verdict,
-            (estimate.difference, estimate.low, estimate.high),
+            (estimate.value, estimate.low, estimate.high),
             (estimate.p, estimate.p),
             rows=len(evidence.pool.ids),
             seeds=len(seeds),

@@ -8,39 +8,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
-from ..figures.spread import Part, half_width, p_value, spread
+from ..figures.intervals import Interval, paired_difference
+from ..figures.pvalues import mcnemar
+from ..figures.spread import Variance, half_width, p_value, spread
 
 Right = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """A difference of two shares of right answers.
+class Estimate(Interval):
+    """A difference of two shares of right answers, first minus second.
 
     Args:
-        difference: first minus second.
-        low: end of the interval.
-        high: other end.
         p: chance of a difference at least as large where there is none.
     """
 
-    difference: float
-    low: float
-    high: float
     p: float
-
-
-def mcnemar(only_first: int, only_second: int) -> float:
-    """Exact two-sided p-value of McNemar's test (McNemar 1947, in its binomial form).
-
-    Args:
-        only_first: rows that only the first gets right.
-        only_second: rows that only the second gets right.
-    """
-    discordant = only_first + only_second
-    return min(1.0, 2 * float(stats.binom.cdf(min(only_first, only_second), discordant, 0.5))) if discordant else 1.0
 
 
 def compare_two(first: Right, second: Right, confidence: float) -> Estimate:
@@ -51,14 +35,12 @@ def compare_two(first: Right, second: Right, confidence: float) -> Estimate:
         second: likewise.
         confidence: of the interval.
     """
-    rows, b, c = len(first), int((first & ~second).sum()), int((second & ~first).sum())
-    one, two = (b + 1) / (rows + 2), (c + 1) / (rows + 2)
-    half = float(stats.norm.isf((1 - confidence) / 2)) * ((one + two - (one - two) ** 2) / (rows + 2)) ** 0.5
-    middle = one - two
-    return Estimate(difference=(b - c) / rows, low=max(-1.0, middle - half), high=min(1.0, middle + half), p=mcnemar(b, c))
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    interval = paired_difference(only_second, only_first, len(first), added=1, level=confidence)
+    return Estimate(value=interval.value, low=interval.low, high=interval.high, p=mcnemar(only_first, only_second))
 
 
-def compare_crossed(first: Right, second: Right, seeds: tuple[Part, Part], confidence: float) -> Estimate:
+def compare_crossed(first: Right, second: Right, seeds: tuple[Variance, Variance], confidence: float) -> Estimate:
     """Two layouts over seeds and rows.
 
     Args:
@@ -73,7 +55,7 @@ def compare_crossed(first: Right, second: Right, seeds: tuple[Part, Part], confi
 
 
 def compare_many(
-    pairs: Sequence[tuple[str, str]], right: Mapping[str, Right], seeds: Mapping[str, Part], confidence: float
+    pairs: Sequence[tuple[str, str]], right: Mapping[str, Right], seeds: Mapping[str, Variance], confidence: float
 ) -> Estimate:
     """The mean of the differences of several pairs of layouts; a layout may be in more than one pair.
 
@@ -93,20 +75,20 @@ def compare_many(
     number = len(right[pairs[0][0]])
     found = spread(table if number > 1 else table.mean(0, keepdims=True))
     pools = {id(seeds[name]): seeds[name] for name in weights}
-    parts = [Part(found.row_variance / found.rows, np.inf)]
+    parts = [Variance(found.row_variance / found.rows, np.inf)]
     for key, part in pools.items():
         if part.freedom and number > 1:
             share = sum(weight**2 for name, weight in weights.items() if id(seeds[name]) == key)
-            parts.append(Part(share * part.variance / number, part.freedom))
+            parts.append(Variance(share * part.variance / number, part.freedom))
     return _estimate(found.mean, parts, confidence)
 
 
-def _estimate(mean: float, parts: Sequence[Part], confidence: float) -> Estimate:
+def _estimate(mean: float, parts: Sequence[Variance], confidence: float) -> Estimate:
     half = half_width(parts, 1 - confidence)
-    return Estimate(difference=mean, low=max(-1.0, mean - half), high=min(1.0, mean + half), p=p_value(mean, parts))
+    return Estimate(value=mean, low=max(-1.0, mean - half), high=min(1.0, mean + half), p=p_value(mean, parts))
 
 
-def crossed_parts(rows: float, seeds: tuple[Part, Part], numbers: tuple[int, int]) -> list[Part]:
+def crossed_parts(rows: float, seeds: tuple[Variance, Variance], numbers: tuple[int, int]) -> list[Variance]:
     """Parts of the variance of a difference of two means over seeds.
 
     Args:
@@ -114,34 +96,6 @@ def crossed_parts(rows: float, seeds: tuple[Part, Part], numbers: tuple[int, int
         seeds: the variance of one seed's figure, for either layout.
         numbers: of seeds.
     """
-    one, two = (Part(part.variance / number, part.freedom) for part, number in zip(seeds, numbers, strict=True))
-    together = [Part(one.variance + two.variance, one.freedom)] if seeds[0] is seeds[1] else [one, two]
-    return [*together, Part(rows, np.inf)]
-
-
-def holm(values: Sequence[float]) -> list[float]:
-    """p-values corrected for their number, step down (Holm 1979): with all of them at most `level`, the chance of any false alarm
-    is at most `level`, whatever their dependence."""
-    order = sorted(range(len(values)), key=lambda at: values[at])
-    corrected, largest = [1.0] * len(values), 0.0
-    for place, at in enumerate(order):
-        largest = max(largest, min(1.0, (len(values) - place) * values[at]))
-        corrected[at] = largest
-    return corrected
-
-
-def share_interval(mean: float, rows: int, parts: Sequence[Part], confidence: float) -> tuple[float, float]:
-    """Interval of a share of right answers: Wilson's, with as many rows as would make the variance found.
-
-    Args:
-        mean: the share.
-        rows: it was counted on.
-        parts: of its variance.
-        confidence: of the interval.
-    """
-    z = float(stats.norm.isf((1 - confidence) / 2))
-    variance = (half_width(parts, 1 - confidence) / z) ** 2
-    count = mean * (1 - mean) / variance if variance > 0 and 0 < mean < 1 else float(rows)
-    middle = (mean + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * (mean * (1 - mean) / count + z**2 / (4 * count**2)) ** 0.5
-    return max(0.0, middle - half), min(1.0, middle + half)
+    one, two = (Variance(part.variance / number, part.freedom) for part, number in zip(seeds, numbers, strict=True))
+    together = [Variance(one.variance + two.variance, one.freedom)] if seeds[0] is seeds[1] else [one, two]
+    return [*together, Variance(rows, np.inf)]

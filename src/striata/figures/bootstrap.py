@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from .intervals import Interval
 from .scores import mean_f1
-from .spread import Part, half_width
+from .spread import Variance, half_width
 
 _AT_ONCE = 4_000_000  # weights in memory together
 
@@ -54,8 +55,8 @@ def f1_draws(truth: Places, predicted: Places, labels: int, *, draws: int = 1000
 
 
 def f1_interval(
-    measured: npt.NDArray[np.float64], resampled: npt.NDArray[np.float64], seeds: Part, confidence: float
-) -> tuple[float, float]:
+    measured: npt.NDArray[np.float64], resampled: npt.NDArray[np.float64], seeds: Variance, confidence: float
+) -> Interval:
     """Interval of macro F1, mean over seeds: rows by the percentile bootstrap, seeds by Student's t, widths added as squares.
 
     Resampling a handful of seeds would make their scatter too small by the factor (seeds - 1) / seeds, and its quantiles take the
@@ -69,8 +70,9 @@ def f1_interval(
     """
     whole = float(measured.mean())
     low, high = np.quantile(resampled.mean(1), [(1 - confidence) / 2, (1 + confidence) / 2])
-    by_seed = half_width([Part(seeds.variance / len(measured), seeds.freedom)], 1 - confidence) if seeds.freedom else 0.0
-    return (
-        max(0.0, whole - float(np.hypot(max(whole - low, 0.0), by_seed))),
-        min(1.0, whole + float(np.hypot(max(high - whole, 0.0), by_seed))),
+    by_seed = half_width([Variance(seeds.variance / len(measured), seeds.freedom)], 1 - confidence) if seeds.freedom else 0.0
+    return Interval(
+        value=whole,
+        low=max(0.0, whole - float(np.hypot(max(whole - low, 0.0), by_seed))),
+        high=min(1.0, whole + float(np.hypot(max(high - whole, 0.0), by_seed))),
     )

@@ -1,9 +1,13 @@
-"""Intervals for shares of rows and for paired differences of two shares."""
+"""Intervals of shares of rows, and of differences of two shares on the same rows."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from scipy.special import ndtri
+
+from .spread import Variance, half_width
 
 LEVEL = 0.95
 
@@ -27,33 +31,60 @@ class Interval:
         return {"value": self.value, "low": self.low, "high": self.high}
 
 
-def share(hits: int, rows: int, *, level: float = LEVEL) -> Interval:
-    """A share with Wilson's interval.
+def wilson(value: float, rows: float, *, level: float = LEVEL) -> Interval:
+    """A share with Wilson's score interval (1927).
 
     Args:
-        hits: rows that count.
-        rows: all rows, at least one.
+        value: the share.
+        rows: it was counted on; need not be whole.
         level: probability that the interval holds the true share.
     """
-    from scipy.stats import binomtest
+    z = _quantile(level)
+    middle = (value + z**2 / (2 * rows)) / (1 + z**2 / rows)
+    half = z / (1 + z**2 / rows) * (value * (1 - value) / rows + z**2 / (4 * rows**2)) ** 0.5
+    return Interval(
+        value=value,
+        low=0.0 if value == 0 else max(0.0, middle - half),
+        high=1.0 if value == 1 else min(1.0, middle + half),
+    )
 
-    bounds = binomtest(hits, rows).proportion_ci(confidence_level=level, method="wilson")
-    return Interval(value=hits / rows, low=float(bounds.low), high=float(bounds.high))
+
+def share(hits: int, rows: int, *, level: float = LEVEL) -> Interval:
+    """The share of `hits` among at least one row, with Wilson's interval."""
+    return wilson(hits / rows, rows, level=level)
 
 
-def paired_difference(broken: int, mended: int, rows: int, *, level: float = LEVEL) -> Interval:
-    """How much an accuracy changed on the same rows, with the adjusted Wald interval of Agresti and Min (2005).
+def share_of_parts(value: float, rows: int, parts: Sequence[Variance], *, level: float = LEVEL) -> Interval:
+    """A share whose error is the sum of independent parts: Wilson's interval, with as many rows as would make that variance.
 
     Args:
-        broken: rows right before and wrong after.
-        mended: rows wrong before and right after.
+        value: the share.
+        rows: it was counted on; they decide where there are no parts, or the share is 0 or 1.
+        parts: of its variance.
+        level: as in :func:`wilson`.
+    """
+    variance = (half_width(parts, 1 - level) / _quantile(level)) ** 2
+    return wilson(value, value * (1 - value) / variance if variance > 0 and 0 < value < 1 else rows, level=level)
+
+
+def paired_difference(lost: int, gained: int, rows: int, *, added: float = 0.5, level: float = LEVEL) -> Interval:
+    """How much a share changed on the same rows: an adjusted Wald interval.
+
+    Args:
+        lost: rows that count before and not after.
+        gained: rows that count after and not before.
         rows: all rows.
+        added: to either number before the interval is taken, of two rows more in all: 0.5 after Agresti and Min (2005), or 1,
+            which is a little wider, after Bonett and Price (2012).
         level: probability that the interval holds the true difference.
     """
-    from scipy.stats import norm
+    total = rows + 2
+    middle = (gained - lost) / total
+    deviation = (lost + gained + 2 * added - (gained - lost) ** 2 / total) ** 0.5 / total
+    half = _quantile(level) * deviation
+    return Interval(value=(gained - lost) / rows, low=max(-1.0, middle - half), high=min(1.0, middle + half))
 
-    total = rows + 2  # half a row more in each of the four cells
-    middle = (mended - broken) / total
-    spread = math.sqrt(broken + mended + 1 - (mended - broken) ** 2 / total) / total
-    reach = float(norm.ppf(0.5 + level / 2)) * spread
-    return Interval(value=(mended - broken) / rows, low=max(-1.0, middle - reach), high=min(1.0, middle + reach))
+
+def _quantile(level: float) -> float:
+    """Two-sided, of the normal distribution."""
+    return -float(ndtri((1 - level) / 2))

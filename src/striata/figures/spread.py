@@ -65,7 +65,7 @@ def spread(table: npt.NDArray[np.floating] | npt.NDArray[np.integer]) -> Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Variance:
     """One independent part of a mean's variance.
 
     Args:
@@ -77,7 +77,7 @@ class Part:
     freedom: float
 
 
-def half_width(parts: Sequence[Part], level: float) -> float:
+def half_width(parts: Sequence[Variance], level: float) -> float:
     """Half the width of an interval around a mean whose error is the sum of independent parts.
 
     Each part gets the quantile of its own degrees of freedom and the squares add up. For normal errors the chance to miss is at
@@ -95,7 +95,7 @@ def _quantile(level: float, freedom: float) -> float:
     return -float(special.ndtri(level / 2) if np.isinf(freedom) else special.stdtrit(freedom, level / 2))
 
 
-def p_value(difference: float, parts: Sequence[Part]) -> float:
+def p_value(difference: float, parts: Sequence[Variance]) -> float:
     """The smallest level whose interval leaves 0 out."""
     known = [part for part in parts if part.variance > 0]
     if difference == 0:
@@ -111,7 +111,7 @@ def p_value(difference: float, parts: Sequence[Part]) -> float:
     return float(np.exp(optimize.brentq(beyond, np.log(_SMALLEST), np.log1p(-1e-15), xtol=1e-10)))
 
 
-def seed_parts(by_layout: Sequence[Sequence[float]]) -> list[Part]:
+def seed_parts(by_layout: Sequence[Sequence[float]]) -> list[Variance]:
     """How much the seeds of each layout scatter, learned from all layouts together.
 
     Few seeds of one layout say little about their variance, but all layouts of a study say it together, as in an analysis of
@@ -124,18 +124,20 @@ def seed_parts(by_layout: Sequence[Sequence[float]]) -> list[Part]:
         For each layout the variance of one seed's figure; freedom 0 where no layout has two seeds. Parts of one pool are one and
         the same object.
     """
-    own = [Part(float(np.var(values, ddof=1)), len(values) - 1) if len(values) > 1 else Part(0.0, 0) for values in by_layout]
+    own = [
+        Variance(float(np.var(values, ddof=1)), len(values) - 1) if len(values) > 1 else Variance(0.0, 0) for values in by_layout
+    ]
     odds = [_odds(part, _pool([*own[:at], *own[at + 1 :]])) for at, part in enumerate(own)]
     pool = _pool([part for part, chance in zip(own, odds, strict=True) if chance > _LEFT_OUT])
     return [pool if chance > _BY_ITSELF else part for part, chance in zip(own, odds, strict=True)]
 
 
-def _pool(parts: Sequence[Part]) -> Part:
+def _pool(parts: Sequence[Variance]) -> Variance:
     freedom = sum(part.freedom for part in parts)
-    return Part(sum(part.variance * part.freedom for part in parts) / freedom, freedom) if freedom else Part(0.0, 0)
+    return Variance(sum(part.variance * part.freedom for part in parts) / freedom, freedom) if freedom else Variance(0.0, 0)
 
 
-def _odds(own: Part, others: Part) -> float:
+def _odds(own: Variance, others: Variance) -> float:
     """The chance that a layout's seeds scatter so much more than the others'; it takes three layouts to say which one is odd."""
     if not own.variance or others.freedom < 2 * own.freedom:
         return 1.0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ..figures.intervals import Interval
 from .axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Form, colour, columns, exactly, frame, percent, point, whisker
 from .contents import Group, Report
 from .scene import Box, Dot, Line, Mark, Scene, Text, cut, scale_over
@@ -16,14 +17,12 @@ _LABELLED = 14  # points up to which their names are written beside them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class IntervalRow:
     """A row of a figure of intervals.
 
     Args:
         label: at its left.
-        value: the estimate.
-        low: lower bound.
-        high: upper bound.
+        interval: the estimate and its bounds.
         group: the layout that gives colour and shape; None for a neutral one.
         each: single values it is the mean of, drawn as small dots.
         stroke: palette name of the interval; empty takes the layout's colour.
@@ -31,9 +30,7 @@ class Estimate:
     """
 
     label: str
-    value: float
-    low: float
-    high: float
+    interval: Interval
     group: Group | None = None
     each: tuple[float, ...] = ()
     stroke: str = ""
@@ -41,7 +38,7 @@ class Estimate:
 
 
 def intervals(
-    rows: Sequence[Estimate], *, name: str, title: str, describes: str, x_label: str, form: Form = percent, zero: bool = False
+    rows: Sequence[IntervalRow], *, name: str, title: str, describes: str, x_label: str, form: Form = percent, zero: bool = False
 ) -> Scene:
     """Estimates below each other with their intervals.
 
@@ -54,7 +51,9 @@ def intervals(
         form: how values on the axis are written.
         zero: whether zero is drawn as the line to compare with.
     """
-    values = [value for row in rows for value in (row.low, row.high, row.value, *row.each)] + ([0.0] if zero else [])
+    values = [value for row in rows for value in (row.interval.low, row.interval.high, row.interval.value, *row.each)] + (
+        [0.0] if zero else []
+    )
     left = min(max(13 * 0.56 * max(len(row.label) for row in rows) + 24, _LEAST), _MOST)
     x = scale_over(values, left, WIDTH - RIGHT, margin=0.04)
     bottom = TOP + _ROW * len(rows)
@@ -65,14 +64,15 @@ def intervals(
     for at, row in enumerate(rows):
         y = TOP + (at + 0.5) * _ROW
         ink = row.stroke or ("muted" if row.group is None else colour(row.group))
-        tip = row.tip or f"{row.label}: {form(row.value)}, {form(row.low)} to {form(row.high)}"
+        interval = row.interval
+        tip = row.tip or f"{row.label}: {form(interval.value)}, {form(interval.low)} to {form(interval.high)}"
         marks.append(Text(x=left - 12, y=y + 4, text=cut(row.label, left - 22), anchor="end", fill="ink", tip=row.label))
-        marks.append(whisker(x(row.low), x(row.high), y, ink, tip=tip))
+        marks.append(whisker(x(interval.low), x(interval.high), y, ink, tip=tip))
         marks += [Dot(x=x(value), y=y, radius=2.2, fill="ground", stroke=ink) for value in row.each]
         if row.group is None or row.stroke:
-            marks.append(Dot(x=x(row.value), y=y, radius=4.5, fill=ink, stroke="ground", tip=tip))
+            marks.append(Dot(x=x(interval.value), y=y, radius=4.5, fill=ink, stroke="ground", tip=tip))
         else:
-            marks.append(point(row.group, x(row.value), y, tip=tip))
+            marks.append(point(row.group, x(interval.value), y, tip=tip))
     marks.append(Text(x=(left + WIDTH - RIGHT) / 2, y=bottom + 37, text=x_label, anchor="middle"))
     height = bottom + BOTTOM + 2
     return Scene(name=name, title=title, describes=describes, width=WIDTH, height=height, marks=tuple(marks))

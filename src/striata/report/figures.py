@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..figures.intervals import Interval
 from ..robustness.documents import StressFacts
 from .axes import plain, signed, thousands
 from .contents import Report
-from .estimate_figures import Estimate, against, intervals
+from .estimate_figures import IntervalRow, against, intervals
 from .layout_figures import heat_maps
 from .model_figures import confusion, reliability
 from .scene import Scene
@@ -85,11 +86,9 @@ def figures_of(report: Report) -> Figures:
 def _standings(report: Report) -> Scene:
     several = any(len(result.seeds) > 1 for result in report.comparison.layouts)
     rows = [
-        Estimate(
+        IntervalRow(
             label=result.layout,
-            value=result.accuracy,
-            low=result.low,
-            high=result.high,
+            interval=Interval(value=result.accuracy, low=result.low, high=result.high),
             group=(group := report.group_named(result.layout)),
             each=tuple(row.accuracy for row in group.standings) if several else (),
         )
@@ -109,8 +108,11 @@ def _standings(report: Report) -> Scene:
 def _differences(report: Report) -> Scene:
     tones = {"better": "good", "worse": "bad", "not told apart": "muted"}
     rows = [
-        Estimate(
-            label=each.layout, value=each.difference, low=each.low, high=each.high, stroke=tones[each.verdict], tip=each.sentence
+        IntervalRow(
+            label=each.layout,
+            interval=Interval(value=each.difference, low=each.low, high=each.high),
+            stroke=tones[each.verdict],
+            tip=each.sentence,
         )
         for each in report.comparison.differences
     ]
@@ -128,11 +130,9 @@ def _differences(report: Report) -> Scene:
 
 def _stress(stress: StressFacts) -> Scene:
     rows = [
-        Estimate(
+        IntervalRow(
             label=f"{stressed.perturbation.replace('_', ' ')} {stressed.strength}",
-            value=stressed.difference.value,
-            low=stressed.difference.low,
-            high=stressed.difference.high,
+            interval=stressed.difference,
             stroke="bad" if stressed.difference.high < 0 else "good" if stressed.difference.low > 0 else "muted",
             tip=f"{stressed.perturbation.replace('_', ' ')}, {stressed.amount}: accuracy {stressed.accuracy.value:.2%}",
         )

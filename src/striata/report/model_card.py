@@ -11,8 +11,8 @@ from typing import Any
 
 from ..disk.files import named, write_text
 from ..ensemble import load_ensemble
-from ..evidence.paired import share_interval
 from ..extras import require
+from ..figures.intervals import wilson
 from ..runs import Run, StudyFolder, leaderboard
 from ..runs.standings import test_metrics
 from ..runs.study_folder import find_run
@@ -188,7 +188,7 @@ def _body(subject: Subject, train: str) -> str:
         facts=facts,
         measured=measured,
         train=train or "unknown",
-        interval=share_interval(measured.scores.accuracy, measured.rows, [], CONFIDENCE),
+        interval=wilson(measured.scores.accuracy, measured.rows, level=CONFIDENCE),
         confidence=CONFIDENCE,
         calibration=subject.judged.calibration,
         literal=lambda text: Markup(repr(str(text))),

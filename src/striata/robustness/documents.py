@@ -10,17 +10,10 @@ from pydantic import Field
 
 from ..disk.documents import Document, Exact, strictly
 from ..errors import StudyError
+from ..figures.intervals import Interval
 
 FOLDER = "checks"
 T = TypeVar("T")
-
-
-class Bounds(Exact):
-    """An estimate between two bounds."""
-
-    value: float
-    low: float
-    high: float
 
 
 class ModelFacts(Exact):
@@ -40,8 +33,8 @@ class StressedFacts(Exact):
     changed: float
     broken: int
     mended: int
-    accuracy: Bounds
-    difference: Bounds
+    accuracy: Interval
+    difference: Interval
 
 
 class SliceFacts(Exact):
@@ -50,7 +43,7 @@ class SliceFacts(Exact):
     by: str
     name: str
     rows: int
-    accuracy: Bounds
+    accuracy: Interval
     p_value: float
 
 
@@ -64,7 +57,7 @@ class StressFacts(Exact):
     rows_in_source: int
     seed: int
     level: float
-    clean: Bounds
+    clean: Interval
     stressed: Annotated[tuple[StressedFacts, ...], Field(min_length=1)]
     slices: tuple[SliceFacts, ...]
     small_slices: tuple[str, ...]
@@ -87,7 +80,7 @@ class PartFacts(Exact):
     rows: int
     sampled: int
     test: TwoSampleFacts | None
-    accuracy: Bounds | None
+    accuracy: Interval | None
     second_accuracy: float | None
 
 
@@ -115,7 +108,7 @@ class EstimateFacts(Exact):
     """What an estimate of accuracy without labels rests on."""
 
     fitted_on: str
-    known_accuracy: Bounds | None
+    known_accuracy: Interval | None
     known_estimate: float | None
     assumptions: str
 

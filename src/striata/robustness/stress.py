@@ -13,8 +13,8 @@ import numpy.typing as npt
 from ..data import Table, encode_labels
 from ..disk.files import apart, write_json
 from ..errors import DataError
-from ..evidence.paired import holm
 from ..figures.intervals import LEVEL, Interval, paired_difference, share
+from ..figures.pvalues import holm
 from .checks import FORMAT, model_json, model_name, sample_rows, study_of
 from .documents import STRESS, keep
 from .perturbations import PERTURBATIONS, STRENGTHS, perturb
