@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from striata.baselines import Rows
+from striata.baselines.majority import Majority
 from striata.cli.app import app
 from striata.ensemble import load_ensemble, write_ensemble
 from striata.errors import RunError
@@ -33,7 +35,7 @@ def study(tmp_path: Path) -> StudyFolder:
     folder = write_synthetic_study(tmp_path / "out", logits, TRUTH)
     like, better = folder.runs()[0].facts, logits_of(rng.random(ROWS) < 0.9, TRUTH)
     changes = {
-        "kind": "lexical",
+        "kind": "rules",
         "name": "words-seed0",
         "title": "words",
         "layout": "linear model on words",
@@ -60,14 +62,14 @@ def study(tmp_path: Path) -> StudyFolder:
 
 def test_a_run_without_adapters_keeps_its_own_files_and_says_that_it_has_none(study: StudyFolder) -> None:
     run = Run.load(study.run_folder("words-seed0"))
-    assert (run.kind, run.plan, run.trainable, run.labels) == ("lexical", None, 300, LABELS)
+    assert (run.kind, run.plan, run.trainable, run.labels) == ("rules", None, 300, LABELS)
     assert run.history() == []
     files = set(json.loads((run.path / "manifest.json").read_text())["files"])
     assert files == {"run.json", "words.json", "history.parquet", "validation.parquet", "calibration.json"}
     for use in (run.tensors, lambda: run.adapter_plan):
-        with pytest.raises(RunError, match="is of kind 'lexical', which has no adapters; give one of kind adapter or soup"):
+        with pytest.raises(RunError, match="is of kind 'rules', which has no adapters; give one of kind adapter or soup"):
             use()
-    with pytest.raises(RunError, match="is of kind 'lexical'; expected one of adapter, soup"):
+    with pytest.raises(RunError, match="is of kind 'rules'; expected one of adapter, soup"):
         Model.load(run.path)
     (run.path / "words.json").write_text("{}")
     with pytest.raises(RunError, match=r"is damaged: words\.json is not what was written"):
@@ -76,8 +78,8 @@ def test_a_run_without_adapters_keeps_its_own_files_and_says_that_it_has_none(st
 
 def test_runs_of_all_kinds_are_listed_compared_and_combined(study: StudyFolder) -> None:
     rows = leaderboard(study)
-    assert (rows[0].run, rows[0].kind, rows[0].trainable) == ("words-seed0", "lexical", 300)
-    assert {row.kind for row in rows} == {"lexical", "adapter"}
+    assert (rows[0].run, rows[0].kind, rows[0].trainable) == ("words-seed0", "rules", 300)
+    assert {row.kind for row in rows} == {"rules", "adapter"}
     comparison = compare_study(study)
     assert [(d.layout, d.reference) for d in comparison.differences] == [("words", "s8")]
     assert next(row for row in comparison.layouts if row.layout == "words").plan_hash == ""
@@ -94,6 +96,21 @@ def test_runs_of_all_kinds_are_reported(study: StudyFolder) -> None:
     page = write_report(study.path).read_text()
     assert "words-seed0" in page
     text = card(find_subject(study.run_folder("words-seed0")))
-    assert "A text classifier of kind `lexical`" in text
+    assert "A text classifier of kind `rules`" in text
     assert "library_name: striata" in text
     assert "LoRA laid in sections" in card(find_subject(study.run_folder("s8-seed0")))
+
+
+def test_a_damaged_baseline_is_noticed_before_it_answers(study: StudyFolder) -> None:
+    like = Run.load(study.run_folder("words-seed0"))
+    baseline = Majority.fit(Rows(texts=["w1"] * ROWS), TRUTH, len(LABELS))
+    facts = like.facts.model_copy(update={"kind": "majority", "name": "majority", "title": "majority"})
+    record = RunRecord(facts=facts, plan=None, receipt=None, history=(), validation=like.validation())
+    run = write_run(study.run_folder("majority"), record, baseline.write)
+    assert Model.load(run.path).predict(["w2"]) == [LABELS[int(np.bincount(TRUTH).argmax())]]
+    file = run.path / "baseline.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 0x80  # the sign of a label's share
+    file.write_bytes(data)
+    with pytest.raises(RunError, match=r"is damaged: baseline\.safetensors is not what was written"):
+        Model.load(run.path)

@@ -24,12 +24,15 @@ class TextScorer:
 
     Args:
         runs: by name.
+
+    Raises:
+        RunError: a run is damaged.
     """
 
     def __init__(self, runs: Mapping[str, Run]) -> None:
         self.labels = {name: run.labels for name, run in runs.items()}
         self.trainable = sum(run.trainable for run in runs.values())
-        self._baselines: dict[str, Baseline] = {name: BASELINES[run.kind].read(run.path) for name, run in runs.items()}
+        self._baselines: dict[str, Baseline] = {name: BASELINES[run.kind].read(run.check()) for name, run in runs.items()}
 
     @property
     def identity(self) -> str:

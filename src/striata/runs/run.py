@@ -200,13 +200,17 @@ class Run:
         """
         return self.seal.file(name)
 
-    def check(self) -> None:
+    def check(self) -> Path:
         """Checks every byte of the folder.
+
+        Returns:
+            The folder, whose files may be read now.
 
         Raises:
             RunError: a file is damaged.
         """
         self.seal.check()
+        return self.path
 
     @property
     def name(self) -> str:
