@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from striata.automl.choices import BATCH, LEAST_STEPS, adapter_layouts, choose_length, hold_out, plan_training
 from striata.automl.clock import Clock
+from striata.automl.fitting import Request, study_text
+from striata.automl.overview import Overview
+from striata.choices import BASELINES
+from striata.data.columns import Found
 from striata.layout import make_plan
+from striata.settings import load_study
 
 
 @given(rows=st.integers(60, 10_000_000), labels=st.integers(2, 20), minutes=st.floats(0.1, 1000), test=st.booleans())
@@ -56,3 +62,15 @@ def test_the_clock_counts_what_earlier_calls_took(before: float) -> None:
     assert clock.spent == 3 + before
     assert clock.left == 57 - before
     assert clock.left == 0
+
+
+def test_little_time_embeds_few_rows_and_the_study_says_so() -> None:
+    overview = Overview(
+        source="x.csv", columns=Found(text="text", text_pair=None, label="label"), others=(), rows=50_000, labels=("a", "b"),
+        rarest=9, base="roberta-base", no_base="", lengths=np.full(100, 50), limit=256,
+    )  # fmt: skip
+    texts = [study_text(Request(source="x.csv", output="out", minutes=m), overview, seconds_a_token=2e-4) for m in (1, 100)]
+    few, all_of_them = (load_study(yaml.safe_load(text)).baselines for text in texts)
+    assert few.kinds == tuple(BASELINES)
+    assert few.embedded_rows == int(60 / 3 / (50 * 2e-4))
+    assert all_of_them.embedded_rows is None

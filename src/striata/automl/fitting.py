@@ -89,11 +89,19 @@ def study_text(request: Request, overview: Overview, *, seconds_a_token: float =
         length = choose_length(overview.lengths, limit=overview.limit, minutes=request.minutes)
         tokens = float(np.minimum(overview.lengths, length).mean())
         a_row = tokens * seconds_a_token
-        forward = min(rows, _embedded(rows, a_row, left)) + 2 * held.validation + held.test
+        embedded = _embedded(rows, a_row, left)
+        forward = embedded + 3 * held.validation + 2 * held.test  # by the baselines, the adapters, the ensemble
         training = plan_training(rows, seconds=(1 - _LATER) * left - forward * a_row, seconds_a_row=TRAINING * a_row)
         reason = "" if training else f"{request.minutes:g} minutes do not suffice for steps that teach anything"
         hidden = shape_of(overview.base).hidden
-        decision = Decision(held_out=held, max_length=length, training=training, hidden=hidden, reason=reason)
+        decision = Decision(
+            held_out=held,
+            max_length=length,
+            training=training,
+            hidden=hidden,
+            reason=reason,
+            embedded_rows=None if embedded == rows else embedded,
+        )
     return write_study_text(
         overview, decision, test=request.test, budget=request.budget, output=request.output, seed=request.seed
     )
@@ -101,7 +109,7 @@ def study_text(request: Request, overview: Overview, *, seconds_a_token: float =
 
 def _embedded(rows: int, a_row: float, seconds: float) -> int:
     """Training rows whose frozen embeddings take no more than a third of the time."""
-    return min(rows, int(seconds / 3 / max(a_row, 1e-9)))
+    return max(1, min(rows, int(seconds / 3 / max(a_row, 1e-9))))
 
 
 def fit_file(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from ..choices import BASELINES
 from .choices import HeldOut, Training, adapter_layouts, adapter_rate
 from .overview import Overview
 
@@ -19,6 +20,7 @@ class Decision:
         training: members and steps; None trains no encoder.
         hidden: the encoder's hidden size.
         reason: why no encoder is trained; empty where one is.
+        embedded_rows: most training rows that are passed through the frozen encoder; None for all.
     """
 
     held_out: HeldOut
@@ -26,6 +28,13 @@ class Decision:
     training: Training | None
     hidden: int
     reason: str = ""
+    embedded_rows: int | None = None
+
+
+def _baselines(decision: Decision) -> str:
+    if decision.embedded_rows is None:
+        return "auto"
+    return f"{{kinds: [{', '.join(BASELINES)}], embedded_rows: {decision.embedded_rows}}}"
 
 
 def write_study_text(
@@ -60,7 +69,7 @@ def write_study_text(
         f"  max_length: {decision.max_length:<10} # tokens; 95 % of the texts have no more, unless the time forbids",
         f"  seed: {seed}",
         *([f"budget: {budget}         # most trainable parameters of a member, head included"] if budget else []),
-        "baselines: auto         # words and a linear model, frozen embeddings, neighbours: the bar, and members of the ensemble",
+        f"baselines: {_baselines(decision)}         # contenders that cost seconds: the bar, and members of the ensemble",
     ]
     training = decision.training
     if training is None:
