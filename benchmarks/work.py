@@ -46,7 +46,7 @@ class Work:
     def flop_per_token(self) -> int:
         """Arithmetic no engine can do without: each matrix of the encoder once forward, once backward for its input."""
         shape = shape_of(str(self.base))
-        sizes = [shape.sizes(target) for target in shape.paths]
+        sizes = [shape.sizes(target) for target in shape.family.targets]
         layers = int(shape.config.get("num_hidden_layers") or shape.depth)
         return 4 * layers * sum(into * out for into, out in sizes)
 

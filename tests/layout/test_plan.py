@@ -45,16 +45,16 @@ def test_what_was_really_trained_is_found_to_be_one_plan() -> None:
 def test_every_site_is_in_transformers_own_model(tmp_path: Path, family: str, head: str) -> None:
     folder = make_encoder(tmp_path, family, layers=3)
     shape = shape_of(str(folder))
-    plan = make_plan(f"0-{shape.depth - 1} r2 {' '.join(shape.paths)}", base=str(folder), labels=LABELS, head=head)
+    plan = make_plan(f"0-{shape.depth - 1} r2 {' '.join(shape.family.targets)}", base=str(folder), labels=LABELS, head=head)
     kind = AutoModelForSequenceClassification if head == "native" else AutoModel
     model = kind.from_pretrained(folder)
-    assert len(plan.sites) == shape.depth * len(shape.paths)
+    assert len(plan.sites) == shape.depth * len(shape.family.targets)
     for site in plan.sites:
         linear = model.get_submodule(site.module)
         assert isinstance(linear, torch.nn.Linear)
         assert (linear.in_features, linear.out_features) == (site.in_features, site.out_features)
     if head == "native":
-        outside = {n: p for n, p in model.named_parameters() if not n.startswith(shape.prefix + ".")}
+        outside = {n: p for n, p in model.named_parameters() if not n.startswith(shape.family.prefix + ".")}
         assert plan.head.parameters == sum(p.numel() for p in outside.values())
 
 

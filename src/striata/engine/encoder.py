@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -47,15 +46,13 @@ class Encoder:
     ) -> None:
         self.model, self.shape, self.base, self.sha256, self.device = model, shape, base, sha256, device
         config: Any = model.config
-        self.initializer_range = float(getattr(config, "initializer_range", 0.02))
+        self.initializer_range = float(config.initializer_range)
         self.dtype = next(model.parameters()).dtype
         self.grouped, self.banked = grouped, grouped and fast_products(device, self.dtype)
-        accepted = inspect.signature(model.forward).parameters
-        self._typed = "token_type_ids" in accepted and int(getattr(config, "type_vocab_size", 0) or 0) > 0
-        # fairseq's models count positions from behind the padding token's.
-        fairseq = hasattr(getattr(model, "embeddings", None), "create_position_ids_from_input_ids")
-        self._offset = int(config.pad_token_id) + 1 if fairseq else 0
-        self._pad = int(getattr(config, "pad_token_id", 0) or 0)
+        family = shape.family
+        self._typed = family.token_types and int(config.type_vocab_size or 0) > 0
+        self._pad = int(config.pad_token_id or 0)
+        self._offset = self._pad + 1 if family.positions_after_padding else 0
         model.requires_grad_(False)
         # For good: in evaluation mode, transformers passes on no dropout of attention. Whether anything is dropped is up to each
         # forward pass, since a mode of the modules would be that of all threads.
@@ -85,28 +82,33 @@ class Encoder:
             keep_freed_memory()
         files = weight_files(base)
         dtype = choose_precision(precision, place)
-        model = load_model(base, packed=shape.packed, pooler=head.pooling == "pooler", dtype=dtype)
-        grouped = shape.packed and (place.type != "cpu" if grouped is None else grouped)
+        pooler = head.pooling == "pooler" if shape.family.pooler else None
+        model = load_model(base, packed=shape.family.packed, pooler=pooler, dtype=dtype)
+        grouped = shape.family.packed and (place.type != "cpu" if grouped is None else grouped)
         return cls(model.to(place), shape, base, fingerprint(files), place, grouped=grouped)
 
     def _replace_modules(self) -> None:
-        last = self.shape.module("attention_output", self.shape.depth - 1).removesuffix(".dense")
-        for path, parent in list(self.model.named_modules()):
+        family, depth = self.shape.family, self.shape.depth
+        for parent in list(self.model.modules()):
             for name, child in list(parent.named_children()):
                 if isinstance(child, nn.Dropout):
                     setattr(parent, name, StackedDropout(child.p))
-                elif self.shape.packed and ResidualOutput.fits(child):
-                    setattr(parent, name, ResidualOutput(child, last=f"{path}.{name}" == last))
-        for path in filter(None, map(self.shape.layer, range(self.shape.depth if self.shape.packed else 0))):
-            watch_layer(self.model.get_submodule(path), path)
+        if not family.packed:
+            return
+        for at, layer in enumerate(map(self.shape.layer, range(depth))):
+            for place, end in enumerate(family.block_ends):
+                last = place == 0 and at == depth - 1  # after the last attention, only first tokens are read
+                module = self.model.get_submodule(f"{layer}.{end}")
+                self.model.set_submodule(f"{layer}.{end}", ResidualOutput(module, last=last))
+            if family.passes is None:
+                watch_layer(self.model.get_submodule(layer), layer)
 
     def pooler(self, first: Tensor) -> Tensor:
         """The encoder's own frozen pooler on first tokens, (sequences, size) -> (sequences, size)."""
-        layer: Any = self.model.pooler
-        pooled: Tensor = layer(first[:, None]).reshape(first.shape)
-        # ALBERT keeps the pooler's activation beside it.
-        activation = getattr(self.model, "pooler_activation", None)
-        return pooled if activation is None else activation(pooled)
+        pooled = first[:, None]  # BERT's pooler takes the first token of each sequence itself
+        for path in self.shape.family.pooler:
+            pooled = self.model.get_submodule(path)(pooled)
+        return pooled.reshape(first.shape)
 
     def hidden(
         self,
@@ -160,7 +162,7 @@ class Encoder:
         whole = ForwardPass(
             segments=batch.segments,
             streams=streams or {},
-            packing=pack(batch, self.dtype, coarse=self.grouped) if self.shape.packed else None,
+            packing=pack(batch, self.dtype, coarse=self.grouped) if self.shape.family.packed else None,
             groups=None if groups is None else groups[0],
             pool=BitPool(streams) if self.grouped and streams else None,
         )
@@ -171,7 +173,7 @@ class Encoder:
         return replace(whole, first_tokens=FirstTokens(batch.firsts, rest))
 
     def _run(self, batch: Batch, whole: ForwardPass, shared: Shared | None) -> Tensor:
-        if not self.shape.packed:
+        if not self.shape.family.packed:
             return self._padded(batch, whole)
         if shared is None:
             return self._packed(batch, whole)

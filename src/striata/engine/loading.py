@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import re
 import threading
 from pathlib import Path
@@ -86,13 +85,13 @@ def fingerprint(files: list[Path]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def load_model(base: str, *, packed: bool, pooler: bool, dtype: torch.dtype) -> nn.Module:
+def load_model(base: str, *, packed: bool, pooler: bool | None, dtype: torch.dtype) -> nn.Module:
     """The transformers model of an encoder.
 
     Args:
         base: a Hub name or a local folder.
         packed: whether it runs with striata's own attention, without padding.
-        pooler: whether its pooler is needed.
+        pooler: whether its pooler is needed; None for a family that has none.
         dtype: of its weights.
 
     Raises:
@@ -110,14 +109,14 @@ def load_model(base: str, *, packed: bool, pooler: bool, dtype: torch.dtype) -> 
     return model
 
 
-def _load(base: str, *, packed: bool, pooler: bool, dtype: torch.dtype) -> tuple[nn.Module, list[str]]:
-    from transformers import MODEL_MAPPING, AttentionInterface, AutoConfig, AutoModel
+def _load(base: str, *, packed: bool, pooler: bool | None, dtype: torch.dtype) -> tuple[nn.Module, list[str]]:
+    from transformers import AttentionInterface, AutoConfig, AutoModel
     from transformers.utils import logging
 
     AttentionInterface.register(IMPLEMENTATION, packed_attention)
     config = AutoConfig.from_pretrained(base, trust_remote_code=False)
     options: dict[str, Any] = {}
-    if "add_pooling_layer" in inspect.signature(MODEL_MAPPING[type(config)].__init__).parameters:
+    if pooler is not None:
         options["add_pooling_layer"] = pooler
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()

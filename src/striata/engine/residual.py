@@ -7,11 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .dropout import hidden_mask
+from .dropout import StackedDropout, hidden_mask
 from .forward_pass import current_pass, go_on_with
 from .masks import apply_dropout, as_integers, drop_count, inverted_scale
-
-_CHILDREN = {"dense", "dropout", "LayerNorm"}
 
 
 class _DropAdd(torch.autograd.Function):
@@ -37,24 +35,20 @@ class ResidualOutput(nn.Module):
     """Stands in for the output modules of BERT's relatives; its layers keep their names.
 
     Args:
-        replaced: has `dense`, `dropout` and `LayerNorm`, applied in this order with the residual added before the norm.
+        replaced: has `dense`, `dropout` (stacked) and `LayerNorm`, applied in this order with the residual added before the norm.
         last: whether what comes after it is only read at first tokens, so that the other tokens can be left out.
     """
 
     def __init__(self, replaced: nn.Module, *, last: bool) -> None:
         super().__init__()
         self.dense, self.LayerNorm = replaced.get_submodule("dense"), replaced.get_submodule("LayerNorm")
-        self.dropout = replaced.get_submodule("dropout")
-        self.last = last
-
-    @staticmethod
-    def fits(module: nn.Module) -> bool:
-        """Whether a module has just the layers that this one has."""
-        return {name for name, _ in module.named_children()} == _CHILDREN
+        dropout = replaced.get_submodule("dropout")
+        assert isinstance(dropout, StackedDropout)
+        self.dropout, self.last = dropout, last
 
     def forward(self, hidden_states: Tensor, input_tensor: Tensor) -> Tensor:
         """Hidden states (1, tokens, in) and the residual (1, tokens, size) -> (1, tokens or sequences, size)."""
-        running, p = current_pass(), float(getattr(self.dropout, "p", 0.0))
+        running, p = current_pass(), self.dropout.p
         if self.last and running.first_tokens is not None:
             index, running = running.first_tokens.index, running.first_tokens.rest
             hidden_states, input_tensor = (x.index_select(1, index) for x in (hidden_states, input_tensor))

@@ -105,7 +105,7 @@ class Stack:
     def _prefix(self) -> str:
         """What plans put before the paths of the encoder's modules: with a native head they are of the classification model."""
         native = any(plan.head.kind == "native" for plan in self.plans.values())
-        return self.encoder.shape.prefix + "." if native else ""
+        return self.encoder.shape.family.prefix + "." if native else ""
 
     def sites(self, slot: int) -> dict[str, Adapter]:
         """A member's adapters by module path, in the plan's order, read from the live layers."""
@@ -190,9 +190,9 @@ class Stack:
         """The layers from the first in which one of these members has an adapter; none where nothing below can be shared."""
         shape = self.encoder.shape
         lowest = min((site.layer for slot in slots for site in self.plans[slot].sites), default=shape.depth - 1)
-        if len(slots) == 1 or lowest == 0 or not shape.packed:
+        if len(slots) == 1 or lowest == 0 or not shape.family.packed or shape.family.passes is not None:
             return ()
-        return tuple(path for at in range(lowest, shape.depth) if (path := shape.layer(at)) is not None)
+        return tuple(map(shape.layer, range(lowest, shape.depth)))
 
     def predict(self, encoded: Encoded, *, slots: Sequence[int] | None = None, max_tokens: int = 16384) -> np.ndarray:
         """Logits of several members for the same texts; see :meth:`striata.engine.Engine.predict`.

@@ -1,6 +1,7 @@
 """Layouts and plans: how LoRA lies over an encoder's depth, checked against its shape. No torch, no weights."""
 
-from .heads import Head, HeadStep
+from ..families import HeadStep
+from .heads import Head
 from .named import Resolved, builtin_layouts, find_layout, resolve
 from .plan import Plan, Site, make_plan
 from .ranks import fit

@@ -120,8 +120,8 @@ def resolve(spec: str | Path | Layout, shape: Shape) -> Resolved:
     notes = []
     if layout.depth not in (None, shape.depth):
         notes.append(f"stretched from {layout.depth} layers to the encoder's {shape.depth}")
-    if shape.model_type == "albert":
-        uses = shape.config.get("num_hidden_layers", 12)
+    if shape.family.passes is not None:
+        uses = shape.config.get(*shape.family.passes)
         notes.append(f"the encoder uses its {shape.depth} different layer(s) {uses} times in all: adapters are shared with them")
     name = layout.name or layout.text
     if control == "reversed":
@@ -148,7 +148,7 @@ def _uniform(layers: list[dict[str, Section]], shape: Shape) -> list[dict[str, S
     sites = [(target, section) for claims in layers for target, section in claims.items() if section.rank]
     if not sites:
         return layers
-    sizes = [shape.sizes(target) if target in shape.paths else (1, 1) for target, _ in sites]
+    sizes = [shape.sizes(target) if target in shape.family.targets else (1, 1) for target, _ in sites]
     total = sum((i + o) * section.rank for (i, o), (_, section) in zip(sizes, sites, strict=True))
     rank = min(total // sum(i + o for i, o in sizes), min(min(size) for size in sizes))
     alpha = sum(section.alpha for _, section in sites) / len(sites)

@@ -173,7 +173,7 @@ def plan_of(resolved: Resolved, shape: Shape, head: Head, labels: int, budget: i
         control_of=resolved.control_of,
         text=resolved.layout.text,
         base=shape.base,
-        model_type=shape.model_type,
+        model_type=shape.family.name,
         labels=labels,
         head=head,
         sites=_sites(resolved, shape, head),
@@ -190,7 +190,7 @@ def plan_of(resolved: Resolved, shape: Shape, head: Head, labels: int, budget: i
 
 
 def _sites(resolved: Resolved, shape: Shape, head: Head) -> tuple[Site, ...]:
-    prefix = f"{shape.prefix}." if head.kind == "native" else ""
+    prefix = f"{shape.family.prefix}." if head.kind == "native" else ""
     return tuple(
         Site(
             module=prefix + shape.module(target, layer),
@@ -209,10 +209,10 @@ def _sites(resolved: Resolved, shape: Shape, head: Head) -> tuple[Site, ...]:
 
 
 def _fits(section: Section, target: str, shape: Shape) -> bool:
-    if target not in shape.paths:
+    if target not in shape.family.targets:
         raise PlanError(
-            f"section '{section.text}': {shape.model_type} encoders have no target '{target}'; "
-            f"expected some of {', '.join(shape.paths)}"
+            f"section '{section.text}': {shape.family.name} encoders have no target '{target}'; "
+            f"expected some of {', '.join(shape.family.targets)}"
         )
     smaller = min(shape.sizes(target))
     if section.rank > smaller:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,7 @@ from typing import Any
 import yaml
 
 from ..errors import EncoderError, did_you_mean
+from ..families import FAMILIES, Family, Size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,42 +23,35 @@ class Shape:
 
     Args:
         base: the Hub name or local folder it was found by.
-        model_type: the family, transformers' name.
+        family: what is known of all encoders like it.
         depth: layers; where an encoder uses layers several times, how many different ones it has.
         hidden: size of the hidden states.
         inner: size inside the feed-forward block.
-        prefix: the encoder's name in the classification model.
-        packed: whether the engine can run it without padding.
-        paths: for each target its module, `{i}` standing for the layer, relative to the encoder.
         config: the configuration it was read from.
     """
 
     base: str
-    model_type: str
+    family: Family
     depth: int
     hidden: int
     inner: int
-    prefix: str
-    packed: bool
-    paths: Mapping[str, str]
     config: Mapping[str, Any]
+
+    def layer(self, at: int) -> str:
+        """Path of a layer, relative to the encoder."""
+        group = self.family.layers_in_group
+        size = 1 if group is None else int(self.config.get(*group))
+        return self.family.layer.format(i=at, group=at // size, inside=at % size)
 
     def module(self, target: str, layer: int) -> str:
         """Path of a target in a layer, relative to the encoder."""
-        inner = int(self.config.get("inner_group_num") or 1)
-        return self.paths[target].format(i=layer, group=layer // inner, inside=layer % inner)
-
-    def layer(self, at: int) -> str | None:
-        """Path of a layer, relative to the encoder; None where layers share their modules."""
-        path = next(iter(self.paths.values()))
-        return path[: path.index("{i}")] + str(at) if "{i}" in path else None
+        return f"{self.layer(layer)}.{self.family.targets[target]}"
 
     def sizes(self, target: str) -> tuple[int, int]:
         """Size of a target's input and of its output."""
-        gated = self.model_type == "modernbert"
         return {
             "qkv": (self.hidden, 3 * self.hidden),
-            "ffn_in": (self.hidden, 2 * self.inner if gated else self.inner),
+            "ffn_in": (self.hidden, 2 * self.inner if self.family.gated else self.inner),
             "ffn_out": (self.inner, self.hidden),
         }.get(target, (self.hidden, self.hidden))
 
@@ -129,29 +124,26 @@ def _fetched(base: str) -> Mapping[str, Any]:
 
 
 def _shape(base: str, config: Mapping[str, Any]) -> Shape:
-    families = packaged("families.yaml")
     kind = config.get("model_type")
-    if kind not in families:
+    family = FAMILIES.get(str(kind))
+    if family is None:
         raise EncoderError(
-            f"encoder '{base}' is of family '{kind}', which is not supported; expected one of {', '.join(families)}"
+            f"encoder '{base}' is of family '{kind}', which is not supported; expected one of {', '.join(FAMILIES)}"
         )
-    family = families[kind]
-    sizes = {}
-    for what, (key, default) in family["sizes"].items():
-        value = config.get(key, default)
+
+    def number(size: Size) -> int:
+        value = config.get(size.key, size.default)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise EncoderError(f"encoder '{base}': its configuration has {key} {value!r}; expected a whole number above 0")
-        sizes[what] = value
-    if kind == "albert":
-        sizes["depth"] = int(config.get("num_hidden_groups") or 1) * int(config.get("inner_group_num") or 1)
+            raise EncoderError(f"encoder '{base}': its configuration has {size.key} {value!r}; expected a whole number above 0")
+        return value
+
+    if family.passes is not None:
+        number(family.passes)
     return Shape(
         base=base,
-        model_type=str(kind),
-        depth=sizes["depth"],
-        hidden=sizes["hidden"],
-        inner=sizes["inner"],
-        prefix=family["prefix"],
-        packed=family["packed"],
-        paths=family["targets"],
+        family=family,
+        depth=math.prod(map(number, family.depth)),
+        hidden=number(family.hidden),
+        inner=number(family.inner),
         config=config,
     )
