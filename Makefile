@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV = .venv
 STAMP = $(VENV)/.installed
 WORKERS ?= 2
+MINIMUM ?= ../striata-minimum
 
-.PHONY: install demo test clean
+.PHONY: install demo test test-minimum clean
 
 install: $(STAMP)
 
@@ -24,6 +25,17 @@ test: install
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m pytest -n $(WORKERS)
+
+# The same tests with the lowest versions that pyproject.toml allows. They lie outside of the clone and take 6 GB, because the oldest
+# torch comes with CUDA's libraries; not part of `make test`.
+test-minimum:
+	test -x $(MINIMUM)/bin/python || $(PYTHON) -m venv $(MINIMUM)
+	$(MINIMUM)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	$(MINIMUM)/bin/uv pip compile --quiet --resolution lowest-direct --extra all --output-file $(MINIMUM)/lowest.txt pyproject.toml
+	sed -i '/^striata/d' $(MINIMUM)/lowest.txt
+	$(MINIMUM)/bin/python -m pip install --quiet --disable-pip-version-check -r $(MINIMUM)/lowest.txt peft polars pytest hypothesis
+	$(MINIMUM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(MINIMUM)/bin/python -m pytest -p no:cacheprovider
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
