@@ -27,7 +27,8 @@ _PARAMETERS: dict[str, Any] = {name: command.params for name, command in typer.m
 PAGE = Path(__file__).with_name("reference.md")
 TITLES = {
     "HEADS": "Heads", "TARGETS": "Targets", "CONTROLS": "Controls", "OPTIMIZERS": "Optimizers", "SCHEDULES": "Schedules",
-    "PRECISIONS": "Precisions", "RANKINGS": "Ranking figures", "COMBINATIONS": "Combinations", "METHODS": "Methods of ensembles",
+    "PRECISIONS": "Precisions", "DEVICES": "Devices",
+    "RANKINGS": "Ranking figures", "COMBINATIONS": "Combinations", "METHODS": "Methods of ensembles",
     "TRACKERS": "Trackers", "READERS": "Files that are read", "PREDICTIONS": "Files of predictions",
     "FORMS": "Formats of predictions", "BASELINES": "Baselines",
 }  # fmt: skip

@@ -194,6 +194,15 @@ PRECISIONS = Choices(
     },
 )
 
+DEVICES = Choices(
+    "device",
+    {
+        "cpu": Choice(),
+        "cuda": Choice("a GPU; cuda:1 for the second"),
+        "auto": Choice("a GPU when there is one"),
+    },
+)
+
 RANKINGS = Choices(
     "ranking figure",
     {

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..choices import COMBINATIONS, METHODS
+from ..choices import COMBINATIONS, DEVICES, METHODS
 from .options import Json, Ranking, count
 
 
@@ -26,7 +26,7 @@ def ensemble(
     rank: Annotated[
         int | None, typer.Option(help="For soup: rank of the merged adapters; by default the largest of the runs'.")
     ] = None,
-    device: Annotated[str, typer.Option(help="For soup, which is measured: cpu, cuda, or auto.")] = "auto",
+    device: Annotated[str, typer.Option(help=f"For soup, which is measured: {DEVICES.help}.")] = "auto",
     as_json: Json = False,
 ) -> None:
     """Combine runs of a study into FOLDER/ensemble, or merge them into one model, FOLDER/soup.

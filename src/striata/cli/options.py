@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..choices import DATA_HELP, HEADS, PRECISIONS, RANKINGS, TRACKERS
+from ..choices import DATA_HELP, DEVICES, HEADS, PRECISIONS, RANKINGS, TRACKERS
 
 if TYPE_CHECKING:
     from ..data import Columns
@@ -38,7 +38,7 @@ Settings = Annotated[
 Text = Annotated[str | None, typer.Option(help="Name of the text column.")]
 TextPair = Annotated[str | None, typer.Option(help="Name of the second text's column.")]
 Label = Annotated[str | None, typer.Option(help="Name of the label column.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, or auto (a GPU when there is one).")]
+Device = Annotated[str, typer.Option(help=f"Where it is computed: {DEVICES.help}.")]
 Precision = Annotated[str, typer.Option(help=f"What the encoder multiplies in: {PRECISIONS.help}.")]
 Track = Annotated[
     list[str] | None, typer.Option(metavar="NAME", help=f"Also send curves and figures to {TRACKERS.names}; may be repeated.")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..choices import PRECISIONS
+from ..choices import DEVICES, PRECISIONS
 from ..disk.files import sha256_file
 from ..errors import EncoderError
 from .attention import IMPLEMENTATION, packed_attention
@@ -25,12 +25,12 @@ def choose_device(device: str) -> torch.device:
     Raises:
         EncoderError: a GPU was asked for and there is none, or the device is unknown.
     """
+    if not re.fullmatch(r"cuda:\d+", device):
+        DEVICES.check(device, EncoderError)
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise EncoderError(f"device '{device}' was asked for, but torch {torch.__version__} sees no GPU here; use 'cpu'")
-    if device != "cpu" and not re.fullmatch(r"cuda(:\d+)?", device):
-        raise EncoderError(f"device '{device}' is unknown; expected cpu, cuda or auto")
     return torch.device(device)
 
 

@@ -21,7 +21,6 @@ from ..layout import Head
 from ..runs import Member, RunFacts, StudyFolder
 from ..runs.adapter import write_adapter
 from ..runs.run import Run, RunRecord, Validation, write_run
-from ..settings.file import Study
 from ..training.events import Event, Listener, nobody, note
 from ..training.loop import Judge, Outcome, Recruit, Trainer
 from ..training.state import Trainee
@@ -128,7 +127,8 @@ def leaving_nothing_new(work: Work, names: Sequence[str]) -> Iterator[None]:
 def listening(context: Context, listen: Listener, track: Iterable[str]) -> Iterator[Listener]:
     """Yields a listener that passes everything on to `listen` and to experiment trackers."""
     folder = context.folder.path
-    with tracking(tuple(track), folder.name, folder / "trackers", _flat(context.prepared.study)) as tracker:
+    settings = context.prepared.study.model_dump(mode="json", include={"base", "head", "recipe"})
+    with tracking(tuple(track), folder.name, folder / "trackers", settings) as tracker:
         yield _both(listen, tracker)
 
 
@@ -265,13 +265,6 @@ def _hardware(encoder: Encoder) -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "threads": str(torch.get_num_threads()),
         "precision": str(encoder.dtype).removeprefix("torch."),
-    }
-
-
-def _flat(study: Study) -> dict[str, str | int | float]:
-    recipe = study.recipe.model_dump(mode="json")
-    return {"base": study.base, "head": study.head} | {
-        f"recipe.{key}": value for key, value in recipe.items() if isinstance(value, str | int | float)
     }
 
 

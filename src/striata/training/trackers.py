@@ -41,6 +41,17 @@ def check_trackers(names: Sequence[str]) -> None:
             raise StudyError(f"tracker '{name}' is not installed; run: pip install {name}")
 
 
+def flat(settings: Mapping[str, Any], inside: str = "") -> dict[str, str | int | float]:
+    """Groups of settings as one, `recipe.optimizer.name`; lists are text, and what is None is left out."""
+    values: dict[str, str | int | float] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            values |= flat(value, f"{inside}{key}.")
+        elif value is not None:
+            values[f"{inside}{key}"] = value if isinstance(value, str | int | float) else str(value)
+    return values
+
+
 @contextmanager
 def tracking(names: Sequence[str], project: str, folder: Path, config: Mapping[str, Any]) -> Iterator[Listener]:
     """Yields a listener that sends losses, learning rates and validation figures to trackers, prefixed by member.
@@ -49,7 +60,7 @@ def tracking(names: Sequence[str], project: str, folder: Path, config: Mapping[s
         names: of :data:`striata.choices.TRACKERS`; none means a listener that does nothing.
         project: what the trackers file the study under.
         folder: where those that write files put them.
-        config: flat settings of the study.
+        config: settings of the study; a group's keys are sent with the group's name and a dot in front.
 
     Raises:
         StudyError: a tracker is unknown or not installed.
@@ -60,7 +71,7 @@ def tracking(names: Sequence[str], project: str, folder: Path, config: Mapping[s
     check_trackers(names)
     started = [_start(name, project, folder) for name in names]
     for tracker in started:
-        tracker.store_init_configuration(dict(config))
+        tracker.store_init_configuration(flat(config))
 
     def listen(event: Event) -> None:
         values = {
