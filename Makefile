@@ -5,7 +5,7 @@ STAMP = $(VENV)/.installed
 WORKERS ?= 2
 MINIMUM ?= ../striata-minimum
 
-.PHONY: install demo test test-minimum clean
+.PHONY: install demo test test-minimum clean coverage mutation
 
 install: $(STAMP)
 
@@ -36,6 +36,12 @@ test-minimum:
 	$(MINIMUM)/bin/python -m pip install --quiet --disable-pip-version-check -r $(MINIMUM)/lowest.txt peft polars pytest hypothesis
 	$(MINIMUM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	$(MINIMUM)/bin/python -m pytest -p no:cacheprovider
+coverage: install
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing:skip-covered
+
+mutation: install
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt mutmut
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.mutation.run
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build/mutation
