@@ -108,17 +108,18 @@ def train_stacks(
         StriataError: a checkpoint, the encoder or the folder is wrong.
         KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on from there.
     """
-    check_device(device, track)
+    trackers = tuple(track)
+    check_device(device, trackers)
     if names is None:
         fit_baselines(work, listen=listen, device=device)
     if work.prepared.study.search is None:
         from .study.stacks import train_stacks as train
 
-        train(work, names, listen=listen, track=track, device=device, overdue=overdue)
+        train(work, names, listen=listen, track=trackers, device=device, overdue=overdue)
     else:
         from .search.rolling import train_search
 
-        train_search(work, listen=listen, track=track, device=device)
+        train_search(work, names, listen=listen, track=trackers, device=device)
 
 
 def check_device(device: str, track: Iterable[str]) -> None:
@@ -158,15 +159,15 @@ def choose(work: Work, runs: Mapping[str, Run], *, listen: Listener = nobody, de
     Raises:
         StriataError: runs cannot be combined, or what is needed to measure them is not there.
     """
-    folder, wanted = work.folder, work.prepared.study.ensemble
-    size = min(wanted.size, len(runs))
-    if size < wanted.size and "size" in wanted.model_fields_set:
-        note(listen, f"an ensemble of {wanted.size} was asked for; finished runs: {len(runs)}")
+    folder, rule = work.folder, work.prepared.study.ensemble
+    size = min(rule.size, len(runs))
+    if size < rule.size and "size" in rule.model_fields_set:
+        note(listen, f"an ensemble of {rule.size} was asked for; finished runs: {len(runs)}")
     ensemble = None
     if size > 1:
         from .ensemble import Rule, rule_of, write_ensemble
 
-        settings = wanted.model_dump() | {"size": size}
+        settings = rule.model_dump() | {"size": size}
         before = rule_of(folder.path)
         ensemble = write_ensemble(folder.path, **settings)
         if before is not None and before != Rule(**settings):

@@ -41,9 +41,9 @@ def advice_on(folder: Path, **changes: Any) -> list[str]:
     ],
 )
 def test_recipes_that_do_not_do_what_they_seem_to(tmp_path: Path, recipe: dict[str, Any], sentences: list[str]) -> None:
-    given = advice_on(tmp_path, recipe=recipe)
-    assert len(given) == len(sentences)
-    assert all(line.startswith(start) for line, start in zip(given, sentences, strict=True))
+    lines = advice_on(tmp_path, recipe=recipe)
+    assert len(lines) == len(sentences)
+    assert all(line.startswith(start) for line, start in zip(lines, sentences, strict=True))
 
 
 def test_a_recipe_of_one_layout_is_named(tmp_path: Path) -> None:

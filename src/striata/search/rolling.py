@@ -23,11 +23,14 @@ from .space import Space
 PRUNED = "pruned"
 
 
-def train_search(work: Work, *, listen: Listener = nobody, track: Iterable[str] = (), device: str = "auto") -> None:
+def train_search(
+    work: Work, names: Sequence[str] | None = None, *, listen: Listener = nobody, track: Iterable[str] = (), device: str = "auto"
+) -> None:
     """Trains the trials of a study's search that are not finished yet, in one rolling stack; each becomes a run.
 
     Args:
         work: from :func:`striata.study.plan_work`, of a study with a search.
+        names: `search`, or None, which means the same.
         listen: told of every step, evaluation and ending, and in notes what is proposed and how it ends.
         track: names of experiment trackers.
         device: "cpu", "cuda" or "auto".
@@ -40,8 +43,11 @@ def train_search(work: Work, *, listen: Listener = nobody, track: Iterable[str] 
     study, splits, folder = work.prepared.study, work.prepared.splits, work.folder
     space = Space.of(study, len(splits.labels))
     stack = StackFolder(folder.stacks / SEARCH)
+    chosen = work.chosen(names)
+    if not chosen:
+        return
     with (
-        leaving_nothing_new(work, [SEARCH]),
+        leaving_nothing_new(work, chosen),
         stack.held(),
         contextlib.closing(Record(folder.path / FILE, study)) as record,
     ):
@@ -134,15 +140,15 @@ class _Search:
         trials = self.record.trials()
         free = self.space.settings.generation - left
         waiting = [t for t in trials if t.state == TrialState.RUNNING and trial_name(t.number) not in self.entered]
-        found = waiting[:free]
-        while len(found) < free and len(trials) < self.space.settings.trials:
+        taken = waiting[:free]
+        while len(taken) < free and len(trials) < self.space.settings.trials:
             proposal = propose(self.space, trials)
             if proposal is None:
                 note(self.listen, f"nothing new turns up after {len(trials)} trials: the space is used up, or nearly")
                 break
-            found.append(self.record.add(proposal))
+            taken.append(self.record.add(proposal))
             trials = self.record.trials()
-        members = [self._enter(trial) for trial in found]
+        members = [self._enter(trial) for trial in taken]
         for member in members:
             rate = f"learning rate {member.recipe.learning_rate:g}"
             note(self.listen, f"{member.name}  {member.plan.trainable:,} trainable  {rate}  {member.plan.text}")

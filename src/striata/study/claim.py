@@ -73,11 +73,11 @@ def _other_data(path: Path, what: str) -> str:
 
 def fixed(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a study that may not change between two calls."""
-    kept = {key: value for key, value in settings.items() if key not in _FREE}
-    if kept.get("search"):  # its trials can be raised; its one seed is part of what it proposes
-        kept["search"] = {key: value for key, value in kept["search"].items() if key != "trials"}
-        kept["seeds"] = settings["seeds"]
-    return kept
+    rest = {key: value for key, value in settings.items() if key not in _FREE}
+    if rest.get("search"):  # its trials can be raised; its one seed is part of what it proposes
+        rest["search"] = {key: value for key, value in rest["search"].items() if key != "trials"}
+        rest["seeds"] = settings["seeds"]
+    return rest
 
 
 def check_fixed(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ import torch
 
 from ..disk.locks import HeldError, holding
 from ..engine import Encoder, Stack
-from ..errors import StudyError, did_you_mean
+from ..errors import StudyError
 from ..layout import Head
 from ..runs import Member, RunFacts, StudyFolder
 from ..runs.adapter import write_adapter
@@ -72,11 +72,7 @@ def train_stacks(
         StriataError: a checkpoint, the encoder or the folder is wrong.
         KeyboardInterrupt: after Ctrl-C, with everything saved.
     """
-    chosen = work.stacks if names is None else tuple(names)
-    for name in chosen:
-        if name not in work.stacks:
-            known = ", ".join(work.stacks) or "none, as all members are finished"
-            raise StudyError(f"no stack '{name}' remains to be trained{did_you_mean(name, work.stacks)}; expected one of {known}")
+    chosen = work.chosen(names)
     if not chosen:
         return
     with leaving_nothing_new(work, chosen):

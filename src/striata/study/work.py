@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..data.audit import write_audit
 from ..disk.locks import HeldError, holding, is_held
-from ..errors import StudyError
+from ..errors import StudyError, did_you_mean
 from ..runs import Member, StudyFolder
 from ..training.events import Listener, note
 from .advice import advise
@@ -34,6 +34,19 @@ class Work:
     members: tuple[Member, ...]
     stacks: tuple[str, ...]
     new: bool
+
+    def chosen(self, names: Sequence[str] | None) -> tuple[str, ...]:
+        """The stacks of these names, or all that remain.
+
+        Raises:
+            StudyError: one of them does not.
+        """
+        for name in names or ():
+            if name not in self.stacks:
+                known = ", ".join(self.stacks) or "none, as all members are finished"
+                near = did_you_mean(name, self.stacks)
+                raise StudyError(f"no stack '{name}' remains to be trained{near}; expected one of {known}")
+        return self.stacks if names is None else tuple(names)
 
 
 def plan_work(prepared: Prepared, *, stacks: int | None = None, listen: Listener) -> Work:
