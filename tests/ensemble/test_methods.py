@@ -28,8 +28,10 @@ def study(tmp_path: Path) -> Path:
 
 def test_what_the_tables_name_is_there() -> None:
     assert set(SCALES) == set(COMBINATIONS)
-    for choice in METHODS.values():
+    page = (Path(__file__).parents[2] / "docs" / "ensembles.md").read_text()
+    for name, choice in METHODS.items():
         assert callable(resolve_name(choice.maker))
+        assert f"| `{name}` |" in page
 
 
 @pytest.mark.parametrize("method", [name for name, choice in METHODS.items() if not choice.merges])

@@ -89,11 +89,11 @@ class _Search:
 
     def prune(self, weights: npt.NDArray[np.float64], budget: int) -> npt.NDArray[np.float64]:
         """The heaviest members within the limits, their weights adding up to 1."""
-        kept = np.zeros_like(weights)
+        heaviest = np.zeros_like(weights)
         spent = 0
         for at in np.argsort(-weights, kind="stable"):
-            if weights[at] and np.count_nonzero(kept) < self.size and spent + self.trainable[at] <= budget:
-                kept[at] = weights[at]
+            if weights[at] and np.count_nonzero(heaviest) < self.size and spent + self.trainable[at] <= budget:
+                heaviest[at] = weights[at]
                 spent += int(self.trainable[at])
-        result: npt.NDArray[np.float64] = kept / kept.sum()
+        result: npt.NDArray[np.float64] = heaviest / heaviest.sum()
         return result

@@ -48,9 +48,9 @@ def open_library(paths: Sequence[str | Path]) -> Library:
     if len(folders) == 1:
         runs = {run.name: run for run in folders[0].runs()}
     else:
-        runs = {f"{name}/{run.name}": run for name, found in by_study.items() for run in found}
+        runs = {f"{name}/{run.name}": run for name, own in by_study.items() for run in own}
     pool = join(runs, across=len(folders) > 1)
-    studies = {name: len(found[0].validation().ids) for name, found in by_study.items() if found}
+    studies = {name: len(own[0].validation().ids) for name, own in by_study.items() if own}
     if len(studies) > 1 and len(pool.ids) < LEAST:
         sizes = ", ".join(f"{rows:,} of {name}" for name, rows in studies.items())
         raise EnsembleError(

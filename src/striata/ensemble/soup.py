@@ -109,10 +109,10 @@ def write_soup(
     folder = StudyFolder.open(path)
     if rank is not None and rank < 1:
         raise EnsembleError(f"rank {rank} was asked for; expected at least 1")
-    found = {run.name: run for run in folder.runs() if run.kind == "adapter"}
-    pool = join(found)
-    _check_one_encoder(list(found.values()))
-    runs = [found[name] for name in best_runs(pool, Rule(size=size, by=by))]
+    adapters = {run.name: run for run in folder.runs() if run.kind == "adapter"}
+    pool = join(adapters)
+    _check_one_encoder(list(adapters.values()))
+    runs = [adapters[name] for name in best_runs(pool, Rule(size=size, by=by))]
     if len(runs) < 2:
         raise EnsembleError("a soup of one run is that run; expected a size of at least 2")
     candidates = _candidates(runs, rank, budget)
@@ -127,11 +127,11 @@ def write_soup(
     measured = [_measure(candidate, runs[0], prepared, device, study.recipe.precision) for candidate in candidates]
     at = max(range(len(candidates)), key=lambda i: (measured[i][0].accuracy, -measured[i][0].loss))
     accuracy = {run.name: run.metrics["accuracy"] for run in runs}
-    best, mine = max(accuracy.values()), measured[at][0].accuracy
-    if mine < best:
+    best, reached = max(accuracy.values()), measured[at][0].accuracy
+    if reached < best:
         mean = float(np.mean(list(accuracy.values())))
         raise EnsembleError(
-            f"the soup of {', '.join(accuracy)} reaches validation accuracy {mine:.4f}, its best run {best:.4f}, their mean "
+            f"the soup of {', '.join(accuracy)} reaches validation accuracy {reached:.4f}, its best run {best:.4f}, their mean "
             f"{mean:.4f}; nothing was written; try fewer runs, a larger rank, or method 'greedy', which keeps them apart"
         )
     record = _record(candidates[at], runs, prepared, *measured[at])
@@ -153,16 +153,16 @@ def _check_one_encoder(runs: Sequence[Run]) -> None:
 
 def _candidates(runs: Sequence[Run], rank: int | None, budget: int | None) -> list[_Candidate]:
     plans, tensors = [run.adapter_plan for run in runs], [run.tensors() for run in runs]
-    found = []
+    candidates = []
     one_plan = len({plan.hash for plan in plans}) == 1
     if one_plan and rank is None and (budget is None or plans[0].trainable <= budget):
-        found.append(_Candidate(WEIGHTS, plans[0], mean_of_weights(tensors)))
+        candidates.append(_Candidate(WEIGHTS, plans[0], mean_of_weights(tensors)))
     if any(plan.sites for plan in plans):
         into = merged_plan(plans, rank=rank, budget=budget)
-        found.append(_Candidate(PRODUCTS, into, merge(plans, tensors, into)))
-    if not found:
+        candidates.append(_Candidate(PRODUCTS, into, merge(plans, tensors, into)))
+    if not candidates:
         raise EnsembleError("the runs train heads only, and their mean is above the budget or has no rank; leave both out")
-    return found
+    return candidates
 
 
 def _measure(

@@ -174,9 +174,9 @@ def _alone(run: Run) -> Group:
 def _first(groups: Sequence[Group], folder: StudyFolder) -> Group:
     """The first finished layout in the order of the study."""
     for entry in folder.settings()["layouts"]:
-        wanted = entry if isinstance(entry, str) else entry.get("name") or entry["layout"]
+        name = entry if isinstance(entry, str) else entry.get("name") or entry["layout"]
         for one in groups:
-            if wanted in (*one.names, one.layout):
+            if name in (*one.names, one.layout):
                 return one
     return groups[0]
 

@@ -54,10 +54,10 @@ class Foresight:
             return ["resolves: nothing, for there is one layout only; add layouts, or `controls: [uniform, reversed]`"]
         by = ", ".join((counted(self.rows, "row"), counted(self.seeds, "seed"), counted(self.comparisons, "comparison")))
         more = f"with one seed more {_share(self.more_seeds)}, with four times the rows {_share(self.four_times)}"
-        found = [f"resolves: differences in accuracy of {_share(self.resolvable)} and more ({by}); {more}", self.assumptions]
+        lines = [f"resolves: differences in accuracy of {_share(self.resolvable)} and more ({by}); {more}", self.assumptions]
         if self.seeds == 1:
-            found.append("with one seed this holds for the runs, not for the layouts: another seed may say otherwise; use three")
-        return found
+            lines.append("with one seed this holds for the runs, not for the layouts: another seed may say otherwise; use three")
+        return lines
 
 
 def foresee(members: Sequence[Member], rows: int, *, level: float = 0.05, noise: Noise | None = None) -> Foresight:

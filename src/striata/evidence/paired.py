@@ -49,9 +49,9 @@ def compare_crossed(first: Right, second: Right, seeds: tuple[Variance, Variance
         seeds: the variance of one seed's accuracy, for either layout, from :func:`striata.figures.spread.seed_parts`.
         confidence: of the interval.
     """
-    found = spread(first.astype(np.int8) - second.astype(np.int8))
-    parts = crossed_parts(found.row_variance / found.rows, seeds, (found.seeds, found.seeds))
-    return _estimate(found.mean, parts, confidence)
+    scatter = spread(first.astype(np.int8) - second.astype(np.int8))
+    parts = crossed_parts(scatter.row_variance / scatter.rows, seeds, (scatter.seeds, scatter.seeds))
+    return _estimate(scatter.mean, parts, confidence)
 
 
 def compare_many(
@@ -73,14 +73,14 @@ def compare_many(
         weights[second] -= 1 / len(pairs)
     table = np.concatenate([right[first].astype(np.int8) - right[second].astype(np.int8) for first, second in pairs])
     number = len(right[pairs[0][0]])
-    found = spread(table if number > 1 else table.mean(0, keepdims=True))
+    scatter = spread(table if number > 1 else table.mean(0, keepdims=True))
     pools = {id(seeds[name]): seeds[name] for name in weights}
-    parts = [Variance(found.row_variance / found.rows, np.inf)]
+    parts = [Variance(scatter.row_variance / scatter.rows, np.inf)]
     for key, part in pools.items():
         if part.freedom and number > 1:
             share = sum(weight**2 for name, weight in weights.items() if id(seeds[name]) == key)
             parts.append(Variance(share * part.variance / number, part.freedom))
-    return _estimate(found.mean, parts, confidence)
+    return _estimate(scatter.mean, parts, confidence)
 
 
 def _estimate(mean: float, parts: Sequence[Variance], confidence: float) -> Estimate:

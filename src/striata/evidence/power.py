@@ -93,22 +93,22 @@ def _power_mcnemar(difference: float, rows: int, discordance: float, level: floa
     return float(np.mean(np.where(least <= count, told, 0.0)))
 
 
-def resolvable(design: Design, noise: Noise, *, wanted: float = POWER) -> float | None:
+def resolvable(design: Design, noise: Noise, *, power: float = POWER) -> float | None:
     """The smallest difference in accuracy told apart with the wanted power; None when no difference is."""
-    if compute_power(1.0, design, noise) < wanted:
+    if compute_power(1.0, design, noise) < power:
         return None
-    return float(optimize.brentq(lambda difference: compute_power(difference, design, noise) - wanted, 0.0, 1.0, xtol=1e-7))
+    return float(optimize.brentq(lambda difference: compute_power(difference, design, noise) - power, 0.0, 1.0, xtol=1e-7))
 
 
-def rows_needed(difference: float, design: Design, noise: Noise, *, wanted: float = POWER) -> int | None:
+def rows_needed(difference: float, design: Design, noise: Noise, *, power: float = POWER) -> int | None:
     """Validation rows that would tell a difference apart with these seeds; None when no number would."""
-    return _fewest(lambda rows: compute_power(difference, replace(design, rows=rows), noise) >= wanted, design.rows, _MOST_ROWS)
+    return _fewest(lambda rows: compute_power(difference, replace(design, rows=rows), noise) >= power, design.rows, _MOST_ROWS)
 
 
-def seeds_needed(difference: float, design: Design, noise: Noise, *, wanted: float = POWER) -> int | None:
+def seeds_needed(difference: float, design: Design, noise: Noise, *, power: float = POWER) -> int | None:
     """Seeds of each layout that would tell a difference apart on these rows; None when no number would."""
     return _fewest(
-        lambda seeds: compute_power(difference, replace(design, seeds=seeds), noise) >= wanted, max(design.seeds, 2), _MOST_SEEDS
+        lambda seeds: compute_power(difference, replace(design, seeds=seeds), noise) >= power, max(design.seeds, 2), _MOST_SEEDS
     )
 
 

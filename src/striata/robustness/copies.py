@@ -61,9 +61,9 @@ class _Sketches:
         self.bands = _bands(self.shingles)
 
     def similarity(self, at: int, others: _Sketches, other: int) -> float:
-        mine, theirs = self.shingles[at], others.shingles[other]
-        common = len(np.intersect1d(mine, theirs, assume_unique=True))
-        return common / (len(mine) + len(theirs) - common)
+        own, other_own = self.shingles[at], others.shingles[other]
+        common = len(np.intersect1d(own, other_own, assume_unique=True))
+        return common / (len(own) + len(other_own) - common)
 
 
 def _shingles(text: str, known: dict[str, int]) -> Hashes:
@@ -72,10 +72,10 @@ def _shingles(text: str, known: dict[str, int]) -> Hashes:
         if word not in known:
             known[word] = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
         hashes.append(known[word])
-    found = np.array(hashes, np.uint64)
-    mixed = found[: max(1, len(found) - _WORDS + 1)].copy()
-    for step in range(1, min(_WORDS, len(found))):
-        mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + np.roll(found, -step)[: len(mixed)]
+    words_hashed = np.array(hashes, np.uint64)
+    mixed = words_hashed[: max(1, len(words_hashed) - _WORDS + 1)].copy()
+    for step in range(1, min(_WORDS, len(words_hashed))):
+        mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + np.roll(words_hashed, -step)[: len(mixed)]
         mixed ^= mixed >> np.uint64(29)
     return np.unique(mixed)
 
@@ -85,7 +85,7 @@ def _bands(shingles: Sequence[Hashes]) -> Hashes:
     draws = np.random.default_rng(20000101)
     factors = draws.integers(1, 2**63, _BANDS * _WIDE, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     result = np.empty((_BANDS, len(shingles)), np.uint64)
-    lengths = np.array([len(each) for each in shingles], np.int64)
+    lengths = np.array([len(own) for own in shingles], np.int64)
     first = 0
     while first < len(shingles):
         last = first + max(1, int(np.searchsorted(np.cumsum(lengths[first:]), _AT_ONCE, side="right")))
@@ -100,22 +100,22 @@ def _bands(shingles: Sequence[Hashes]) -> Hashes:
     return result
 
 
-def _between(mine: Hashes, theirs: Hashes) -> Pairs:
+def _between(first: Hashes, second: Hashes) -> Pairs:
     """Pairs (row of mine, row of theirs) with an equal band, each once."""
-    found = [np.zeros((0, 2), np.int64)]
-    for queries, keys in zip(mine, theirs, strict=True):
+    pairs = [np.zeros((0, 2), np.int64)]
+    for queries, keys in zip(first, second, strict=True):
         order = np.argsort(keys, kind="stable")
         ranked = keys[order]
         low, high = np.searchsorted(ranked, queries, "left"), np.searchsorted(ranked, queries, "right")
         for step in range(min(_MOST, int((high - low).max(initial=0)))):
             rows = np.flatnonzero(low + step < high)
-            found.append(np.stack([rows, order[low[rows] + step]], 1))
-    return np.unique(np.concatenate(found), axis=0)
+            pairs.append(np.stack([rows, order[low[rows] + step]], 1))
+    return np.unique(np.concatenate(pairs), axis=0)
 
 
 def _among(bands: Hashes) -> Pairs:
     """Pairs of rows with an equal band, each once, the smaller row first."""
-    found = [np.zeros((0, 2), np.int64)]
+    pairs = [np.zeros((0, 2), np.int64)]
     for keys in bands:
         order = np.argsort(keys, kind="stable")
         ranked = keys[order]
@@ -123,8 +123,8 @@ def _among(bands: Hashes) -> Pairs:
             at = np.flatnonzero(ranked[:-step] == ranked[step:])
             if not len(at):
                 break
-            found.append(np.sort(np.stack([order[at], order[at + step]], 1), axis=1))
-    return np.unique(np.concatenate(found), axis=0)
+            pairs.append(np.sort(np.stack([order[at], order[at + step]], 1), axis=1))
+    return np.unique(np.concatenate(pairs), axis=0)
 
 
 def find_copies(texts: Sequence[str], others: Sequence[str], *, near: float = NEAR) -> list[Copy]:
@@ -141,23 +141,23 @@ def find_copies(texts: Sequence[str], others: Sequence[str], *, near: float = NE
     first: dict[str, int] = {}
     for at, text in enumerate(others):
         first.setdefault(normal(text), at)
-    found: dict[int, Copy] = {}
+    copies: dict[int, Copy] = {}
     rest = []
     for row, text in enumerate(texts):
         other = first.get(normal(text))
         if other is None:
             rest.append(row)
         else:
-            found[row] = Copy(row=row, other=other, similarity=1.0, exact=True)
+            copies[row] = Copy(row=row, other=other, similarity=1.0, exact=True)
     known: dict[str, int] = {}
     places = list(first.values())
-    mine, theirs = _Sketches((texts[row] for row in rest), known), _Sketches((others[at] for at in places), known)
-    for a, b in _between(mine.bands, theirs.bands).tolist():
-        similarity = mine.similarity(a, theirs, b)
-        before = found.get(rest[a])
+    sketches, other_sketches = _Sketches((texts[row] for row in rest), known), _Sketches((others[at] for at in places), known)
+    for a, b in _between(sketches.bands, other_sketches.bands).tolist():
+        similarity = sketches.similarity(a, other_sketches, b)
+        before = copies.get(rest[a])
         if similarity >= near and (before is None or similarity > before.similarity):
-            found[rest[a]] = Copy(row=rest[a], other=places[b], similarity=similarity, exact=False)
-    return [found[row] for row in sorted(found)]
+            copies[rest[a]] = Copy(row=rest[a], other=places[b], similarity=similarity, exact=False)
+    return [copies[row] for row in sorted(copies)]
 
 
 def conflicting(texts: Sequence[str], labels: Sequence[str], *, near: float = NEAR) -> list[Copy]:
@@ -173,9 +173,9 @@ def conflicting(texts: Sequence[str], labels: Sequence[str], *, near: float = NE
         first.setdefault((normal(text), label), row)
     places = list(first.values())
     sketches = _Sketches((texts[row] for row in places), {})
-    found = []
+    pairs = []
     for a, b in _among(sketches.bands).tolist():
         one, two = places[a], places[b]
         if labels[one] != labels[two] and (similarity := sketches.similarity(a, sketches, b)) >= near:
-            found.append(Copy(row=one, other=two, similarity=similarity, exact=normal(texts[one]) == normal(texts[two])))
-    return sorted(found, key=lambda copy: (not copy.exact, -copy.similarity, copy.row, copy.other))
+            pairs.append(Copy(row=one, other=two, similarity=similarity, exact=normal(texts[one]) == normal(texts[two])))
+    return sorted(pairs, key=lambda copy: (not copy.exact, -copy.similarity, copy.row, copy.other))

@@ -35,9 +35,9 @@ def find_suspicious(labels: Ints, probabilities: Floats) -> tuple[Ints, Floats]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of labels with few rows, which the audit of the data shows already
-        found = find_label_issues(labels, probabilities, return_indices_ranked_by="normalized_margin", n_jobs=1)
+        suspicious = find_label_issues(labels, probabilities, return_indices_ranked_by="normalized_margin", n_jobs=1)
         quality = get_label_quality_scores(labels, probabilities, method="normalized_margin", adjust_pred_probs=False)
-    return np.asarray(found, np.int64), np.asarray(quality, np.float64)
+    return np.asarray(suspicious, np.int64), np.asarray(quality, np.float64)
 
 
 def cross_fitted(vectors: npt.NDArray[np.floating], labels: Ints, texts: Sequence[str], count: int, *, seed: int) -> Floats:

@@ -252,8 +252,8 @@ def audit_labels(
     rest = [name for name in sampled if name != "validation" or not runs]
     judged["embeddings"] = _by_embeddings(study, prepared, {name: sampled[name] for name in rest}, seed, (device, precision))
     suspects, confusions = _suspects(judged, prepared.splits)
-    counts = Counter(each.place.part for each in suspects)
-    found = LabelAudit(
+    counts = Counter(suspect.place.part for suspect in suspects)
+    audit = LabelAudit(
         runs={run.name: run.checksum for run in runs},
         fingerprint=prepared.splits.fingerprint,
         seed=seed,
@@ -273,9 +273,9 @@ def audit_labels(
         confusions=confusions,
     )
     if out is not None:
-        write_suspects(found, out)
-    keep(folder, "audit", AUDIT, found.to_json())
-    return found
+        write_suspects(audit, out)
+    keep(folder, "audit", AUDIT, audit.to_json())
+    return audit
 
 
 def _resolve(path: Path) -> tuple[Study, list[Run], Path | None]:
@@ -358,12 +358,12 @@ def _conflicts(prepared: Prepared) -> tuple[Conflict, ...]:
     texts = [text for table in tables.values() for text in whole_texts(table)]
     places = [place for name, table in tables.items() for place in _places(name, table, np.arange(len(table)))]
     return tuple(
-        Conflict(first=places[each.row], second=places[each.other], similarity=each.similarity, exact=each.exact)
-        for each in conflicting(texts, [place.label for place in places])
+        Conflict(first=places[copy.row], second=places[copy.other], similarity=copy.similarity, exact=copy.exact)
+        for copy in conflicting(texts, [place.label for place in places])
     )
 
 
-def write_suspects(found: LabelAudit, path: Path) -> None:
+def write_suspects(audit: LabelAudit, path: Path) -> None:
     """Writes all suspects as CSV: part, source, row, label, suggested, quality, text.
 
     Raises:
@@ -372,5 +372,5 @@ def write_suspects(found: LabelAudit, path: Path) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, ("part", "source", "row", "label", "suggested", "quality", "text"), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**each.to_json(), "quality": f"{each.quality:.4f}"} for each in found.suspects)
+    writer.writerows({**suspect.to_json(), "quality": f"{suspect.quality:.4f}"} for suspect in audit.suspects)
     write_text(path, text.getvalue())

@@ -227,21 +227,23 @@ def measure_shift(
     parts = []
     for name, inside in (("whole", np.ones(len(new), bool)), ("copies", copied), ("rest", ~copied)):
         tested = name != "copies" and inside.sum() >= LEAST
-        there = bool(inside.any())
+        any_inside = bool(inside.any())
         parts.append(
             Part(
                 name=name,
                 rows=sizes[name],
                 sampled=int(inside.sum()),
                 test=two_sample(embedded[0], embedded[1][inside], permutations=permutations, seed=seed) if tested else None,
-                accuracy=estimate_accuracy(certainty(judged), right, certainty(logits[inside]), seed=seed) if there else None,
-                second=by_mean_confidence(confidence(judged), right, confidence(logits[inside])) if there else None,
+                accuracy=estimate_accuracy(certainty(judged), right, certainty(logits[inside]), seed=seed)
+                if any_inside
+                else None,
+                second=by_mean_confidence(confidence(judged), right, confidence(logits[inside])) if any_inside else None,
             )
         )
     assert parts[0].test is not None
     lengths = model.lengths(old.texts, old.pairs), model.lengths(new.texts, new.pairs)
     on_known = fitted_on == "known"
-    found = Shift(
+    shift = Shift(
         model=model_json(model),
         sources={"known": known.source, "unlabelled": unlabelled.source, "train": None if train is None else train.source},
         rows=(len(known), len(old)),
@@ -255,9 +257,9 @@ def measure_shift(
         different=_different(new, parts[0].test.scores[len(old) :]),
     )
     if out is not None:
-        write_shift_rows(found, out)
-    keep(study_of(model.folder), f"shift-{model_name(model)}", SHIFT, found.to_json())
-    return found
+        write_shift_rows(shift, out)
+    keep(study_of(model.folder), f"shift-{model_name(model)}", SHIFT, shift.to_json())
+    return shift
 
 
 def _check(known: Table, unlabelled: Table, rows: int, permutations: int) -> None:
@@ -309,14 +311,14 @@ def _different(table: Table, scores: np.ndarray) -> tuple[DifferentRow, ...]:
     )
 
 
-def write_shift_rows(found: Shift, path: Path) -> None:
+def write_shift_rows(shift: Shift, path: Path) -> None:
     """Writes a CSV of unlabelled rows, copies and sampled ones: row, copy (exact, near or empty), of, other, similarity, score.
 
     Raises:
         StriataError: the disk is full, or the place cannot be written.
     """
-    copies = {copy.row: copy for copy in found.copies}
-    scores = {each.row: each.score for each in found.different}
+    copies = {copy.row: copy for copy in shift.copies}
+    scores = {each.row: each.score for each in shift.different}
     lines: list[Sequence[object]] = [("row", "copy", "of", "other", "similarity", "score")]
     for row in sorted(copies.keys() | scores.keys()):
         copy, score = copies.get(row), f"{scores[row]:.4f}" if row in scores else ""

@@ -176,7 +176,7 @@ def run_stress(
             if progress is not None:
                 progress(done)
     slices, small = find_slices(chosen, right)
-    found = Stress(
+    stress = Stress(
         model=model_json(model),
         source=table.source,
         rows=len(chosen),
@@ -188,9 +188,9 @@ def run_stress(
         small=small,
     )
     if out is not None:
-        write_json(out, found.to_json())
-    keep(study_of(model.folder), f"stress-{model_name(model)}", STRESS, found.to_json())
-    return found
+        write_json(out, stress.to_json())
+    keep(study_of(model.folder), f"stress-{model_name(model)}", STRESS, stress.to_json())
+    return stress
 
 
 def _under(
@@ -254,8 +254,8 @@ def find_slices(table: Table, right: Bools) -> tuple[tuple[Slice, ...], tuple[st
         ins, outs = right[mask], right[~mask]
         counts = np.array([[ins.sum(), (~ins).sum()], [outs.sum(), (~outs).sum()]])
         p_values.append(float(fisher_exact(counts)[1]))
-    found = [
+    slices = [
         Slice(by=by, name=name, rows=len(ins), accuracy=share(int(ins.sum()), len(ins), level=level), p_value=p)
         for (by, name, ins), p in zip([(by, name, right[mask]) for by, name, mask in large], holm(p_values), strict=True)
     ]
-    return tuple(sorted(found, key=lambda each: (each.accuracy.value, each.name))), small
+    return tuple(sorted(slices, key=lambda each: (each.accuracy.value, each.name))), small

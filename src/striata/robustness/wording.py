@@ -89,6 +89,6 @@ def _divergence(first: Counter[str], second: Counter[str]) -> tuple[float, dict[
     q = np.array([second[word] for word in vocabulary]) / max(1, second.total())
     middle = (p + q) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        each = (np.where(p > 0, p * np.log2(p / middle), 0) + np.where(q > 0, q * np.log2(q / middle), 0)) / 2
-    parts = {word: float(part) for word, part, more in zip(vocabulary, each, q > p, strict=True) if more}
-    return float(each.sum()), parts
+        shares = (np.where(p > 0, p * np.log2(p / middle), 0) + np.where(q > 0, q * np.log2(q / middle), 0)) / 2
+    parts = {word: float(part) for word, part, more in zip(vocabulary, shares, q > p, strict=True) if more}
+    return float(shares.sum()), parts

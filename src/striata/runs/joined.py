@@ -171,9 +171,9 @@ def _of_shared_texts(seen: Sequence[Validation]) -> list[Validation]:
         once = texts[counts == 1]
         shared = once if shared is None else np.intersect1d(shared, once, assume_unique=True)
     assert shared is not None
-    wanted = seen[0].texts[np.isin(seen[0].texts, shared)]
+    common = seen[0].texts[np.isin(seen[0].texts, shared)]
     order = [np.argsort(own.texts, kind="stable") for own in seen]
-    places = [rows[np.searchsorted(own.texts[rows], wanted)] for own, rows in zip(seen, order, strict=True)]
+    places = [rows[np.searchsorted(own.texts[rows], common)] for own, rows in zip(seen, order, strict=True)]
     return [_take(own, rows) for own, rows in zip(seen, places, strict=True)]
 
 
