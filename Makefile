@@ -36,6 +36,7 @@ test-minimum:
 	$(MINIMUM)/bin/python -m pip install --quiet --disable-pip-version-check -r $(MINIMUM)/lowest.txt peft polars pytest hypothesis
 	$(MINIMUM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	$(MINIMUM)/bin/python -m pytest -p no:cacheprovider
+
 coverage: install
 	$(VENV)/bin/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing:skip-covered
 
