@@ -97,7 +97,8 @@ def test_every_head_control_and_target_is_planned() -> None:
     plain = resolve("s8", shape)
     made = {control: resolve(f"s8:{control}", shape) for control in CONTROLS}
     assert len({layout.layout.text for layout in (plain, *made.values())}) == 1 + len(CONTROLS)
-    assert set().union(*(shape_of(base).paths for base in ("roberta-base", "answerdotai/ModernBERT-base"))) == set(TARGETS)
+    families = [shape_of(base).family for base in ("roberta-base", "answerdotai/ModernBERT-base")]
+    assert set().union(*(family.targets for family in families)) == set(TARGETS)
 
 
 def test_every_optimizer_and_schedule_is_made() -> None:

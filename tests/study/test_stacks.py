@@ -146,7 +146,9 @@ def test_wrong_stacks_are_named(tmp_path: Path) -> None:
     work = plan_study(study, stacks=2)
     with pytest.raises(StudyError, match=f"no stack 'first' remains to be trained; expected one of {', '.join(work.stacks)}"):
         train_stacks(work, ["first"])
-    search = plan_study(study_of(tmp_path, layouts=[], search={"trials": 2}, output=str(tmp_path / "search")), stacks=2)
+    search = plan_study(
+        study_of(tmp_path, layouts=[], search={"trials": 2, "sections": [1, 2]}, output=str(tmp_path / "search")), stacks=2
+    )
     assert search.stacks == ("search",)
     with pytest.raises(StudyError, match="no stack 'first' remains to be trained; expected one of search"):
         train_stacks(search, ["first"])
