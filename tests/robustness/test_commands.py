@@ -17,6 +17,7 @@ import yaml
 import striata
 from striata.cli import main
 from striata.data import Columns, Table, Tokenizer, read_table
+from striata.disk.documents import with_checksum
 from striata.disk.sealed import sealing
 from striata.ensemble import write_ensemble
 from striata.model.scorers import EncoderScorer
@@ -94,7 +95,7 @@ def test_stress_is_what_brute_force_says(trained: Path, model: striata.Model) ->
     upper = next(each for each in found.stressed if (each.perturbation, each.strength) == ("upper_case", 3))
     assert upper.difference.high < 0  # every word is unknown then
     kept = json.loads((trained / "out/checks/stress-ensemble.json").read_text())
-    assert kept == json.loads(json.dumps(found.to_json()))
+    assert kept == with_checksum(json.loads(json.dumps(found.to_json())))
     assert kept["format_version"] == 1
     assert all(run.checksum in kept["model"]["identity"] for run in model.runs.values())
     assert snapshot(trained / "out/runs") == runs
@@ -182,7 +183,7 @@ def test_accuracy_is_estimated_and_checked_on_known_labels(trained: Path, model:
     assert other.fitted_on == "validation"
     assert other.known_accuracy is other.known_estimate is None
     kept = json.loads((trained / "out/checks/shift-ensemble.json").read_text())
-    assert kept == json.loads(json.dumps(other.to_json()))
+    assert kept == with_checksum(json.loads(json.dumps(other.to_json())))
 
 
 def test_wrong_labels_of_a_study_are_named(trained: Path) -> None:
@@ -201,7 +202,7 @@ def test_wrong_labels_of_a_study_are_named(trained: Path) -> None:
     assert pair.exact
     assert sum(each.rows for each in found.confusions) >= len(found.suspects)
     kept = json.loads((trained / "out/checks/audit.json").read_text())
-    assert kept == json.loads(json.dumps(found.to_json()))
+    assert kept == with_checksum(json.loads(json.dumps(found.to_json())))
     one = audit_labels(trained / "out/ensemble")
     assert one.suspects == found.suspects
 
