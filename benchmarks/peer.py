@@ -59,7 +59,7 @@ class _Clock(TrainerCallback):  # type: ignore[misc]
 
 def adapted(base: Path) -> nn.Module:
     """The classification model with LoRA on every query."""
-    query = shape_of(str(base)).paths["query"].rpartition(".")[2]
+    query = shape_of(str(base)).family.targets["query"].rpartition(".")[2]
     config = LoraConfig(r=16, lora_alpha=4, lora_dropout=0.1, target_modules=[query], task_type="SEQ_CLS")
     model: nn.Module = get_peft_model(AutoModelForSequenceClassification.from_pretrained(base, num_labels=LABELS), config)
     return model

@@ -41,7 +41,7 @@ def combined(made: Ensemble) -> np.ndarray:
 def test_what_is_written_is_read(tmp_path: Path, method: str) -> None:
     logits, labels = draw()
     write_synthetic_study(tmp_path / "out", logits, labels)
-    made = write_ensemble(tmp_path / "out", method=method, size=3, combine="logits" if method == "stacking" else "probabilities")
+    made = write_ensemble(tmp_path / "out", method=method, size=3, combine="probabilities" if METHODS[method].averages else "logits")
     again = load_ensemble(tmp_path / "out" / "ensemble")
     assert (again.method, again.members, again.metrics, again.nested) == (made.method, made.members, made.metrics, made.nested)
     assert again.combination == ("stacking" if method == "stacking" else "probabilities")
