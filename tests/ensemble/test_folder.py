@@ -41,10 +41,11 @@ def combined(made: Ensemble) -> np.ndarray:
 def test_what_is_written_is_read(tmp_path: Path, method: str) -> None:
     logits, labels = draw()
     write_synthetic_study(tmp_path / "out", logits, labels)
-    made = write_ensemble(tmp_path / "out", method=method, size=3, combine="probabilities" if METHODS[method].averages else "logits")
+    combine = "probabilities" if METHODS[method].averages else "logits"
+    made = write_ensemble(tmp_path / "out", method=method, size=3, combine=combine)
     again = load_ensemble(tmp_path / "out" / "ensemble")
     assert (again.method, again.members, again.metrics, again.nested) == (made.method, made.members, made.metrics, made.nested)
-    assert again.combination == ("stacking" if method == "stacking" else "probabilities")
+    assert again.combination == ("stacking" if method == "stacking" else combine)
     np.testing.assert_array_equal(combined(made), combined(again))
     assert float((combined(again).argmax(1) == labels).mean()) == again.metrics["accuracy"]
     seen = again.validation()
