@@ -252,7 +252,7 @@ def test_a_bad_row_far_down_leaves_the_old_predictions(trained: Path, tmp_path: 
 
 
 ERRORS: Sequence[tuple[Sequence[str], str]] = [
-    (("train", "nothing.yaml"), "cannot read study file nothing.yaml: No such file or directory"),
+    (("train", "nothing.yaml"), "cannot read study file nothing.yaml: there is no such file"),
     (("train", "study.yaml", "--set", "recipe.lr=1"), "unknown key 'recipe.lr'"),
     (("train", "study.yaml", "--set", "layouts=[0-12 r2 query]"), "names layer 12, but the encoder has 3 layers (0 to 2)"),
     (("train", "study.yaml", "--set", "layouts=[0-2 r2 qkv]"), "roberta encoders have no target 'qkv'"),

@@ -109,7 +109,7 @@ def test_a_run_that_does_not_belong_is_refused_and_nothing_is_written(study: Pat
     write_synthetic_run(tmp_path / "out", "s1", 0, np.where(np.arange(50)[:, None] == 7, np.nan, right), labels)
     before = sorted((str(p), p.stat().st_mtime_ns) for p in tmp_path.rglob("*"))
     line = refused("leaderboard", "out", cwd=tmp_path)
-    assert "s1-seed0 has logits that are no finite numbers for 1 validation rows (the first is row 7)" in line
+    assert "s1-seed0 has logits that are not finite for 1 validation rows, the first for row 7" in line
     assert sorted((str(p), p.stat().st_mtime_ns) for p in tmp_path.rglob("*")) == before
 
 
