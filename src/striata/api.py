@@ -113,7 +113,7 @@ def fit(
     Raises:
         DataError: the texts or labels cannot be used.
         StudyError: the folder holds the fit of another request, or something else.
-        StriataError: the encoder that was named cannot be used, or the folder cannot be written.
+        StriataError: the encoder cannot be used, or the folder cannot be written.
         KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on, and the time spent counts.
     """
     from .automl.fitting import Request, default_output, fit_file

@@ -67,7 +67,7 @@ def test_the_clock_counts_what_earlier_calls_took(before: float) -> None:
 def test_little_time_embeds_few_rows_and_the_study_says_so() -> None:
     overview = Overview(
         source="x.csv", columns=Found(text="text", text_pair=None, label="label"), others=(), rows=50_000, labels=("a", "b"),
-        rarest=9, base="roberta-base", no_base="", lengths=np.full(100, 50), limit=256,
+        rarest=9, base="roberta-base", lengths=np.full(100, 50), limit=256,
     )  # fmt: skip
     texts = [study_text(Request(source="x.csv", output="out", minutes=m), overview, seconds_a_token=2e-4) for m in (1, 100)]
     few, all_of_them = (load_study(yaml.safe_load(text)).baselines for text in texts)

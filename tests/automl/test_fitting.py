@@ -13,7 +13,7 @@ from striata.automl.fitting import Request, fit_file
 from striata.automl.verdict import Fitted
 from striata.choices import BASELINES
 from striata.data import Columns, read_table
-from striata.errors import DataError, StudyError
+from striata.errors import DataError, EncoderError, StudyError
 from striata.runs import Run, StudyFolder
 from striata.settings import load_study
 from striata.training.events import Event
@@ -146,3 +146,9 @@ def test_what_cannot_be_fitted_is_said_in_a_line(folder: Path, tmp_path: Path, c
     with pytest.raises(DataError, match=message):
         fit_file(request(folder, source=str(tmp_path / "bad.csv"), output=str(tmp_path / "out")))
     assert not (tmp_path / "out" / "study.yaml").exists()
+
+
+def test_an_encoder_that_is_not_there_is_named_and_nothing_is_written(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(EncoderError, match="does not exist"):
+        fit_file(request(folder, base="./nowhere", output=str(tmp_path / "out")))
+    assert not (tmp_path / "out").exists()

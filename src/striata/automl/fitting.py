@@ -12,6 +12,7 @@ import numpy as np
 from ..data import Columns
 from ..disk.files import write_text
 from ..errors import StudyError
+from ..layout import shape_of
 from ..settings import load_study
 from ..steps import choose, collect, plan_study, train_stacks
 from ..training.events import Listener, nobody, note
@@ -82,26 +83,19 @@ def study_text(request: Request, overview: Overview, *, seconds_a_token: float =
     left = 60 * request.minutes if seconds is None else seconds
     held = hold_out(overview.rows, len(overview.labels), test_given=request.test is not None, minutes=request.minutes)
     rows = overview.rows - held.validation - held.test
-    decision = Decision(held_out=held, max_length=128, training=None, hidden=0, reason=overview.no_base)
-    if overview.base is not None:
-        from ..layout import shape_of
-
-        length = choose_length(overview.lengths, limit=overview.limit, minutes=request.minutes)
-        tokens = float(np.minimum(overview.lengths, length).mean())
-        a_row = tokens * seconds_a_token
-        embedded = _embedded(rows, a_row, left)
-        forward = embedded + 3 * held.validation + 2 * held.test  # by the baselines, the adapters, the ensemble
-        training = plan_training(rows, seconds=(1 - _LATER) * left - forward * a_row, seconds_a_row=TRAINING * a_row)
-        reason = "" if training else f"{request.minutes:g} minutes do not suffice for steps that teach anything"
-        hidden = shape_of(overview.base).hidden
-        decision = Decision(
-            held_out=held,
-            max_length=length,
-            training=training,
-            hidden=hidden,
-            reason=reason,
-            embedded_rows=None if embedded == rows else embedded,
-        )
+    length = choose_length(overview.lengths, limit=overview.limit, minutes=request.minutes)
+    a_row = float(np.minimum(overview.lengths, length).mean()) * seconds_a_token
+    embedded = _embedded(rows, a_row, left)
+    forward = embedded + 3 * held.validation + 2 * held.test  # by the baselines, the adapters, the ensemble
+    training = plan_training(rows, seconds=(1 - _LATER) * left - forward * a_row, seconds_a_row=TRAINING * a_row)
+    decision = Decision(
+        held_out=held,
+        max_length=length,
+        training=training,
+        hidden=shape_of(overview.base).hidden,
+        reason="" if training else f"{request.minutes:g} minutes do not suffice for steps that teach anything",
+        embedded_rows=None if embedded == rows else embedded,
+    )
     return write_study_text(
         overview, decision, test=request.test, budget=request.budget, output=request.output, seed=request.seed
     )
@@ -126,7 +120,7 @@ def fit_file(
     Raises:
         DataError: the rows cannot be used.
         StudyError: the folder holds the fit of another request.
-        StriataError: the encoder that was named cannot be used, or the folder cannot be written.
+        StriataError: the encoder cannot be used, or the folder cannot be written.
         KeyboardInterrupt: after Ctrl-C, with everything saved.
     """
     folder = Path(request.output).expanduser()
@@ -149,7 +143,7 @@ def _begin(request: Request, folder: Path, history: History, clock: Clock, liste
     overview = look(request.source, request.columns, request.base)
     for sentence in overview.sentences:
         note(listen, sentence)
-    speed = _GUESS if overview.base is None else measure_speed(overview, request, device)
+    speed = measure_speed(overview, request, device)
     file = folder / STUDY_FILE
     write_text(file, study_text(request, overview, seconds_a_token=speed, seconds=clock.left))
     history.write(clock.spent)
@@ -162,7 +156,6 @@ def measure_speed(overview: Overview, request: Request, device: str) -> float:
     from ..engine import Encoder, embed
     from ..layout import make_plan
 
-    assert overview.base is not None
     plan = make_plan("0/1-1/1 r1 query", base=overview.base, labels=len(overview.labels), head="mean")
     encoder = Encoder.load(overview.base, head=plan.head, precision="auto", device=device)
     table = read_table(request.source, request.columns).take(np.arange(min(_PROBE, overview.rows)))

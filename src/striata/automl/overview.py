@@ -30,9 +30,8 @@ class Overview:
         rows: how many.
         labels: names, in the order of the logits.
         rarest: rows of the label with the fewest.
-        base: encoder, a folder or a name; None where there is none to be had.
-        no_base: why there is none.
-        lengths: tokens of a sample of the texts, cut at `limit`, special tokens included; none without an encoder.
+        base: encoder, a folder or a name.
+        lengths: tokens of a sample of the texts, cut at `limit`, special tokens included.
         limit: the most tokens of a text that are considered.
     """
 
@@ -42,8 +41,7 @@ class Overview:
     rows: int
     labels: tuple[str, ...]
     rarest: int
-    base: str | None
-    no_base: str
+    base: str
     lengths: npt.NDArray[np.int64]
     limit: int
 
@@ -56,9 +54,7 @@ class Overview:
             f"{self.source}: text from column '{self.columns.text}'{pair}, label from '{self.columns.label}'{left}",
             f"{self.rows:,} rows, {len(self.labels)} labels ({_listed(self.labels)}), the rarest on {self.rarest:,} rows",
         ]
-        if self.base is None:
-            return [*lines, f"no encoder: {self.no_base}"]
-        more = " or more" if len(self.lengths) and self.lengths.max() >= self.limit else ""
+        more = " or more" if self.lengths.max() >= self.limit else ""
         half, most, longest = (int(np.quantile(self.lengths, share)) for share in (0.5, 0.95, 1.0))
         return [
             *lines,
@@ -80,25 +76,17 @@ def look(source: str, columns: Columns, base: str | None) -> Overview:
 
     Raises:
         DataError: the rows cannot be read or have one label only.
-        EncoderError: the encoder that was named cannot be used; without a name, it is only noted.
+        EncoderError: the encoder cannot be used.
     """
     reader = open_source(source)
     found = find_columns(reader.columns, columns, reader.source, label=True)
     table = read_table(source, columns)
     labels = label_order(table)
     counts = Counter(table.labels)
-    no_base, lengths, limit = "", np.zeros(0, np.int64), 0
     place = base or default_base()
-    try:
-        limit = min(_LIMIT, int(shape_of(place).config.get("max_position_embeddings", 2 * _LIMIT)) - 2)
-        sample = np.sort(np.random.default_rng(0).permutation(len(table))[:_SAMPLE])
-        texts = table.take(sample)
-        tokenizer = _tokenizer(place, limit)
-        limit, lengths = tokenizer.max_length, tokenizer.encode(texts.texts, texts.pairs).lengths
-    except EncoderError as error:
-        if base is not None:
-            raise
-        place, no_base = "", str(error)
+    limit = min(_LIMIT, int(shape_of(place).config.get("max_position_embeddings", 2 * _LIMIT)) - 2)
+    texts = table.take(np.sort(np.random.default_rng(0).permutation(len(table))[:_SAMPLE]))
+    tokenizer = _tokenizer(place, limit)
     return Overview(
         source=reader.source,
         columns=found,
@@ -106,10 +94,9 @@ def look(source: str, columns: Columns, base: str | None) -> Overview:
         rows=len(table),
         labels=labels,
         rarest=min(counts.values()),
-        base=place or None,
-        no_base=no_base,
-        lengths=lengths,
-        limit=limit,
+        base=place,
+        lengths=tokenizer.encode(texts.texts, texts.pairs).lengths,
+        limit=tokenizer.max_length,
     )
 
 

@@ -52,7 +52,7 @@ def write_study_text(
     """
     columns = overview.columns
     lines = [
-        f"base: {json.dumps(overview.base or '')}" + ("" if overview.base else "   # none could be loaded: " + overview.no_base),
+        f"base: {json.dumps(overview.base, ensure_ascii=False)}",
         "head: mean              # mean of the last hidden states, then a linear layer",
         "data:",
         f"  train: {json.dumps(overview.source, ensure_ascii=False)}",

@@ -36,23 +36,25 @@ def fit(
 
     Example: striata fit train.csv --minutes 5
     """
-    from ..automl.fitting import Request, default_output, fit_file
-    from ..data import Columns
+    from .. import fit as fit_data
     from .output import print_json, say
     from .progress import progress
 
-    request = Request(
-        source=data,
-        columns=Columns(text=text, text_pair=text_pair, label=label),
-        test=test,
-        base=base,
-        minutes=minutes,
-        budget=budget,
-        output=out or default_output(data),
-        seed=seed,
-    )
     with progress() as listen:
-        fitted = fit_file(request, listen=listen, device=device)
+        fitted = fit_data(
+            data,
+            text=text,
+            text_pair=text_pair,
+            label=label,
+            test=test,
+            base=base,
+            minutes=minutes,
+            budget=budget,
+            output=out,
+            seed=seed,
+            listen=listen,
+            device=device,
+        )
     if as_json:
         print_json(fitted.to_json())
         return

@@ -30,7 +30,7 @@ _WHAT = {
 
 
 def fit_baselines(work: Work, *, listen: Listener, device: str = "auto") -> None:
-    """Fits the baselines that a study names and that are no runs yet; one that cannot be fitted is only noted.
+    """Fits the baselines that a study names and that are no runs yet; one whose encoder cannot be loaded is only noted.
 
     Args:
         work: from :func:`striata.study.plan_work`.
