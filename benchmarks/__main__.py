@@ -26,7 +26,7 @@ from .work import FILES, prepared
 NAMES = [name for group in GROUPS for name in group.rows] + list(ROWS_OF_TABLE) + list(CURVES)
 
 
-def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line, with `--quick` already spelt out."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"one of {', '.join(NAMES)}; all by default")
@@ -41,7 +41,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write the figures here; rows that are already there and not asked for stay")
     parser.add_argument("--markdown", action="store_true", help="print the table of --json for a document; measures nothing")
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="draw the curves of --json; measures nothing")
-    a = parser.parse_args(given)
+    a = parser.parse_args(words)
     unknown = [name for name in a.rows if name not in NAMES]
     if unknown:
         parser.error(f"there is no row '{unknown[0]}'; expected some of {', '.join(NAMES)}")
@@ -53,9 +53,9 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     return a
 
 
-def main(given: Sequence[str] | None = None) -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Measures, prints and writes, or shows what was written before."""
-    a = arguments(given)
+    a = arguments(words)
     if a.markdown or a.plot:
         report = json.loads(a.json.read_text())
         if a.markdown:
@@ -72,7 +72,7 @@ def main(given: Sequence[str] | None = None) -> None:
 
 def measure(a: argparse.Namespace) -> dict[str, Any]:
     """Measures group by group; the file is written after each, so that nothing measured is lost."""
-    wanted = set(a.rows or NAMES)
+    names = set(a.rows or NAMES)
     effort = Effort(alternations=a.alternations, steps=a.steps, texts=a.predicted, threads=a.threads, source=a.texts)
     report: dict[str, Any] = {"rows": [], "curves": {}, "skipped": []}
     if a.json and a.json.is_file():
@@ -82,24 +82,24 @@ def measure(a: argparse.Namespace) -> dict[str, Any]:
         "settings": {"alternations": a.alternations, "steps": a.steps, "texts": effort.texts, "quick": a.quick},
         "skipped": [],
     }
-    if wanted.intersection(ROWS_OF_TABLE):
-        found = [row.to_json() for row in opening(a.alternations, runs=50 if a.quick else 500)]
-        report["rows"] = _ordered([row for row in report["rows"] if row["name"] not in ROWS_OF_TABLE] + found)
+    if names.intersection(ROWS_OF_TABLE):
+        measured = [row.to_json() for row in opening(a.alternations, runs=50 if a.quick else 500)]
+        report["rows"] = _ordered([row for row in report["rows"] if row["name"] not in ROWS_OF_TABLE] + measured)
         _write(a.json, report)
-    if wanted <= set(ROWS_OF_TABLE):
+    if names <= set(ROWS_OF_TABLE):
         return report  # which need neither encoder nor texts
     with prepared(a.model, a.texts, rows=a.rows_of_text) as work:
         for group in GROUPS:
-            if not wanted.intersection(group.rows):
+            if not names.intersection(group.rows):
                 continue
             if group.device == "cuda" and not torch.cuda.is_available():
                 report["skipped"].append(f"{', '.join(group.rows)}: not measured, this machine has no GPU that torch can use.")
                 continue
-            found = [row.to_json() for row in group.measure(replace(work, device=group.device), effort)]
-            report["rows"] = _ordered([row for row in report["rows"] if row["name"] not in group.rows] + found)
+            measured = [row.to_json() for row in group.measure(replace(work, device=group.device), effort)]
+            report["rows"] = _ordered([row for row in report["rows"] if row["name"] not in group.rows] + measured)
             _write(a.json, report)
         for name, curve in CURVES.items():
-            if name in wanted:
+            if name in names:
                 report["curves"][name.removeprefix("cost-")] = curve(work, effort)
                 _write(a.json, report)
     return report

@@ -62,20 +62,20 @@ def main() -> None:
     parser.add_argument("test", help="labelled rows that neither trained nor chose anything")
     parser.add_argument("--size", type=int, default=4)
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    table = read_table(asked.test, Columns(), split="test")
-    found: dict[str, Any] = {}
+    arguments = parser.parse_args()
+    table = read_table(arguments.test, Columns(), split="test")
+    report: dict[str, Any] = {}
     first: np.ndarray | None = None
-    for name, make in models(asked.study, asked.size):
+    for name, make in models(arguments.study, arguments.size):
         try:
             figures, right = measured(load(make()), table)
         except EnsembleError as error:
             print(f"{name}: {error}")
-            found[name] = {"refused": str(error)}
+            report[name] = {"refused": str(error)}
             continue
         first = right if first is None else first
         figures["p_against_best_run"] = mcnemar(int((first & ~right).sum()), int((right & ~first).sum()))
-        found[name] = figures
+        report[name] = figures
         raw, calibrated = figures["raw"], figures["calibrated"]
         print(
             f"{name}: {figures['members']} members, accuracy {figures['accuracy']:.4f} (p {figures['p_against_best_run']:.2g}), "
@@ -83,8 +83,8 @@ def main() -> None:
             f"Brier {raw['brier']:.4f} -> {calibrated['brier']:.4f}",
             flush=True,
         )
-    if asked.json:
-        asked.json.write_text(json.dumps(found, indent=1) + "\n")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

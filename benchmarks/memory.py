@@ -44,15 +44,15 @@ def measured(side: str, *, base: Path, texts: Path, rows: int, steps: int, threa
 def main(side: str, base: str, texts: str, rows: str, steps: str, threads: str) -> None:
     """Trains one side and prints the most bytes it held."""
     torch.set_num_threads(int(threads))
-    given = shared.load(Path(base), Path(texts), rows=int(rows))
+    work = shared.load(Path(base), Path(texts), rows=int(rows))
     if side == "ours":
         from .ours import Study
 
-        Study(given, shared.SEED_LAYOUTS, "bf16").steps(int(steps))
+        Study(work, shared.SEED_LAYOUTS, "bf16").steps(int(steps))
     else:
         from .peer import train_here
 
-        train_here(given, "bf16", steps=int(steps), blocks=1, between=lambda _: None)
+        train_here(work, "bf16", steps=int(steps), blocks=1, between=lambda _: None)
     print(peak())
 
 

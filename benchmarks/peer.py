@@ -70,7 +70,7 @@ def dataset(work: Work, rows: int | None = None) -> Dataset:
     starts = work.texts.starts
     count = len(work.texts) if rows is None else rows
     ids = [work.texts.ids[starts[row] : starts[row + 1]].tolist() for row in range(count)]
-    masks = [[1] * len(each) for each in ids]
+    masks = [[1] * len(tokens) for tokens in ids]
     return Dataset.from_dict({"input_ids": ids, "attention_mask": masks, "labels": work.targets[:count].tolist()})
 
 

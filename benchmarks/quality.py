@@ -90,35 +90,35 @@ def task(base: Path, texts: Path, *, train: int, test: int, steps: int, seeds: i
     )
 
 
-def striata(given: Task, precision: str) -> Iterator[float]:
+def striata(work: Task, precision: str) -> Iterator[float]:
     """Test accuracy of each seed; all seeds are members of one stack."""
     recipe = Recipe(
         optimizer="adamw", learning_rate=RATE, weight_decay=DECAY, schedule="linear", warmup=WARMUP, batch_size=BATCH,
-        max_steps=given.steps, evaluate_every=given.steps, patience=None, precision="bf16" if precision == "bf16" else "fp32",
+        max_steps=work.steps, evaluate_every=work.steps, patience=None, precision="bf16" if precision == "bf16" else "fp32",
     )  # fmt: skip
     members = [
-        Member(name=f"seed{s}", title="quality", layout="quality", seed=s, recipe=recipe, plan=given.plan) for s in given.seeds
+        Member(name=f"seed{s}", title="quality", layout="quality", seed=s, recipe=recipe, plan=work.plan) for s in work.seeds
     ]
     if not members:
         return
-    encoder = Encoder.load(given.base, head=given.plan.head, precision=precision, device="cpu")
-    found: dict[str, float] = {}
+    encoder = Encoder.load(work.base, head=work.plan.head, precision=precision, device="cpu")
+    accuracies: dict[str, float] = {}
 
     def ended(outcome: ours.Outcome) -> None:
         assert outcome.best is not None, outcome.stopped
-        found[outcome.member.name] = outcome.best.accuracy
+        accuracies[outcome.member.name] = outcome.best.accuracy
 
     ours.Trainer(
-        Stack(encoder, [given.plan] * len(members)),
+        Stack(encoder, [work.plan] * len(members)),
         members,
-        texts=given.train,
-        targets=given.train_targets,
+        texts=work.train,
+        targets=work.train_targets,
         names=[str(label) for label in range(LABELS)],
-        validator=Validator(given.test, given.test_targets, 0),
+        validator=Validator(work.test, work.test_targets, 0),
         checkpoint=None,
         ended=ended,
     ).run()
-    yield from (found[member.name] for member in members)
+    yield from (accuracies[member.name] for member in members)
 
 
 class MeanPooled(nn.Module):
@@ -144,13 +144,13 @@ class MeanPooled(nn.Module):
         return {"logits": logits} if labels is None else {"loss": functional.cross_entropy(logits, labels), "logits": logits}
 
 
-def peer(given: Task) -> Iterator[float]:
+def peer(work: Task) -> Iterator[float]:
     """Test accuracy of each seed, trained one after another by Trainer."""
-    tokenizer = AutoTokenizer.from_pretrained(given.base)
-    for seed in given.seeds:
+    tokenizer = AutoTokenizer.from_pretrained(work.base)
+    for seed in work.seeds:
         set_seed(seed)
-        base = MeanPooled(given.base, next(step.p for step in given.plan.head.steps if step.op == "dropout"))
-        sites = given.plan.sites
+        base = MeanPooled(work.base, next(step.p for step in work.plan.head.steps if step.op == "dropout"))
+        sites = work.plan.sites
         config = LoraConfig(
             r=1,
             lora_dropout=sites[0].dropout,
@@ -161,28 +161,28 @@ def peer(given: Task) -> Iterator[float]:
         )
         model = get_peft_model(base, config)
         trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        assert trainable == given.plan.trainable, f"the peer trains {trainable}, the plan says {given.plan.trainable}"
+        assert trainable == work.plan.trainable, f"the peer trains {trainable}, the plan says {work.plan.trainable}"
         with TemporaryDirectory() as folder:
             settings = TrainingArguments(
                 output_dir=folder, use_cpu=True, report_to=[], save_strategy="no", logging_steps=10**6, disable_tqdm=True,
-                seed=seed, max_steps=given.steps, per_device_train_batch_size=BATCH, per_device_eval_batch_size=64,
-                learning_rate=RATE, weight_decay=DECAY, lr_scheduler_type="linear", warmup_steps=round(WARMUP * given.steps),
+                seed=seed, max_steps=work.steps, per_device_train_batch_size=BATCH, per_device_eval_batch_size=64,
+                learning_rate=RATE, weight_decay=DECAY, lr_scheduler_type="linear", warmup_steps=round(WARMUP * work.steps),
                 remove_unused_columns=False, label_names=["labels"],
             )  # fmt: skip
             trainer = Trainer(
                 model=model,
                 args=settings,
-                train_dataset=_dataset(given.train, given.train_targets),
+                train_dataset=_dataset(work.train, work.train_targets),
                 data_collator=DataCollatorWithPadding(tokenizer),
             )
             trainer.train()
-            logits = trainer.predict(_dataset(given.test, given.test_targets)).predictions
-        yield float((logits.argmax(1) == given.test_targets).mean())
+            logits = trainer.predict(_dataset(work.test, work.test_targets)).predictions
+        yield float((logits.argmax(1) == work.test_targets).mean())
 
 
 def _dataset(texts: Encoded, targets: np.ndarray) -> Dataset:
     ids = [texts.ids[a:b].tolist() for a, b in zip(texts.starts[:-1], texts.starts[1:], strict=True)]
-    masks = [[1] * len(each) for each in ids]
+    masks = [[1] * len(tokens) for tokens in ids]
     return Dataset.from_dict({"input_ids": ids, "attention_mask": masks, "labels": targets.tolist()})
 
 
@@ -192,9 +192,9 @@ def shown(report: dict[str, Any]) -> str:
     lines = ["| side | accuracy by seed, % | mean, % | seconds |", "|---|---|---|---|"]
     for side in SIDES:
         if side in sides and sides[side]["accuracy"]:
-            each = [100 * value for value in sides[side]["accuracy"]]
-            by_seed = ", ".join(f"{value:.2f}" for value in each)
-            lines.append(f"| {NAMES[side]} | {by_seed} | {statistics.mean(each):.2f} | {sides[side]['seconds']:.0f} |")
+            percent = [100 * value for value in sides[side]["accuracy"]]
+            by_seed = ", ".join(f"{value:.2f}" for value in percent)
+            lines.append(f"| {NAMES[side]} | {by_seed} | {statistics.mean(percent):.2f} | {sides[side]['seconds']:.0f} |")
     for first, second in (("bf16", "fp32"), ("fp32", "peer"), ("bf16", "peer")):
         if all(len(sides.get(side, {}).get("accuracy", [])) == report["settings"]["seeds"] for side in (first, second)):
             a, b = ([100 * value for value in sides[side]["accuracy"]] for side in (first, second))
@@ -232,14 +232,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if before["settings"] != settings:
             parser.error(f"{a.json} holds figures of other settings ({before['settings']}); give another file")
         report["sides"] = before["sides"]
-    given = task(a.base or encoder_folder(), a.texts, train=a.train, test=a.test, steps=a.steps, seeds=a.seeds)
+    work = task(a.base or encoder_folder(), a.texts, train=a.train, test=a.test, steps=a.steps, seeds=a.seeds)
     for side in a.sides or SIDES:
-        kept = report["sides"].setdefault(side, {"accuracy": [], "seconds": 0.0})
-        left = replace(given, seeds=given.seeds[len(kept["accuracy"]) :])
+        side_report = report["sides"].setdefault(side, {"accuracy": [], "seconds": 0.0})
+        left = replace(work, seeds=work.seeds[len(side_report["accuracy"]) :])
         started = time.perf_counter()
         for accuracy in peer(left) if side == "peer" else striata(left, side):
-            kept["accuracy"].append(accuracy)
-            kept["seconds"] += time.perf_counter() - started
+            side_report["accuracy"].append(accuracy)
+            side_report["seconds"] += time.perf_counter() - started
             started = time.perf_counter()
             if a.json:
                 a.json.write_text(json.dumps(report, indent=1) + "\n")

@@ -52,42 +52,42 @@ class Rated(Protocol):
 
 def training(work: Work, effort: Effort, precision: str, ours: dict[str, tuple[Study, int]], product: Rated) -> Measured:
     """Alternates the peer's steps, our studies' and the large product; seconds a step and member, and FLOP/s."""
-    found: Measured = defaultdict(list)
+    measured: Measured = defaultdict(list)
     for study, _ in ours.values():
         study.steps(1 if work.device == "cpu" else 5)  # a GPU's memory is fetched as new sizes come
 
     def between(seconds: float) -> None:
-        found["peer"].append(seconds)
-        found["product"].append(product.rate())
+        measured["peer"].append(seconds)
+        measured["product"].append(product.rate())
         for name, (study, steps) in ours.items():
-            each = study.steps(steps)
-            found[name].append(each)
-            found[f"{name} FLOP/s"].append(study.tokens * work.flop_per_token() / (each * study.members * steps))
+            spent = study.steps(steps)
+            measured[name].append(spent)
+            measured[f"{name} FLOP/s"].append(study.tokens * work.flop_per_token() / (spent * study.members * steps))
 
     peer.train(work, precision, steps=effort.steps, blocks=effort.alternations, between=between)
-    return found
+    return measured
 
 
-def _speed(name: str, what: str, found: Measured, key: str, versus: str, target: float) -> Row:
-    ratios = quotients(found["peer"], found[key])
-    return row(name, what, STEP, found[key], found["peer"], ratios, versus=versus, target=target)
+def _speed(name: str, what: str, measured: Measured, key: str, versus: str, target: float) -> Row:
+    ratios = quotients(measured["peer"], measured[key])
+    return row(name, what, STEP, measured[key], measured["peer"], ratios, versus=versus, target=target)
 
 
-def _share(name: str, what: str, found: Measured, key: str, target: float) -> Row:
-    reached = found[f"{key} FLOP/s"]
-    ratios = quotients(reached, found["product"])
-    return row(name, what, SHARE, reached, found["product"], ratios, versus="one large product", target=target)
+def _share(name: str, what: str, measured: Measured, key: str, target: float) -> Row:
+    reached = measured[f"{key} FLOP/s"]
+    ratios = quotients(reached, measured["product"])
+    return row(name, what, SHARE, reached, measured["product"], ratios, versus="one large product", target=target)
 
 
 def autocast(work: Work, effort: Effort) -> list[Row]:
     """Nine layouts and one alone, in bf16, against the peer in bf16."""
     few = max(1, effort.steps // 3)
     ours = {"nine": (Study(work, SEED_LAYOUTS, "bf16"), few), "one": (Study(work, [PEER_LAYOUT], "bf16"), effort.steps)}
-    found = training(work, effort, "bf16", ours, Product(torch.bfloat16, work.device))
+    measured = training(work, effort, "bf16", ours, Product(torch.bfloat16, work.device))
     return [
-        _speed("study-bf16", "nine layouts in one study, bf16", found, "nine", AUTOCAST, 6),
-        _speed("one-bf16", "one member alone, bf16", found, "one", AUTOCAST, 4),
-        _share("share-bf16", "share of the arithmetic limit, nine layouts, bf16", found, "nine", 0.45),
+        _speed("study-bf16", "nine layouts in one study, bf16", measured, "nine", AUTOCAST, 6),
+        _speed("one-bf16", "one member alone, bf16", measured, "one", AUTOCAST, 4),
+        _share("share-bf16", "share of the arithmetic limit, nine layouts, bf16", measured, "nine", 0.45),
     ]
 
 
@@ -95,11 +95,11 @@ def full(work: Work, effort: Effort) -> list[Row]:
     """Nine layouts in bf16 and in fp32 against the peer as it comes."""
     few = max(1, effort.steps // 3)
     ours = {name: (Study(work, SEED_LAYOUTS, name), few) for name in ("bf16", "fp32")}
-    found = training(work, effort, "fp32", ours, Product(torch.float32, work.device))
+    measured = training(work, effort, "fp32", ours, Product(torch.float32, work.device))
     return [
-        _speed("study-fp32", "nine layouts in one study, bf16", found, "bf16", AS_IT_COMES, 10),
-        _speed("forced-fp32", "nine layouts in one study, fp32 forced", found, "fp32", AS_IT_COMES, 1.8),
-        _share("share-fp32", "share of the arithmetic limit, nine layouts, fp32", found, "fp32", 0.45),
+        _speed("study-fp32", "nine layouts in one study, bf16", measured, "bf16", AS_IT_COMES, 10),
+        _speed("forced-fp32", "nine layouts in one study, fp32 forced", measured, "fp32", AS_IT_COMES, 1.8),
+        _share("share-fp32", "share of the arithmetic limit, nine layouts, fp32", measured, "fp32", 0.45),
     ]
 
 
@@ -108,23 +108,23 @@ def prediction(work: Work, effort: Effort) -> list[Row]:
     one, four = Study(work, [PEER_LAYOUT], "bf16"), Study(work, ENSEMBLE, "bf16")
     count = effort.texts
     texts = work.texts.take(range(count))
-    found: Measured = defaultdict(list)
+    measured: Measured = defaultdict(list)
     with peer.predictor(work, count) as autocast, peer.predictor(work, count, whole=True) as whole:
         for measurement in range(effort.alternations + 1):
             seconds = {"one": one.predict(texts), "peer": autocast(), "four": four.predict(texts), "whole": whole()}
             if measurement:  # the first is warm-up
                 for key, value in seconds.items():
-                    found[key].append(count / value)
-    separate = [rate / len(ENSEMBLE) for rate in found["peer"]]
+                    measured[key].append(count / value)
+    separate = [rate / len(ENSEMBLE) for rate in measured["peer"]]
     versus = "Trainer.predict, bf16, batch 256"
     unit = "texts a second"
 
     def line(name: str, what: str, key: str, other: list[float], against: str, target: float) -> Row:
-        return row(name, what, unit, found[key], other, quotients(found[key], other), versus=against, target=target)
+        return row(name, what, unit, measured[key], other, quotients(measured[key], other), versus=against, target=target)
 
     return [
-        line("predict", "prediction by one run", "one", found["peer"], versus, 3),
-        line("predict-whole", "prediction by one run", "one", found["whole"], f"{versus}, bf16_full_eval", 3),
+        line("predict", "prediction by one run", "one", measured["peer"], versus, 3),
+        line("predict-whole", "prediction by one run", "one", measured["whole"], f"{versus}, bf16_full_eval", 3),
         line("ensemble", "prediction by an ensemble of four", "four", separate, f"four times {versus}", 4),
     ]
 
@@ -143,12 +143,12 @@ def memory(work: Work, effort: Effort) -> list[Row]:
 
 def gpu(work: Work, effort: Effort) -> list[Row]:
     """The first group's work on a GPU, against nine runs of the peer there."""
-    found = training(
+    measured = training(
         work, effort, "bf16", {"nine": (Study(work, SEED_LAYOUTS, "bf16"), effort.steps)}, Product(torch.bfloat16, work.device)
     )
     return [
-        _speed("gpu-study", "GPU: nine layouts in one study, bf16", found, "nine", f"nine runs of {AUTOCAST}", 25),
-        _share("gpu-share", "GPU: share of the measured bf16 product's rate", found, "nine", 0.35),
+        _speed("gpu-study", "GPU: nine layouts in one study, bf16", measured, "nine", f"nine runs of {AUTOCAST}", 25),
+        _share("gpu-share", "GPU: share of the measured bf16 product's rate", measured, "nine", 0.35),
     ]
 
 

@@ -54,8 +54,8 @@ class Work:
 def read_texts(path: Path, rows: int) -> tuple[list[str], list[int]]:
     """The first rows of a CSV with the columns text and label."""
     with open(path, newline="", encoding="utf-8") as lines:
-        found = list(islice(csv.DictReader(lines), rows))
-    return [row["text"] for row in found], [int(row["label"]) for row in found]
+        rows_read = list(islice(csv.DictReader(lines), rows))
+    return [row["text"] for row in rows_read], [int(row["label"]) for row in rows_read]
 
 
 def load(base: Path, texts: Path, *, rows: int) -> Work:

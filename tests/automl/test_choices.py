@@ -13,7 +13,7 @@ from striata.automl.clock import Clock
 from striata.automl.fitting import Request, study_text
 from striata.automl.overview import Overview
 from striata.choices import BASELINES
-from striata.data.columns import Found
+from striata.data.columns import SourceColumns
 from striata.layout import make_plan
 from striata.settings import load_study
 
@@ -66,8 +66,8 @@ def test_the_clock_counts_what_earlier_calls_took(before: float) -> None:
 
 def test_little_time_embeds_few_rows_and_the_study_says_so() -> None:
     overview = Overview(
-        source="x.csv", columns=Found(text="text", text_pair=None, label="label"), others=(), rows=50_000, labels=("a", "b"),
-        rarest=9, base="roberta-base", lengths=np.full(100, 50), limit=256,
+        source="x.csv", columns=SourceColumns(text="text", text_pair=None, label="label"), others=(), rows=50_000,
+        labels=("a", "b"), rarest=9, base="roberta-base", lengths=np.full(100, 50), limit=256,
     )  # fmt: skip
     texts = [study_text(Request(source="x.csv", output="out", minutes=m), overview, seconds_a_token=2e-4) for m in (1, 100)]
     few, all_of_them = (load_study(yaml.safe_load(text)).baselines for text in texts)

@@ -57,8 +57,8 @@ def choose_length(lengths: npt.NDArray[np.int64], *, limit: int, minutes: float)
         limit: the most the encoder takes.
         minutes: time in all.
     """
-    wanted = math.ceil(float(np.quantile(lengths, 0.95)) / 8) * 8
-    return int(min(max(16, wanted), limit, 128 if minutes < 10 else 256))
+    length = math.ceil(float(np.quantile(lengths, 0.95)) / 8) * 8
+    return int(min(max(16, length), limit, 128 if minutes < 10 else 256))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..data import Columns, Tokenizer, label_order, open_source, read_table
-from ..data.columns import Found, find_columns
+from ..data.columns import SourceColumns, find_columns
 from ..demo import encoder_folder
 from ..errors import DataError, EncoderError
 from ..layout import shape_of
@@ -36,7 +36,7 @@ class Overview:
     """
 
     source: str
-    columns: Found
+    columns: SourceColumns
     others: tuple[str, ...]
     rows: int
     labels: tuple[str, ...]
@@ -79,7 +79,7 @@ def look(source: str, columns: Columns, base: str | None) -> Overview:
         EncoderError: the encoder cannot be used.
     """
     reader = open_source(source)
-    found = find_columns(reader.columns, columns, reader.source, label=True)
+    used = find_columns(reader.columns, columns, reader.source, label=True)
     table = read_table(source, columns)
     labels = label_order(table)
     counts = Counter(table.labels)
@@ -89,8 +89,8 @@ def look(source: str, columns: Columns, base: str | None) -> Overview:
     tokenizer = _tokenizer(place, limit)
     return Overview(
         source=reader.source,
-        columns=found,
-        others=tuple(name for name in reader.columns if name not in found.names),
+        columns=used,
+        others=tuple(name for name in reader.columns if name not in used.names),
         rows=len(table),
         labels=labels,
         rarest=min(counts.values()),

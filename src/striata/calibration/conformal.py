@@ -25,13 +25,13 @@ class SetFigures:
     """Label sets on labelled rows.
 
     Args:
-        wanted: coverage that was asked for.
+        nominal: coverage that was asked for.
         coverage: share of rows whose set holds the true label.
         mean_size: labels in a set, on average.
         single: share of rows whose set is one label.
     """
 
-    wanted: float
+    nominal: float
     coverage: float
     mean_size: float
     single: float
@@ -103,17 +103,17 @@ def label_sets(probabilities: Floats, threshold: float) -> npt.NDArray[np.bool_]
     return inside
 
 
-def set_figures(inside: npt.NDArray[np.bool_], targets: Places, wanted: float) -> SetFigures:
+def set_figures(inside: npt.NDArray[np.bool_], targets: Places, nominal: float) -> SetFigures:
     """Measures sets on labelled rows.
 
     Args:
         inside: from :func:`label_sets`.
         targets: places of the true labels, (rows,).
-        wanted: coverage that was asked for.
+        nominal: coverage that was asked for.
     """
     sizes = inside.sum(1)
     return SetFigures(
-        wanted=wanted,
+        nominal=nominal,
         coverage=float(inside[np.arange(len(inside)), targets].mean()),
         mean_size=float(sizes.mean()),
         single=float((sizes == 1).mean()),

@@ -54,7 +54,7 @@ def show_metrics(measured: Evaluation) -> None:
     )
     if measured.sets is not None:
         say(
-            f"label sets of coverage {measured.sets.wanted:g}: {measured.sets.coverage:.4f} hold the true label, "
+            f"label sets of coverage {measured.sets.nominal:g}: {measured.sets.coverage:.4f} hold the true label, "
             f"{measured.sets.mean_size:.2f} labels on average, {measured.sets.single:.1%} are one label"
         )
     say()

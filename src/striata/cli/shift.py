@@ -43,19 +43,19 @@ def shift(
     columns = named_columns(opened.columns, text=text, text_pair=text_pair, label=label)
     tables = read_rows(known, columns, labels=True), read_rows(unlabelled, columns, labels=False)
     more = None if train is None else read_rows(train, columns, labels=False)
-    found = measure_shift(opened, *tables, train=more, rows=rows, permutations=permutations, seed=seed, out=out)
+    shift = measure_shift(opened, *tables, train=more, rows=rows, permutations=permutations, seed=seed, out=out)
     if as_json:
-        print_json(found.to_json())
+        print_json(shift.to_json())
     else:
-        show_shift(found)
+        show_shift(shift)
 
 
-def show_shift(found: Shift) -> None:
+def show_shift(shift: Shift) -> None:
     """Prints the verdict on each part, copies, words, and the rows that differ most."""
     from .output import note, say, table
 
     lines = []
-    for part in found.parts:
+    for part in shift.parts:
         test, accuracy = part.test, part.accuracy
         cells = [part.name, f"{part.rows:,}", f"{part.sampled:,}"]
         cells += ["-"] * 3 if test is None else [f"{test.auc:.3f}", f"{test.p_value:.2g}", f"{test.foreign:.0%}"]
@@ -64,27 +64,27 @@ def show_shift(found: Shift) -> None:
         lines.append(cells)
     table(["part", "rows", "sampled", "AUC", "p", "foreign", "accuracy, guessed", "second"], lines)
     say()
-    for part in found.parts:
+    for part in shift.parts:
         if part.rows:
             say(f"{_TITLES[part.name]}: {_verdict(part)}")
-    exact = sum(copy.exact for copy in found.copies)
-    trained = sum(copy.of == "train" for copy in found.copies)
-    share = len(found.copies) / found.part("whole").rows
-    say(f"copies: {len(found.copies):,} rows ({share:.1%}), {exact:,} of them exact; of training rows {trained:,}")
-    words = found.wording
+    exact = sum(copy.exact for copy in shift.copies)
+    trained = sum(copy.of == "train" for copy in shift.copies)
+    share = len(shift.copies) / shift.part("whole").rows
+    say(f"copies: {len(shift.copies):,} rows ({share:.1%}), {exact:,} of them exact; of training rows {trained:,}")
+    words = shift.wording
     say(f"tokens: {words.tokens_other:.1f} on average, known rows {words.tokens_known:.1f} (p {words.length_p_value:.3g})")
     say(f"unseen words: {words.unseen_other:.1%}, known rows among themselves {words.unseen_known:.1%}")
     say(
         f"divergence of words: {words.divergence_other:.3f} bits, known rows among themselves {words.divergence_known:.3f}; "
         f"more frequent here: {', '.join(words.words)}"
     )
-    if found.known_accuracy is not None:
-        say(f"check of the estimate on the known rows: {found.known_estimate:.4f}, measured {found.known_accuracy.value:.4f}")
+    if shift.known_accuracy is not None:
+        say(f"check of the estimate on the known rows: {shift.known_estimate:.4f}, measured {shift.known_accuracy.value:.4f}")
     say()
-    different = [(r.row, f"{r.score:.2f}", " ".join(r.text[:100].split())) for r in found.different[:_SHOWN]]
+    different = [(r.row, f"{r.score:.2f}", " ".join(r.text[:100].split())) for r in shift.different[:_SHOWN]]
     table(["row", "score", "differs most"], different, fold="differs most")
     note("foreign: at least this share of the rows is not from the known rows' distribution")
-    note(f"accuracy: threshold fitted on the {found.fitted_on} rows. It assumes that {_assumptions()}")
+    note(f"accuracy: threshold fitted on the {shift.fitted_on} rows. It assumes that {_assumptions()}")
 
 
 def _assumptions() -> str:

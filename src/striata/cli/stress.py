@@ -36,44 +36,46 @@ def stress(
     opened = open_model(model, file, device=device, precision=precision)
     table = read_table(file, named_columns(opened.columns, text=text, text_pair=text_pair, label=label), split="test")
     with counter("texts") as progress:
-        found = run_stress(opened, table, rows=rows, seed=seed, progress=progress, out=out)
+        stress = run_stress(opened, table, rows=rows, seed=seed, progress=progress, out=out)
     if as_json:
-        print_json(found.to_json())
+        print_json(stress.to_json())
     else:
-        show_stress(found)
+        show_stress(stress)
 
 
-def show_stress(found: Stress) -> None:
+def show_stress(stress: Stress) -> None:
     """Prints a line per perturbation, and the slices."""
     from .output import note, say, table
 
-    sampled = "" if found.rows == found.rows_in_source else f" (a random sample of {found.rows_in_source:,})"
-    clean = found.clean
-    say(f"{found.rows:,} rows{sampled}: accuracy {clean.value:.4f} ({clean.low:.4f} to {clean.high:.4f}) as they are")
+    sampled = "" if stress.rows == stress.rows_in_source else f" (a random sample of {stress.rows_in_source:,})"
+    clean = stress.clean
+    say(f"{stress.rows:,} rows{sampled}: accuracy {clean.value:.4f} ({clean.low:.4f} to {clean.high:.4f}) as they are")
     say()
     by_name: dict[str, list[str]] = {}
-    for each in found.stressed:
-        change = each.difference
+    for result in stress.stressed:
+        change = result.difference
         cell = (
-            f"{100 * change.value:+.1f} ({100 * change.low:+.1f}, {100 * change.high:+.1f})" if each.changed else "sees no change"
+            f"{100 * change.value:+.1f} ({100 * change.low:+.1f}, {100 * change.high:+.1f})"
+            if result.changed
+            else "sees no change"
         )
-        by_name.setdefault(each.perturbation, []).append(cell)
+        by_name.setdefault(result.perturbation, []).append(cell)
     table(["points, at strength", "1", "2", "3"], [(name, *cells) for name, cells in by_name.items()])
     say()
     table(
         ["slice", "of", "rows", "accuracy", "95 %", "p against the rest"],
         [
             (
-                each.name, each.by, f"{each.rows:,}", f"{each.accuracy.value:.4f}",
-                f"{each.accuracy.low:.4f} to {each.accuracy.high:.4f}", f"{each.p_value:.2g}",
+                result.name, result.by, f"{result.rows:,}", f"{result.accuracy.value:.4f}",
+                f"{result.accuracy.low:.4f} to {result.accuracy.high:.4f}", f"{result.p_value:.2g}",
             )
-            for each in found.slices
+            for result in stress.slices
         ],
     )  # fmt: skip
-    if found.small:
-        note(f"too few rows for a slice of their own: {', '.join(found.small)}")
+    if stress.small:
+        note(f"too few rows for a slice of their own: {', '.join(stress.small)}")
     note(
         "changes of the accuracy in percentage points, paired, with 95 % intervals that hold one by one: of "
-        f"{len(found.stressed)}, one or two miss by chance. The slices' intervals hold together, and their p-values are "
+        f"{len(stress.stressed)}, one or two miss by chance. The slices' intervals hold together, and their p-values are "
         "corrected for their number."
     )

@@ -37,7 +37,7 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class SourceColumns:
     """Names of columns as they stand in a source; None where there is none."""
 
     text: str
@@ -50,7 +50,7 @@ class Found:
         return list(dict.fromkeys(name for name in (self.text, self.text_pair, self.label) if name is not None))
 
 
-def find_columns(names: Sequence[str], columns: Columns, source: str, *, label: bool, strict: bool = True) -> Found:
+def find_columns(names: Sequence[str], columns: Columns, source: str, *, label: bool, strict: bool = True) -> SourceColumns:
     """Looks for the columns of a source.
 
     Args:
@@ -63,17 +63,17 @@ def find_columns(names: Sequence[str], columns: Columns, source: str, *, label: 
     Raises:
         DataError: a column is missing, or more than one has a usual name.
     """
-    text = _asked(names, columns.text, "text", source) if columns.text else _text_by_name(names, source)
-    found_label = _label(names, columns, source, strict=strict) if label else None
-    if found_label == text:
+    text = _named(names, columns.text, "text", source) if columns.text else _text_by_name(names, source)
+    label_column = _label(names, columns, source, strict=strict) if label else None
+    if label_column == text:
         raise DataError(f"{source}: column '{text}' would be both text and label; expected two columns; name another as `text`")
-    return Found(text=text, text_pair=_pair(names, columns, text, source), label=found_label)
+    return SourceColumns(text=text, text_pair=_pair(names, columns, text, source), label=label_column)
 
 
 def _label(names: Sequence[str], columns: Columns, source: str, *, strict: bool) -> str | None:
     try:
         if columns.label:
-            return _asked(names, columns.label, "label", source)
+            return _named(names, columns.label, "label", source)
         return _only([name for name in names if name.lower() in LABEL], names, "label", LABEL, source)
     except DataError:
         if strict:
@@ -83,7 +83,7 @@ def _label(names: Sequence[str], columns: Columns, source: str, *, strict: bool)
 
 def _pair(names: Sequence[str], columns: Columns, text: str, source: str) -> str | None:
     if columns.text_pair:
-        pair = _asked(names, columns.text_pair, "text_pair", source)
+        pair = _named(names, columns.text_pair, "text_pair", source)
         if pair == text:
             raise DataError(
                 f"{source}: column '{text}' is asked for as text and as text_pair; expected two columns; "
@@ -100,12 +100,12 @@ def _text_by_name(names: Sequence[str], source: str) -> str:
     return _only([name for name in names if name.lower() in partners.union(TEXT)], names, "text", TEXT, source)
 
 
-def _only(found: Sequence[str], names: Sequence[str], role: str, usual: Sequence[str], source: str) -> str:
+def _only(candidates: Sequence[str], names: Sequence[str], role: str, usual: Sequence[str], source: str) -> str:
     flag = role.replace("_", "-")
-    if len(found) == 1:
-        return found[0]
-    if found:
-        what = f"more than one {role} column ({', '.join(map(repr, found))})"
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        what = f"more than one {role} column ({', '.join(map(repr, candidates))})"
         raise DataError(f"{source}: {what}; say which with `data.{role}: NAME` or `--{flag} NAME`")
     hint = ""
     if len(names) == 1 and (mark := next((mark for mark in (";", "\t", "|") if mark in names[0]), None)):
@@ -116,15 +116,15 @@ def _only(found: Sequence[str], names: Sequence[str], role: str, usual: Sequence
     )
 
 
-def _asked(names: Sequence[str], wanted: str, role: str, source: str) -> str:
-    exact = [name for name in names if name == wanted]
-    same = exact or [name for name in names if name.lower() == wanted.lower()]
+def _named(names: Sequence[str], choice: str, role: str, source: str) -> str:
+    exact = [name for name in names if name == choice]
+    same = exact or [name for name in names if name.lower() == choice.lower()]
     if len(same) == 1:
         return same[0]
     option = f"`data.{role}` or `--{role.replace('_', '-')}`"
     if same:
-        raise DataError(f"{source}: {len(same)} columns are named '{wanted}'; rename all but one, or change {option}")
-    raise DataError(f"{source}: no column '{wanted}' among {_listed(names)}{did_you_mean(wanted, names)}; change {option}")
+        raise DataError(f"{source}: {len(same)} columns are named '{choice}'; rename all but one, or change {option}")
+    raise DataError(f"{source}: no column '{choice}' among {_listed(names)}{did_you_mean(choice, names)}; change {option}")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -86,13 +86,13 @@ class DelimitedReader:
         """Label names of a column: such files declare none."""
         return None
 
-    def chunks(self, wanted: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
+    def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
         """Rows in portions of at most `rows`, from row `skip` on; memory does not grow with the file.
 
         Raises:
             DataError: bytes are not UTF-8, or a row is broken.
         """
-        places = [self.columns.index(name) for name in wanted]
+        places = [self.columns.index(name) for name in names]
         values: list[list[object]] = [[] for _ in places]
         lines: list[int] = []
         first = skip
@@ -103,10 +103,10 @@ class DelimitedReader:
             for column, index in zip(values, places, strict=True):
                 column.append(fields[index])
             if len(lines) == rows:
-                yield Chunk(first=first, values=dict(zip(wanted, values, strict=True)), lines=lines)
+                yield Chunk(first=first, values=dict(zip(names, values, strict=True)), lines=lines)
                 first, values, lines = first + rows, [[] for _ in places], []
         if lines:
-            yield Chunk(first=first, values=dict(zip(wanted, values, strict=True)), lines=lines)
+            yield Chunk(first=first, values=dict(zip(names, values, strict=True)), lines=lines)
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """The header and every row, each with the line it starts on."""
@@ -167,24 +167,24 @@ class JsonLinesReader:
         """Label names of a column: such files declare none."""
         return None
 
-    def chunks(self, wanted: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
+    def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
         """Rows in portions of at most `rows`, from row `skip` on; memory does not grow with the file.
 
         Raises:
             DataError: bytes are not UTF-8, or a line is no JSON object.
         """
-        values: dict[str, list[object]] = {name: [] for name in wanted}
+        values: dict[str, list[object]] = {name: [] for name in names}
         lines: list[int] = []
         first = skip
         for number, (line, record) in enumerate(self._records()):
             if number < first:
                 continue
             lines.append(line)
-            for name in wanted:
+            for name in names:
                 values[name].append(record.get(name))
             if len(lines) == rows:
                 yield Chunk(first=first, values=values, lines=lines)
-                first, values, lines = first + rows, {name: [] for name in wanted}, []
+                first, values, lines = first + rows, {name: [] for name in names}, []
         if lines:
             yield Chunk(first=first, values=values, lines=lines)
 

@@ -47,9 +47,9 @@ class MemoryReader:
         """Label names of a column, where it declares them."""
         return self._declared.get(column)
 
-    def chunks(self, wanted: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
+    def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
         """Rows in portions of at most `rows`, from row `skip` on."""
-        columns = {name: self._values(self.columns.index(name)) for name in wanted}
+        columns = {name: self._values(self.columns.index(name)) for name in names}
         for first in range(skip, self._rows, rows):
             yield Chunk(first=first, values={name: values[first : first + rows] for name, values in columns.items()})
 
@@ -128,8 +128,8 @@ def _values(source: str, name: str, column: object) -> list[object]:
 
 def _of_pandas(series: Any) -> list[object]:
     """A column's values; all of pandas' ways to say that there is none become None."""
-    here = series.notna()
-    return [_plain(value) if there else None for value, there in zip(series.astype(object), here, strict=True)]
+    present = series.notna()
+    return [_plain(value) if is_present else None for value, is_present in zip(series.astype(object), present, strict=True)]
 
 
 def _plain(value: object) -> object:

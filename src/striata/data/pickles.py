@@ -97,14 +97,14 @@ class PickleReader:
         self._size = len(data)
         self._columns: dict[str, Any] = {}
         self._names: dict[str, tuple[str, ...]] = {}
-        found = run(data, self.source, ALLOWED)
+        root = run(data, self.source, ALLOWED)
         try:
-            if isinstance(found, Made) and found.name.endswith(".DataFrame"):
-                self._columns, self._rows = _frame(found.state), _frame_rows(found.state)
-            elif isinstance(found, Made) and found.name == "datasets.arrow_dataset.Dataset":
-                self._columns, self._rows, self._names = self._dataset(found.state)
+            if isinstance(root, Made) and root.name.endswith(".DataFrame"):
+                self._columns, self._rows = _frame(root.state), _frame_rows(root.state)
+            elif isinstance(root, Made) and root.name == "datasets.arrow_dataset.Dataset":
+                self._columns, self._rows, self._names = self._dataset(root.state)
             else:
-                what = found.name if isinstance(found, Made | Name) else type(found).__name__
+                what = root.name if isinstance(root, Made | Name) else type(root).__name__
                 raise DataError(
                     f"{self.source} holds a {what}; expected a pickled pandas DataFrame or datasets.Dataset; "
                     "save the table as CSV or Parquet instead"
@@ -119,13 +119,13 @@ class PickleReader:
         """Label names of a ClassLabel column."""
         return self._names.get(column)
 
-    def chunks(self, wanted: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
+    def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
         """Rows in portions of at most `rows`, from row `skip` on.
 
         Raises:
             DataError: a wanted column holds something other than texts and numbers.
         """
-        values = {name: self._values(name) for name in wanted}
+        values = {name: self._values(name) for name in names}
         for first in range(skip, self._rows, rows):
             yield Chunk(first=first, values={name: column[first : first + rows] for name, column in values.items()})
 
@@ -176,11 +176,11 @@ class _Picked:
 
 
 def _features(state: dict[str, Any]) -> dict[str, Any]:
-    found = (state["_info"].state or {}).get("features") if isinstance(state.get("_info"), Made) else None
-    if not isinstance(found, Made):
+    features = (state["_info"].state or {}).get("features") if isinstance(state.get("_info"), Made) else None
+    if not isinstance(features, Made):
         return {}
-    first = found.args[0] if found.args and isinstance(found.args[0], dict) else {}
-    return {**first, **found.items}
+    first = features.args[0] if features.args and isinstance(features.args[0], dict) else {}
+    return {**first, **features.items}
 
 
 def _table(made: Any, source: str) -> tuple[dict[str, Any], int]:

@@ -28,7 +28,7 @@ class Reader(Protocol):
     def declared(self, column: str) -> tuple[str, ...] | None:
         """Label names of a column, where the source declares them."""
 
-    def chunks(self, wanted: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
+    def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
         """Rows of some columns in portions of at most `rows`, from row `skip` on."""
 
 
@@ -102,7 +102,7 @@ class ParquetReader:
         """Label names that datasets wrote into the file for a column."""
         return self._names.get(column)
 
-    def chunks(self, wanted: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
+    def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
         """Rows in portions of at most `rows`, from row `skip` on; memory does not grow with the file.
 
         Raises:
@@ -110,11 +110,11 @@ class ParquetReader:
         """
         at = 0
         try:
-            for batch in self._file.iter_batches(batch_size=rows, columns=list(wanted)):
+            for batch in self._file.iter_batches(batch_size=rows, columns=list(names)):
                 part = batch.slice(max(0, skip - at))
                 at += len(batch)
                 if len(part):
-                    yield Chunk(first=at - len(part), values={name: part.column(name).to_pylist() for name in wanted})
+                    yield Chunk(first=at - len(part), values={name: part.column(name).to_pylist() for name in names})
         except (OSError, pa.ArrowException) as error:
             raise self._damaged(error) from None
 
@@ -149,12 +149,12 @@ class DatasetReader:
         names = getattr(self._dataset.features[column], "names", None)
         return None if names is None else tuple(names)
 
-    def chunks(self, wanted: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
+    def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
         """Rows in portions of at most `rows`, from row `skip` on; memory does not grow with the data set."""
-        chosen = self._dataset.select_columns(list(wanted))
+        chosen = self._dataset.select_columns(list(names))
         for first in range(skip, len(chosen), rows):
             part = chosen[first : first + rows]
-            yield Chunk(first=first, values={name: part.column(name).to_pylist() for name in wanted})
+            yield Chunk(first=first, values={name: part.column(name).to_pylist() for name in names})
 
 
 def _folder(path: Path, split: str) -> Reader:

@@ -60,17 +60,17 @@ class SavedReader:
             return None
         return tuple(str(name) for name in feature["names"])
 
-    def chunks(self, wanted: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
+    def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
         """Rows in portions of at most `rows`, from row `skip` on; memory does not grow with the data set.
 
         Raises:
             DataError: the rows are damaged.
         """
         for first in range(skip, self._table.num_rows, rows):
-            part = self._table.slice(first, rows).select(list(wanted))
+            part = self._table.slice(first, rows).select(list(names))
             try:
                 part.validate(full=True)  # offsets that point outside the file would be followed
-                values = {name: part.column(name).to_pylist() for name in wanted}
+                values = {name: part.column(name).to_pylist() for name in names}
             except (ValueError, pa.ArrowException) as error:
                 raise _damaged(self._folder, error) from None
             yield Chunk(first=first, values=values)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
-from .columns import Found
+from .columns import SourceColumns
 
 Ints = npt.NDArray[np.int64]
 IN_MEMORY = "rows sha256:"
@@ -112,14 +112,16 @@ class Checker:
 
     Args:
         source: for messages.
-        found: the columns.
+        columns: which columns those are.
         names: label names the source declares for its integer labels, or None.
         strict: whether a row without a usable label is an error.
         defer: whether empty texts are only counted, for :meth:`finish` to report all at once.
     """
 
-    def __init__(self, source: str, found: Found, names: tuple[str, ...] | None, *, strict: bool, defer: bool = False) -> None:
-        self._source, self._found, self._names = source, found, names
+    def __init__(
+        self, source: str, columns: SourceColumns, names: tuple[str, ...] | None, *, strict: bool, defer: bool = False
+    ) -> None:
+        self._source, self._columns, self._names = source, columns, names
         self._strict, self._defer = strict, defer
         self._empty, self._first_empty = 0, ""
 
@@ -129,11 +131,11 @@ class Checker:
         Raises:
             DataError: a text is empty or no text, or a label is missing or no label.
         """
-        texts = self._texts(chunk, self._found.text)
-        pairs = None if self._found.text_pair is None else self._texts(chunk, self._found.text_pair)
+        texts = self._texts(chunk, self._columns.text)
+        pairs = None if self._columns.text_pair is None else self._texts(chunk, self._columns.text_pair)
         if not self._defer:
             self.finish()
-        labels = None if self._found.label is None else self._labels(chunk, self._found.label)
+        labels = None if self._columns.label is None else self._labels(chunk, self._columns.label)
         ids = np.arange(chunk.first, chunk.first + len(texts), dtype=np.int64)
         return Table(source=self._source, ids=ids, texts=texts, pairs=pairs, labels=labels, label_names=self._names)
 

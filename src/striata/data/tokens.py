@@ -199,8 +199,8 @@ class Tokenizer:
         return lengths
 
     def _encode(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Encoded:
-        given = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
-        encodings = self._backend.encode_batch(given)
+        inputs = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+        encodings = self._backend.encode_batch(inputs)
         lengths = np.array([len(encoding.ids) for encoding in encodings], np.int64)
         types = None
         if self._typed and pairs is not None:
@@ -229,5 +229,5 @@ def _cached(base: str, name: str) -> Path | None:
     """Where a file of the Hub lies that has been loaded; None where the model has none of this name."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(base, name)
-    return Path(found) if isinstance(found, str) else None
+    path = try_to_load_from_cache(base, name)
+    return Path(path) if isinstance(path, str) else None

@@ -16,7 +16,7 @@ PREFIX = "base_model.model."  # of peft's names
 
 def mean_of_weights(tensors: Sequence[_Tensors]) -> dict[str, npt.NDArray[np.float32]]:
     """The mean of every tensor of runs with one plan (Wortsman et al. 2022, arXiv:2203.05482)."""
-    stacked = {name: np.stack([each[name] for each in tensors]).astype(np.float64) for name in tensors[0]}
+    stacked = {name: np.stack([run[name] for run in tensors]).astype(np.float64) for name in tensors[0]}
     return {name: (values.sum(0) / len(tensors)).astype(np.float32) for name, values in stacked.items()}
 
 
@@ -34,8 +34,8 @@ def merged_layout(plans: Sequence[Plan], rank: int | None) -> Layout:
             key = (site.layer, site.target)
             ranks[key] = max(ranks.get(key, 0), site.rank) if rank is None else min(rank, smaller)
     layers: list[dict[str, Section]] = [{} for _ in range(max((layer for layer, _ in ranks), default=0) + 1)]
-    for (layer, target), each in ranks.items():
-        layers[layer][target] = Section(layer, layer, each, float(each), 0.0, (target,))
+    for (layer, target), size in ranks.items():
+        layers[layer][target] = Section(layer, layer, size, float(size), 0.0, (target,))
     return from_layers(layers)
 
 
@@ -62,15 +62,15 @@ def merge(plans: Sequence[Plan], tensors: Sequence[_Tensors], into: Plan) -> dic
         tensors: their weights, by peft's names.
         into: from :func:`merged_plan`.
     """
-    merged = mean_of_weights([{name: value for name, value in each.items() if ".lora_" not in name} for each in tensors])
+    merged = mean_of_weights([{name: value for name, value in weights.items() if ".lora_" not in name} for weights in tensors])
     sites = [{site.module: site for site in plan.sites} for plan in plans]
     for site in into.sites:
         name = f"{PREFIX}{site.module}"
         downs, ups = [], []
-        for own, each in zip(sites, tensors, strict=True):
+        for own, weights in zip(sites, tensors, strict=True):
             if site.module in own:
-                downs.append(each[f"{name}.lora_A.weight"].astype(np.float64))
-                ups.append(each[f"{name}.lora_B.weight"].astype(np.float64) * (own[site.module].scale / len(plans)))
+                downs.append(weights[f"{name}.lora_A.weight"].astype(np.float64))
+                ups.append(weights[f"{name}.lora_B.weight"].astype(np.float64) * (own[site.module].scale / len(plans)))
         down, up = _of_rank(np.concatenate(downs), np.concatenate(ups, axis=1), site.rank)
         merged[f"{name}.lora_A.weight"] = down.astype(np.float32)
         merged[f"{name}.lora_B.weight"] = (up / site.scale).astype(np.float32)
@@ -84,10 +84,10 @@ def _of_rank(
     left, small_left = np.linalg.qr(up)
     right, small_right = np.linalg.qr(down.T)
     u, values, v = np.linalg.svd(small_left @ small_right.T, full_matrices=False)
-    kept = min(rank, len(values))
-    root = np.sqrt(values[:kept])
+    size = min(rank, len(values))
+    root = np.sqrt(values[:size])
     result_down = np.zeros((rank, down.shape[1]))
     result_up = np.zeros((up.shape[0], rank))
-    result_down[:kept] = (right @ v[:kept].T * root).T
-    result_up[:, :kept] = left @ u[:, :kept] * root
+    result_down[:size] = (right @ v[:size].T * root).T
+    result_up[:, :size] = left @ u[:, :size] * root
     return result_down, result_up

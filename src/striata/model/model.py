@@ -265,13 +265,13 @@ class Model:
             DataError: no threshold can be shown to reach it on the validation rows.
         """
         seen, targets = self._validation
-        found = answer_threshold(self.probabilities(seen), targets, precision)
-        if found is None:
+        threshold = answer_threshold(self.probabilities(seen), targets, precision)
+        if threshold is None:
             raise DataError(
                 f"no threshold can be shown to reach a precision of {precision:g} on the {len(targets):,} validation rows of "
                 f"{self.folder}; ask for less, or train with more validation rows"
             )
-        return found
+        return threshold
 
     def evaluate(self, data: object, *, columns: Columns | None = None, coverage: float | None = None) -> Evaluation:
         """Figures on labelled rows.

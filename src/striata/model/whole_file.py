@@ -30,7 +30,7 @@ PORTION = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Contents:
     """What is written of each row.
 
     Args:
@@ -89,10 +89,10 @@ def predict_file(
         StriataError: the place cannot be written, or is full.
     """
     target = check_target(out, source)
-    wanted = Wanted(
+    contents = Contents(
         probabilities=probabilities, calibrated=calibrated, coverage=coverage, abstain_below=abstain_below, id_label=id_label
     )
-    _check(model, wanted)
+    _check(model, contents)
     names = columns or model.columns
     stream = Stream.open(str(source), names)
     folder = target.with_name(f".{target.name}.partial")
@@ -108,7 +108,7 @@ def predict_file(
     if not done:
         shutil.rmtree(folder)
         raise DataError(f"{source} has no rows; expected at least one")
-    _assemble(folder, target, model, wanted)
+    _assemble(folder, target, model, contents)
     shutil.rmtree(folder)
     return done
 
@@ -163,51 +163,51 @@ def _begin(folder: Path, job: dict[str, Any]) -> int:
     return sum(len(_portion(file)) for file in sorted(folder.glob("*.npy")))
 
 
-def _check(model: Model, wanted: Wanted) -> None:
+def _check(model: Model, contents: Contents) -> None:
     """Says before the first text is read what cannot be written after the last."""
-    if wanted.id_label and (wanted.coverage is not None or wanted.abstain_below is not None):
+    if contents.id_label and (contents.coverage is not None or contents.abstain_below is not None):
         raise DataError("the columns ID and Label have room for one label a row; leave the label sets and the threshold out")
     none = np.zeros((0, len(model.labels)), np.float32)
-    if wanted.coverage is not None:
-        model.label_sets(none, wanted.coverage)
-    if wanted.abstain_below is not None:
-        model.sure(none, wanted.abstain_below)
+    if contents.coverage is not None:
+        model.label_sets(none, contents.coverage)
+    if contents.abstain_below is not None:
+        model.sure(none, contents.abstain_below)
 
 
-def _columns(model: Model, wanted: Wanted, logits: np.ndarray, first: int) -> dict[str, tuple[pa.DataType, Any]]:
+def _columns(model: Model, contents: Contents, logits: np.ndarray, first: int) -> dict[str, tuple[pa.DataType, Any]]:
     """Names, types and values of the columns of some rows, the first of which has the number `first`."""
     chosen = model.task.decide(logits)
     ids = np.arange(first, first + len(logits))
     labels: list[str | None] = [model.labels[i] for i in chosen]
-    if wanted.id_label:
+    if contents.id_label:
         whole = all(label.lstrip("-").isdigit() for label in model.labels)
         numbers = [int(model.labels[i]) for i in chosen] if whole else chosen
         return {"ID": (pa.int64(), ids), "Label": (pa.int64(), numbers)}
-    if wanted.abstain_below is not None:
-        labels = [label if sure else None for label, sure in zip(labels, model.sure(logits, wanted.abstain_below), strict=True)]
-    found: dict[str, tuple[pa.DataType, Any]] = {"id": (pa.int64(), ids), "label": (pa.string(), labels)}
-    if wanted.coverage is not None:
-        found["labels"] = (pa.list_(pa.string()), model.label_sets(logits, wanted.coverage))
-    if wanted.probabilities:
-        values = model.probabilities(logits, calibrated=wanted.calibrated)
-        found |= {f"p_{label}": (pa.float32(), column) for label, column in zip(model.labels, values.T, strict=True)}
-    return found
+    if contents.abstain_below is not None:
+        labels = [label if sure else None for label, sure in zip(labels, model.sure(logits, contents.abstain_below), strict=True)]
+    columns: dict[str, tuple[pa.DataType, Any]] = {"id": (pa.int64(), ids), "label": (pa.string(), labels)}
+    if contents.coverage is not None:
+        columns["labels"] = (pa.list_(pa.string()), model.label_sets(logits, contents.coverage))
+    if contents.probabilities:
+        values = model.probabilities(logits, calibrated=contents.calibrated)
+        columns |= {f"p_{label}": (pa.float32(), column) for label, column in zip(model.labels, values.T, strict=True)}
+    return columns
 
 
-def _batches(folder: Path, schema: pa.Schema, model: Model, wanted: Wanted) -> Iterator[pa.RecordBatch]:
+def _batches(folder: Path, schema: pa.Schema, model: Model, contents: Contents) -> Iterator[pa.RecordBatch]:
     first = 0
     for file in sorted(folder.glob("*.npy")):
         logits = _portion(file)
-        found = _columns(model, wanted, logits, first)
-        yield pa.RecordBatch.from_arrays([pa.array(values, kind) for kind, values in found.values()], schema=schema)
+        columns = _columns(model, contents, logits, first)
+        yield pa.RecordBatch.from_arrays([pa.array(values, kind) for kind, values in columns.values()], schema=schema)
         first += len(logits)
 
 
-def _assemble(folder: Path, target: Path, model: Model, wanted: Wanted) -> None:
+def _assemble(folder: Path, target: Path, model: Model, contents: Contents) -> None:
     none = np.zeros((0, len(model.labels)), np.float32)
-    schema = pa.schema({name: kind for name, (kind, _) in _columns(model, wanted, none, 0).items()})
+    schema = pa.schema({name: kind for name, (kind, _) in _columns(model, contents, none, 0).items()})
     with writing(target), tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-        _write(file, target.suffix.lower(), schema, _batches(folder, schema, model, wanted))
+        _write(file, target.suffix.lower(), schema, _batches(folder, schema, model, contents))
         file.flush()
         Path(file.name).chmod(0o644)
         Path(file.name).replace(target)

@@ -65,8 +65,8 @@ def frame(x: Scale, y: Scale, *, x_form: Form, y_form: Form, x_label: str) -> li
 def columns(x: Scale, top: float, bottom: float, form: Form, *, lines: bool = False) -> list[Mark]:
     """Ticks of a horizontal axis with their labels, and grid lines up from them where wanted."""
     marks: list[Mark] = []
-    found = ticks(x)
-    for value in found:
+    values = ticks(x)
+    for value in values:
         at = x(value)
         marks.append(Line(points=((at, top if lines else bottom), (at, bottom if lines else bottom + 4)), stroke="grid"))
         marks.append(Text(x=at, y=bottom + 18, text=form(value), anchor="middle"))

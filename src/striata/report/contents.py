@@ -209,10 +209,12 @@ def collect(path: str | Path) -> Report:
 
 def _identities(runs: Sequence[Run], ensemble: Ensemble | None) -> dict[str, str]:
     """What stands for each model that is in the study now, by name; in results of checks precision and device follow it."""
-    found = {run.name: Combiner(kind="logits", weights={run.name: 1.0}).identity_of({run.name: run.checksum}) for run in runs}
+    identities = {
+        run.name: Combiner(kind="logits", weights={run.name: 1.0}).identity_of({run.name: run.checksum}) for run in runs
+    }
     if ensemble is not None:
-        found["ensemble"] = ensemble.combiner.identity_of({name: run.checksum for name, run in ensemble.runs.items()})
-    return found
+        identities["ensemble"] = ensemble.combiner.identity_of({name: run.checksum for name, run in ensemble.runs.items()})
+    return identities
 
 
 def _of_today(checks: Iterable[Checked], models: Mapping[str, str]) -> tuple[tuple[Checked, ...], list[str]]:
@@ -245,11 +247,11 @@ def _groups(
         return places[_family(run)], _family(run), (None, *CONTROLS).index(run.facts.control)
 
     families: dict[str, int] = {}
-    found = []
+    groups = []
     for place, result in enumerate(sorted(comparison.layouts, key=key)):
         run = runs[result.runs[0]]
         family = families.setdefault(_family(run), len(families))
-        found.append(
+        groups.append(
             Group(
                 place=place,
                 result=result,
@@ -260,7 +262,7 @@ def _groups(
                 receipts={name: receipt for name in result.runs if (receipt := runs[name].receipt()) is not None},
             )
         )
-    return tuple(found)
+    return tuple(groups)
 
 
 def _family(run: Run) -> str:

@@ -24,7 +24,7 @@ class IntervalRow:
         label: at its left.
         interval: the estimate and its bounds.
         group: the layout that gives colour and shape; None for a neutral one.
-        each: single values it is the mean of, drawn as small dots.
+        singles: single values it is the mean of, drawn as small dots.
         stroke: palette name of the interval; empty takes the layout's colour.
         tip: text shown under the pointer.
     """
@@ -32,7 +32,7 @@ class IntervalRow:
     label: str
     interval: Interval
     group: Group | None = None
-    each: tuple[float, ...] = ()
+    singles: tuple[float, ...] = ()
     stroke: str = ""
     tip: str = ""
 
@@ -51,7 +51,7 @@ def intervals(
         form: how values on the axis are written.
         zero: whether zero is drawn as the line to compare with.
     """
-    values = [value for row in rows for value in (row.interval.low, row.interval.high, row.interval.value, *row.each)] + (
+    values = [value for row in rows for value in (row.interval.low, row.interval.high, row.interval.value, *row.singles)] + (
         [0.0] if zero else []
     )
     left = min(max(13 * 0.56 * max(len(row.label) for row in rows) + 24, _LEAST), _MOST)
@@ -68,7 +68,7 @@ def intervals(
         tip = row.tip or f"{row.label}: {form(interval.value)}, {form(interval.low)} to {form(interval.high)}"
         marks.append(Text(x=left - 12, y=y + 4, text=cut(row.label, left - 22), anchor="end", fill="ink", tip=row.label))
         marks.append(whisker(x(interval.low), x(interval.high), y, ink, tip=tip))
-        marks += [Dot(x=x(value), y=y, radius=2.2, fill="ground", stroke=ink) for value in row.each]
+        marks += [Dot(x=x(value), y=y, radius=2.2, fill="ground", stroke=ink) for value in row.singles]
         if row.group is None or row.stroke:
             marks.append(Dot(x=x(interval.value), y=y, radius=4.5, fill=ink, stroke="ground", tip=tip))
         else:
@@ -105,11 +105,11 @@ def against(
 
 def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Those that nothing as cheap beats, cheapest first."""
-    found: list[tuple[float, float]] = []
-    for cost, accuracy in sorted(points, key=lambda each: (each[0], -each[1])):
-        if not found or accuracy > found[-1][1]:
-            found.append((cost, accuracy))
-    return found
+    front: list[tuple[float, float]] = []
+    for cost, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or accuracy > front[-1][1]:
+            front.append((cost, accuracy))
+    return front
 
 
 def _names(points: Sequence[tuple[Group, float, float]]) -> list[Mark]:

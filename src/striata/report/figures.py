@@ -90,7 +90,7 @@ def _standings(report: Report) -> Scene:
             label=result.layout,
             interval=Interval(value=result.accuracy, low=result.low, high=result.high),
             group=(group := report.group_named(result.layout)),
-            each=tuple(row.accuracy for row in group.standings) if several else (),
+            singles=tuple(row.accuracy for row in group.standings) if several else (),
         )
         for result in report.comparison.layouts
     ]
@@ -109,12 +109,12 @@ def _differences(report: Report) -> Scene:
     tones = {"better": "good", "worse": "bad", "not told apart": "muted"}
     rows = [
         IntervalRow(
-            label=each.layout,
-            interval=Interval(value=each.difference, low=each.low, high=each.high),
-            stroke=tones[each.verdict],
-            tip=each.sentence,
+            label=difference.layout,
+            interval=Interval(value=difference.difference, low=difference.low, high=difference.high),
+            stroke=tones[difference.verdict],
+            tip=difference.sentence,
         )
-        for each in report.comparison.differences
+        for difference in report.comparison.differences
     ]
     return intervals(
         rows,

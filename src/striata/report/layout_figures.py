@@ -31,10 +31,10 @@ def heat_maps(report: Report) -> list[Scene]:
 
 def _rows(plan: Plan, field: str) -> dict[str, dict[int, float]]:
     """Values by target and layer."""
-    found: dict[str, dict[int, float]] = {}
+    rows: dict[str, dict[int, float]] = {}
     for site in plan.sites:
-        found.setdefault(site.target, {})[site.layer] = getattr(site, field)
-    return found
+        rows.setdefault(site.target, {})[site.layer] = getattr(site, field)
+    return rows
 
 
 def _map(report: Report, field: str, title: str, describes: str, fill: str, form: Callable[[float], str]) -> Scene:

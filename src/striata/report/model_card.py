@@ -75,9 +75,11 @@ def find_subject(path: str | Path) -> Subject:
         best = leaderboard(opened)[0].run
         folder = folder / "ensemble" if (folder / "ensemble").is_dir() else opened.run_folder(best)
     if (folder / "ensemble.json").is_file():
-        found = load_ensemble(folder)
+        ensemble = load_ensemble(folder)
         name = f"{folder.resolve().parent.name}-{folder.resolve().name}"
-        return Subject(folder=folder, name=name, members=found.members, runs=found.runs, judged=judge_ensemble(found), test={})
+        return Subject(
+            folder=folder, name=name, members=ensemble.members, runs=ensemble.runs, judged=judge_ensemble(ensemble), test={}
+        )
     run = find_run(folder)
     study = StudyFolder(run.path.resolve().parent.parent)
     test = test_metrics(study, [run]).get(run.name, {})
@@ -143,8 +145,8 @@ def _results(subject: Subject) -> list[Any]:
 
     def source(split: str) -> str:
         """What the rows of a split come from; a number of rows is held out from the training data."""
-        given = data.get(split)
-        name = given if isinstance(given, str) else str(data.get("train", ""))
+        origin = data.get(split)
+        name = origin if isinstance(origin, str) else str(data.get("train", ""))
         return name.partition(":")[0] if _on_hub(name) else Path(name).name or "unknown"
 
     measured = subject.judged.metrics

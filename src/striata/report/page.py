@@ -75,14 +75,14 @@ def _long(name: str) -> str:
 
 
 def _environment() -> Environment:
-    found = Environment(
+    environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    found.filters |= {
+    environment.filters |= {
         "pct": _percent, "points": _points, "num": _number, "count": _count, "duration": _duration, "swatch": _swatch,
         "receipt": _receipt, "long": _long, "colour": colour, "svg": lambda scene: Markup(svg(scene)),
     }  # fmt: skip
-    return found
+    return environment
 
 
 def render(report: Report) -> str:
@@ -101,7 +101,7 @@ def render(report: Report) -> str:
             sections=SECTIONS,
             tiles=tiles(report),
             lead=lead(report),
-            said=summary(report),
+            sentences=summary(report),
             receipts=receipts(report),
             several=any(len(group.standings) > 1 for group in report.groups),
             tested=any(row.test_accuracy is not None for row in report.standings),
@@ -127,8 +127,8 @@ def _css() -> str:
 
 def _commands(report: Report) -> list[str]:
     """What leads to this page from the study file; an ensemble that was chosen otherwise has a command of its own."""
-    chosen, asked = report.chosen, Rule(**report.settings["ensemble"])
-    by_file = replace(asked, size=min(asked.size, len(report.standings)))
+    chosen, rule = report.chosen, Rule(**report.settings["ensemble"])
+    by_file = replace(rule, size=min(rule.size, len(report.standings)))
     own = [] if chosen is None or chosen == by_file else [f"striata ensemble {report.folder} {chosen.options}"]
     return [
         "pip install striata", "striata check study.yaml", "striata train study.yaml", *own, f"striata report {report.folder}",

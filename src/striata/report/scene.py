@@ -187,8 +187,8 @@ def ticks(scale: Scale, most: int = 5) -> list[float]:
     """Round values on a scale, not many more than `most`."""
     if scale.log and scale.high / scale.low > 8:
         decades = range(math.floor(math.log10(scale.low)), math.ceil(math.log10(scale.high)) + 1)
-        found = [base * 10.0**power for power in decades for base in (1, 2, 5)]
-        inside = [value for value in found if scale.low <= value <= scale.high]
+        values = [base * 10.0**power for power in decades for base in (1, 2, 5)]
+        inside = [value for value in values if scale.low <= value <= scale.high]
         return inside if len(inside) <= most + 1 else [v for v in inside if math.isclose(math.log10(v) % 1, 0, abs_tol=1e-9)]
     span = scale.high - scale.low
     step = 10.0 ** math.floor(math.log10(span / most))

@@ -12,7 +12,7 @@ from .contents import Group, Report, spoken
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Sentence:
     """A sentence of the summary.
 
     Args:
@@ -41,9 +41,9 @@ def lead(report: Report) -> str:
     """The line under the title."""
     layouts, seeds, metrics = len(report.groups), len(report.settings["seeds"]), report.best.metrics
     many = f"{layouts} LoRA layouts" if layouts > 1 else "One LoRA layout"
-    each = f", {seeds} seeds each," if seeds > 1 else ""
+    seeded = f", {seeds} seeds each," if seeds > 1 else ""
     return (
-        f"{many}{each} on {Path(report.settings['base']).name}: {len(metrics.labels)} labels, {metrics.rows:,} validation rows."
+        f"{many}{seeded} on {Path(report.settings['base']).name}: {len(metrics.labels)} labels, {metrics.rows:,} validation rows."
     )
 
 
@@ -54,62 +54,66 @@ def tiles(report: Report) -> list[Tile]:
     budget = report.settings["budget"]
     share = f", of {thousands(budget)} allowed" if budget else ""
     kind = f"best run, {best.run}" if report.ensemble is None else f"ensemble of {len(report.ensemble.members)} runs"
-    found = [
+    figures = [
         Tile(exactly(report.judged.metrics.scores.accuracy), f"validation accuracy of the {kind}"),
         Tile(thousands(report.group_of(best.run).result.trainable), f"trained parameters of the best run{share}"),
         Tile(f"{runs:,}", f"finished run{'s' if runs > 1 else ''} of {layouts} layout{'s' if layouts > 1 else ''}"),
         Tile(duration(sum(row.seconds for row in report.standings)), "of training in all"),
     ]
     if best.test_accuracy is not None:
-        found.insert(1, Tile(exactly(best.test_accuracy), "test accuracy of the best run on validation"))
-    return found
+        figures.insert(1, Tile(exactly(best.test_accuracy), "test accuracy of the best run on validation"))
+    return figures
 
 
-def summary(report: Report) -> list[Said]:
+def summary(report: Report) -> list[Sentence]:
     """What the page says, in a few sentences."""
-    found = [_best(report), *_verdicts(report), _ensemble(report), receipts(report), *_data(report), *_robust(report)]
-    return [said for said in found if said is not None]
+    sentences = [_best(report), *_verdicts(report), _ensemble(report), receipts(report), *_data(report), *_robust(report)]
+    return [sentence for sentence in sentences if sentence is not None]
 
 
-def _best(report: Report) -> Said:
+def _best(report: Report) -> Sentence:
     first = report.comparison.layouts[0]
     seeds = f" over {len(first.seeds)} seeds" if len(first.seeds) > 1 else ""
-    return Said(
+    return Sentence(
         f"First is {first.layout}: {exactly(first.accuracy)} of the validation rows right{seeds} ({exactly(first.low)} to "
         f"{exactly(first.high)}), with {first.trainable:,} trained parameters."
     )
 
 
-def _verdicts(report: Report) -> list[Said]:
+def _verdicts(report: Report) -> list[Sentence]:
     differences = report.comparison.differences
     if not differences:
         return []
-    counts = Counter(each.verdict for each in differences)
+    counts = Counter(difference.verdict for difference in differences)
     parts = [
         f"{counts[verdict]} {name}"
         for verdict, name in (("better", "better"), ("worse", "worse"), ("not told apart", "not told apart"))
         if counts[verdict]
     ]
     one = len(differences) == 1
-    said = [
-        Said(
+    sentences = [
+        Sentence(
             f"{'One layout was' if one else f'{len(differences)} layouts were'} compared, the reference being "
             f"{report.comparison.reference}: {', '.join(parts)}, by {report.comparison.rows:,} rows."
         )
     ]
-    said += [Said(f"{each.sentence[0].upper()}{each.sentence[1:]}.") for each in report.comparison.together]
-    told = [each for each in differences if each.verdict != "not told apart"]
-    return said + [Said(f"{each.sentence}.", "good" if each.verdict == "better" else "bad") for each in told[:4]]
+    sentences += [
+        Sentence(f"{difference.sentence[0].upper()}{difference.sentence[1:]}.") for difference in report.comparison.together
+    ]
+    told = [difference for difference in differences if difference.verdict != "not told apart"]
+    return sentences + [
+        Sentence(f"{difference.sentence}.", "good" if difference.verdict == "better" else "bad") for difference in told[:4]
+    ]
 
 
-def _ensemble(report: Report) -> Said | None:
+def _ensemble(report: Report) -> Sentence | None:
     if report.ensemble is None or report.ensemble_judged is None:
         return None
     together, single = report.ensemble_judged.metrics.scores.accuracy, report.ensemble.single
     many = len(report.ensemble.members)
     if not single:
-        return Said(f"An ensemble of {many} runs reaches {exactly(together)}; its members were chosen on these same rows.")
-    return Said(
+        return Sentence(f"An ensemble of {many} runs reaches {exactly(together)}; its members were chosen on these same rows.")
+    return Sentence(
         f"An ensemble of {many} runs reaches {exactly(together)} on rows it was not chosen by; the best single run, chosen "
         f"likewise, {exactly(single['accuracy'])}."
     )
@@ -128,26 +132,26 @@ def unequal(group: Group) -> list[str]:
     ]
 
 
-def receipts(report: Report) -> Said:
+def receipts(report: Report) -> Sentence:
     """Whether what was trained is what was planned."""
     wrong = [run for group in report.groups for run in unequal(group)]
     if wrong:
-        return Said(f"What was trained is not what was planned in {', '.join(wrong)}.", "bad")
+        return Sentence(f"What was trained is not what was planned in {', '.join(wrong)}.", "bad")
     runs = sum(len(group.standings) for group in report.groups if group.plan is not None)
-    each = f"in all {runs} runs every receipt equals its plan" if runs > 1 else "the receipt equals the plan"
-    return Said(f"What was trained is what was asked: {each}.", "good")
+    extent = f"in all {runs} runs every receipt equals its plan" if runs > 1 else "the receipt equals the plan"
+    return Sentence(f"What was trained is what was asked: {extent}.", "good")
 
 
-def _data(report: Report) -> list[Said]:
+def _data(report: Report) -> list[Sentence]:
     shared = {} if report.audit is None else {pair: count for pair, count in report.audit.shared.items() if count}
-    found = [
-        Said(f"{pair.capitalize()} share {count:,} texts, so figures on the second flatter a little.", "bad")
+    sentences = [
+        Sentence(f"{pair.capitalize()} share {count:,} texts, so figures on the second flatter a little.", "bad")
         for pair, count in shared.items()
     ]
     if report.labels is not None and report.labels.suspect_rows:
         text = f"{report.labels.suspect_rows:,} rows have a label that is probably wrong. {sampled(report)}"
-        found.append(Said(text.rstrip(), "bad"))
-    return found
+        sentences.append(Sentence(text.rstrip(), "bad"))
+    return sentences
 
 
 def sampled(report: Report) -> str:
@@ -157,30 +161,32 @@ def sampled(report: Report) -> str:
     return f"Only a random sample was judged: {rows}." if rows else ""
 
 
-def _robust(report: Report) -> list[Said]:
-    found = []
+def _robust(report: Report) -> list[Sentence]:
+    sentences = []
     if report.outdated:
-        found.append(
-            Said(
+        sentences.append(
+            Sentence(
                 f"Left out, because the model has been replaced since: {', '.join(report.outdated)}. Measure it again with "
                 "`striata stress` or `striata shift`.",
                 "bad",
             )
         )
-    for each in report.stress:
-        worst = min(each.stressed, key=lambda one: one.difference.value)
-        found.append(
-            Said(
+    for stress in report.stress:
+        worst = min(stress.stressed, key=lambda one: one.difference.value)
+        sentences.append(
+            Sentence(
                 f"Of the changes tried on its texts, {worst.perturbation.replace('_', ' ')} ({worst.amount}) costs "
-                f"{spoken(each.model.name)} most: {exactly(each.clean.value)} become "
+                f"{spoken(stress.model.name)} most: {exactly(stress.clean.value)} become "
                 f"{exactly(worst.accuracy.value)}."
             )
         )
     for shift in report.shift:
         tests = [part.test for part in shift.parts if part.name == "whole" and part.test is not None]
         if any(test.p_value < 0.05 for test in tests):
-            found.append(Said(f"{shift.sources.unlabelled} is not from the same distribution as {shift.sources.known}.", "bad"))
-    return found
+            sentences.append(
+                Sentence(f"{shift.sources.unlabelled} is not from the same distribution as {shift.sources.known}.", "bad")
+            )
+    return sentences
 
 
 def confused(report: Report) -> str:

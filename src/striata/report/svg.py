@@ -90,4 +90,4 @@ def document(scene: Scene) -> str:
     size = f'width="{_number(scene.width)}" height="{_number(scene.height)}" font-family="Helvetica, Arial, sans-serif"'
     drawn = svg(scene).replace("<svg ", f'<svg xmlns="http://www.w3.org/2000/svg" {size} ', 1)
     ground = f'><rect width="100%" height="100%" fill="{LIGHT["ground"]}"/>'
-    return re.sub(r"var\(--(\w+)\)", lambda found: LIGHT[found[1]], drawn.replace(">", ground, 1)) + "\n"
+    return re.sub(r"var\(--(\w+)\)", lambda match: LIGHT[match[1]], drawn.replace(">", ground, 1)) + "\n"

@@ -41,13 +41,13 @@ def _inside(curve: Curve, y: Scale) -> Curve:
     return tuple(finite)
 
 
-def _mean(found: Sequence[Curve]) -> Curve | None:
+def _mean(curves: Sequence[Curve]) -> Curve | None:
     """The mean of several seeds' curves over the steps that all of them have; None for a single curve."""
-    if len(found) < 2:
+    if len(curves) < 2:
         return None
-    steps = sorted(set.intersection(*({step for step, _ in curve} for curve in found)))
-    values = [dict(curve) for curve in found]
-    return tuple((step, float(np.mean([each[step] for each in values]))) for step in steps)
+    steps = sorted(set.intersection(*({step for step, _ in curve} for curve in curves)))
+    values = [dict(curve) for curve in curves]
+    return tuple((step, float(np.mean([seed[step] for seed in values]))) for step in steps)
 
 
 def _chart(
@@ -73,10 +73,10 @@ def _chart(
     seeds: list[Mark] = []
     layouts: list[Mark] = []
     for place in dict.fromkeys(place for _, place, _ in drawn):
-        mine = [(run, curve) for run, other, curve in drawn if other == place]
+        own = [(run, curve) for run, other, curve in drawn if other == place]
         group = None if place is None else report.groups[place]
-        mean = _mean([curve for _, curve in mine])
-        for run, curve in mine:
+        mean = _mean([curve for _, curve in own])
+        for run, curve in own:
             line = Line(
                 points=tuple((x(step), y(value)) for step, value in _inside(curve, y)),
                 stroke="ink" if group is None else colour(group),
@@ -89,7 +89,7 @@ def _chart(
             (layouts if mean is None else seeds).append(line)
         if mean is not None and group is not None:
             points = tuple((x(step), y(value)) for step, value in _inside(mean, y))
-            tip = f"{group.title}, mean of {len(mine)} seeds"
+            tip = f"{group.title}, mean of {len(own)} seeds"
             layouts.append(Line(points=points, stroke=colour(group), width=1.7, dash=dash(group), series=place, tip=tip))
     marks = [*frame(x, y, x_form=plain, y_form=form, x_label="step"), *seeds, *layouts]
     return Scene(name=name, title=title, describes=describes, width=WIDTH, height=HEIGHT, marks=tuple(marks))
@@ -97,29 +97,29 @@ def _chart(
 
 def curves(report: Report) -> list[Scene]:
     """Training loss, validation loss, validation accuracy and learning rate; those without any value are left out."""
-    found = report.histories
-    smoothed = any(len(each.loss) > _POINTS for each in found)
+    histories = report.histories
+    smoothed = any(len(history.loss) > _POINTS for history in histories)
     how = "; means over equal stretches of steps" if smoothed else ""
-    rates = {thinned(each.learning_rate): each for each in found}  # equal schedules are one line
-    one = len(rates) == 1 and len(found) > 1
+    rates = {thinned(history.learning_rate): history for history in histories}  # equal schedules are one line
+    one = len(rates) == 1 and len(histories) > 1
     scenes = [
         _chart(
             report,
-            [(each.run, each.group, means(each.loss)) for each in found],
+            [(history.run, history.group, means(history.loss)) for history in histories],
             name="training-loss",
             title="Training loss",
             describes=f"Mean cross entropy of each batch{how}.",
         ),
         _chart(
             report,
-            [(each.run, each.group, thinned(each.validation_loss)) for each in found],
+            [(history.run, history.group, thinned(history.validation_loss)) for history in histories],
             name="validation-loss",
             title="Validation loss",
             describes="Mean cross entropy on the validation rows used while training.",
         ),
         _chart(
             report,
-            [(each.run, each.group, thinned(each.accuracy)) for each in found],
+            [(history.run, history.group, thinned(history.accuracy)) for history in histories],
             name="validation-accuracy",
             title="Validation accuracy",
             describes="Share of the validation rows used while training that were labelled right.",
@@ -127,7 +127,7 @@ def curves(report: Report) -> list[Scene]:
         ),
         _chart(
             report,
-            [(each.run, None if one else each.group, rate) for rate, each in rates.items()],
+            [(history.run, None if one else history.group, rate) for rate, history in rates.items()],
             name="learning-rate",
             title="Learning rate",
             describes="Of each step; the same for all runs." if one else "Of each step; equal schedules lie on one line.",

@@ -80,17 +80,17 @@ def send(report: Report, track: Sequence[str]) -> None:
 
 
 def _figures(report: Report) -> dict[str, str | int | float]:
-    found: dict[str, str | int | float] = {}
+    figures: dict[str, str | int | float] = {}
     for row in report.standings:
-        found |= {
+        figures |= {
             f"{row.run}/accuracy": row.accuracy, f"{row.run}/loss": row.loss, f"{row.run}/macro_f1": row.macro_f1,
             f"{row.run}/trainable": row.trainable, f"{row.run}/seconds": row.seconds,
         }  # fmt: skip
         if row.test_accuracy is not None:
-            found[f"{row.run}/test_accuracy"] = row.test_accuracy
+            figures[f"{row.run}/test_accuracy"] = row.test_accuracy
     if report.ensemble_judged is not None:
-        found["ensemble/accuracy"] = report.ensemble_judged.metrics.scores.accuracy
-    return found
+        figures["ensemble/accuracy"] = report.ensemble_judged.metrics.scores.accuracy
+    return figures
 
 
 def _by_step(history: History) -> dict[float, dict[str, float]]:
@@ -100,8 +100,8 @@ def _by_step(history: History) -> dict[float, dict[str, float]]:
         "accuracy": history.accuracy,
         "validation_loss": history.validation_loss,
     }
-    found: dict[float, dict[str, float]] = {}
+    values: dict[float, dict[str, float]] = {}
     for name, curve in curves.items():
         for step, value in curve:
-            found.setdefault(step, {})[name] = value
-    return found
+            values.setdefault(step, {})[name] = value
+    return values

@@ -186,9 +186,9 @@ class LabelAudit:
             "parts": [part.to_json() for part in self.parts],
             "suspect_rows": len(self.suspects),
             "conflict_pairs": len(self.conflicts),
-            "suspects": [each.to_json() for each in self.suspects[:SHOWN]],
-            "conflicts": [each.to_json() for each in self.conflicts[:SHOWN]],
-            "confusions": [each.to_json() for each in self.confusions],
+            "suspects": [row.to_json() for row in self.suspects[:SHOWN]],
+            "conflicts": [row.to_json() for row in self.conflicts[:SHOWN]],
+            "confusions": [row.to_json() for row in self.confusions],
         }
 
 
@@ -344,13 +344,13 @@ def _suspects(judged: Mapping[str, _Judged], splits: Splits) -> tuple[tuple[Susp
         Confusion(
             label=label,
             predicted=predicted,
-            rows=len(found),
-            examples=tuple(place for _, place in sorted(found, key=lambda each: each[0])[:_EXAMPLES]),
+            rows=len(examples),
+            examples=tuple(place for _, place in sorted(examples, key=lambda example: example[0])[:_EXAMPLES]),
         )
-        for (label, predicted), found in confused.items()
+        for (label, predicted), examples in confused.items()
     ]
-    confusions.sort(key=lambda each: (-each.rows, each.label, each.predicted))
-    return tuple(sorted(suspects, key=lambda each: each.quality)), tuple(confusions[:_PAIRS])
+    confusions.sort(key=lambda pair: (-pair.rows, pair.label, pair.predicted))
+    return tuple(sorted(suspects, key=lambda suspect: suspect.quality)), tuple(confusions[:_PAIRS])
 
 
 def _conflicts(prepared: Prepared) -> tuple[Conflict, ...]:

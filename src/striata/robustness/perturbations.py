@@ -18,14 +18,14 @@ _REMAINS = {"'": " #39;", '"': " quot;", "&": " amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def _neighbours() -> dict[str, str]:
-    found: dict[str, str] = {}
+    neighbours: dict[str, str] = {}
     for row, keys in enumerate(_KEYBOARD):
         for at, key in enumerate(keys):
             beside = keys[max(0, at - 1) : at] + keys[at + 1 : at + 2]
             above = _KEYBOARD[row - 1][at : at + 2] if row else ""
             below = _KEYBOARD[row + 1][max(0, at - 1) : at + 1] if row + 1 < len(_KEYBOARD) else ""
-            found[key] = beside + above + below
-    return found
+            neighbours[key] = beside + above + below
+    return neighbours
 
 
 _BESIDE = _neighbours()
@@ -59,7 +59,7 @@ def _typos(text: str, amount: float, rng: random.Random) -> str:
 
 def _each_word(text: str, amount: float, rng: random.Random, change: Callable[[str], str]) -> str:
     """Changes a share of the words and leaves the space between them as it is."""
-    return re.sub(r"\S+", lambda found: change(found[0]) if rng.random() < amount else found[0], text)
+    return re.sub(r"\S+", lambda match: change(match[0]) if rng.random() < amount else match[0], text)
 
 
 def _lower(text: str, amount: float, rng: random.Random) -> str:
@@ -71,14 +71,14 @@ def _upper(text: str, amount: float, rng: random.Random) -> str:
 
 
 def _punctuation(text: str, amount: float, rng: random.Random) -> str:
-    return re.sub(r"[^\w\s]", lambda found: "" if rng.random() < amount else found[0], text)
+    return re.sub(r"[^\w\s]", lambda match: "" if rng.random() < amount else match[0], text)
 
 
 def _html(text: str, amount: float, rng: random.Random) -> str:
     """Quotes become remains of escapes four times as often as words get tags: texts have fewer of them."""
 
-    def remains(found: re.Match[str]) -> str:
-        return _REMAINS[found[0]] if rng.random() < min(1.0, 4 * amount) else found[0]
+    def remains(match: re.Match[str]) -> str:
+        return _REMAINS[match[0]] if rng.random() < min(1.0, 4 * amount) else match[0]
 
     replaced = re.sub("|".join(_REMAINS), remains, text)
     return _each_word(replaced, amount, rng, lambda word: f"&lt;b&gt;{word}&lt;/b&gt;")
@@ -86,8 +86,8 @@ def _html(text: str, amount: float, rng: random.Random) -> str:
 
 def _drop(text: str, amount: float, rng: random.Random) -> str:
     words = text.split()
-    kept = [word for word in words if rng.random() >= amount]
-    return text if len(kept) == len(words) else " ".join(kept or words[:1])
+    rest = [word for word in words if rng.random() >= amount]
+    return text if len(rest) == len(words) else " ".join(rest or words[:1])
 
 
 def _swap(text: str, amount: float, rng: random.Random) -> str:
@@ -103,8 +103,8 @@ def _swap(text: str, amount: float, rng: random.Random) -> str:
 
 def _cut(text: str, amount: float, rng: random.Random) -> str:
     words = text.split()
-    kept = max(1, round(len(words) * (1 - amount)))
-    return " ".join(words[:kept]) if kept < len(words) else text
+    count = max(1, round(len(words) * (1 - amount)))
+    return " ".join(words[:count]) if count < len(words) else text
 
 
 def _shuffle(text: str, amount: float, rng: random.Random) -> str:
@@ -139,8 +139,8 @@ class Perturbation:
 
 
 PERTURBATIONS = {
-    each.name: each
-    for each in (
+    perturbation.name: perturbation
+    for perturbation in (
         Perturbation(name="typos", what="of the letters mistyped", amounts=(0.02, 0.05, 0.1), change=_typos),
         Perturbation(name="lower_case", what="of the words in lower case", amounts=(0.3, 0.6, 1.0), change=_lower),
         Perturbation(name="upper_case", what="of the words in upper case", amounts=(0.3, 0.6, 1.0), change=_upper),

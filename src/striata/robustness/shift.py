@@ -318,7 +318,7 @@ def write_shift_rows(shift: Shift, path: Path) -> None:
         StriataError: the disk is full, or the place cannot be written.
     """
     copies = {copy.row: copy for copy in shift.copies}
-    scores = {each.row: each.score for each in shift.different}
+    scores = {row.row: row.score for row in shift.different}
     lines: list[Sequence[object]] = [("row", "copy", "of", "other", "similarity", "score")]
     for row in sorted(copies.keys() | scores.keys()):
         copy, score = copies.get(row), f"{scores[row]:.4f}" if row in scores else ""

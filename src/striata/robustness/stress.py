@@ -128,8 +128,8 @@ class Stress:
             "seed": self.seed,
             "level": LEVEL,
             "clean": self.clean.to_json(),
-            "stressed": [each.to_json() for each in self.stressed],
-            "slices": [each.to_json() for each in self.slices],
+            "stressed": [result.to_json() for result in self.stressed],
+            "slices": [result.to_json() for result in self.slices],
             "small_slices": list(self.small),
         }
 
@@ -258,4 +258,4 @@ def find_slices(table: Table, right: Bools) -> tuple[tuple[Slice, ...], tuple[st
         Slice(by=by, name=name, rows=len(ins), accuracy=share(int(ins.sum()), len(ins), level=level), p_value=p)
         for (by, name, ins), p in zip([(by, name, right[mask]) for by, name, mask in large], holm(p_values), strict=True)
     ]
-    return tuple(sorted(slices, key=lambda each: (each.accuracy.value, each.name))), small
+    return tuple(sorted(slices, key=lambda part: (part.accuracy.value, part.name))), small

@@ -13,11 +13,11 @@ def rungs(*, after: int, reduction: int, evaluations: int) -> list[int]:
         reduction: how many times as many before each next one.
         evaluations: in a whole training.
     """
-    found, at = [], after
+    rungs, at = [], after
     while at < evaluations:
-        found.append(at)
+        rungs.append(at)
         at *= reduction
-    return found
+    return rungs
 
 
 def weak(values: Sequence[float], seen: Iterable[float], reduction: int) -> list[bool]:

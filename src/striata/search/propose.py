@@ -67,12 +67,12 @@ def propose(space: Space, before: Sequence[FrozenTrial]) -> FrozenTrial | None:
         for spec, values in space.starts().items():
             if spec not in begun and _key(space.member(name, values)) not in taken:
                 memory.enqueue_trial(values)
-                return _asked(space, memory, name, {"start": spec})[0]
+                return _proposal(space, memory, name, {"start": spec})[0]
         for attempt in range(_ATTEMPTS):
             memory.sampler = _sampler(space.settings.seed, len(before), attempt)
-            found, key = _asked(space, memory, name, {})
+            trial, key = _proposal(space, memory, name, {})
             if key not in taken:
-                return found
+                return trial
     return None
 
 
@@ -83,7 +83,7 @@ def _learned(trial: FrozenTrial) -> FrozenTrial:
     return create_trial(state=TrialState.PRUNED, params=trial.params, distributions=trial.distributions)
 
 
-def _asked(space: Space, memory: optuna.Study, name: str, facts: dict[str, Any]) -> tuple[FrozenTrial, tuple[str, float]]:
+def _proposal(space: Space, memory: optuna.Study, name: str, facts: dict[str, Any]) -> tuple[FrozenTrial, tuple[str, float]]:
     trial = memory.ask()
     space.suggest(trial)
     member = space.member(name, trial.params)

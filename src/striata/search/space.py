@@ -124,15 +124,15 @@ class Space:
         The plan's `layout` is what was asked for, its `text` what is trained.
         """
         layout, budget = self.layout(values), self.study.budget
-        asked = self._make(layout, None)
-        if budget is None or asked.trainable <= budget:
-            return replace(asked, budget=budget)
+        plan = self._make(layout, None)
+        if budget is None or plan.trainable <= budget:
+            return replace(plan, budget=budget)
         fitted = fit(layout, base=self.study.base, labels=self.labels, head=self.study.head, budget=budget)
         if self.settings.alpha != "rank":
             return fitted
         sections = tuple(replace(section, alpha=float(section.rank)) for section in Layout.parse(fitted.text).sections)
         notes = (f"fitted to {budget:,} parameters; alphas follow the ranks",)
-        return replace(self._make(Layout(sections), budget), layout=asked.layout, notes=notes)
+        return replace(self._make(Layout(sections), budget), layout=plan.layout, notes=notes)
 
     def recipe(self, values: Values) -> Recipe:
         """The study's recipe with the learning rate of parameters, to three digits."""
@@ -170,15 +170,15 @@ class Space:
             StudyError: a layout is outside the space.
             LayoutError, PlanError, BudgetError: it cannot be planned.
         """
-        found = {}
+        starts = {}
         for entry in self.study.layouts:
             spec = entry if isinstance(entry, str) else entry.layout
             try:
                 make_plan(spec, base=self.study.base, labels=self.labels, head=self.study.head, budget=self.study.budget)
-                found[spec] = self._values(spec) | self._rate(entry)
+                starts[spec] = self._values(spec) | self._rate(entry)
             except (PlanError, StudyError) as error:
                 raise type(error)(f"layout '{spec}' cannot be where the search begins: {error}") from None
-        return found
+        return starts
 
     def _rate(self, entry: str | LayoutSettings) -> dict[str, float]:
         recipe, ends = self.study.recipe_of(entry), self.settings.learning_rate

@@ -161,7 +161,7 @@ class Trainer:
         targets = torch.split(labels, [len(rows) for rows in chosen])
         batch = collate([(t.slot, self.texts.take(rows)) for t, rows in zip(self.live, chosen, strict=True)], device)
         logits = self.stack.forward(batch, {t.slot: self._streams[t.slot] for t in self.live})
-        losses = torch.stack([self._loss(t, logits[t.slot], each) for t, each in zip(self.live, targets, strict=True)])
+        losses = torch.stack([self._loss(t, logits[t.slot], part) for t, part in zip(self.live, targets, strict=True)])
         read = on_host(losses)
         losses.sum().backward()  # type: ignore[no-untyped-call]
         rates = [self._update(t) for t in self.live]

@@ -71,11 +71,11 @@ class Validator:
         self._parts: dict[int, tuple[Encoded, np.ndarray]] = {}
 
     def _part(self, rows: int | str) -> tuple[Encoded, np.ndarray]:
-        wanted = len(self.targets) if rows == "all" else min(int(rows), len(self.targets))
-        if wanted not in self._parts:
-            chosen = stratified_part(self.targets, wanted, self._seed)
-            self._parts[wanted] = (self.texts.take(chosen), self.targets[chosen])
-        return self._parts[wanted]
+        size = len(self.targets) if rows == "all" else min(int(rows), len(self.targets))
+        if size not in self._parts:
+            chosen = stratified_part(self.targets, size, self._seed)
+            self._parts[size] = (self.texts.take(chosen), self.targets[chosen])
+        return self._parts[size]
 
     def during(self, stack: Engine, trainees: Sequence[Trainee]) -> list[Seen]:
         """Each trainee on its recipe's validation rows; those with equal parts in one pass."""
