@@ -75,8 +75,8 @@ def test_results_have_nouns_for_names() -> None:
     "code",
     [
         "found = 1", "for found in (): ...", "[0 for found in ()]", "lambda found: 0", "def f(*, found=1): ...",
-        "def found(): ...", "class Found: ...", "class A:\n    found: int", "self._found = 1", "import os as found", "(found := 1)",
-        "try: ...\nexcept OSError as found: ...", "match 1:\n    case found: ...", "with a as found: ...",
+        "def found(): ...", "class Found: ...", "class A:\n    found: int", "self._found = 1", "import os as found",
+        "(found := 1)", "try: ...\nexcept OSError as found: ...", "match 1:\n    case found: ...", "with a as found: ...",
     ],
 )  # fmt: skip
 def test_every_way_to_give_a_name_is_seen(code: str) -> None:

@@ -68,7 +68,7 @@ def test_a_set_is_never_empty_and_its_figures_are_counted() -> None:
     assert label_sets(probabilities, 0.95).sum(1).tolist() == [1, 1, 1]
     figures = set_figures(inside[[0, 1, 2, 1]], np.array([2, 0, 1, 1]), 0.9)
     assert (figures.nominal, figures.coverage, figures.mean_size, figures.single) == pytest.approx((0.9, 0.5, 1.75, 0.5))
-    assert figures.to_json() == {"nominal": 0.9, "coverage": 0.5, "mean_size": 1.75, "single": 0.5}
+    assert figures.to_json() == {"wanted": 0.9, "coverage": 0.5, "mean_size": 1.75, "single": 0.5}
 
 
 @pytest.mark.parametrize("coverage", [0, 1, -1, 1.5])

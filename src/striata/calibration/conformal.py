@@ -8,10 +8,12 @@ average over such rows: not for each label or kind of text by itself, and not fo
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from ..errors import DataError
 from ..tasks import SINGLE_LABEL
@@ -31,14 +33,14 @@ class SetFigures:
         single: share of rows whose set is one label.
     """
 
-    nominal: float
+    nominal: Annotated[float, Field(alias="wanted")]  # its name in files
     coverage: float
     mean_size: float
     single: float
 
     def to_json(self) -> dict[str, object]:
-        """All fields."""
-        return asdict(self)
+        """All fields; the coverage that was asked for is `wanted`."""
+        return {"wanted": self.nominal, "coverage": self.coverage, "mean_size": self.mean_size, "single": self.single}
 
 
 def check_share(value: float, argument: str) -> None:

@@ -104,7 +104,7 @@ class Calibration:
             "before": self.before.to_json(),
             "after": self.after.to_json(),
             "answers": [asdict(answers) for answers in self.answers],
-            "sets": [asdict(figures) for figures in self.sets],
+            "sets": [figures.to_json() for figures in self.sets],
         }
 
 
