@@ -77,7 +77,7 @@ class Study:
         texts, total = self._trainer.texts, 0
         for trainee in self._trainer.live:
             for step in range(trainee.step - count, trainee.step):
-                rows = rows_at(step, rows=len(texts), batch_size=BATCH, key=trainee.key)
+                rows = rows_at(step, rows=len(texts), batch_size=BATCH, seed=trainee.member.seed)
                 total += int(texts.lengths[rows].sum())
         return total
 

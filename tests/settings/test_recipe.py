@@ -40,7 +40,7 @@ def test_epochs_are_passes_over_the_rows(epochs: float | None, rows: int, batch:
 
 def test_an_epoch_of_steps_sees_every_row_once() -> None:
     whole = recipe(epochs=2, batch_size=4)
-    steps = [rows_at(step, rows=10, batch_size=4, key=("m", 0)) for step in range(whole.steps(10))]
+    steps = [rows_at(step, rows=10, batch_size=4, seed=0) for step in range(whole.steps(10))]
     for epoch in (steps[:3], steps[3:]):
         assert sorted(np.concatenate(epoch)) == list(range(10))
 

@@ -53,8 +53,10 @@ class Board:
             row["accuracy"] = _number(event.accuracy, ".4f")
         if event.best is not None:
             row["best"] = _number(event.best, ".4f")
-        if event.kind in ("finished", "failed"):
-            row["left"] = "failed" if event.kind == "failed" else "pruned" if event.message == "pruned" else "done"
+        if event.kind in ("finished", "failed", "left"):
+            row["left"] = {"failed": "failed", "left": "pruned"}.get(
+                event.kind, "pruned" if event.message == "pruned" else "done"
+            )
 
     def __rich__(self) -> Table:
         grid = Table(box=None, pad_edge=False, header_style="bold")

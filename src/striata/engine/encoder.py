@@ -61,7 +61,14 @@ class Encoder:
 
     @classmethod
     def load(
-        cls, base: str, *, head: Head, precision: str = "auto", device: str = "auto", grouped: bool | None = None
+        cls,
+        base: str,
+        *,
+        head: Head,
+        precision: str = "auto",
+        device: str = "auto",
+        grouped: bool | None = None,
+        dropout: float | None = None,
     ) -> Encoder:
         """Loads and freezes the encoder under a head.
 
@@ -72,6 +79,8 @@ class Encoder:
             device: "cpu", "cuda", or "auto".
             grouped: whether all members share launches; by default where it pays, on devices other than CPUs. Families that
                 run padded run member by member in any case.
+            dropout: share that is dropped of hidden states and attention in training; None for what the configuration says. Heads
+                have their own.
 
         Raises:
             EncoderError: missing or damaged files, weights that are not there, an unsupported family, no such device.
@@ -83,7 +92,7 @@ class Encoder:
         files = weight_files(base)
         dtype = choose_precision(precision, place)
         pooler = head.pooling == "pooler" if shape.family.pooler else None
-        model = load_model(base, packed=shape.family.packed, pooler=pooler, dtype=dtype)
+        model = load_model(base, packed=shape.family.packed, pooler=pooler, dtype=dtype, dropout=dropout)
         grouped = shape.family.packed and (place.type != "cpu" if grouped is None else grouped)
         return cls(model.to(place), shape, base, fingerprint(files), place, grouped=grouped)
 

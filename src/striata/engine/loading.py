@@ -85,7 +85,7 @@ def fingerprint(files: list[Path]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def load_model(base: str, *, packed: bool, pooler: bool | None, dtype: torch.dtype) -> nn.Module:
+def load_model(base: str, *, packed: bool, pooler: bool | None, dtype: torch.dtype, dropout: float | None = None) -> nn.Module:
     """The transformers model of an encoder.
 
     Args:
@@ -93,12 +93,13 @@ def load_model(base: str, *, packed: bool, pooler: bool | None, dtype: torch.dty
         packed: whether it runs with striata's own attention, without padding.
         pooler: whether its pooler is needed; None for a family that has none.
         dtype: of its weights.
+        dropout: takes the place of every share that its configuration drops; None leaves them.
 
     Raises:
         EncoderError: its files are damaged, or lack weights.
     """
     with _LOADING:
-        model, missing = _load(base, packed=packed, pooler=pooler, dtype=dtype)
+        model, missing = _load(base, packed=packed, pooler=pooler, dtype=dtype, dropout=dropout)
     if missing:
         poolers = pooler and all("pooler" in key for key in missing)
         hint = "use head 'linear' or 'mean', which need no pooler" if poolers else "give a complete model"
@@ -109,12 +110,18 @@ def load_model(base: str, *, packed: bool, pooler: bool | None, dtype: torch.dty
     return model
 
 
-def _load(base: str, *, packed: bool, pooler: bool | None, dtype: torch.dtype) -> tuple[nn.Module, list[str]]:
+def _load(
+    base: str, *, packed: bool, pooler: bool | None, dtype: torch.dtype, dropout: float | None
+) -> tuple[nn.Module, list[str]]:
     from transformers import AttentionInterface, AutoConfig, AutoModel
     from transformers.utils import logging
 
     AttentionInterface.register(IMPLEMENTATION, packed_attention)
     config = AutoConfig.from_pretrained(base, trust_remote_code=False)
+    if dropout is not None:
+        for key, value in config.to_dict().items():
+            if "drop" in key and isinstance(value, int | float):
+                setattr(config, key, dropout)
     options: dict[str, Any] = {}
     if pooler is not None:
         options["add_pooling_layer"] = pooler

@@ -208,6 +208,21 @@ class BaselineSettings(BaseModel):
     embedded_rows: Count | None = None
 
 
+class RaceSettings(BaseModel):
+    """A race: every layout is begun with each of some learning rates, and the weaker half leaves at each of a few steps.
+
+    Args:
+        learning_rates: of the recipe, in place of its one.
+        survivors: members that are trained to their end.
+        until: share of a member's steps after which no more than these are left.
+    """
+
+    model_config = CONFIG
+    learning_rates: Annotated[tuple[Positive, ...], Field(min_length=1), Different, Short(as_list, "one rate")]
+    survivors: Count = 2
+    until: Annotated[float, Field(gt=0, lt=1), Expected("a number above 0 and below 1")] = 0.25
+
+
 class Study(BaseModel):
     """Members to be trained on one frozen encoder.
 
@@ -222,6 +237,7 @@ class Study(BaseModel):
         baselines: contenders that cost seconds: "auto" for all of them, "none", or a list.
         seeds: every layout is trained once with each; one number says how many, from 0 on.
         recipe: how members are trained.
+        race: candidates that are begun and of which the weaker leave early; None trains all members to their end.
         ensemble: how the best runs are combined at the end; false for no ensemble.
         search: how layouts are proposed; None trains those that are listed.
         output: the study's folder.
@@ -237,6 +253,7 @@ class Study(BaseModel):
     baselines: Annotated[BaselineSettings, Short(_baselines, "auto, none or a list")] = BaselineSettings(kinds=())
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1), Different, Short(_seeds, "how many")] = (0,)
     recipe: Recipe = Recipe()
+    race: RaceSettings | None = None
     ensemble: Annotated[EnsembleSettings, Short(_ensemble, "true or false")] = EnsembleSettings()
     search: Annotated[SearchSettings | None, Short(_search, "true or false")] = None
     output: Folder
@@ -285,6 +302,8 @@ def load_study(source: str | Path | Mapping[str, Any], settings: Sequence[str] =
             "and train what it finds with more seeds in a study of its own",
             key="seeds",
         )
+    if study.search is not None and study.race is not None:
+        raise StudyError(f"{where}: a search ends weak trials itself; leave out `race`, or `search`", key="race")
     for entry in study.layouts:
         study.recipe_of(entry)
     return study

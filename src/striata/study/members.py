@@ -41,11 +41,12 @@ def plan_members(study: Study, labels: int) -> tuple[Member, ...]:
         StudyError: two members have one name, or a setting that all must share differs.
         LayoutError, PlanError, BudgetError, EncoderError: a layout cannot be planned.
     """
-    own = [_planned(study, entry, labels) for entry in study.layouts]
+    entries = [raced for entry in study.layouts for raced in _raced(study, entry, labels)]
+    own = [_planned(study, entry, labels) for entry in entries]
     own = [replace(planned, control_of=_sources(planned, own)) for planned in own]
     _check_names(own, study.seeds)
     listed: list[_Planned] = []
-    for entry, planned in zip(study.layouts, own, strict=True):
+    for entry, planned in zip(entries, own, strict=True):
         listed.append(planned)
         for control in _controls(study, entry, planned, labels):
             sources = tuple(other.title for other in own if other.equals(planned))
@@ -77,6 +78,18 @@ def plan_members(study: Study, labels: int) -> tuple[Member, ...]:
     )
 
 
+def _raced(study: Study, entry: str | LayoutSettings, labels: int) -> list[str | LayoutSettings]:
+    """A layout of the study once with each learning rate of its race."""
+    if study.race is None:
+        return [entry]
+    settings = LayoutSettings(layout=entry) if isinstance(entry, str) else entry
+    title = _planned(study, entry, labels).title
+    return [
+        settings.model_copy(update={"name": f"{title}-lr{rate:g}", "recipe": {**settings.recipe, "learning_rate": rate}})
+        for rate in study.race.learning_rates
+    ]
+
+
 def _check_names(distinct: Sequence[_Planned], seeds: Sequence[int]) -> None:
     names = [f"{planned.title}-seed{seed}" for planned in distinct for seed in seeds]
     for name in names:
@@ -92,8 +105,9 @@ def _planned(study: Study, entry: str | LayoutSettings, labels: int) -> _Planned
     except (LayoutError, PlanError) as error:
         raise error.within(f"layout '{spec}'") from None
     recipe = study.recipe_of(entry)
-    if recipe.precision != study.recipe.precision:
-        raise StudyError(f"layout '{spec}': precision is of the shared encoder; set it in the study's own recipe")
+    for shared in ("precision", "encoder_dropout"):
+        if getattr(recipe, shared) != getattr(study.recipe, shared):
+            raise StudyError(f"layout '{spec}': {shared} is of the shared encoder; set it in the study's own recipe")
     label = plan.layout if isinstance(entry, str) or entry.name is None else entry.name
     return _Planned(title=_title(entry, plan), label=label, plan=plan, recipe=recipe)
 

@@ -28,6 +28,7 @@ from ..training.trackers import tracking
 from ..training.validation import Validator
 from .claim import discard
 from .preparation import Prepared
+from .race import Race
 from .stack_folder import StackFolder
 from .work import Work
 
@@ -43,8 +44,8 @@ class Context:
     @classmethod
     def load(cls, work: Work, *, head: Head, device: str) -> Context:
         """With the study's encoder loaded."""
-        study = work.prepared.study
-        encoder = Encoder.load(study.base, head=head, precision=study.recipe.precision, device=device)
+        study, recipe = work.prepared.study, work.prepared.study.recipe
+        encoder = Encoder.load(study.base, head=head, precision=recipe.precision, device=device, dropout=recipe.encoder_dropout)
         return cls(work.prepared, encoder, work.folder)
 
 
@@ -100,7 +101,9 @@ def _train(context: Context, work: Work, stack: StackFolder, listen: Listener, o
         def judge(evaluated: Sequence[Trainee]) -> dict[str, str]:
             return {trainee.member.name: "time" for trainee in evaluated} if overdue is not None and overdue() else {}
 
-        train_together(context, together, stack.checkpoint, listen, judge=judge)
+        race = work.prepared.study.race
+        leaving = None if race is None else Race(race, stack.members() if stack.is_planned else list(members)).leaving
+        train_together(context, together, stack.checkpoint, listen, judge=judge, leaving=leaving)
         stack.remove()
 
 
@@ -137,6 +140,7 @@ def train_together(
     ended: Callable[[Outcome], None] | None = None,
     judge: Judge | None = None,
     recruit: Recruit | None = None,
+    leaving: Judge | None = None,
 ) -> None:
     """Trains members as one stack; each writes its run as it ends.
 
@@ -148,6 +152,7 @@ def train_together(
         ended: called after a member's run, or its failure, is on disk.
         judge: see :class:`striata.training.loop.Trainer`.
         recruit: likewise.
+        leaving: likewise.
     """
 
     def keep(outcome: Outcome) -> None:
@@ -172,6 +177,7 @@ def train_together(
         listen=listen,
         judge=judge,
         recruit=recruit,
+        leaving=leaving,
     )
     trainer.run()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["begun", "step", "evaluated", "finished", "failed", "saved", "note"]
+Kind = Literal["begun", "step", "evaluated", "finished", "left", "failed", "saved", "note"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,8 @@ class Event:
         accuracy: on the validation rows, for "evaluated" and "finished".
         validation_loss: likewise.
         best: best validation accuracy so far.
-        message: why a member ended, or a note in words: what the data and the plans are, what goes on.
+        message: why a member ended ("finished"), left without a run ("left") or failed; or a note in words: what the data and
+            the plans are, what goes on.
         seconds_left: estimate for the whole stack.
     """
 

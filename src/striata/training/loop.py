@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -68,6 +69,7 @@ class Trainer:
         listen: told of everything that happens.
         judge: asked after an evaluation which of the members just evaluated are to stop: reasons by name.
         recruit: asked, when members may have left, for new ones to take their places; told how many are left.
+        leaving: asked after every step, before any evaluation, which members leave without a run: reasons by name.
     """
 
     def __init__(
@@ -84,10 +86,11 @@ class Trainer:
         listen: Listener = nobody,
         judge: Judge | None = None,
         recruit: Recruit | None = None,
+        leaving: Judge | None = None,
     ) -> None:
         self.stack, self.texts, self.targets, self.validator = stack, texts, targets, validator
         self.checkpoint, self.ended, self.listen = checkpoint, ended, listen
-        self.names, self.judge, self.recruit = names, judge, recruit
+        self.names, self.judge, self.recruit, self.leaving = names, judge, recruit, leaving
         if checkpoint is not None and checkpoint.exists():
             self.live = restore(stack, members, len(texts), read_checkpoint(checkpoint))
         else:
@@ -130,6 +133,7 @@ class Trainer:
             while self.live:
                 started = time.monotonic()
                 self.step()
+                left = self._leave()
                 due = [t for t in self.live if self._due(t)]
                 if due:
                     self._evaluate(due)
@@ -137,13 +141,12 @@ class Trainer:
                 spent = (time.monotonic() - started) / max(1, len(self.live))
                 for t in self.live:
                     t.seconds += spent
-                left = (time.monotonic() - began) / done * max((t.steps - t.step for t in self.live), default=0)
-                self._report(left)
+                self._report((time.monotonic() - began) / done * max((t.steps - t.step for t in self.live), default=0))
                 if due:
                     self._end(due)
                 if due or not self.live:
                     self._refill()
-                if due or self._interrupted:
+                if due or left or self._interrupted:
                     self._save()
                 if self._interrupted:
                     raise KeyboardInterrupt
@@ -155,7 +158,7 @@ class Trainer:
         """
         device, chosen = self.stack.device, []
         for t in self.live:
-            chosen.append(rows_at(t.step, rows=len(self.texts), batch_size=t.member.recipe.batch_size, key=t.key))
+            chosen.append(rows_at(t.step, rows=len(self.texts), batch_size=t.member.recipe.batch_size, seed=t.member.seed))
             self._streams[t.slot].restart(seed_of(*t.key, "step", t.step))
         labels = on_device(torch.from_numpy(self.targets[np.concatenate(chosen)]), device)
         targets = torch.split(labels, [len(rows) for rows in chosen])
@@ -211,6 +214,20 @@ class Trainer:
                 )
             )
 
+    def _leave(self) -> bool:
+        """Lets go of the members that are told to leave; returns whether there were any."""
+        reasons = self.leaving(self.live) if self.leaving is not None else {}
+        for t in [t for t in self.live if t.member.name in reasons]:
+            self._drop(t, reasons[t.member.name], "left")
+        return bool(reasons)
+
+    def _drop(self, t: Trainee, why: str, kind: Literal["left", "failed"]) -> None:
+        """Takes a member out of the stack that gets no run."""
+        self.live.remove(t)
+        self.ended(self._outcome(t, None, why))
+        self.stack.drop(t.slot)
+        self._tell(Event(kind=kind, member=t.member.name, step=t.step, steps=t.steps, message=why))
+
     def _stopped(self, t: Trainee) -> str | None:
         patience = t.member.recipe.patience
         if t.step >= t.steps:
@@ -255,10 +272,7 @@ class Trainer:
             f"the training loss became {loss} at step {t.step + 1}; "
             f"try a lower learning rate than {t.member.recipe.learning_rate:g}, more warmup, or precision fp32"
         )
-        self.live.remove(t)
-        self.ended(self._outcome(t, None, why))
-        self.stack.drop(t.slot)
-        self._tell(Event(kind="failed", member=t.member.name, step=t.step, steps=t.steps, message=why))
+        self._drop(t, why, "failed")
 
     def _outcome(self, t: Trainee, best: Best | None, why: str) -> Outcome:
         return Outcome(t.member, best, why, t.step, t.seconds, t.history, self.receipts[t.member.name])

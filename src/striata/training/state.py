@@ -105,7 +105,7 @@ class Trainee:
 
     @property
     def key(self) -> tuple[str | int, ...]:
-        """What all of the member's random streams start from."""
+        """What the member's random streams, of dropout, start from."""
         return (self.member.name, self.member.seed)
 
     def weigh(self, accuracy: float) -> None:
