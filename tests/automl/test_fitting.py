@@ -11,6 +11,7 @@ import pytest
 import striata
 from striata.automl.fitting import Request, fit_file
 from striata.automl.verdict import Fitted
+from striata.baselines import Lexical, Rows
 from striata.choices import BASELINES
 from striata.data import Columns, read_table
 from striata.errors import DataError, EncoderError, StudyError
@@ -18,7 +19,7 @@ from striata.runs import Run, StudyFolder
 from striata.settings import load_study
 from striata.training.events import Event
 
-from ..study.small import make_base, write_texts
+from ..study.small import make_base, noting, study_of, write_texts
 
 
 def request(folder: Path, **changes: object) -> Request:
@@ -59,15 +60,45 @@ def test_the_model_predicts_labels_of_the_data(folder: Path, fitted: Fitted) -> 
     assert striata.load(fitted.model).evaluate(table).accuracy > 0.8
 
 
+def test_a_baseline_is_measured_without_the_validation_rows_and_kept_with_them(folder: Path, fitted: Fitted) -> None:
+    run = Run.load(fitted.folder / "runs" / "lexical")
+    table = read_table(str(folder / "train.csv"), Columns())
+    held = run.validation()
+    targets = np.array([run.labels.index(label) for label in table.labels or ()])
+    inside = np.setdiff1d(np.arange(len(table)), held.ids)
+    texts = [table.texts[at] for at in held.ids]
+
+    def logits(places: np.ndarray) -> np.ndarray:
+        rows = Rows(texts=[table.texts[at] for at in places])
+        return Lexical.fit(rows, targets[places], len(run.labels)).logits(Rows(texts=texts))
+
+    np.testing.assert_array_equal(held.logits, logits(inside))
+    np.testing.assert_array_equal(striata.load(run.path).logits(texts), logits(np.concatenate([inside, held.ids])))
+
+
 @pytest.mark.parametrize("kind", list(BASELINES))
-def test_a_baseline_opened_again_gives_its_validation_logits(folder: Path, fitted: Fitted, kind: str) -> None:
-    run = Run.load(fitted.folder / "runs" / kind)
+def test_a_baseline_that_is_not_refitted_gives_its_validation_logits_again(folder: Path, tmp_path: Path, kind: str) -> None:
+    striata.train(study_of(folder, layouts=[], baselines=[kind], ensemble=False, output=str(tmp_path / "out")))
+    run = Run.load(tmp_path / "out" / "runs" / kind)
     rows = read_table(str(folder / "train.csv"), Columns()).take(run.validation().ids)
     logits = striata.load(run.path).logits(rows.texts)
     if kind in ("majority", "lexical"):
         np.testing.assert_array_equal(logits, run.validation().logits)
     else:  # embeddings of other batches differ in their last bits
         np.testing.assert_allclose(logits, run.validation().logits, atol=2e-2)
+
+
+@pytest.mark.parametrize("base", [None, "none"])
+def test_without_an_encoder_words_are_fitted(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str | None
+) -> None:
+    monkeypatch.setattr("striata.automl.overview.default_base", lambda: str(tmp_path / "missing"))
+    lines: list[str] = []
+    fitted = fit_file(request(folder, base=base, output=str(tmp_path / "out")), listen=noting(lines))
+    assert {run.kind for run in StudyFolder(fitted.folder).runs()} == {"majority", "lexical"}
+    assert any(line.startswith("no encoder: ") for line in lines)
+    assert ("missing" in " ".join(lines)) == (base is None)
+    assert striata.load(fitted.model).evaluate(read_table(str(folder / "test.csv"), Columns())).accuracy > 0.8
 
 
 def test_the_same_call_again_trains_nothing_and_counts_its_time(folder: Path, fitted: Fitted) -> None:

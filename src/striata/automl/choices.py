@@ -10,10 +10,13 @@ import numpy.typing as npt
 
 LEAST_VALIDATION, MOST_VALIDATION = 100, 5000
 TEST_FROM = 4000  # rows from which on a part can be spared for the last word
+REFIT_BELOW = 20_000  # rows below which baselines are fitted once more with the validation rows
 BATCH = 16
 EPOCHS = 6  # passes over the training rows after which more steps rarely help a small encoder
 LEAST_STEPS = 30  # below this an adapter has learned next to nothing
 ENOUGH_STEPS = 600  # from here on a second member is worth more than more steps
+RACING_STEPS = 200  # of a member, from which on a race of learning rates tells
+UNTIL = 0.125  # share of its steps after which a race is over
 TRAINING = 3.0  # a token's training costs about so many times its forward pass
 
 
@@ -33,8 +36,8 @@ class HeldOut:
 def hold_out(rows: int, labels: int, *, test_given: bool, minutes: float) -> HeldOut:
     """Rows for validation and test.
 
-    A seventh of the rows validates, no more than can be predicted in a small part of the time; a tenth is kept for the last
-    word where there are at least 4,000 rows and the caller has no test rows.
+    A seventh of the rows validates, a fifth of very few, and no more than can be predicted in a small part of the time; a tenth
+    is kept for the last word where there are at least 4,000 rows and the caller has no test rows.
 
     Args:
         rows: of the training file.
@@ -43,7 +46,7 @@ def hold_out(rows: int, labels: int, *, test_given: bool, minutes: float) -> Hel
         minutes: time in all.
     """
     most = min(MOST_VALIDATION, max(LEAST_VALIDATION, round(600 * minutes)))
-    least = max(labels, min(LEAST_VALIDATION, rows // 3))
+    least = max(labels, min(LEAST_VALIDATION, rows // 5))
     validation = min(max(round(rows / 7), least), most)
     test = 0 if test_given or rows < TEST_FROM else min(round(rows / 10), most)
     return HeldOut(validation=validation, test=test)
@@ -66,18 +69,26 @@ class Training:
     """How much is trained.
 
     Args:
-        members: trained side by side.
+        members: trained side by side to their end.
         steps: of each.
+        rates: learning rates as multiples of the usual one; more than one of them race.
+        dropout: whether the frozen encoder drops as its configuration says; not while no row comes twice.
     """
 
     members: int
     steps: int
+    rates: tuple[float, ...]
+    dropout: bool
+
+
+RATES = (1 / 3, 1.0, 3.0)
 
 
 def plan_training(rows: int, *, seconds: float, seconds_a_row: float, most_members: int = 4) -> Training | None:
     """Members and steps that fit into a time.
 
     One member gets all the time until its steps are enough; then the time is shared by more members, which an ensemble can use.
+    With steps enough for it, learning rates race first.
 
     Args:
         rows: training rows.
@@ -94,7 +105,18 @@ def plan_training(rows: int, *, seconds: float, seconds_a_row: float, most_membe
         return None
     enough = min(useful, ENOUGH_STEPS)
     members = max(1, min(most_members, total // enough))
-    return Training(members=members, steps=min(useful, total // members))
+    steps = min(useful, total // members)
+    raced = min(useful, int(total / (members * _share_of_race(members))))
+    if members > 1 and raced >= RACING_STEPS:
+        return Training(members=members, steps=raced, rates=RATES, dropout=raced * BATCH > rows)
+    return Training(members=members, steps=steps, rates=(1.0,), dropout=steps * BATCH > rows)
+
+
+def _share_of_race(members: int) -> float:
+    """Steps of a race and of what it leaves, for each member and each step of it; three quarters leave in two halvings."""
+    candidates = members * len(RATES)
+    halved = max(members, math.ceil(candidates / 2))
+    return ((candidates + halved) * UNTIL / 2 + members * (1 - UNTIL)) / members
 
 
 def adapter_rate(hidden: int) -> float:
@@ -104,16 +126,3 @@ def adapter_rate(hidden: int) -> float:
         hidden: the encoder's hidden size.
     """
     return 3e-3 if hidden <= 384 else 1e-3 if hidden <= 768 else 5e-4
-
-
-_LAYOUTS = (
-    ("query-value", "0/1-1/1 r8 a8 query value"),
-    ("all-linear", "0/1-1/1 r4 a4 query key value attention_output ffn_in ffn_out"),
-    ("upper-half", "1/2-1/1 r8 a8 query key value attention_output ffn_in ffn_out"),
-    ("wide", "0/1-1/1 r16 a16 query value"),
-)
-
-
-def adapter_layouts(members: int) -> tuple[tuple[str, str], ...]:
-    """Names and text forms of as many different layouts, the one that is best alone first."""
-    return _LAYOUTS[:members]

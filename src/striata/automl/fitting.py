@@ -16,9 +16,10 @@ from ..layout import shape_of
 from ..settings import load_study
 from ..steps import choose, collect, plan_study, train_stacks
 from ..training.events import Listener, nobody, note
-from .choices import TRAINING, choose_length, hold_out, plan_training
+from .choices import REFIT_BELOW, TRAINING, Training, choose_length, hold_out, plan_training
 from .clock import Clock
 from .history import History
+from .layouts import choose_layouts
 from .overview import Overview, look
 from .study_text import Decision, write_study_text
 from .verdict import Fitted, judge_fit
@@ -37,7 +38,7 @@ class Request:
         source: labelled rows: file, folder or Hub name.
         columns: names of columns that are not called as usual.
         test: labelled rows for the last word, or None.
-        base: encoder; None for MiniLM.
+        base: encoder; "none" for none, None for MiniLM.
         minutes: time in all.
         budget: most trainable parameters of a member, head included; None for no limit.
         output: folder for everything that comes out.
@@ -87,18 +88,40 @@ def study_text(request: Request, overview: Overview, *, seconds_a_token: float =
     a_row = float(np.minimum(overview.lengths, length).mean()) * seconds_a_token
     embedded = _embedded(rows, a_row, left)
     forward = embedded + 3 * held.validation + 2 * held.test  # by the baselines, the adapters, the ensemble
-    training = plan_training(rows, seconds=(1 - _LATER) * left - forward * a_row, seconds_a_row=TRAINING * a_row)
+    remains = (1 - _LATER) * left - forward * a_row
+    training, layouts, reason = _plan_adapters(request, overview, rows, remains, TRAINING * a_row)
     decision = Decision(
         held_out=held,
         max_length=length,
         training=training,
-        hidden=shape_of(overview.base).hidden,
-        reason="" if training else f"{request.minutes:g} minutes do not suffice for steps that teach anything",
-        embedded_rows=None if embedded == rows else embedded,
+        layouts=layouts,
+        hidden=0 if overview.base is None else shape_of(overview.base).hidden,
+        reason=reason,
+        embedded_rows=None if embedded == rows or overview.base is None else embedded,
+        refit=rows < REFIT_BELOW,
     )
     return write_study_text(
         overview, decision, test=request.test, budget=request.budget, output=request.output, seed=request.seed
     )
+
+
+_Layouts = tuple[tuple[str, str], ...]
+
+
+def _plan_adapters(
+    request: Request, overview: Overview, rows: int, seconds: float, seconds_a_row: float
+) -> tuple[Training | None, _Layouts, str]:
+    """What is trained, in which layouts; or nothing, none, and the reason."""
+    if overview.base is None:
+        return None, (), overview.reason
+    training = plan_training(rows, seconds=seconds, seconds_a_row=seconds_a_row)
+    if training is None:
+        return None, (), f"{request.minutes:g} minutes do not suffice for steps that teach anything"
+    labels = len(overview.labels)
+    layouts = choose_layouts(training.members, base=overview.base, labels=labels, budget=request.budget)
+    if not layouts:
+        return None, (), f"a budget of {request.budget:,} parameters has no room for a head and rank 1"
+    return training, layouts, ""
 
 
 def _embedded(rows: int, a_row: float, seconds: float) -> int:
@@ -143,24 +166,24 @@ def _begin(request: Request, folder: Path, history: History, clock: Clock, liste
     overview = look(request.source, request.columns, request.base)
     for sentence in overview.sentences:
         note(listen, sentence)
-    speed = measure_speed(overview, request, device)
+    speed = _GUESS if overview.base is None else measure_speed(overview, overview.base, request, device)
     file = folder / STUDY_FILE
     write_text(file, study_text(request, overview, seconds_a_token=speed, seconds=clock.left))
     history.write(clock.spent)
     note(listen, f"wrote {file}; `striata train {file}` repeats what it says")
 
 
-def measure_speed(overview: Overview, request: Request, device: str) -> float:
+def measure_speed(overview: Overview, base: str, request: Request, device: str) -> float:
     """Seconds a token takes through the frozen encoder forward, on some of the longer texts, the second of two times."""
     from ..data import Tokenizer, read_table
     from ..engine import Encoder, embed
     from ..layout import make_plan
 
-    plan = make_plan("0/1-1/1 r1 query", base=overview.base, labels=len(overview.labels), head="mean")
-    encoder = Encoder.load(overview.base, head=plan.head, precision="auto", device=device)
+    plan = make_plan("0/1-1/1 r1 query", base=base, labels=len(overview.labels), head="mean")
+    encoder = Encoder.load(base, head=plan.head, precision="auto", device=device)
     table = read_table(request.source, request.columns).take(np.arange(min(_PROBE, overview.rows)))
     length = choose_length(overview.lengths, limit=overview.limit, minutes=request.minutes)
-    encoded = Tokenizer.load(overview.base, length).encode(table.texts, table.pairs)
+    encoded = Tokenizer.load(base, length).encode(table.texts, table.pairs)
     embed(encoder, encoded)
     start = time.perf_counter()
     embed(encoder, encoded)

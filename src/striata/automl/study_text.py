@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from ..choices import BASELINES
-from .choices import HeldOut, Training, adapter_layouts, adapter_rate
+from ..baselines import BASELINES
+from ..settings.file import NO_ENCODER
+from .choices import BATCH, UNTIL, HeldOut, Training, adapter_rate
+from .layouts import HEAD
 from .overview import Overview
 
 
@@ -18,23 +20,21 @@ class Decision:
         held_out: rows for validation and test.
         max_length: most tokens of a text.
         training: members and steps; None trains no encoder.
-        hidden: the encoder's hidden size.
+        layouts: names and text forms.
+        hidden: the encoder's hidden size; 0 without one.
         reason: why no encoder is trained; empty where one is.
         embedded_rows: most training rows that are passed through the frozen encoder; None for all.
+        refit: whether baselines are fitted once more with the validation rows.
     """
 
     held_out: HeldOut
     max_length: int
     training: Training | None
+    layouts: tuple[tuple[str, str], ...]
     hidden: int
     reason: str = ""
     embedded_rows: int | None = None
-
-
-def _baselines(decision: Decision) -> str:
-    if decision.embedded_rows is None:
-        return "auto"
-    return f"{{kinds: [{', '.join(BASELINES)}], embedded_rows: {decision.embedded_rows}}}"
+    refit: bool = False
 
 
 def write_study_text(
@@ -50,48 +50,87 @@ def write_study_text(
         output: the study's folder.
         seed: of held-out rows and members.
     """
+    lines = [
+        *_encoder_lines(overview),
+        *_data_lines(overview, decision, test, seed),
+        *([f"budget: {budget}         # most trainable parameters of a member, head included"] if budget else []),
+        f"baselines: {_baselines(overview, decision)}   # contenders that cost seconds: the bar, and members of the ensemble",
+        *_training_lines(decision, seed),
+    ]
+    members = len(decision.layouts) if decision.training else 0
+    size = len(_kinds(overview)) + members
+    lines += [f"ensemble: {{method: weighted, size: {size}}}", f"output: {_quoted(output)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _kinds(overview: Overview) -> list[str]:
+    return [name for name, kind in BASELINES.items() if overview.base is not None or not kind.embedded]
+
+
+def _baselines(overview: Overview, decision: Decision) -> str:
+    settings = [f"kinds: [{', '.join(_kinds(overview))}]"]
+    settings += [] if decision.embedded_rows is None else [f"embedded_rows: {decision.embedded_rows}"]
+    settings += ["refit: true"] if decision.refit else []
+    return f"{{{', '.join(settings)}}}"
+
+
+def _encoder_lines(overview: Overview) -> list[str]:
+    if overview.base is None:
+        return [f"base: {NO_ENCODER}              # {overview.reason}"]
+    return [f"base: {_quoted(overview.base)}", f"head: {HEAD}              # mean of the last hidden states, then a linear layer"]
+
+
+def _data_lines(overview: Overview, decision: Decision, test: str | None, seed: int) -> list[str]:
     columns = overview.columns
     lines = [
-        f"base: {json.dumps(overview.base, ensure_ascii=False)}",
-        "head: mean              # mean of the last hidden states, then a linear layer",
         "data:",
-        f"  train: {json.dumps(overview.source, ensure_ascii=False)}",
-        f"  text: {json.dumps(columns.text, ensure_ascii=False)}",
-        *([f"  text_pair: {json.dumps(columns.text_pair, ensure_ascii=False)}"] if columns.text_pair else []),
-        f"  label: {json.dumps(columns.label, ensure_ascii=False)}",
+        f"  train: {_quoted(overview.source)}",
+        f"  text: {_quoted(columns.text)}",
+        *([f"  text_pair: {_quoted(columns.text_pair)}"] if columns.text_pair else []),
+        f"  label: {_quoted(str(columns.label))}",
         f"  validation: {decision.held_out.validation:<10} # rows held out to choose and calibrate by",
     ]
     if test is not None:
-        lines.append(f"  test: {json.dumps(test, ensure_ascii=False)}")
+        lines.append(f"  test: {_quoted(test)}")
     elif decision.held_out.test:
         lines.append(f"  test: {decision.held_out.test:<16} # rows held out for the last word")
-    lines += [
-        f"  max_length: {decision.max_length:<10} # tokens; 95 % of the texts have no more, unless the time forbids",
-        f"  seed: {seed}",
-        *([f"budget: {budget}         # most trainable parameters of a member, head included"] if budget else []),
-        f"baselines: {_baselines(decision)}         # contenders that cost seconds: the bar, and members of the ensemble",
-    ]
-    training = decision.training
+    if overview.base is not None:
+        lines.append(f"  max_length: {decision.max_length:<10} # tokens; 95 % of the texts have no more, unless the time forbids")
+    return [*lines, f"  seed: {seed}"]
+
+
+def _training_lines(decision: Decision, seed: int) -> list[str]:
+    training, usual = decision.training, adapter_rate(decision.hidden)
     if training is None:
-        lines.append(f"layouts: []             # no adapters: {decision.reason}")
-    else:
-        lines.append("layouts:                # how LoRA lies over the depth; `striata layouts` lists more")
-        lines += [f"  - {{layout: {json.dumps(text)}, name: {name}}}" for name, text in adapter_layouts(training.members)]
-        every = max(1, training.steps // 5)
-        lines += [
-            f"seeds: [{seed}]",
-            "recipe:",
-            "  optimizer: adamw",
-            f"  learning_rate: {adapter_rate(decision.hidden):g}",
-            "  weight_decay: 0.01",
-            "  schedule: linear",
-            "  warmup: 0.06",
-            "  batch_size: 16",
-            f"  max_steps: {training.steps}",
-            f"  evaluate_every: {every}",
-            "  validation_rows: 500",
-            "  patience: null",
+        return [f"layouts: []             # no adapters: {decision.reason}"]
+    race = []
+    if len(training.rates) > 1:
+        rates = ", ".join(f"{usual * factor:g}" for factor in training.rates)
+        race = [
+            "race:                   # every layout begins with every rate; the weaker half leaves, twice",
+            f"  learning_rates: [{rates}]",
+            f"  survivors: {len(decision.layouts)}",
+            f"  until: {UNTIL:g}",
         ]
-    contenders = 4 + (training.members if training else 0)
-    lines += [f"ensemble: {{method: weighted, size: {contenders}}}", f"output: {json.dumps(output, ensure_ascii=False)}"]
-    return "\n".join(lines) + "\n"
+    return [
+        "layouts:                # how LoRA lies over the depth; `striata layouts` lists more",
+        *(f"  - {{layout: {_quoted(text)}, name: {name}}}" for name, text in decision.layouts),
+        f"seeds: [{seed}]",
+        *race,
+        "recipe:",
+        "  optimizer: adamw",
+        f"  learning_rate: {usual:g}",
+        "  weight_decay: 0.01",
+        "  schedule: linear",
+        "  warmup: 0.06",
+        f"  batch_size: {BATCH}",
+        f"  max_steps: {training.steps}",
+        f"  evaluate_every: {max(1, training.steps // 5)}",
+        "  validation_rows: 500",
+        "  patience: null",
+        *([] if training.dropout else ["  encoder_dropout: 0     # no row is seen twice"]),
+    ]

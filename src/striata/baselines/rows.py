@@ -45,6 +45,14 @@ class Rows:
         """Of all texts together."""
         return sum(map(len, self.texts)) + sum(map(len, self.pairs or ()))
 
+    def followed_by(self, others: Rows) -> Rows:
+        """These rows, then others that have what these have."""
+        return Rows(
+            texts=[*self.texts, *others.texts],
+            pairs=None if self.pairs is None or others.pairs is None else [*self.pairs, *others.pairs],
+            vectors=None if self.vectors is None or others.vectors is None else np.concatenate([self.vectors, others.vectors]),
+        )
+
     def take(self, places: Ints) -> Rows:
         """The rows at `places`, in that order."""
         chosen = places.tolist()

@@ -52,7 +52,8 @@ def open_study(file: Path, settings: Sequence[str], track: Sequence[str] = ()) -
     study = load_study(file, settings)
     for name in track:
         TRACKERS.check(name, StudyError)
-    check_base(study.base)
+    if study.has_encoder:
+        check_base(study.base)
     for source in (study.data.train, study.data.validation, study.data.test):
         if isinstance(source, str):
             check_source(source)

@@ -25,7 +25,7 @@ class AuditedTable:
         source: where its rows come from.
         rows: how many.
         labels: rows of each label.
-        tokens: mean, median, 95th percentile and maximum length in tokens, of the whole texts.
+        tokens: mean, median, 95th percentile and maximum length in tokens, of the whole texts; in words without an encoder.
         truncated: rows longer than the greatest length, which are cut there.
         empty: rows without a text.
         duplicates: rows whose text an earlier row has.
@@ -49,13 +49,13 @@ class Audit:
     Args:
         parts: by name.
         shared: for pairs of tables (`train and validation`), rows of the second whose text the first has.
-        max_length: most tokens of a text.
+        max_length: most tokens of a text; None without an encoder, when texts are not cut.
         fingerprint: of the data.
     """
 
     parts: Mapping[str, AuditedTable]
     shared: Mapping[str, int]
-    max_length: int
+    max_length: int | None
     fingerprint: str
 
     def to_json(self) -> dict[str, object]:
@@ -74,10 +74,11 @@ class Audit:
             counts = ", ".join(f"{label} {count:,}" for label, count in list(part.labels.items())[:10])
             more = f" and {len(part.labels) - 10} more" if len(part.labels) > 10 else ""
             lines.append(f"{name}: {part.rows:,} rows; {counts}{more}")
+            unit = "words" if self.max_length is None else "tokens"
+            cut = f"; cut at {self.max_length}: {part.truncated:,} ({part.truncated / part.rows:.1%})" if self.max_length else ""
             lines.append(
-                f"  tokens: mean {part.tokens['mean']:.0f}, median {part.tokens['median']:.0f}, 95 % up to "
-                f"{part.tokens['p95']:.0f}, longest {part.tokens['longest']:.0f}; cut at {self.max_length}: "
-                f"{part.truncated:,} ({part.truncated / part.rows:.1%})"
+                f"  {unit}: mean {part.tokens['mean']:.0f}, median {part.tokens['median']:.0f}, 95 % up to "
+                f"{part.tokens['p95']:.0f}, longest {part.tokens['longest']:.0f}{cut}"
             )
             if part.duplicates or part.conflicting:
                 lines.append(f"  {part.duplicates:,} duplicate texts, {part.conflicting:,} texts with more than one label")
@@ -109,13 +110,13 @@ def read_audit(folder: Path) -> Audit | None:
     return _DOCUMENT.read(folder / AUDIT) if (folder / AUDIT).exists() else None
 
 
-def audit_data(splits: Splits, lengths: Mapping[str, npt.NDArray[np.int64]], max_length: int) -> Audit:
+def audit_data(splits: Splits, lengths: Mapping[str, npt.NDArray[np.int64]], max_length: int | None) -> Audit:
     """Counts what is worth knowing about a study's data.
 
     Args:
         splits: the tables.
-        lengths: tokens of each whole text, (rows,), by the same names.
-        max_length: most tokens of a text; longer ones are cut there.
+        lengths: tokens of each whole text, or words without an encoder, (rows,), by the same names.
+        max_length: most tokens of a text; longer ones are cut there; None for no limit.
     """
     tables = splits.tables()
     seen = {name: set(_keys(table)) for name, table in tables.items()}
@@ -131,7 +132,7 @@ def _keys(table: Table) -> list[tuple[str, str]]:
     return list(zip(table.texts, table.pairs or [""] * len(table), strict=True))
 
 
-def _part(table: Table, lengths: npt.NDArray[np.int64], labels: tuple[str, ...], max_length: int) -> AuditedTable:
+def _part(table: Table, lengths: npt.NDArray[np.int64], labels: tuple[str, ...], max_length: int | None) -> AuditedTable:
     counts = Counter(table.labels)
     by_text: dict[tuple[str, str], set[str]] = defaultdict(set)
     for key, label in zip(_keys(table), table.labels or (), strict=True):
@@ -146,7 +147,7 @@ def _part(table: Table, lengths: npt.NDArray[np.int64], labels: tuple[str, ...],
             "p95": float(np.percentile(lengths, 95)),
             "longest": float(lengths.max()),
         },
-        truncated=int((lengths > max_length).sum()),
+        truncated=0 if max_length is None else int((lengths > max_length).sum()),
         empty=sum(not text.strip() for text in table.texts),
         duplicates=len(table) - len(by_text),
         conflicting=sum(len(names) > 1 for names in by_text.values()),

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from ..choices import RANKINGS
+from ..choices import BASELINES, RANKINGS
 from ..data import Columns
 from ..disk.documents import Exact
+from ..settings.recipe import Recipe
 
 
 def _possible(figures: dict[str, float]) -> dict[str, float]:
@@ -134,4 +135,7 @@ class RunFacts(Exact):
     @property
     def identity(self) -> tuple[str, str, str]:
         """Kind, plan and recipe: what two runs share that differ in nothing but their names and seeds."""
-        return self.kind, self.plan_hash, json.dumps(self.recipe, sort_keys=True)
+        recipe = self.recipe
+        if self.kind not in BASELINES:  # settings that came later have the values they had without being written
+            recipe = Recipe.model_validate(recipe).model_dump(mode="json")
+        return self.kind, self.plan_hash, json.dumps(recipe, sort_keys=True)

@@ -35,6 +35,8 @@ from .fields import (
 )  # fmt: skip
 from .recipe import CONFIG, Recipe, optimizer_by_name
 
+NO_ENCODER = "none"
+
 
 def _data(value: Any) -> Any:
     return {"train": value} if isinstance(value, str) else value
@@ -201,11 +203,14 @@ class BaselineSettings(BaseModel):
     Args:
         kinds: of :data:`striata.choices.BASELINES`.
         embedded_rows: most training rows that are passed through the frozen encoder for them; None for all.
+        refit: whether each is fitted once more, on training and validation rows, when it has been measured on the latter: better
+            with few rows, and no worse than what was measured.
     """
 
     model_config = CONFIG
     kinds: Annotated[tuple[Annotated[str, OneOf(BASELINES)], ...], Different] = tuple(BASELINES)
     embedded_rows: Count | None = None
+    refit: bool = False
 
 
 class RaceSettings(BaseModel):
@@ -227,7 +232,7 @@ class Study(BaseModel):
     """Members to be trained on one frozen encoder.
 
     Args:
-        base: Hub name or local folder of the encoder.
+        base: Hub name or local folder of the encoder; "none" for baselines that read nothing but words.
         head: of :data:`striata.choices.HEADS`.
         data: where the texts are.
         budget: most trainable parameters of a member, head included; None for no limit.
@@ -257,6 +262,11 @@ class Study(BaseModel):
     ensemble: Annotated[EnsembleSettings, Short(_ensemble, "true or false")] = EnsembleSettings()
     search: Annotated[SearchSettings | None, Short(_search, "true or false")] = None
     output: Folder
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether there is an encoder; without one, baselines that read its embeddings are left out."""
+        return self.base != NO_ENCODER
 
     def to_dict(self) -> dict[str, Any]:
         """All settings with defaults, as JSON values."""
@@ -304,6 +314,8 @@ def load_study(source: str | Path | Mapping[str, Any], settings: Sequence[str] =
         )
     if study.search is not None and study.race is not None:
         raise StudyError(f"{where}: a search ends weak trials itself; leave out `race`, or `search`", key="race")
+    if not study.has_encoder and (study.layouts or study.search):
+        raise StudyError(f"{where}: layouts and a search need an encoder, and base is 'none'; name one", key="base")
     for entry in study.layouts:
         study.recipe_of(entry)
     return study

@@ -73,6 +73,9 @@ class _Contest:
         splits, targets = self._prepared.splits, self._prepared.targets
         train, goals = splits.train, targets["train"]
         vectors: dict[str, np.ndarray] | None = None
+        if method.embedded and not self._prepared.study.has_encoder:
+            note(self._listen, f"no baseline {kind}: the study has no encoder")
+            return
         if method.embedded:
             try:
                 vectors = self._embed()
@@ -80,8 +83,12 @@ class _Contest:
                 note(self._listen, f"no baseline {kind}: {error}")
                 return
             train, goals = train.take(self._embedded), goals[self._embedded]
-        baseline = method.fit(_rows(train, vectors, "train"), goals, len(splits.labels), seed=self._prepared.study.data.seed)
-        logits = baseline.logits(_rows(splits.validation, vectors, "validation"))
+        rows, held = _rows(train, vectors, "train"), _rows(splits.validation, vectors, "validation")
+        labels, seed = len(splits.labels), self._prepared.study.data.seed
+        baseline = method.fit(rows, goals, labels, seed=seed)
+        logits = baseline.logits(held)
+        if self._prepared.study.baselines.refit:
+            baseline = method.fit(rows.followed_by(held), np.concatenate([goals, targets["validation"]]), labels, seed=seed)
         for sentence in baseline.notes:
             note(self._listen, f"baseline {kind}: {sentence}")
         self._write(kind, baseline, logits)
@@ -124,7 +131,8 @@ class _Contest:
             layout=_WHAT[kind],
             seed=study.data.seed,
             plan_hash="",
-            recipe={"baseline": kind, "embedded_rows": study.baselines.embedded_rows if embedded else None},
+            recipe={"baseline": kind, "embedded_rows": study.baselines.embedded_rows if embedded else None}
+            | ({"refit": True} if study.baselines.refit else {}),
             trainable=baseline.trainable,
             lora=0,
             task=splits.task.name,

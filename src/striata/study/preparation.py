@@ -23,10 +23,10 @@ class Prepared:
     Args:
         study: the study; where rows were given in memory, its data settings name them by their checksum.
         splits: the tables.
-        encoded: token ids by table name.
+        encoded: token ids by table name; empty without an encoder.
         targets: places of the labels by table name, (rows,) int64.
         audit: what the data is.
-        tokenizer_sha256: over the files of the tokenizer that made the token ids.
+        tokenizer_sha256: over the files of the tokenizer that made the token ids; empty without.
     """
 
     study: Study
@@ -51,7 +51,8 @@ def prepare(study: Study, data: object = None) -> Prepared:
         EncoderError: the tokenizer cannot be loaded.
         StudyError: there is no data, or class weights name a label that is not there.
     """
-    shape_of(study.base)  # says what is wrong with the encoder before any data is read
+    if study.has_encoder:
+        shape_of(study.base)  # says what is wrong with the encoder before any data is read
     parts = {} if data is None else split_rows(data)
     parts = {name: _read_part(part, study.data.columns(), name) for name, part in parts.items()}
     stated = {name: part.reference if isinstance(part, Table) else part for name, part in parts.items()}
@@ -62,13 +63,22 @@ def prepare(study: Study, data: object = None) -> Prepared:
     sources: dict[str, Any] = {name: getattr(settings, name) for name in ("train", "validation", "test")} | parts
     splits = load_splits(**sources, columns=settings.columns(), seed=settings.seed)
     _check_class_weights(study, splits)
+    targets = {name: encode_labels(table, splits.labels) for name, table in splits.tables().items()}
+    if not study.has_encoder:
+        audit = audit_data(splits, {name: _words(table) for name, table in splits.tables().items()}, None)
+        return Prepared(study=study, splits=splits, encoded={}, targets=targets, audit=audit, tokenizer_sha256="")
     tokenizer = Tokenizer.load(study.base, settings.max_length)
     tables = splits.tables()
     encoded = {name: tokenizer.encode(table.texts, table.pairs) for name, table in tables.items()}
-    targets = {name: encode_labels(table, splits.labels) for name, table in tables.items()}
     lengths = {name: tokenizer.whole_lengths(encoded[name], table.texts, table.pairs) for name, table in tables.items()}
     audit = audit_data(splits, lengths, settings.max_length)
     return Prepared(study=study, splits=splits, encoded=encoded, targets=targets, audit=audit, tokenizer_sha256=tokenizer.sha256)
+
+
+def _words(table: Table) -> npt.NDArray[np.int64]:
+    """Words of each text, (rows,)."""
+    second = table.pairs or [""] * len(table)
+    return np.array([len(text.split()) + len(pair.split()) for text, pair in zip(table.texts, second, strict=True)], np.int64)
 
 
 def _read_part(part: object, columns: Columns, name: str) -> object:
