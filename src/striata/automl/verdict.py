@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..choices import BASELINES
-from ..figures.intervals import Interval, paired_difference, share
+from ..evidence.worth import best_run, gain, right_together, verdict_of
+from ..figures.intervals import Interval, share
 from ..runs.joined import join
 from ..steps import Trained
 from ..study import Prepared
@@ -60,11 +61,9 @@ class Fitted:
         if self.gain is None or self.cheapest_bar is None:
             return text
         g = self.gain
-        points = f"{100 * g.value:+.2f} points ({100 * g.low:+.2f} to {100 * g.high:+.2f})"
-        if g.low > 0:
-            return f"{text}; better than {self.cheapest_bar}, which costs seconds, by {points}"
-        verdict = "worse than" if g.high < 0 else "not told apart from"
-        return f"{text}; {verdict} {self.cheapest_bar}, which costs seconds: {points}"
+        points = f"{100 * g.value:+.2f} points ({100 * g.low:+.2f} to {100 * g.high:+.2f}) on validation rows"
+        link = {"better": "better than", "worse": "worse than"}.get(verdict_of(g), "not told apart from")
+        return f"{text}; {link} {self.cheapest_bar}, which costs seconds: {points}"
 
 
 def judge_fit(trained: Trained, prepared: Prepared, seconds: float) -> Fitted:
@@ -77,22 +76,15 @@ def judge_fit(trained: Trained, prepared: Prepared, seconds: float) -> Fitted:
     """
     pool = join(trained.runs)
     right = {name: pool.right([name])[0] for name in pool.names}
-    single = max(pool.names, key=lambda name: (right[name].mean(), -trained.runs[name].trainable, name))
-    name, model, hits = single, trained.runs[single].path, right[single]
-    ensemble = trained.ensemble
-    if ensemble is not None:
-        validation = ensemble.validation()
-        order = {int(row): at for at, row in enumerate(validation.ids)}
-        decided = prepared.splits.task.decide(validation.logits) == validation.labels
-        together = decided[[order[int(row)] for row in pool.ids]]
-        more = paired_difference(int((hits & ~together).sum()), int((together & ~hits).sum()), len(hits))
-        if more.high >= 0:  # the single run was picked as the best of many, which flatters it
-            name, model, hits = "ensemble", ensemble.folder, together
-    cheap = [run for run in trained.runs if trained.runs[run].kind in BASELINES and run != name]
-    bar = max(cheap, key=lambda run: (right[run].mean(), run), default=None)
-    gain = None
-    if bar is not None:
-        gain = paired_difference(int((right[bar] & ~hits).sum()), int((hits & ~right[bar]).sum()), len(hits))
+    best = best_run(list(trained.runs.values()))
+    assert best is not None
+    name, model, hits = best.name, best.path, right[best.name]
+    if trained.ensemble is not None:
+        together = right_together(trained.ensemble, pool)
+        if gain(hits, together).high >= 0:  # the single run was picked as the best of many, which flatters it
+            name, model, hits = "ensemble", trained.ensemble.folder, together
+    bar = best_run([run for run in trained.runs.values() if run.kind in BASELINES and run.name != name])
+    more = None if bar is None else gain(right[bar.name], hits)
     rows, count, where = len(hits), int(hits.sum()), "validation"
     if name in trained.test:
         rows, where = len(prepared.targets["test"]), "test"
@@ -104,7 +96,7 @@ def judge_fit(trained: Trained, prepared: Prepared, seconds: float) -> Fitted:
         accuracy=share(count, rows),
         measured_on=where,
         rows=rows,
-        cheapest_bar=bar,
-        gain=gain,
+        cheapest_bar=None if bar is None else bar.name,
+        gain=more,
         seconds=seconds,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +13,8 @@ from ..choices import CONTROLS
 from .options import Confidence, Json, StudyPath
 
 if TYPE_CHECKING:
-    from ..evidence import Comparison, LayoutResult
-    from ..runs import StudyFolder
+    from ..evidence import Comparison, LayoutResult, Worth
+    from ..runs import Standing, StudyFolder
 
 
 def leaderboard(
@@ -27,6 +28,8 @@ def leaderboard(
     as_json: Json = False,
 ) -> None:
     """Show the layouts of a study, best first, with intervals and which differences are real.
+
+    It opens with what the fine-tuned encoder and the ensemble gain over the best baseline, and at which cost.
 
     A layout's accuracy is the mean over its seeds on the validation rows. Its difference to the reference (its own :uniform
     control, else the study's first layout) has a p-value corrected for the number of comparisons, and a verdict.
@@ -42,22 +45,42 @@ def leaderboard(
     elif runs:
         print_json([asdict(row) for row in standings(opened)])
     else:
-        print_json(compare_study(opened, reference=reference, confidence=confidence).to_json())
+        comparison = compare_study(opened, reference=reference, confidence=confidence)
+        print_json({"worth": _worth(opened, confidence).to_json()} | comparison.to_json())
 
 
 def show_leaderboard(folder: Path, *, runs: bool = False, reference: str | None = None, confidence: float = 0.95) -> None:
     """Prints the leaderboard of a study's folder, by layout or by run."""
     from ..evidence import compare_study
     from ..runs import StudyFolder
-    from .output import note
+    from .output import note, say
 
     opened = StudyFolder.open(folder)
+    for sentence in _worth(opened, confidence).sentences:
+        say(sentence)
+    say()
     if runs:
         _show_runs(opened)
     else:
         show_comparison(compare_study(opened, reference=reference, confidence=confidence))
     for name, reason in opened.failed().items():
         note(f"{name} failed: {reason}")
+
+
+def _worth(opened: StudyFolder, confidence: float) -> Worth:
+    """Whether the encoder and the ensemble are worth their cost; an ensemble that cannot be opened is left out, and named."""
+    from ..ensemble import load_ensemble
+    from ..errors import EnsembleError
+    from ..evidence import measure_worth
+    from .output import note
+
+    runs, ensemble = opened.finished(), None
+    if (opened.path / "ensemble").is_dir():
+        try:
+            ensemble = load_ensemble(opened.path / "ensemble")
+        except EnsembleError as error:
+            note(f"the ensemble is left out: {error}")
+    return measure_worth(runs, ensemble, confidence=confidence)
 
 
 def show_comparison(comparison: Comparison) -> None:
@@ -67,10 +90,20 @@ def show_comparison(comparison: Comparison) -> None:
 
     against = {difference.layout: difference for difference in comparison.differences}
     tested = any(row.test_accuracy is not None for row in comparison.layouts)
-    headings = ["layout", "seeds", "trainable", "validation", f"{comparison.confidence:.0%} interval", "loss", "macro F1", "time"]
+    headings = [
+        "layout",
+        "seeds",
+        "trainable",
+        "validation",
+        f"{comparison.confidence:.0%} interval",
+        "loss",
+        "macro F1",
+        "seconds",
+    ]
+    headings += ["texts/s"] if _timed(comparison.layouts) else []
     headings += ["test"] if tested else []
     extra = ["difference", "reference", "p (Holm)" if len(against) > 1 else "p", "verdict"]
-    figures = [_figures(row, tested) for row in comparison.layouts]
+    figures = [_figures(row, tested, _timed(comparison.layouts)) for row in comparison.layouts]
     compared = []
     for row in comparison.layouts:
         cells = [""] * len(extra)
@@ -99,11 +132,25 @@ def show_comparison(comparison: Comparison) -> None:
         note(remark)
 
 
-def _figures(row: LayoutResult, tested: bool) -> list[str]:
-    from .progress import clock
+def _timed(rows: Sequence[LayoutResult] | Sequence[Standing]) -> bool:
+    return any(row.texts_per_second is not None for row in rows)
 
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3g}" if seconds < 100 else f"{seconds:,.0f}"
+
+
+def _speed(texts_per_second: float | None) -> str:
+    from ..evidence.sentences import rounded
+
+    return "-" if texts_per_second is None else rounded(round(texts_per_second))
+
+
+def _figures(row: LayoutResult, tested: bool, timed: bool) -> list[str]:
     cells = [row.layout, str(len(row.seeds)), f"{row.trainable:,}", f"{row.accuracy:.4f}", f"{row.low:.4f}-{row.high:.4f}"]
-    cells += [f"{row.loss:.4f}", f"{row.macro_f1:.4f}", clock(row.seconds)]
+    cells += [f"{row.loss:.4f}", f"{row.macro_f1:.4f}", _seconds(row.seconds)]
+    if timed:
+        cells.append(_speed(row.texts_per_second))
     if tested:
         cells.append("-" if row.test_accuracy is None else f"{row.test_accuracy:.4f}")
     return cells
@@ -112,15 +159,17 @@ def _figures(row: LayoutResult, tested: bool) -> list[str]:
 def _show_runs(opened: StudyFolder) -> None:
     from ..runs import leaderboard as standings
     from .output import table
-    from .progress import clock
 
     rows = standings(opened)
     tested = any(row.test_accuracy is not None for row in rows)
-    headings = ["run", "trainable", "validation", "loss", "macro F1", "best step", "time"]
+    headings = ["run", "trainable", "validation", "loss", "macro F1", "best step", "seconds"]
+    headings += ["texts/s"] if _timed(rows) else []
     lines = []
     for row in rows:
         cells = [row.run, f"{row.trainable:,}", f"{row.accuracy:.4f}", f"{row.loss:.4f}", f"{row.macro_f1:.4f}"]
-        cells += [f"{row.best_step}/{row.steps}", clock(row.seconds)]
+        cells += [f"{row.best_step}/{row.steps}", _seconds(row.seconds)]
+        if _timed(rows):
+            cells.append(_speed(row.texts_per_second))
         if tested:
             cells.append("-" if row.test_accuracy is None else f"{row.test_accuracy:.4f}")
         lines.append(cells)

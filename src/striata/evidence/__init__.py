@@ -4,8 +4,9 @@ from .compare import compare_pair, compare_study
 from .foresight import Foresight, foresee, measured_noise
 from .power import Design, Noise, compute_power, resolvable
 from .results import Comparison, Difference, LayoutResult, Together
+from .worth import Contender, Gain, Worth, measure_worth
 
 __all__ = [
-    "Comparison", "Design", "Difference", "Foresight", "LayoutResult", "Noise", "Together", "compare_pair", "compare_study",
-    "compute_power", "foresee", "measured_noise",  "resolvable",
+    "Comparison", "Contender", "Design", "Difference", "Foresight", "Gain", "LayoutResult", "Noise", "Together", "Worth",
+    "compare_pair", "compare_study", "compute_power", "foresee", "measure_worth", "measured_noise", "resolvable",
 ]  # fmt: skip

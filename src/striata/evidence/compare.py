@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from ..choices import CONTROLS
+from ..choices import BASELINES, CONTROLS
 from ..errors import StudyError
 from ..figures.bootstrap import f1_draws, f1_interval
 from ..figures.intervals import share_of_parts
@@ -46,16 +46,18 @@ def compare_study(folder: StudyFolder, *, reference: str | None = None, confiden
 
     Args:
         folder: of the study.
-        reference: a layout for all; "uniform" or "reversed" for each layout's own control; None for the own uniform control, and
-            the study's first layout where there is none.
+        reference: a layout or a baseline for all; "uniform" or "reversed" for each layout's own control; None for the own uniform
+            control, and the study's first layout where there is none. Baselines are no layouts: unless one is named here, they
+            are listed only, and :func:`striata.evidence.measure_worth` judges them.
         confidence: of the intervals.
 
     Raises:
         StudyError: no run is finished, the reference is unknown, or runs cannot be compared.
         RunError: a run is damaged, or runs cannot be joined on their validation rows.
     """
-    evidence = _gather(folder, folder.runs(), confidence)
-    pairs, rule = references(evidence.groups, _first(evidence.groups, folder), reference, folder.path)
+    evidence = _gather(folder, folder.finished(), confidence)
+    known = evidence.groups if reference is not None and reference not in CONTROLS else _layouts(evidence.groups)
+    pairs, rule = references(known, _first(known, folder), reference, folder.path)
     layouts = _results(evidence, evidence.groups)
     place = {result.layout: at for at, result in enumerate(layouts)}
     notes = _notes(evidence)
@@ -92,7 +94,7 @@ def compare_pair(folder: StudyFolder, a: str, b: str, *, confidence: float = 0.9
         StudyError: there is no such layout or run, the two are the same, or they cannot be compared.
         RunError: a run is damaged, or runs cannot be joined on their validation rows.
     """
-    runs = folder.runs()
+    runs = folder.finished()
     if len(runs) == 1:
         raise StudyError(
             f"{folder.path} has only one finished run, {runs[0].name}, and nothing to compare it with; train another"
@@ -150,8 +152,6 @@ def _compare_runs(folder: StudyFolder, one: Run, other: Run, confidence: float) 
 def _gather(folder: StudyFolder, runs: Sequence[Run], confidence: float, *, alone: bool = False) -> _Evidence:
     if not 0 < confidence < 1:
         raise StudyError(f"confidence {confidence:g} is not between 0 and 1; expected for instance 0.95")
-    if not runs:
-        raise StudyError(f"{folder.path} has no finished run yet; run `striata train` with its study")
     groups = [_alone(run) for run in runs] if alone else group_runs(runs)
     pool = join({run.name: run for run in runs})
     accuracies = [[float(pool.right([run.name]).mean()) for run in one.runs.values()] for one in groups]
@@ -181,6 +181,11 @@ def _first(groups: Sequence[Group], folder: StudyFolder) -> Group:
     return groups[0]
 
 
+def _layouts(groups: Sequence[Group]) -> list[Group]:
+    """The groups that are no baselines; all, where there are only such."""
+    return [one for one in groups if one.first.kind not in BASELINES] or list(groups)
+
+
 def _same(one: Group, other: Group) -> bool:
     return one.first.identity == other.first.identity
 
@@ -191,8 +196,9 @@ def _listed(seeds: Mapping[int, Run] | Sequence[int]) -> str:
 
 def _notes(evidence: _Evidence) -> list[str]:
     notes = []
-    every = sorted({seed for one in evidence.groups for seed in one.runs})
-    for one in evidence.groups:
+    layouts = _layouts(evidence.groups)
+    every = sorted({seed for one in layouts for seed in one.runs})
+    for one in layouts:
         if one.aliases:
             notes.append(f"{one.label} stands for {', '.join(one.aliases)} too: one and the same plan and recipe, trained once")
         missing = [seed for seed in every if seed not in one.runs]
@@ -203,7 +209,7 @@ def _notes(evidence: _Evidence) -> list[str]:
     elif len({id(part) for part in evidence.accuracy.values()}) > 1:
         counts = [id(part) for part in evidence.accuracy.values()]
         pool = max(set(counts), key=counts.count)
-        odd = [one.label for one in evidence.groups if id(evidence.accuracy[one.title]) != pool]
+        odd = [one.label for one in layouts if id(evidence.accuracy[one.title]) != pool]
         if odd:
             notes.append(f"seeds of {', '.join(odd)} scatter more than the other layouts'; they are judged by their own")
     return notes
@@ -230,6 +236,7 @@ def _result(evidence: _Evidence, one: Group, resampled: Mapping[str, npt.NDArray
     f1s = np.array([run.metrics["macro_f1"] for run in runs])
     f1 = f1_interval(f1s, np.stack([resampled[run.name] for run in runs], 1), evidence.f1[one.title], evidence.confidence)
     tests = [evidence.tests[run.name]["accuracy"] for run in runs if run.name in evidence.tests]
+    speeds = [run.facts.texts_per_second for run in runs if run.facts.texts_per_second is not None]
     return LayoutResult(
         layout=one.label,
         aliases=one.aliases,
@@ -247,6 +254,7 @@ def _result(evidence: _Evidence, one: Group, resampled: Mapping[str, npt.NDArray
         loss=_mean(runs, "loss"),
         test_accuracy=sum(tests) / len(tests) if len(tests) == len(runs) else None,
         seconds=sum(run.facts.seconds for run in runs) / len(runs),
+        texts_per_second=sum(speeds) / len(speeds) if len(speeds) == len(runs) else None,
     )
 
 

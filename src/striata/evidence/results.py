@@ -26,6 +26,7 @@ class LayoutResult:
         loss: mean over the seeds.
         test_accuracy: on the test rows, mean over the seeds; None where a run was not measured on them.
         seconds: a run's share of the training time, mean over the seeds.
+        texts_per_second: answered on the validation rows, mean over the seeds; None where a run's was not measured.
     """
 
     layout: str
@@ -44,6 +45,7 @@ class LayoutResult:
     loss: float
     test_accuracy: float | None
     seconds: float
+    texts_per_second: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

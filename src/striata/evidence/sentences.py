@@ -21,6 +21,13 @@ def rounded(number: int) -> str:
     return f"{round(number, -digits):,}"
 
 
+def duration(seconds: float) -> str:
+    """Seconds as `45 s`, `12 min` or `3.5 h`."""
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
+
+
 def chance(p: float) -> str:
     """A p-value as `= 0.031` or `< 0.0001`."""
     return "< 0.0001" if p < 0.0001 else f"= {p:.2g}"

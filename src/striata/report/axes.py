@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from ..evidence import sentences
 from .contents import Group
 from .palette import hue
 from .scene import Dot, Line, Mark, Scale, Text, ticks
@@ -43,10 +44,8 @@ def thousands(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as 45 s, 12 min or 3.5 h."""
-    if seconds < 120:
-        return f"{seconds:.3g}\u00a0s"
-    return f"{seconds / 60:.3g}\u00a0min" if seconds < 7200 else f"{seconds / 3600:.3g}\u00a0h"
+    """Seconds as 45 s, 12 min or 3.5 h, never broken over two lines."""
+    return sentences.duration(seconds).replace(" ", "\u00a0")
 
 
 def frame(x: Scale, y: Scale, *, x_form: Form, y_form: Form, x_label: str) -> list[Mark]:

@@ -14,6 +14,7 @@ from ..data.audit import read_audit
 from ..ensemble import Combiner, Ensemble, Rule, load_ensemble, rule_of
 from ..evidence.compare import compare_study
 from ..evidence.results import Comparison, LayoutResult
+from ..evidence.worth import Worth, measure_worth
 from ..figures.scores import Metrics
 from ..layout import Plan
 from ..robustness.documents import AUDIT, SHIFT, STRESS, AuditFacts, ShiftFacts, StressFacts, read_kept
@@ -106,6 +107,7 @@ class Report:
     Args:
         folder: where it lies.
         settings: of the study.
+        worth: what the fine-tuned encoder and the ensemble gain over the best baseline.
         comparison: layouts with intervals, and their differences.
         groups: layouts with finished runs, in the study's order.
         standings: all runs, best first.
@@ -126,6 +128,7 @@ class Report:
 
     folder: Path
     settings: Mapping[str, Any]
+    worth: Worth
     comparison: Comparison
     groups: tuple[Group, ...]
     standings: tuple[Standing, ...]
@@ -188,6 +191,7 @@ def collect(path: str | Path) -> Report:
     return Report(
         folder=folder.path,
         settings=settings,
+        worth=measure_worth(list(runs.values()), ensemble),
         comparison=comparison,
         groups=groups,
         standings=tuple(standings),

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ..disk.files import named, write_text
-from ..ensemble import load_ensemble
+from ..ensemble import Ensemble, load_ensemble
+from ..evidence import Worth, measure_worth
+from ..evidence.sentences import rounded
 from ..extras import require
 from ..figures.intervals import wilson
 from ..runs import Run, StudyFolder, leaderboard
 from ..runs.standings import test_metrics
-from ..runs.study_folder import find_run
+from ..runs.study_folder import SETTINGS, find_run
 from .contents import Judged, judge_ensemble, judge_run
 
 CONFIDENCE = 0.95
@@ -35,6 +37,7 @@ class Subject:
         runs: the runs, by name.
         judged: figures on the validation rows.
         test: figures on the test rows; empty without.
+        worth: what its study's fine-tuned encoder and ensemble gain over the best baseline; None where the study is not there.
     """
 
     folder: Path
@@ -43,6 +46,7 @@ class Subject:
     runs: Mapping[str, Run]
     judged: Judged
     test: Mapping[str, float]
+    worth: Worth | None
 
     @property
     def note(self) -> str:
@@ -70,7 +74,7 @@ def find_subject(path: str | Path) -> Subject:
         RunError, EnsembleError: the model is missing or damaged.
     """
     folder = Path(path)
-    if (folder / "study.json").is_file():
+    if (folder / SETTINGS).is_file():
         opened = StudyFolder.open(folder)
         best = leaderboard(opened)[0].run
         folder = folder / "ensemble" if (folder / "ensemble").is_dir() else opened.run_folder(best)
@@ -78,12 +82,20 @@ def find_subject(path: str | Path) -> Subject:
         ensemble = load_ensemble(folder)
         name = f"{folder.resolve().parent.name}-{folder.resolve().name}"
         return Subject(
-            folder=folder, name=name, members=ensemble.members, runs=ensemble.runs, judged=judge_ensemble(ensemble), test={}
-        )
+            folder=folder, name=name, members=ensemble.members, runs=ensemble.runs, judged=judge_ensemble(ensemble), test={},
+            worth=_worth(folder.resolve().parent, ensemble),
+        )  # fmt: skip
     run = find_run(folder)
     study = StudyFolder(run.path.resolve().parent.parent)
     test = test_metrics(study, [run]).get(run.name, {})
-    return Subject(folder=folder, name=run.name, members={run.name: 1.0}, runs={run.name: run}, judged=judge_run(run), test=test)
+    return Subject(
+        folder=folder, name=run.name, members={run.name: 1.0}, runs={run.name: run}, judged=judge_run(run), test=test,
+        worth=_worth(study.path, None),
+    )  # fmt: skip
+
+
+def _worth(folder: Path, ensemble: Ensemble | None) -> Worth | None:
+    return measure_worth(StudyFolder(folder).runs(), ensemble) if (folder / SETTINGS).is_file() else None
 
 
 def card(subject: Subject) -> str:
@@ -194,6 +206,7 @@ def _body(subject: Subject, train: str) -> str:
         confidence=CONFIDENCE,
         calibration=subject.judged.calibration,
         literal=lambda text: Markup(repr(str(text))),
+        speed=lambda texts: "-" if texts is None else rounded(round(texts)),
         trainable=sum(run.trainable for run in subject.runs.values()),
     )
 

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..ensemble import Rule
+from ..evidence.sentences import rounded
 from .axes import colour, dash, duration, point
 from .contents import Group, Report
 from .figures import figures_of
@@ -49,6 +50,10 @@ def _count(value: int) -> Markup:
     return _data(value, f"{value:,}")
 
 
+def _speed(value: float) -> Markup:
+    return _data(value, rounded(round(value)))
+
+
 def _duration(value: float) -> Markup:
     return _data(value, duration(value))
 
@@ -79,8 +84,8 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        "pct": _percent, "points": _points, "num": _number, "count": _count, "duration": _duration, "swatch": _swatch,
-        "receipt": _receipt, "long": _long, "colour": colour, "svg": lambda scene: Markup(svg(scene)),
+        "pct": _percent, "points": _points, "num": _number, "count": _count, "duration": _duration, "speed": _speed,
+        "swatch": _swatch, "receipt": _receipt, "long": _long, "colour": colour, "svg": lambda scene: Markup(svg(scene)),
     }  # fmt: skip
     return environment
 
@@ -105,6 +110,7 @@ def render(report: Report) -> str:
             receipts=receipts(report),
             several=any(len(group.standings) > 1 for group in report.groups),
             tested=any(row.test_accuracy is not None for row in report.standings),
+            timed=any(row.texts_per_second is not None for row in report.standings),
             remarks=list(dict.fromkeys(remark for group in report.groups if group.plan for remark in group.plan.notes)),
             confused=confused(report),
             sampled=sampled(report),

@@ -6,7 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..choices import BASELINES
 from ..robustness.checks import judged_rows
+from ..runs.standings import total_seconds
 from .axes import duration, exactly, thousands
 from .contents import Group, Report, spoken
 
@@ -39,26 +41,35 @@ class Tile:
 
 def lead(report: Report) -> str:
     """The line under the title."""
-    layouts, seeds, metrics = len(report.groups), len(report.settings["seeds"]), report.best.metrics
-    many = f"{layouts} LoRA layouts" if layouts > 1 else "One LoRA layout"
-    seeded = f", {seeds} seeds each," if seeds > 1 else ""
-    return (
-        f"{many}{seeded} on {Path(report.settings['base']).name}: {len(metrics.labels)} labels, {metrics.rows:,} validation rows."
-    )
+    layouts, seeds, metrics = _layouts(report), len(report.settings["seeds"]), report.best.metrics
+    baselines = len(report.groups) - layouts
+    many = f"{layouts} LoRA layouts" if layouts > 1 else "One LoRA layout" if layouts else "No LoRA layout"
+    seeded = f", {seeds} seeds each," if seeds > 1 and layouts else ""
+    beside = f" and {baselines} baseline{'s' if baselines > 1 else ''}" if baselines else ""
+    rows = f"{len(metrics.labels)} labels, {metrics.rows:,} validation rows"
+    return f"{many}{seeded}{beside} on {Path(report.settings['base']).name}: {rows}."
+
+
+def _layouts(report: Report) -> int:
+    """How many are no baselines."""
+    return sum(group.standings[0].kind not in BASELINES for group in report.groups)
 
 
 def tiles(report: Report) -> list[Tile]:
     """The figures at the head of the page."""
     best = report.standings[0]
-    runs, layouts = len(report.standings), len(report.groups)
+    runs, layouts = len(report.standings), _layouts(report)
+    baselines = len(report.groups) - layouts
+    parts = [f"{layouts} layout{'s' if layouts > 1 else ''}"] if layouts else []
+    parts += [f"{baselines} baseline{'s' if baselines > 1 else ''}"] if baselines else []
     budget = report.settings["budget"]
     share = f", of {thousands(budget)} allowed" if budget else ""
     kind = f"best run, {best.run}" if report.ensemble is None else f"ensemble of {len(report.ensemble.members)} runs"
     figures = [
         Tile(exactly(report.judged.metrics.scores.accuracy), f"validation accuracy of the {kind}"),
         Tile(thousands(report.group_of(best.run).result.trainable), f"trained parameters of the best run{share}"),
-        Tile(f"{runs:,}", f"finished run{'s' if runs > 1 else ''} of {layouts} layout{'s' if layouts > 1 else ''}"),
-        Tile(duration(sum(row.seconds for row in report.standings)), "of training in all"),
+        Tile(f"{runs:,}", f"finished run{'s' if runs > 1 else ''} of {' and '.join(parts)}"),
+        Tile(duration(total_seconds(report.standings)), "of training in all"),
     ]
     if best.test_accuracy is not None:
         figures.insert(1, Tile(exactly(best.test_accuracy), "test accuracy of the best run on validation"))
@@ -67,8 +78,22 @@ def tiles(report: Report) -> list[Tile]:
 
 def summary(report: Report) -> list[Sentence]:
     """What the page says, in a few sentences."""
-    sentences = [_best(report), *_verdicts(report), _ensemble(report), receipts(report), *_data(report), *_robust(report)]
+    sentences = [
+        *_worth(report),
+        _best(report),
+        *_verdicts(report),
+        _ensemble(report),
+        receipts(report),
+        *_data(report),
+        *_robust(report),
+    ]
     return [sentence for sentence in sentences if sentence is not None]
+
+
+def _worth(report: Report) -> list[Sentence]:
+    """What a reader needs to know first; of a good or a bad tone where the contender is told apart from the baseline."""
+    tones = {gain.sentence: {"better": "good", "worse": "bad"}.get(gain.verdict, "") for gain in report.worth.gains}
+    return [Sentence(text, tones.get(text, "")) for text in report.worth.sentences]
 
 
 def _best(report: Report) -> Sentence:

@@ -95,6 +95,10 @@ class RunFacts(Exact):
         metrics: of the kept checkpoint on all validation rows: accuracy, loss, macro_f1.
         stopped: why training ended: "max_steps", "patience", "pruned", "merged".
         seconds: the run's share of the training time.
+        shared_seconds: of these, what other runs of the study count too, such as the embedding of the texts; see
+            :func:`striata.runs.standings.total_seconds`.
+        texts_per_second: answered on the validation rows, where several members answer in one pass each of them counted; None
+            where it was not measured.
         versions: of Python and the libraries.
         hardware: device, cores, precision.
         split: rows of the parts.
@@ -127,6 +131,8 @@ class RunFacts(Exact):
     metrics: Figures
     stopped: str
     seconds: float
+    shared_seconds: float = 0.0
+    texts_per_second: float | None = None
     versions: dict[str, str]
     hardware: dict[str, str]
     split: dict[str, int]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from ..disk.documents import Document, Exact, strictly
 from ..errors import StudyError
@@ -44,6 +45,8 @@ class Standing:
         best_step: when the kept checkpoint was taken.
         steps: taken in all.
         seconds: the run's share of the training time.
+        shared_seconds: of these, what other runs count too.
+        texts_per_second: answered on the validation rows; None where it was not measured.
         aliases: other layouts that are the same plan, trained by the same recipe.
     """
 
@@ -60,6 +63,8 @@ class Standing:
     best_step: int
     steps: int
     seconds: float
+    shared_seconds: float
+    texts_per_second: float | None
     aliases: tuple[str, ...]
 
 
@@ -70,9 +75,7 @@ def leaderboard(folder: StudyFolder) -> list[Standing]:
         RunError: a run is damaged.
         StudyError: none is finished.
     """
-    runs = folder.runs()
-    if not runs:
-        raise StudyError(f"{folder.path} has no finished run yet; run `striata train` with its study")
+    runs = folder.finished()
     tests = test_metrics(folder, runs)
     rows = [_standing(run, tests.get(run.name)) for run in runs]
     return sorted(rows, key=lambda row: (-row.accuracy, row.loss, row.run))
@@ -94,8 +97,26 @@ def _standing(run: Run, test: Mapping[str, float] | None) -> Standing:
         best_step=facts.best_step,
         steps=facts.steps,
         seconds=facts.seconds,
+        shared_seconds=facts.shared_seconds,
+        texts_per_second=facts.texts_per_second,
         aliases=facts.aliases,
     )
+
+
+class Timed(Protocol):
+    """What has taken time, some of it together with others: :class:`Standing`, :class:`striata.runs.facts.RunFacts`."""
+
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def shared_seconds(self) -> float: ...
+
+
+def total_seconds(runs: Iterable[Timed]) -> float:
+    """Training time of several runs of a study, with what they share counted once."""
+    listed = list(runs)
+    alone = sum(run.seconds - run.shared_seconds for run in listed)
+    return alone + max((run.shared_seconds for run in listed), default=0.0)
 
 
 def test_metrics(folder: StudyFolder, runs: Sequence[Run]) -> dict[str, Mapping[str, float]]:

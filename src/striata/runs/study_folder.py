@@ -109,6 +109,18 @@ class StudyFolder:
         folders = sorted(path for path in inside if path.is_dir() and not path.name.startswith("."))
         return [Run.load(folder) for folder in folders]
 
+    def finished(self) -> list[Run]:
+        """:meth:`runs`, of which there is at least one.
+
+        Raises:
+            StudyError: none is finished.
+            RunError: one is damaged.
+        """
+        runs = self.runs()
+        if not runs:
+            raise StudyError(f"{self.path} has no finished run yet; run `striata train` with its study")
+        return runs
+
     def failed(self) -> dict[str, str]:
         """Members that ended without a run, by name, with the reason.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
@@ -21,6 +23,7 @@ from .work import Work
 
 _PLACE = "baselines"  # among the study's stacks, while they are fitted
 _CACHE = "cache"
+_PROBE = 128  # texts with which the speed of embedding is measured where all embeddings are there already
 _WHAT = {
     "majority": "shares of the labels",
     "lexical": "words and a linear model",
@@ -30,7 +33,10 @@ _WHAT = {
 
 
 def fit_baselines(work: Work, *, listen: Listener, device: str = "auto") -> None:
-    """Fits the baselines that a study names and that are no runs yet; one whose encoder cannot be loaded is only noted.
+    """Fits the baselines that a study names and that are no runs yet.
+
+    One whose encoder cannot be loaded is only noted. One whose own fit fails is recorded as failed, with the reason; the study
+    goes on without it, and it is not tried again.
 
     Args:
         work: from :func:`striata.study.plan_work`.
@@ -41,7 +47,9 @@ def fit_baselines(work: Work, *, listen: Listener, device: str = "auto") -> None
         StudyError: another process fits them.
         StriataError: a run cannot be written.
     """
-    kinds = [kind for kind in work.prepared.study.baselines.kinds if not work.folder.run_folder(kind).exists()]
+    failed = work.folder.failed()
+    wanted = [kind for kind in work.prepared.study.baselines.kinds if kind not in failed]
+    kinds = [kind for kind in wanted if not work.folder.run_folder(kind).exists()]
     if not kinds:
         return
     stack = StackFolder(work.folder.stacks / _PLACE)
@@ -53,6 +61,16 @@ def fit_baselines(work: Work, *, listen: Listener, device: str = "auto") -> None
         stack.remove()
 
 
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """A baseline, its logits for the validation rows, and seconds: of its fits, and of these logits; without embedding."""
+
+    baseline: Baseline
+    logits: np.ndarray
+    fitting: float
+    answering: float
+
+
 class _Contest:
     """Rows and embeddings that the baselines of a study share."""
 
@@ -61,37 +79,53 @@ class _Contest:
         self._prepared: Prepared = work.prepared
         self._vectors: dict[str, np.ndarray] | None = None
         self._base_sha256 = ""
-        self._embedding_seconds = 0.0
+        self._embedded_a_second = float("inf")
         train = self._prepared.splits.train
         most = self._prepared.study.baselines.embedded_rows
         shuffled = np.random.default_rng(self._prepared.study.data.seed).permutation(len(train))
         self._embedded = np.sort(shuffled[:most])
 
     def fit(self, kind: str) -> None:
-        """Fits one, measures it on the validation rows and writes its run."""
-        method = BASELINES[kind]
-        splits, targets = self._prepared.splits, self._prepared.targets
-        train, goals = splits.train, targets["train"]
+        """Fits one, measures it on the validation rows and writes its run; or records why it cannot be fitted."""
         vectors: dict[str, np.ndarray] | None = None
-        if method.embedded and not self._prepared.study.has_encoder:
+        embedded = BASELINES[kind].embedded
+        if embedded and not self._prepared.study.has_encoder:
             note(self._listen, f"no baseline {kind}: the study has no encoder")
             return
-        if method.embedded:
+        if embedded:
             try:
                 vectors = self._embed()
             except EncoderError as error:
                 note(self._listen, f"no baseline {kind}: {error}")
                 return
+        try:
+            fitted = self._fitted(kind, vectors)
+        except Exception as error:  # whatever a solver of another library may raise
+            reason = f"its fit failed: {type(error).__name__}: {' '.join(str(error).split()) or 'no reason is known'}"
+            self._work.folder.record_failure(kind, reason)
+            self._listen(Event(kind="failed", member=kind, message=reason))
+            return
+        for sentence in fitted.baseline.notes:
+            note(self._listen, f"baseline {kind}: {sentence}")
+        self._write(kind, fitted)
+
+    def _fitted(self, kind: str, vectors: dict[str, np.ndarray] | None) -> _Fitted:
+        method, targets, splits = BASELINES[kind], self._prepared.targets, self._prepared.splits
+        train, goals = splits.train, targets["train"]
+        if vectors is not None:
             train, goals = train.take(self._embedded), goals[self._embedded]
         rows, held = _rows(train, vectors, "train"), _rows(splits.validation, vectors, "validation")
         labels, seed = len(splits.labels), self._prepared.study.data.seed
         baseline = method.fit(rows, goals, labels, seed=seed)
+        start = time.perf_counter()
         logits = baseline.logits(held)
+        answering, fitting = time.perf_counter() - start, baseline.seconds
+        if not np.isfinite(logits).all():
+            raise ArithmeticError("its logits for the validation rows are no finite numbers")
         if self._prepared.study.baselines.refit:
             baseline = method.fit(rows.followed_by(held), np.concatenate([goals, targets["validation"]]), labels, seed=seed)
-        for sentence in baseline.notes:
-            note(self._listen, f"baseline {kind}: {sentence}")
-        self._write(kind, baseline, logits)
+            fitting += baseline.seconds
+        return _Fitted(baseline, logits, fitting=fitting, answering=answering)
 
     def _embed(self) -> dict[str, np.ndarray]:
         """Embeddings of the training rows that are used and of the validation rows, by table."""
@@ -100,7 +134,6 @@ class _Contest:
         from ..engine import Encoder, embed
         from ..layout import make_plan
 
-        start = time.perf_counter()
         study, splits = self._prepared.study, self._prepared.splits
         head = make_plan("0-0 r1 query", base=study.base, labels=2, head="mean").head
         encoder = Encoder.load(study.base, head=head, precision=study.recipe.precision, device=self._device)
@@ -113,17 +146,29 @@ class _Contest:
         )
         self._base_sha256 = encoder.sha256
         tables = {"validation": splits.validation, "train": splits.train.take(self._embedded)}
-        self._vectors = {
-            name: cache.embed(table.texts, table.pairs, lambda texts, pairs: embed(encoder, tokenizer.encode(list(texts), pairs)))
-            for name, table in tables.items()
-        }
-        self._embedding_seconds = time.perf_counter() - start
+        rows, spent = 0, 0.0
+
+        def compute(texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
+            nonlocal rows, spent
+            start = time.perf_counter()
+            vectors = embed(encoder, tokenizer.encode(list(texts), pairs))
+            rows, spent = rows + len(texts), spent + time.perf_counter() - start
+            return vectors
+
+        self._vectors = {name: cache.embed(table.texts, table.pairs, compute) for name, table in tables.items()}
+        if not rows:  # an earlier call embedded them: how long it takes is measured on some
+            some = splits.validation.take(np.arange(min(_PROBE, len(splits.validation))))
+            compute(some.texts, some.pairs)
+        self._embedded_a_second = rows / spent
         return self._vectors
 
-    def _write(self, kind: str, baseline: Baseline, logits: np.ndarray) -> None:
+    def _write(self, kind: str, fitted: _Fitted) -> None:
         study, splits = self._prepared.study, self._prepared.splits
+        baseline, logits, validated = fitted.baseline, fitted.logits, len(splits.validation)
         scores = splits.task.scores(logits, self._prepared.targets["validation"])
         embedded = baseline.embedded
+        shared = (len(self._embedded) + validated) / self._embedded_a_second if embedded else 0.0
+        answering = fitted.answering + (validated / self._embedded_a_second if embedded else 0.0)
         facts = RunFacts(
             kind=kind,
             name=kind,
@@ -148,7 +193,9 @@ class _Contest:
             steps=0,
             metrics=scores.to_json(),
             stopped="fitted",
-            seconds=baseline.seconds + (self._embedding_seconds if embedded else 0.0),
+            seconds=fitted.fitting + shared,
+            shared_seconds=shared,
+            texts_per_second=validated / answering if answering else None,
             versions={"python": platform.python_version()} | {n: version(n) for n in ("striata", "scikit-learn", "numpy")},
             hardware={"device": "cpu", "name": platform.processor() or platform.machine(), "cores": str(os.cpu_count())},
             split={"train": len(splits.train), "validation": len(splits.validation)},

@@ -157,21 +157,22 @@ def train_together(
 
     def keep(outcome: Outcome) -> None:
         outcome = _sound(outcome)
-        _keep(context, outcome)
+        _keep(context, outcome, validator.texts_per_second)
         if ended is not None:
             ended(outcome)
 
     prepared = context.prepared
     stack = Stack(context.encoder, [member.plan for member in together])
+    validator = Validator(
+        prepared.encoded["validation"], prepared.targets["validation"], prepared.study.data.seed, prepared.splits.task
+    )
     trainer = Trainer(
         stack,
         together,
         texts=prepared.encoded["train"],
         targets=prepared.targets["train"],
         names=prepared.splits.labels,
-        validator=Validator(
-            prepared.encoded["validation"], prepared.targets["validation"], prepared.study.data.seed, prepared.splits.task
-        ),
+        validator=validator,
         checkpoint=checkpoint,
         ended=keep,
         listen=listen,
@@ -193,7 +194,7 @@ def _sound(outcome: Outcome) -> Outcome:
     return replace(outcome, best=None, stopped=why)
 
 
-def _keep(context: Context, outcome: Outcome) -> None:
+def _keep(context: Context, outcome: Outcome, texts_per_second: float | None) -> None:
     """Writes a finished member's run, unless a process before this one already has."""
     member = outcome.member
     if outcome.best is None:
@@ -204,10 +205,10 @@ def _keep(context: Context, outcome: Outcome) -> None:
         Run.load(target).check()
         return
     write_weights = partial(write_adapter, plan=member.plan, tensors=outcome.best.tensors)
-    write_run(target, _record(context, member, outcome), write_weights)
+    write_run(target, _record(context, member, outcome, texts_per_second), write_weights)
 
 
-def _record(context: Context, member: Member, outcome: Outcome) -> RunRecord:
+def _record(context: Context, member: Member, outcome: Outcome, texts_per_second: float | None) -> RunRecord:
     prepared, best = context.prepared, outcome.best
     splits, study = prepared.splits, prepared.study
     assert best is not None
@@ -239,6 +240,7 @@ def _record(context: Context, member: Member, outcome: Outcome) -> RunRecord:
         metrics=scores.to_json(),
         stopped=outcome.stopped,
         seconds=outcome.seconds,
+        texts_per_second=texts_per_second,
         versions=_versions(),
         hardware=_hardware(context.encoder),
         split={"train": len(splits.train), "validation": len(splits.validation)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -69,6 +70,18 @@ class Validator:
     def __init__(self, texts: Encoded, targets: np.ndarray, seed: int, task: Task = SINGLE_LABEL) -> None:
         self.texts, self.targets, self._seed, self.task = texts, targets, seed, task
         self._parts: dict[int, tuple[Encoded, np.ndarray]] = {}
+        self._answers, self._seconds = 0, 0.0
+
+    @property
+    def texts_per_second(self) -> float | None:
+        """Answered so far, where several members answer in one pass each of them counted; None before the first."""
+        return self._answers / self._seconds if self._answers and self._seconds else None
+
+    def _predict(self, stack: Engine, texts: Encoded, slots: Sequence[int]) -> np.ndarray:
+        start = time.perf_counter()
+        logits: np.ndarray = stack.predict(texts, slots=slots)
+        self._answers, self._seconds = self._answers + len(texts) * len(slots), self._seconds + time.perf_counter() - start
+        return logits
 
     def _part(self, rows: int | str) -> tuple[Encoded, np.ndarray]:
         size = len(self.targets) if rows == "all" else min(int(rows), len(self.targets))
@@ -83,7 +96,7 @@ class Validator:
         for rows in dict.fromkeys(t.member.recipe.validation_rows for t in trainees):
             texts, targets = self._part(rows)
             slots = [t.slot for t in trainees if t.member.recipe.validation_rows == rows]
-            for slot, logits in zip(slots, stack.predict(texts, slots=slots), strict=True):
+            for slot, logits in zip(slots, self._predict(stack, texts, slots), strict=True):
                 seen[slot] = measure(logits, targets, self.task)
         return [seen[t.slot] for t in trainees]
 
@@ -92,7 +105,7 @@ class Validator:
         partial = [t for t in trainees if t.best is not None and len(t.best.logits) < len(self.targets)]
         if not partial:
             return
-        for t, logits in zip(partial, stack.predict(self.texts, slots=[t.slot for t in partial]), strict=True):
+        for t, logits in zip(partial, self._predict(stack, self.texts, [t.slot for t in partial]), strict=True):
             whole = measure(logits, self.targets, self.task)
             assert t.best is not None
             t.best.accuracy, t.best.loss, t.best.logits = whole.accuracy, whole.loss, whole.logits
