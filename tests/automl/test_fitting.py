@@ -101,6 +101,14 @@ def test_without_an_encoder_words_are_fitted(
     assert striata.load(fitted.model).evaluate(read_table(str(folder / "test.csv"), Columns())).accuracy > 0.8
 
 
+def test_every_run_says_how_fast_it_answers_and_what_it_shares(fitted: Fitted) -> None:
+    facts = {run.name: run.facts for run in StudyFolder(fitted.folder).runs()}
+    assert all(one.texts_per_second and one.texts_per_second > 0 for one in facts.values())
+    shared = {name: one.shared_seconds for name, one in facts.items() if one.shared_seconds}
+    assert set(shared) == {"frozen", "neighbours"}
+    assert shared["frozen"] == shared["neighbours"] < min(facts[name].seconds for name in shared)
+
+
 def test_the_same_call_again_trains_nothing_and_counts_its_time(folder: Path, fitted: Fitted) -> None:
     heard: list[Event] = []
     ticks = count(0, 0.01)

@@ -65,6 +65,7 @@ def study_of(folder: Path, **changes: Any) -> dict[str, Any]:
         "base": str(base),
         "data": {"train": str(folder / "train.csv"), "validation": 40, "max_length": 32},
         "layouts": ["0 r2 a4 d0.05 query | 1-2 r4 a4 d0.1 query", "0-2 r2 query value", "1-2 r3 a6 d0.2 query ffn_in"],
+        "baselines": "none",
         "recipe": recipe,
         "ensemble": {"size": 2},
         "output": str(folder / "out"),

@@ -151,6 +151,7 @@ def write_synthetic_study(
             "head": "linear",
             "data": {"train": "train.csv", "validation": len(labels), "max_length": 64},
             "layouts": list(dict.fromkeys(layout for layout, _ in logits)),
+            "baselines": "none",
             "seeds": sorted({seed for _, seed in logits}),
             "output": str(folder),
             **settings,

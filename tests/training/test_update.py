@@ -82,6 +82,7 @@ def train(base: Path, output: Path, cases: Mapping[str, dict[str, Any]], **chang
             for name, own in cases.items()
         ],
         "recipe": recipe,
+        "baselines": "none",
         "ensemble": {"size": 1},
         "output": str(output),
     }

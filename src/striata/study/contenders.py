@@ -48,8 +48,8 @@ def fit_baselines(work: Work, *, listen: Listener, device: str = "auto") -> None
         StriataError: a run cannot be written.
     """
     failed = work.folder.failed()
-    wanted = [kind for kind in work.prepared.study.baselines.kinds if kind not in failed]
-    kinds = [kind for kind in wanted if not work.folder.run_folder(kind).exists()]
+    remaining = [kind for kind in work.prepared.study.baselines.kinds if kind not in failed]
+    kinds = [kind for kind in remaining if not work.folder.run_folder(kind).exists()]
     if not kinds:
         return
     stack = StackFolder(work.folder.stacks / _PLACE)
