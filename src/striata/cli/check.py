@@ -31,7 +31,7 @@ def check(
     from ..evidence import foresee, measured_noise
     from ..runs import StudyFolder
     from ..search import Space
-    from ..study import advise, plan_members, prepare, shared_plans
+    from ..study import advise, baseline_lines, plan_members, prepare, shared_plans
     from .inputs import open_study
     from .output import note, print_json, say
 
@@ -73,6 +73,8 @@ def check(
         show_space(space)
     if members:
         show_members(members)
+    for line in baseline_lines(prepared):
+        say(line)
     for line in (*shared_plans(members), *advise(prepared, members)):
         note(line)
     trained, validated = costs["training_tokens"], costs["validation_tokens"]

@@ -239,7 +239,8 @@ class Study(BaseModel):
         layouts: names, text forms or files, or groups of keys with settings of their own; where a search begins, if there is one.
         controls: of :data:`striata.choices.CONTROLS`; each is added to every layout that is no control itself, with the layout's
             own recipe. A control that is the same plan as its layout is not added.
-        baselines: contenders that cost seconds: "auto" for all of them, "none", or a list.
+        baselines: contenders that cost seconds: "auto" for all of them, "none", or a list. Named in a file, they are a study
+            without any layouts too.
         seeds: every layout is trained once with each; one number says how many, from 0 on.
         recipe: how members are trained.
         race: candidates that are begun and of which the weaker leave early; None trains all members to their end.
@@ -255,7 +256,7 @@ class Study(BaseModel):
     budget: Parameters | None = None
     layouts: Annotated[tuple[_Layout, ...], Short(as_list, "one layout")] = ()
     controls: Annotated[tuple[Annotated[str, OneOf(CONTROLS)], ...], Short(as_list, "one of them")] = ()
-    baselines: Annotated[BaselineSettings, Short(_baselines, "auto, none or a list")] = BaselineSettings(kinds=())
+    baselines: Annotated[BaselineSettings, Short(_baselines, "auto, none or a list")] = BaselineSettings()
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1), Different, Short(_seeds, "how many")] = (0,)
     recipe: Recipe = Recipe()
     race: RaceSettings | None = None

@@ -4,6 +4,16 @@ from .advice import advise
 from .contenders import fit_baselines
 from .members import plan_members, shared_plans
 from .preparation import Prepared, prepare
-from .work import Work, plan_work
+from .work import Work, baseline_lines, plan_work
 
-__all__ = ["Prepared", "Work", "advise", "fit_baselines", "plan_members", "plan_work", "prepare", "shared_plans"]
+__all__ = [
+    "Prepared",
+    "Work",
+    "advise",
+    "baseline_lines",
+    "fit_baselines",
+    "plan_members",
+    "plan_work",
+    "prepare",
+    "shared_plans",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..baselines import BASELINES
 from ..data.audit import write_audit
 from ..disk.locks import HeldError, holding, is_held
 from ..errors import StudyError, did_you_mean
@@ -73,7 +74,13 @@ def plan_work(prepared: Prepared, *, stacks: int | None = None, listen: Listener
         raise StudyError(f"{stacks} stacks were asked for; expected at least 1")
     members = () if study.search is not None else plan_members(study, len(prepared.splits.labels))
     with open_study_folder(study, prepared.splits.fingerprint, prepared.tokenizer_sha256) as (folder, new):
-        for line in (*prepared.audit.lines(), "", *(member_lines(members) if members else ()), *advise(prepared, members)):
+        for line in (
+            *prepared.audit.lines(),
+            "",
+            *baseline_lines(prepared),
+            *(member_lines(members) if members else ()),
+            *advise(prepared, members),
+        ):
             note(listen, line)
         write_audit(folder.path, prepared.audit)
         if study.search is not None:
@@ -117,6 +124,17 @@ def _deal(folder: StudyFolder, members: Sequence[Member], pending: Sequence[Memb
     for at in range(0, len(rest), size):
         waiting[StackFolder.new(folder, rest[at : at + size]).name] = place[rest[at].name]
     return (*begun, *sorted(waiting, key=waiting.__getitem__))
+
+
+def baseline_lines(prepared: Prepared) -> list[str]:
+    """Which baselines are fitted before anything is trained, in a sentence; nothing where there are none."""
+    study, rows = prepared.study, len(prepared.splits.train)
+    kinds = [kind for kind in study.baselines.kinds if study.has_encoder or not BASELINES[kind].embedded]
+    if not kinds:
+        return []
+    most = study.baselines.embedded_rows
+    embedded = f"; {most:,} of {rows:,} training rows are embedded for them" if most is not None and most < rows else ""
+    return [f"baselines, fitted first: {', '.join(kinds)}{embedded}"]
 
 
 def member_lines(members: Sequence[Member]) -> list[str]:
