@@ -74,13 +74,13 @@ def write_data(folder: Path = FOLDER) -> Path:
 
 
 def study_file() -> Path:
-    """studies/demo.yaml, here or in the clone that striata is installed from.
+    """studies/demo-layouts.yaml, here or in the clone that striata is installed from.
 
     Raises:
         StudyError: it is in neither.
     """
     for root in (Path.cwd(), Path(__file__).parents[2]):
-        file = root / "studies" / "demo.yaml"
+        file = root / "studies" / "demo-layouts.yaml"
         if file.is_file():
             return file
-    raise StudyError("studies/demo.yaml is neither here nor beside the installed striata; run the demo in a clone of striata")
+    raise StudyError("studies/demo-layouts.yaml is neither here nor beside the installed striata; run the demo in a clone of striata")

