@@ -83,4 +83,4 @@ def study_file() -> Path:
         file = root / "studies" / "demo-layouts.yaml"
         if file.is_file():
             return file
-    raise StudyError("studies/demo-layouts.yaml is neither here nor beside the installed striata; run the demo in a clone of striata")
+    raise StudyError("studies/demo-layouts.yaml is neither here nor beside the installed striata; run it in a clone of striata")
