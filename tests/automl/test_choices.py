@@ -6,30 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from striata.automl.choices import (
-    BATCH,
-    LEAST_STEPS,
-    RACING_STEPS,
-    RATES,
-    UNTIL,
     choose_length,
     hold_out,
-    plan_training,
 )
 from striata.automl.clock import Clock
-from striata.automl.fitting import Request, study_text
 from striata.automl.layouts import choose_layouts
-from striata.automl.overview import Overview
-from striata.choices import BASELINES
-from striata.data.columns import SourceColumns
 from striata.layout import make_plan
-from striata.settings import load_study
-from striata.settings.file import RaceSettings
-from striata.study.race import Race
 
 from ..engine.models import make_encoder
 
@@ -49,36 +35,6 @@ def test_a_length_holds_nearly_all_texts_and_keeps_to_the_encoder_and_the_time()
     assert choose_length(lengths * 10, limit=512, minutes=20) == 256
     assert choose_length(lengths * 10, limit=512, minutes=1) == 128
     assert choose_length(np.full(9, 3), limit=512, minutes=1) == 16
-
-
-@given(rows=st.integers(20, 1_000_000), seconds=st.floats(0, 1e5), speed=st.floats(1e-4, 1))
-def test_training_fits_into_its_time(rows: int, seconds: float, speed: float) -> None:
-    training = plan_training(rows, seconds=seconds, seconds_a_row=speed)
-    if training is None:
-        assert seconds < speed * BATCH * (LEAST_STEPS + 1)
-    else:
-        assert steps_of(training.members, training.steps, len(training.rates)) * BATCH * speed <= seconds * 1.01
-        assert training.steps >= LEAST_STEPS
-        assert training.dropout == (training.steps * BATCH > rows)
-
-
-def steps_of(members: int, steps: int, rates: int) -> float:
-    """All steps of a race and of the members it leaves, counted rung by rung."""
-    if rates == 1:
-        return members * steps
-    settings = RaceSettings(learning_rates=tuple(range(1, rates + 1)), survivors=members, until=UNTIL)
-    racing, before, total = members * rates, 0, 0
-    for rung in Race(settings, [str(at) for at in range(racing)]).rungs(steps):
-        total += racing * (rung - before)
-        racing, before = max(members, -(-racing // 2)), rung
-    return total + racing * (steps - before)
-
-
-def test_more_time_first_makes_more_steps_and_then_more_members() -> None:
-    plans = [plan_training(50_000, seconds=seconds, seconds_a_row=0.01) for seconds in (50, 90, 200, 1000)]
-    assert [(plan.members, plan.steps) for plan in plans if plan is not None] == [(1, 312), (1, 562), (2, 540), (4, 1351)]
-    assert [len(plan.rates) for plan in plans if plan is not None] == [1, 1, len(RATES), len(RATES)]
-    assert all(plan.steps >= RACING_STEPS for plan in plans[2:] if plan is not None)
 
 
 @pytest.mark.parametrize("budget", [None, 1_000_000, 60_000, 20_000, 3_000])
@@ -106,15 +62,3 @@ def test_the_clock_counts_what_earlier_calls_took(before: float) -> None:
     assert clock.spent == 3 + before
     assert clock.left == 57 - before
     assert clock.left == 0
-
-
-def test_little_time_embeds_few_rows_and_the_study_says_so() -> None:
-    overview = Overview(
-        source="x.csv", columns=SourceColumns(text="text", text_pair=None, label="label"), others=(), rows=50_000,
-        labels=("a", "b"), rarest=9, base="roberta-base", lengths=np.full(100, 50), limit=256,
-    )  # fmt: skip
-    texts = [study_text(Request(source="x.csv", output="out", minutes=m), overview, seconds_a_token=2e-4) for m in (1, 100)]
-    few, all_of_them = (load_study(yaml.safe_load(text)).baselines for text in texts)
-    assert few.kinds == tuple(BASELINES)
-    assert few.embedded_rows == int(60 / 3 / (50 * 2e-4))
-    assert all_of_them.embedded_rows is None

@@ -16,18 +16,17 @@ from ..layout import shape_of
 from ..settings import load_study
 from ..steps import choose, collect, plan_study, train_stacks
 from ..training.events import Listener, nobody, note
-from .choices import REFIT_BELOW, TRAINING, Training, choose_length, hold_out, plan_training
+from .choices import REFIT_BELOW, choose_length, hold_out
 from .clock import Clock
 from .history import History
 from .layouts import choose_layouts
 from .overview import Overview, look
 from .study_text import Decision, write_study_text
+from .timing import USUAL_SPEED, Costs, Training, share_out
 from .verdict import Fitted, judge_fit
 
 STUDY_FILE = "study.yaml"
 _PROBE = 96  # texts with which the encoder's speed is measured
-_LATER = 0.12  # share of the time for what comes after training: ensemble, test rows, report
-_GUESS = 2e-4  # seconds a token takes forward on two cores, where nothing was measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +71,10 @@ def default_output(source: str) -> str:
     return f"runs/{Path(source).name.split('.')[0] or 'fit'}"
 
 
-def study_text(request: Request, overview: Overview, *, seconds_a_token: float = _GUESS, seconds: float | None = None) -> str:
-    """The study file for a request.
+def study_text(
+    request: Request, overview: Overview, *, seconds_a_token: float = USUAL_SPEED, seconds: float | None = None
+) -> tuple[str, float]:
+    """The study file for a request, and the seconds that it needs after training.
 
     Args:
         request: what is wanted.
@@ -83,50 +84,42 @@ def study_text(request: Request, overview: Overview, *, seconds_a_token: float =
     """
     left = 60 * request.minutes if seconds is None else seconds
     held = hold_out(overview.rows, len(overview.labels), test_given=request.test is not None, minutes=request.minutes)
-    rows = overview.rows - held.validation - held.test
     length = choose_length(overview.lengths, limit=overview.limit, minutes=request.minutes)
-    a_row = float(np.minimum(overview.lengths, length).mean()) * seconds_a_token
-    embedded = _embedded(rows, a_row, left)
-    forward = embedded + 3 * held.validation + 2 * held.test  # by the baselines, the adapters, the ensemble
-    remains = (1 - _LATER) * left - forward * a_row
-    training, layouts, reason = _plan_adapters(request, overview, rows, remains, TRAINING * a_row)
+    rows = overview.rows - held.validation - held.test
+    costs = Costs(
+        rows=rows,
+        judged=held.validation + held.test + overview.test_rows,
+        tokens=float(np.minimum(overview.lengths, length).mean()),
+        seconds_a_token=seconds_a_token,
+        refit=rows < REFIT_BELOW,
+    )
+    shares = share_out(costs, left)
+    layouts, reason = _choose_adapters(request, overview, shares.training)
     decision = Decision(
         held_out=held,
         max_length=length,
-        training=training,
+        training=shares.training if layouts else None,
         layouts=layouts,
         hidden=0 if overview.base is None else shape_of(overview.base).hidden,
         reason=reason,
-        embedded_rows=None if embedded == rows or overview.base is None else embedded,
-        refit=rows < REFIT_BELOW,
+        embedded_rows=None if shares.embedded == rows or overview.base is None else shares.embedded,
+        refit=costs.refit,
     )
-    return write_study_text(
+    text = write_study_text(
         overview, decision, test=request.test, budget=request.budget, output=request.output, seed=request.seed
     )
+    return text, shares.finishing
 
 
-_Layouts = tuple[tuple[str, str], ...]
-
-
-def _plan_adapters(
-    request: Request, overview: Overview, rows: int, seconds: float, seconds_a_row: float
-) -> tuple[Training | None, _Layouts, str]:
-    """What is trained, in which layouts; or nothing, none, and the reason."""
+def _choose_adapters(request: Request, overview: Overview, training: Training | None) -> tuple[tuple[tuple[str, str], ...], str]:
+    """Layouts to be trained; none, and the reason."""
     if overview.base is None:
-        return None, (), overview.reason
-    training = plan_training(rows, seconds=seconds, seconds_a_row=seconds_a_row)
+        return (), overview.reason
     if training is None:
-        return None, (), f"{request.minutes:g} minutes do not suffice for steps that teach anything"
+        return (), f"{request.minutes:g} minutes do not suffice for steps that teach more than frozen embeddings say"
     labels = len(overview.labels)
     layouts = choose_layouts(training.members, base=overview.base, labels=labels, budget=request.budget)
-    if not layouts:
-        return None, (), f"a budget of {request.budget:,} parameters has no room for a head and rank 1"
-    return training, layouts, ""
-
-
-def _embedded(rows: int, a_row: float, seconds: float) -> int:
-    """Training rows whose frozen embeddings take no more than a third of the time."""
-    return max(1, min(rows, int(seconds / 3 / max(a_row, 1e-9))))
+    return layouts, "" if layouts else f"a budget of {request.budget:,} parameters has no room for a head and rank 1"
 
 
 def fit_file(
@@ -153,7 +146,7 @@ def fit_file(
         if not history.exists:
             _begin(request, folder, history, clock, tell, device)
         work = plan_study(load_study(folder / STUDY_FILE), listen=tell)
-        latest = (1 - _LATER) * clock.limit
+        latest = clock.limit - history.finishing
         train_stacks(work, listen=tell, device=device, overdue=lambda: clock.spent > latest)
         trained = choose(work, collect(work), listen=tell, device=device)
         return judge_fit(trained, work.prepared, clock.spent)
@@ -163,12 +156,13 @@ def _begin(request: Request, folder: Path, history: History, clock: Clock, liste
     """Decides what is trained, and writes it down as a study."""
     if folder.exists() and any(folder.iterdir()):
         raise StudyError(f"folder {folder} is not empty and holds no fit; choose another output")
-    overview = look(request.source, request.columns, request.base)
+    overview = look(request.source, request.columns, request.base, request.test)
     for sentence in overview.sentences:
         note(listen, sentence)
-    speed = _GUESS if overview.base is None else measure_speed(overview, overview.base, request, device)
+    speed = USUAL_SPEED if overview.base is None else measure_speed(overview, overview.base, request, device)
     file = folder / STUDY_FILE
-    write_text(file, study_text(request, overview, seconds_a_token=speed, seconds=clock.left))
+    text, history.finishing = study_text(request, overview, seconds_a_token=speed, seconds=clock.left)
+    write_text(file, text)
     history.write(clock.spent)
     note(listen, f"wrote {file}; `striata train {file}` repeats what it says")
 

@@ -18,6 +18,7 @@ _EVERY = 2.0  # seconds of time that a kill may lose
 class _History(Exact):
     request: dict[str, str | int | float | None]
     seconds: float
+    finishing: float = 0.0
 
 
 _HISTORY = Document(
@@ -32,18 +33,23 @@ class History:
         folder: of the fit.
         request: what is wanted, as JSON values by name; the time may be another than before, nothing else.
 
+    Attributes:
+        seconds: that earlier calls took.
+        finishing: seconds that are needed after training.
+
     Raises:
         StudyError: the file cannot be read, or the folder holds the fit of another request.
     """
 
     def __init__(self, folder: Path, request: Mapping[str, str | int | float | None]) -> None:
         self._file, self._request = folder / _FILE, dict(request)
-        self.seconds, self._written = 0.0, 0.0
+        self.seconds, self._written, self.finishing = 0.0, 0.0, 0.0
         self.exists = self._file.exists()
         if not self.exists:
             return
         before = _HISTORY.read(self._file)
         self.seconds = self._written = before.seconds
+        self.finishing = before.finishing
         for key, value in self._request.items():
             if key != "minutes" and before.request.get(key) != value:
                 raise StudyError(
@@ -54,7 +60,7 @@ class History:
     def write(self, seconds: float) -> None:
         """Keeps the seconds that all calls together have taken."""
         self.exists, self._written = True, seconds
-        _HISTORY.write(self._file, {"request": self._request, "seconds": seconds})
+        _HISTORY.write(self._file, {"request": self._request, "seconds": seconds, "finishing": self.finishing})
 
     @contextlib.contextmanager
     def counting(self, clock: Clock, listen: Listener) -> Iterator[Listener]:

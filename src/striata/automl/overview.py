@@ -35,6 +35,7 @@ class Overview:
         reason: why there is no encoder; empty where there is one.
         lengths: tokens of a sample of the texts, cut at `limit`, special tokens included; words without an encoder.
         limit: the most tokens of a text that are considered.
+        test_rows: rows of the caller's own test data.
     """
 
     source: str
@@ -47,6 +48,7 @@ class Overview:
     reason: str = ""
     lengths: npt.NDArray[np.int64]
     limit: int
+    test_rows: int = 0
 
     @property
     def sentences(self) -> list[str]:
@@ -71,7 +73,7 @@ def _listed(labels: tuple[str, ...], most: int = 8) -> str:
     return ", ".join(labels[:most]) + (f", and {len(labels) - most} more" if len(labels) > most else "")
 
 
-def look(source: str, columns: Columns, base: str | None) -> Overview:
+def look(source: str, columns: Columns, base: str | None, test: str | None = None) -> Overview:
     """Reads all rows and counts the tokens of some.
 
     Args:
@@ -107,6 +109,7 @@ def look(source: str, columns: Columns, base: str | None) -> Overview:
         reason=reason,
         lengths=lengths,
         limit=limit,
+        test_rows=0 if test is None else len(read_table(test, columns)),
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 
 from ..baselines import BASELINES
 from ..settings.file import NO_ENCODER
-from .choices import BATCH, UNTIL, HeldOut, Training, adapter_rate
+from .choices import HeldOut, adapter_rate
 from .layouts import HEAD
 from .overview import Overview
+from .timing import BATCH, EVALUATED_ROWS, EVALUATIONS, UNTIL, Training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +131,8 @@ def _training_lines(decision: Decision, seed: int) -> list[str]:
         "  warmup: 0.06",
         f"  batch_size: {BATCH}",
         f"  max_steps: {training.steps}",
-        f"  evaluate_every: {max(1, training.steps // 5)}",
-        "  validation_rows: 500",
+        f"  evaluate_every: {math.ceil(training.steps / EVALUATIONS)}",
+        f"  validation_rows: {EVALUATED_ROWS}",
         "  patience: null",
         *([] if training.dropout else ["  encoder_dropout: 0     # no row is seen twice"]),
     ]

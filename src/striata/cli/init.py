@@ -46,8 +46,8 @@ def init(
         output=default_output(data),
         seed=seed,
     )
-    overview = look(request.source, request.columns, request.base)
+    overview = look(request.source, request.columns, request.base, request.test)
     for sentence in overview.sentences:
         note(sentence)
-    write_text(out, study_text(request, overview))
+    write_text(out, study_text(request, overview)[0])
     say(f"wrote {out}; look at it, then: striata train {out}")

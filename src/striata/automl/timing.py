@@ -1,0 +1,146 @@
+"""How a time is shared out: what costs how many seconds, and what of it is done."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+BATCH = 16
+EPOCHS = 6  # passes over the training rows after which more steps rarely help a small encoder
+FEW_STEPS = 150  # an adapter with fewer says less than more frozen embeddings would
+USEFUL_STEPS = 200  # that help even where they are many passes over few rows
+ENOUGH_STEPS = 600  # from here on a second member is worth more than more steps
+RACING_STEPS = 200  # of a member, from which on a race of learning rates tells
+RATES = (1 / 3, 1.0, 3.0)  # that race, as multiples of the usual one
+UNTIL = 0.125  # share of its steps after which a race is over
+EVALUATIONS, EVALUATED_ROWS = 3, 300  # in a member's training
+
+USUAL_SPEED = 1.65e-4  # seconds a token takes through MiniLM forward, on two cores without AVX-512; other speeds follow it
+_TRAINING = 2.8  # a token's training costs about so many times its forward pass
+_WORDS = 6e-6  # seconds a token takes when words are counted and fitted
+_READING = 4e-6  # seconds a token takes when texts are read and tokenized once more
+_FIXED = 15.0  # seconds for opening the encoder and for what is written at the end
+_SPARE = 0.06  # share of the time that nothing is planned for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What there is to do, and how fast this machine is.
+
+    Args:
+        rows: for training.
+        judged: rows for validation and test.
+        tokens: of a text in the mean, as it is cut.
+        seconds_a_token: through the frozen encoder, forward.
+        refit: whether baselines are fitted twice.
+    """
+
+    rows: int
+    judged: int
+    tokens: float
+    seconds_a_token: float
+    refit: bool
+
+    @property
+    def slower(self) -> float:
+        """How many times slower than usual this machine is."""
+        return self.seconds_a_token / USUAL_SPEED
+
+    @property
+    def row(self) -> float:
+        """Seconds of one text through the encoder, forward."""
+        return max(self.tokens * self.seconds_a_token, 1e-9)
+
+    @property
+    def around(self) -> float:
+        """Seconds for all that needs no encoder's pass."""
+        words = (2 if self.refit else 1) * _WORDS * self.rows
+        return self.slower * (_FIXED + self.tokens * (words + _READING * (self.rows + self.judged)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """How much is trained.
+
+    Args:
+        members: trained side by side to their end.
+        steps: of each.
+        rates: learning rates as multiples of the usual one; more than one of them race.
+        dropout: whether the frozen encoder drops as its configuration says; not while no row comes twice.
+    """
+
+    members: int
+    steps: int
+    rates: tuple[float, ...]
+    dropout: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """What is done in a time.
+
+    Args:
+        embedded: training rows whose frozen embeddings are computed.
+        training: of adapters; None where the time does not suffice for steps that teach anything.
+        finishing: seconds for what comes after training: passes over the rows that members are judged by, and writing.
+    """
+
+    embedded: int
+    training: Training | None
+    finishing: float
+
+
+def share_out(costs: Costs, seconds: float) -> Shares:
+    """What fits into a time: frozen embeddings for up to a third of it, adapters for the rest; without these, embeddings alone.
+
+    Args:
+        costs: of the work.
+        seconds: that are left.
+    """
+    usable = (1 - _SPARE) * seconds - costs.around - costs.judged * costs.row
+    embedded = _rows_in(costs, usable / 3)
+    training = plan_training(costs, usable - embedded * costs.row)
+    passes = 1 if training is None else 1 + training.members
+    return Shares(
+        embedded=_rows_in(costs, usable) if training is None else embedded,
+        training=training,
+        finishing=passes * costs.judged * costs.row + costs.slower * _FIXED / 2,
+    )
+
+
+def _rows_in(costs: Costs, seconds: float) -> int:
+    return max(1, min(costs.rows, int(seconds / costs.row)))
+
+
+def plan_training(costs: Costs, seconds: float, most_members: int = 4) -> Training | None:
+    """Members and steps that fit into a time.
+
+    One member gets all the time until its steps are enough; then the time is shared by more members, which an ensemble can use.
+    With steps enough for it, learning rates race first.
+
+    Args:
+        costs: of the work.
+        seconds: for everything that members need: steps, evaluations, a pass over the rows they are judged by.
+        most_members: the most.
+
+    Returns:
+        None where the time does not suffice for steps that teach anything.
+    """
+    useful = max(USEFUL_STEPS, math.ceil(EPOCHS * costs.rows / BATCH))
+    step = _TRAINING * BATCH * costs.row
+    judging = (EVALUATIONS * EVALUATED_ROWS + costs.judged) * costs.row
+    for members in range(most_members, 0, -1):
+        for rates in (RATES, (1.0,)):
+            steps = min(useful, int((seconds / members - judging) / (step * _steps_a_step(members, len(rates)))))
+            if steps < FEW_STEPS if members == 1 else steps < min(useful, ENOUGH_STEPS):
+                continue
+            if len(rates) == 1 or (members > 1 and steps >= RACING_STEPS):
+                return Training(members=members, steps=steps, rates=rates, dropout=steps * BATCH > costs.rows)
+    return None
+
+
+def _steps_a_step(members: int, rates: int) -> float:
+    """Steps of a race and of what it leaves, for each member and each step of it; all but the members leave in two halvings."""
+    candidates = members * rates
+    halved = max(members, math.ceil(candidates / 2))
+    return ((candidates + halved) * UNTIL / 2 + members * (1 - UNTIL)) / members

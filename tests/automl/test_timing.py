@@ -1,0 +1,95 @@
+"""What fits into a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from striata.automl.fitting import Request, study_text
+from striata.automl.overview import Overview
+from striata.automl.timing import (
+    BATCH,
+    EVALUATED_ROWS,
+    EVALUATIONS,
+    FEW_STEPS,
+    RACING_STEPS,
+    RATES,
+    UNTIL,
+    Costs,
+    Training,
+    plan_training,
+    share_out,
+)
+from striata.choices import BASELINES
+from striata.data.columns import SourceColumns
+from striata.settings import load_study
+from striata.settings.file import RaceSettings
+from striata.study.race import Race
+
+DEARER = 2.8  # a step's row against a forward pass; the code's own figure
+
+
+def costs_of(rows: int = 50_000, judged: int = 5_000, *, speed: float = 1e-4, refit: bool = False) -> Costs:
+    return Costs(rows=rows, judged=judged, tokens=50.0, seconds_a_token=speed, refit=refit)
+
+
+def steps_of(training: Training) -> float:
+    """All steps of a race and of the members it leaves, counted rung by rung."""
+    members, steps, rates = training.members, training.steps, len(training.rates)
+    settings = RaceSettings(learning_rates=tuple(range(1, rates + 1)), survivors=members, until=UNTIL)
+    racing, before, total = members * rates, 0, 0
+    for rung in Race(settings, [str(at) for at in range(racing)]).rungs(steps) if rates > 1 else ():
+        total += racing * (rung - before)
+        racing, before = max(members, -(-racing // 2)), rung
+    return total + racing * (steps - before)
+
+
+times = st.floats(0, 1e5)
+
+
+@given(rows=st.integers(20, 1_000_000), judged=st.integers(10, 10_000), seconds=times, speed=st.floats(1e-6, 1e-2))
+def test_all_that_is_planned_fits_into_the_time(rows: int, judged: int, seconds: float, speed: float) -> None:
+    costs = costs_of(rows, judged, speed=speed)
+    shares = share_out(costs, seconds)
+    assert 1 <= shares.embedded <= rows
+    training, passes, steps = shares.training, 1, 0.0
+    if training is not None:
+        assert training.steps >= FEW_STEPS
+        assert training.dropout == (training.steps * BATCH > rows)
+        assert len(training.rates) == 1 or training.steps >= RACING_STEPS
+        steps, passes = steps_of(training), 1 + training.members
+    evaluated = EVALUATIONS * EVALUATED_ROWS * (passes - 1)
+    work = costs.around + costs.row * (shares.embedded + passes * judged + evaluated + DEARER * BATCH * steps)
+    assert work <= max(seconds, costs.around + (1 + judged) * costs.row) * 1.01
+
+
+def test_more_time_embeds_first_then_trains_longer_then_trains_more_members() -> None:
+    plans = [share_out(costs_of(), seconds) for seconds in (100, 300, 700, 2000, 6000)]
+    embedded = [plan.embedded for plan in plans]
+    assert plans[0].training is None
+    assert embedded[0] < embedded[2] < embedded[4] == 50_000
+    trained = [plan.training for plan in plans if plan.training is not None]
+    assert [plan.members for plan in trained] == sorted(plan.members for plan in trained)
+    assert trained[-1].members == 4
+    assert trained[-1].rates == RATES
+
+
+def test_few_rows_are_seen_often_but_not_for_ever() -> None:
+    training = plan_training(costs_of(200, 50), 10_000)
+    assert training is not None
+    assert (training.members, training.steps, training.dropout) == (4, 200, True)
+
+
+def test_little_time_embeds_few_rows_and_the_study_says_so() -> None:
+    overview = Overview(
+        source="x.csv", columns=SourceColumns(text="text", text_pair=None, label="label"), others=(), rows=50_000,
+        labels=("a", "b"), rarest=9, base="roberta-base", lengths=np.full(100, 50), limit=256,
+    )  # fmt: skip
+    texts = [study_text(Request(source="x.csv", output="out", minutes=m), overview)[0] for m in (2, 100)]
+    few, all_of_them = (load_study(yaml.safe_load(text)).baselines for text in texts)
+    assert few.kinds == tuple(BASELINES)
+    assert few.embedded_rows is not None
+    assert few.embedded_rows * 50 * 1.65e-4 < 120
+    assert all_of_them.embedded_rows is None
