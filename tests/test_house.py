@@ -48,6 +48,17 @@ def test_files_stay_small() -> None:
         assert len(path.read_text().splitlines()) <= 400, path
 
 
+def test_functions_stay_short() -> None:
+    """Lines without the docstring."""
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                first = node.body[0] if ast.get_docstring(node, clean=False) is not None else None
+                docstring = 0 if first is None else (first.end_lineno or 0) - first.lineno + 1
+                lines = (node.end_lineno or 0) - node.lineno + 1 - docstring
+                assert lines <= 55, f"{path}:{node.lineno}: {node.name} has {lines} lines; make its steps functions of their own"
+
+
 def named(tree: ast.AST) -> list[tuple[int, str]]:
     """Every name that code gives to something, with its line: functions, classes, arguments, variables, attributes, aliases."""
     names: list[tuple[int, str]] = []

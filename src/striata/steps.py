@@ -12,7 +12,7 @@ name, and leave collecting and choosing to whoever comes last. ::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,13 +113,13 @@ def train_stacks(
     if names is None:
         fit_baselines(work, listen=listen, device=device)
     if work.prepared.study.search is None:
-        from .study.stacks import train_stacks as train
+        from .study.stacks import train_planned
 
-        train(work, names, listen=listen, track=trackers, device=device, overdue=overdue)
+        train_planned(work, names, listen, trackers, device, overdue)
     else:
         from .search.rolling import train_search
 
-        train_search(work, names, listen=listen, track=trackers, device=device)
+        train_search(work, names, listen, trackers, device)
 
 
 def check_device(device: str, track: Iterable[str]) -> None:
@@ -171,8 +171,11 @@ def choose(work: Work, runs: Mapping[str, Run], *, listen: Listener = nobody, de
         before = rule_of(folder.path)
         ensemble = write_ensemble(folder.path, **settings)
         if before is not None and before != Rule(**settings):
-            back = f"striata ensemble {folder.path} {before.options}"
-            note(listen, f"the study file's ensemble took the place of the one there; to have that again: {back}")
+            back = ", ".join(f"{name}: {value}" for name, value in asdict(before).items() if value is not None)
+            note(
+                listen,
+                f"the study file's ensemble took the place of another; to have that again, write `ensemble: {{{back}}}` in it",
+            )
     test = _test_figures(work, runs, ensemble, device) if runs else {}
     return Trained(folder=folder.path, runs=runs, failed=folder.failed(), ensemble=ensemble, test=test)
 

@@ -194,7 +194,7 @@ def test_training_says_that_it_replaces_an_ensemble_chosen_by_hand(tmp_path: Pat
     assert lines[-1] == f"an ensemble of 9 was asked for; finished runs: {len(runs)}"
     write_ensemble(tmp_path / "out", size=2, by="loss")
     striata.train(study, listen=noting(lines))
-    assert lines[-1].endswith(f"striata ensemble {tmp_path / 'out'} --method top --size 2 --by loss")
+    assert lines[-1].endswith("write `ensemble: {method: top, size: 2, by: loss, combine: logits}` in it")
     count = len(lines)
     striata.train(study, listen=noting(lines))
     assert not any("took the place" in line for line in lines[count:])

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import striata
-from striata.training.validation import measure, stratified_part
+from striata.data import stratified_parts
+from striata.training.validation import measure
 
 from ..study.small import study_of
 
@@ -21,7 +22,7 @@ def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> float:
 @pytest.mark.parametrize("rows", [8, 30, 101, 399])
 def test_a_part_has_the_labels_in_proportion(rows: int) -> None:
     targets = np.repeat([0, 1, 2, 3], [240, 100, 40, 20])  # sorted: the first rows are all of one label
-    part = stratified_part(targets, rows, 0)
+    part = stratified_parts(targets, rows, 0)[0]
     assert len(part) == rows
     assert (np.diff(part) > 0).all()
     counts, shares = np.bincount(targets[part], minlength=4), np.array([240, 100, 40, 20]) * rows / 400
@@ -31,25 +32,25 @@ def test_a_part_has_the_labels_in_proportion(rows: int) -> None:
 
 def test_a_part_is_fixed_by_its_seed() -> None:
     targets = np.random.default_rng(0).integers(0, 3, 200)
-    assert (stratified_part(targets, 50, 4) == stratified_part(targets, 50, 4)).all()
-    assert (stratified_part(targets, 50, 4) != stratified_part(targets, 50, 5)).any()
-    in_parts = np.concatenate([stratified_part(targets, 50, seed) for seed in range(40)])
+    assert (stratified_parts(targets, 50, 4)[0] == stratified_parts(targets, 50, 4)[0]).all()
+    assert (stratified_parts(targets, 50, 4)[0] != stratified_parts(targets, 50, 5)[0]).any()
+    in_parts = np.concatenate([stratified_parts(targets, 50, seed)[0] for seed in range(40)])
     assert len(np.unique(in_parts)) == 200  # every row has its turn
 
 
 def test_a_part_of_more_rows_than_there_are_is_all_of_them() -> None:
     targets = np.array([1, 0, 1])
     for rows in (3, 4):
-        assert stratified_part(targets, rows, 0).tolist() == [0, 1, 2]
+        assert stratified_parts(targets, rows, 0)[0].tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
     ("targets", "rows"),
-    [([0] * 9 + [1], 5), ([0, 1, 2, 3] * 5, 3), ([0, 1, 2, 3] * 5, 18)],
-    ids=["a label with one row", "fewer rows than labels", "fewer left than labels"],
+    [([0] * 9 + [1], 5), ([0] + [2] * 9, 5), ([0, 1, 2, 3] * 5, 3), ([0, 1, 2, 3] * 5, 18)],
+    ids=["a label with one row", "a label with one row, another with none", "fewer rows than labels", "fewer left than labels"],
 )
 def test_a_part_that_cannot_be_in_proportion_is_drawn_plainly(targets: list[int], rows: int) -> None:
-    part = stratified_part(np.array(targets), rows, 0)
+    part = stratified_parts(np.array(targets), rows, 0)[0]
     assert len(np.unique(part)) == rows
     assert set(part.tolist()) <= set(range(len(targets)))
 
@@ -70,7 +71,7 @@ def test_a_member_is_measured_on_the_rows_its_recipe_says(tmp_path: Path) -> Non
     for name, run in striata.train(study).runs.items():
         whole = run.validation()
         assert len(whole.labels) == 40
-        part = stratified_part(whole.labels, 13, 5) if name == "some-seed0" else np.arange(40)
+        part = stratified_parts(whole.labels, 13, 5)[0] if name == "some-seed0" else np.arange(40)
         logits, targets = whole.logits[part], whole.labels[part]
         measured = [entry for entry in run.history() if entry["validation_loss"] is not None]
         assert len(measured) == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,7 @@ import typer
 from .options import Json, Settings, StudyFile
 
 if TYPE_CHECKING:
+    from ..evidence import Foresight
     from ..runs import Member
     from ..search import Space
     from ..settings import Recipe, Study
@@ -20,10 +21,7 @@ if TYPE_CHECKING:
 def check(
     study: StudyFile,
     settings: Settings = None,
-    like: Annotated[
-        Path | None,
-        typer.Option(help="Folder of a finished study: foresee with the noise measured there."),
-    ] = None,
+    like: Annotated[Path | None, typer.Option(help="Folder of a finished study: foresee with the noise measured there.")] = None,
     as_json: Json = False,
 ) -> None:
     """Validate a study and its data, and show members, plans and cost, without training."""
@@ -50,25 +48,15 @@ def check(
             {
                 "study": spec.to_dict(),
                 "audit": prepared.audit.to_json(),
-                "members": [
-                    {
-                        "name": m.name,
-                        "seed": m.seed,
-                        "aliases": m.aliases,
-                        "plan": m.plan.to_json(),
-                        "cost": _cost(m.recipe, prepared),
-                    }
-                    for m in members
-                ],
+                "members": [_document(member, prepared) for member in members],
                 "advice": advise(prepared, members),
                 "resolves": None if foreseen is None else foreseen.to_json(),
                 "search": None if space is None else space.to_json() | {"cost": costs},
             }
         )
         return
-    for line in prepared.audit.lines():
+    for line in (*prepared.audit.lines(), ""):
         say(line)
-    say()
     if space is not None:
         show_space(space)
     if members:
@@ -77,17 +65,35 @@ def check(
         say(line)
     for line in (*shared_plans(members), *advise(prepared, members)):
         note(line)
-    trained, validated = costs["training_tokens"], costs["validation_tokens"]
-    over = "all members" if space is None else f"{space.settings.trials} trials, if none is pruned"
     say()
+    show_costs(costs, "all members" if space is None else f"{space.settings.trials} trials, if none is pruned")
+    if foreseen is not None:
+        show_foresight(foreseen)
+
+
+def show_costs(costs: Mapping[str, int], over: str) -> None:
+    """Prints the tokens that training and validation cost at most.
+
+    Args:
+        costs: `training_tokens` and `validation_tokens`.
+        over: what they are the sum of.
+    """
+    from .output import note, say
+
+    trained, validated = costs["training_tokens"], costs["validation_tokens"]
     say(f"cost: up to {trained:,} tokens of training and {validated:,} of validation, over {over}")
     if validated > 2 * trained:
         note("validation costs more than training; lower recipe.validation_rows (what is kept is always measured on all rows)")
-    if foreseen is not None:
-        result, *remarks = foreseen.lines()
-        say(result)
-        for remark in remarks:
-            note(remark)
+
+
+def show_foresight(foreseen: Foresight) -> None:
+    """Prints which differences a study can tell apart, and what that rests on."""
+    from .output import note, say
+
+    result, *remarks = foreseen.lines()
+    say(result)
+    for remark in remarks:
+        note(remark)
 
 
 def show_members(members: tuple[Member, ...]) -> None:
@@ -134,6 +140,14 @@ def show_space(space: Space) -> None:
     if space.study.layouts:
         say()
         say("it begins with these layouts:")
+
+
+def _document(member: Member, prepared: Prepared) -> dict[str, object]:
+    """A member in the JSON of the command."""
+    plan = member.plan.to_json()
+    return {
+        "name": member.name, "seed": member.seed, "aliases": member.aliases, "plan": plan, "cost": _cost(member.recipe, prepared),
+    }  # fmt: skip
 
 
 def _costs(study: Study, members: Sequence[Member], prepared: Prepared) -> dict[str, int]:

@@ -38,6 +38,40 @@ def predict(
     precision: Precision = "auto",
 ) -> None:
     """Predict the labels of a file; cut off and run again, it goes on where it was."""
+    _check(form, probabilities, uncalibrated, sets, abstain_below, precision_at_least)
+    from ..model.whole_file import check_target, predict_file
+    from .inputs import open_model
+    from .output import note, say
+    from .progress import counter
+
+    check_target(out, file)
+    opened = open_model(model, file, device=device, precision=precision)
+    columns = replace(named_columns(opened.columns, text=text, text_pair=text_pair), label=None)
+    if precision_at_least is not None:
+        answers = opened.answers(precision_at_least)
+        abstain_below = answers.threshold
+        note(
+            f"answers from a probability of {answers.threshold:.4f} on: {answers.answered:.1%} of the validation rows, of which "
+            f"{precision_at_least:.1%} are right with 90 % confidence"
+        )
+    with counter("texts") as progress:
+        rows = predict_file(
+            opened, file, out, columns=columns, probabilities=probabilities, id_label=form == "id-label",
+            calibrated=not uncalibrated, coverage=sets, abstain_below=abstain_below, progress=progress,
+        )  # fmt: skip
+    say(f"{rows:,} rows predicted by {len(opened.runs)} member(s), in {out}")
+
+
+def _check(
+    form: str,
+    probabilities: bool,
+    uncalibrated: bool,
+    sets: float | None,
+    abstain_below: float | None,
+    precision_at_least: float | None,
+) -> None:
+    """Refuses options that exclude each other, and shares that are none, before anything is loaded."""
+    from ..calibration import check_share
     from ..errors import DataError
 
     FORMS.check(form, DataError)
@@ -50,28 +84,6 @@ def predict(
         raise DataError("--uncalibrated says which probabilities to write; give it with --probabilities")
     if abstain_below is not None and precision_at_least is not None:
         raise DataError("--abstain-below and --precision-at-least were both given; each sets the same threshold, give one")
-    from ..calibration import check_share
-    from ..model.whole_file import check_target, predict_file
-    from .inputs import open_model
-    from .output import note, say
-    from .progress import counter
-
-    check_target(out, file)
     for share, option in ((sets, "sets"), (precision_at_least, "precision_at_least")):
         if share is not None:
             check_share(share, option)
-    opened = open_model(model, file, device=device, precision=precision)
-    columns = replace(named_columns(opened.columns, text=text, text_pair=text_pair), label=None)
-    if precision_at_least is not None:
-        answers = opened.answers(precision_at_least)
-        abstain_below = answers.threshold
-        note(
-            f"answers from a probability of {answers.threshold:.4f} on: {answers.answered:.1%} of the validation rows, of which "
-            f"{precision_at_least:.1%} are right with 90 % confidence"
-        )
-    with counter("texts") as progress:
-        rows = predict_file(
-            opened, file, out, columns=columns, probabilities=probabilities, id_label=id_label, calibrated=not uncalibrated,
-            coverage=sets, abstain_below=abstain_below, progress=progress,
-        )  # fmt: skip
-    say(f"{rows:,} rows predicted by {len(opened.runs)} member(s), in {out}")

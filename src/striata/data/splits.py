@@ -96,23 +96,45 @@ def encode_labels(table: Table, labels: Sequence[str], task: Task = SINGLE_LABEL
     return task.encode(table.labels or (), labels, source=table.source, rows=table.ids)
 
 
-def _held_out(table: Table, part: int | float, seed: int, what: str) -> tuple[Table, Table]:
-    """The rest and the part, both in the table's order; a label with one row stays in the rest."""
+def stratified_parts(
+    labels: Sequence[str] | npt.NDArray[np.int64], rows: int, seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Deals rows into a part and the rest, with the labels in proportion where both have room for all and none has one row.
+
+    Args:
+        labels: of the rows, (n,).
+        rows: of the part; all when there are not more than these.
+        seed: same seed, same part.
+
+    Returns:
+        Places of the part's rows and of the others, both in ascending order.
+    """
+    places = np.arange(len(labels))
+    if rows >= len(places):
+        return places, places[:0]
     from sklearn.model_selection import train_test_split
 
+    counts = np.unique(labels, return_counts=True)[1]
+    stratify = labels if min(rows, len(places) - rows) >= len(counts) and counts.min() > 1 else None
+    part, rest = train_test_split(places, train_size=rows, random_state=seed, stratify=stratify)
+    return np.sort(part), np.sort(rest)
+
+
+def _held_out(table: Table, part: int | float, seed: int, what: str) -> tuple[Table, Table]:
+    """The rest and the part, both in the table's order; a label with one row stays in the rest."""
     count = round(part * len(table)) if isinstance(part, float) else part
     counts = Counter(table.labels)
-    many = [i for i, label in enumerate(table.labels or ()) if counts[label] > 1]
+    labels = table.labels or []
+    many = [i for i, label in enumerate(labels) if counts[label] > 1]
     kinds = len([label for label in counts if counts[label] > 1])
     if count < kinds or len(many) - count < kinds:
         raise DataError(
             f"{table.source}: cannot hold out {count:,} of {len(table):,} rows for {what} with rows of all {len(counts)} labels "
             f"on both sides; expected between {kinds:,} and {len(many) - kinds:,}; change data.{what}"
         )
-    stratify = [(table.labels or [])[i] for i in many]
-    _, chosen = train_test_split(many, test_size=count, random_state=seed, stratify=stratify)
+    _, places = stratified_parts([labels[i] for i in many], len(many) - count, seed)
     inside = np.zeros(len(table), bool)
-    inside[chosen] = True
+    inside[np.array(many, np.int64)[places]] = True
     return table.take(np.flatnonzero(~inside)), table.take(np.flatnonzero(inside))
 
 

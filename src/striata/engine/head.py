@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pkgutil import resolve_name
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..layout import Head
+from ..layout.heads import ACTIVATIONS
 from .masks import draw_mask, drop_count, masked_dropout
 from .random_streams import RandomStream
 
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "gelu": functional.gelu, "relu": functional.relu}
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {name: resolve_name(place) for name, place in ACTIVATIONS.items()}
 
 
 def mean_pool(hidden: Tensor, lengths: Tensor) -> Tensor:

@@ -33,13 +33,6 @@ class Rule:
     combine: str = "logits"
     budget: int | None = None
 
-    @property
-    def options(self) -> str:
-        """For `striata ensemble`."""
-        limit = "" if self.budget is None else f" --budget {self.budget}"
-        kind = "" if self.combine == "logits" else f" --combine {self.combine}"
-        return f"--method {self.method} --size {self.size} --by {self.by}{kind}{limit}"
-
     def __post_init__(self) -> None:
         RANKINGS.check(self.by, EnsembleError)
         COMBINATIONS.check(self.combine, EnsembleError)

@@ -10,7 +10,8 @@ from ..families import HeadStep
 from ..families.head_steps import dropout, linear
 from .shapes import Shape
 
-_ACTIVATIONS = ("tanh", "gelu", "relu")
+# What a native head may have between its layers: transformers' name, and the function as `module:name`.
+ACTIVATIONS = {"tanh": "torch:tanh", "gelu": "torch.nn.functional:gelu", "relu": "torch.nn.functional:relu"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ def head_of(shape: Shape, kind: str, labels: int) -> Head:
         return Head(kind=kind, pooling=own, steps=one)
     native = family.native_head(config, shape.hidden, labels)
     for step in native.steps:
-        if step.op == "activation" and step.name not in _ACTIVATIONS:
+        if step.op == "activation" and step.name not in ACTIVATIONS:
             raise PlanError(
                 f"the native head of {shape.base} has activation '{step.name}', which is not supported; "
                 "use head 'linear' or 'mean'"

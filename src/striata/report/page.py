@@ -135,7 +135,13 @@ def _commands(report: Report) -> list[str]:
     """What leads to this page from the study file; an ensemble that was chosen otherwise has a command of its own."""
     chosen, rule = report.chosen, Rule(**report.settings["ensemble"])
     by_file = replace(rule, size=min(rule.size, len(report.standings)))
-    own = [] if chosen is None or chosen == by_file else [f"striata ensemble {report.folder} {chosen.options}"]
+    own = [] if chosen is None or chosen == by_file else [_ensemble_command(report.folder, chosen)]
     return [
         "pip install striata", "striata check study.yaml", "striata train study.yaml", *own, f"striata report {report.folder}",
     ]  # fmt: skip
+
+
+def _ensemble_command(folder: Path, rule: Rule) -> str:
+    limit = "" if rule.budget is None else f" --budget {rule.budget}"
+    kind = "" if rule.combine == "logits" else f" --combine {rule.combine}"
+    return f"striata ensemble {folder} --method {rule.method} --size {rule.size} --by {rule.by}{kind}{limit}"

@@ -236,21 +236,16 @@ def audit_labels(
     study, runs, folder = _resolve(Path(target))
     require("the audit of labels", "cleanlab")
     prepared = prepare(study, data)
-    for run in runs:
-        if run.facts.data_fingerprint != prepared.splits.fingerprint:
-            raise StudyError(
-                f"the data of {target} is not what run {run.name} was trained on; restore it, "
-                "or audit a study file with another `output`"
-            )
+    _check_runs(runs, prepared, target)
+    tables = prepared.splits.tables()
     if out is not None:
-        apart(out, target, *(table.source for table in prepared.splits.tables().values()))
-    sampled = {name: sample_rows(table, rows, seed) for name, table in prepared.splits.tables().items()}
-    judged: dict[str, _Judged] = {}
+        apart(out, target, *(table.source for table in tables.values()))
+    sampled = {name: sample_rows(table, rows, seed) for name, table in tables.items()}
     if runs:
         sampled["validation"] = np.arange(len(prepared.splits.validation))
-        judged["runs"] = _by_runs(prepared, runs)
-    rest = [name for name in sampled if name != "validation" or not runs]
-    judged["embeddings"] = _by_embeddings(study, prepared, {name: sampled[name] for name in rest}, seed, (device, precision))
+    embedded = {name: places for name, places in sampled.items() if name != "validation" or not runs}
+    judged = [_by_runs(prepared, runs)] if runs else []
+    judged.append(_by_embeddings(study, prepared, embedded, seed, (device, precision)))
     suspects, confusions = _suspects(judged, prepared.splits)
     counts = Counter(suspect.place.part for suspect in suspects)
     audit = LabelAudit(
@@ -259,19 +254,15 @@ def audit_labels(
         seed=seed,
         parts=tuple(
             JudgedPart(
-                name=name,
-                source=table.source,
-                rows=len(table),
-                judged=len(sampled[name]),
-                by="embeddings" if name in rest else "runs",
-                suspects=counts[name],
+                name=name, source=table.source, rows=len(table), judged=len(sampled[name]),
+                by="embeddings" if name in embedded else "runs", suspects=counts[name],
             )
-            for name, table in prepared.splits.tables().items()
+            for name, table in tables.items()
         ),
         suspects=suspects,
         conflicts=_conflicts(prepared),
         confusions=confusions,
-    )
+    )  # fmt: skip
     if out is not None:
         write_suspects(audit, out)
     keep(folder, "audit", AUDIT, audit.to_json())
@@ -293,6 +284,16 @@ def _resolve(path: Path) -> tuple[Study, list[Run], Path | None]:
         raise StudyError(f"there is no {path}; give a study file, a study's folder, or the folder of a run or an ensemble")
     runs = list(load_ensemble(path).runs.values()) if (path / "ensemble.json").is_file() else [find_run(path)]
     return load_study(runs[0].facts.study), runs, study_of(path)
+
+
+def _check_runs(runs: Sequence[Run], prepared: Prepared, target: str | Path) -> None:
+    """Refuses data that is not what the runs were trained on."""
+    for run in runs:
+        if run.facts.data_fingerprint != prepared.splits.fingerprint:
+            raise StudyError(
+                f"the data of {target} is not what run {run.name} was trained on; restore it, "
+                "or audit a study file with another `output`"
+            )
 
 
 def _places(part: str, table: Table, rows: np.ndarray) -> list[Place]:
@@ -327,11 +328,11 @@ def _by_embeddings(
     return _Judged(places, targets, probabilities)
 
 
-def _suspects(judged: Mapping[str, _Judged], splits: Splits) -> tuple[tuple[Suspect, ...], tuple[Confusion, ...]]:
+def _suspects(judged: Sequence[_Judged], splits: Splits) -> tuple[tuple[Suspect, ...], tuple[Confusion, ...]]:
     suspects: list[Suspect] = []
     labels = splits.labels
     confused: dict[tuple[str, str], list[tuple[float, Place]]] = {}
-    for part in judged.values():
+    for part in judged:
         rows, quality = find_suspicious(part.targets, part.probabilities)
         likely = splits.task.decide(part.probabilities)
         suspects += [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -220,26 +220,13 @@ def measure_shift(
     copies = _copies(known, unlabelled, train)
     old, new = known.take(sample_rows(known, rows, seed)), unlabelled.take(sample_rows(unlabelled, rows, seed + 1))
     copied = np.isin(new.ids, [copy.row for copy in copies])
-    embedded = model.embed(old.texts, old.pairs), model.embed(new.texts, new.pairs)
-    logits = model.logits(new.texts, new.pairs)
     judged, right, fitted_on = _fitted(model, old)
-    sizes = {"whole": len(unlabelled), "copies": len(copies), "rest": len(unlabelled) - len(copies)}
-    parts = []
-    for name, inside in (("whole", np.ones(len(new), bool)), ("copies", copied), ("rest", ~copied)):
-        tested = name != "copies" and inside.sum() >= LEAST
-        any_inside = bool(inside.any())
-        parts.append(
-            Part(
-                name=name,
-                rows=sizes[name],
-                sampled=int(inside.sum()),
-                test=two_sample(embedded[0], embedded[1][inside], permutations=permutations, seed=seed) if tested else None,
-                accuracy=estimate_accuracy(certainty(judged), right, certainty(logits[inside]), seed=seed)
-                if any_inside
-                else None,
-                second=by_mean_confidence(confidence(judged), right, confidence(logits[inside])) if any_inside else None,
-            )
-        )
+    masks = {
+        "whole": (len(unlabelled), np.ones(len(new), bool)),
+        "copies": (len(copies), copied),
+        "rest": (len(unlabelled) - len(copies), ~copied),
+    }
+    parts = _parts(model, old, new, masks, (judged, right), permutations, seed)
     assert parts[0].test is not None
     lengths = model.lengths(old.texts, old.pairs), model.lengths(new.texts, new.pairs)
     on_known = fitted_on == "known"
@@ -248,7 +235,7 @@ def measure_shift(
         sources={"known": known.source, "unlabelled": unlabelled.source, "train": None if train is None else train.source},
         rows=(len(known), len(old)),
         seed=seed,
-        parts=tuple(parts),
+        parts=parts,
         copies=copies,
         wording=compare_wording(whole_texts(old), whole_texts(new), lengths, seed=seed),
         fitted_on=fitted_on,
@@ -301,6 +288,41 @@ def _fitted(model: Model, known: Table) -> tuple[np.ndarray, np.ndarray, str]:
     pool = join(model.runs, across=True)
     combined = model.combiner.apply(pool.by_name())
     return combined, model.task.decide(combined) == pool.targets, "validation"
+
+
+def _parts(
+    model: Model,
+    known: Table,
+    unlabelled: Table,
+    masks: Mapping[str, tuple[int, np.ndarray]],
+    labelled: tuple[np.ndarray, np.ndarray],
+    permutations: int,
+    seed: int,
+) -> tuple[Part, ...]:
+    """Each part tested against the known rows, with its accuracy estimated.
+
+    Args:
+        model: whose texts they are.
+        known: sampled rows.
+        unlabelled: sampled rows.
+        masks: for each part the number of its rows in the file, and which of the sampled rows are in it.
+        labelled: from :func:`_fitted`.
+        permutations: of the two-sample test.
+        seed: of all that is random.
+    """
+    logits, right = labelled
+    before, after = model.embed(known.texts, known.pairs), model.embed(unlabelled.texts, unlabelled.pairs)
+    outputs = model.logits(unlabelled.texts, unlabelled.pairs)
+    parts = []
+    for name, (rows, inside) in masks.items():
+        test = accuracy = second = None
+        if name != "copies" and inside.sum() >= LEAST:
+            test = two_sample(before, after[inside], permutations=permutations, seed=seed)
+        if inside.any():
+            accuracy = estimate_accuracy(certainty(logits), right, certainty(outputs[inside]), seed=seed)
+            second = by_mean_confidence(confidence(logits), right, confidence(outputs[inside]))
+        parts.append(Part(name=name, rows=rows, sampled=int(inside.sum()), test=test, accuracy=accuracy, second=second))
+    return tuple(parts)
 
 
 def _different(table: Table, scores: np.ndarray) -> tuple[DifferentRow, ...]:

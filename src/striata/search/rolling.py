@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -12,7 +12,7 @@ from ..runs import Member, StudyFolder
 from ..study.stack_folder import SEARCH, StackFolder
 from ..study.stacks import Context, leaving_nothing_new, listening, train_together
 from ..study.work import Work
-from ..training.events import Listener, nobody, note
+from ..training.events import Listener, note
 from ..training.loop import Outcome
 from ..training.state import Trainee
 from .halving import rungs, weak
@@ -23,17 +23,10 @@ from .space import Space
 PRUNED = "pruned"
 
 
-def train_search(
-    work: Work, names: Sequence[str] | None = None, *, listen: Listener = nobody, track: Iterable[str] = (), device: str = "auto"
-) -> None:
+def train_search(work: Work, names: Sequence[str] | None, listen: Listener, trackers: Sequence[str], device: str) -> None:
     """Trains the trials of a study's search that are not finished yet, in one rolling stack; each becomes a run.
 
-    Args:
-        work: from :func:`striata.study.plan_work`, of a study with a search.
-        names: `search`, or None, which means the same.
-        listen: told of every step, evaluation and ending, and in notes what is proposed and how it ends.
-        track: names of experiment trackers.
-        device: "cpu", "cuda" or "auto".
+    The arguments are those of :func:`striata.steps.train_stacks`.
 
     Raises:
         StudyError: another process trains the search, or its record is another's.
@@ -60,7 +53,7 @@ def train_search(
             if held:
                 note(listen, f"going on with {', '.join(member.name for member in held)}")
             context = Context.load(work, head=together[0].plan.head, device=device)
-            with listening(context, listen, track) as both:
+            with listening(context, listen, trackers) as both:
                 train_together(
                     context, together, stack.checkpoint, both, ended=search.ended, judge=search.judge, recruit=search.recruit
                 )

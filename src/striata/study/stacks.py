@@ -21,7 +21,7 @@ from ..layout import Head
 from ..runs import Member, RunFacts, StudyFolder
 from ..runs.adapter import write_adapter
 from ..runs.run import Run, RunRecord, Validation, write_run
-from ..training.events import Event, Listener, nobody, note
+from ..training.events import Event, Listener, note
 from ..training.loop import Judge, Outcome, Recruit, Trainer
 from ..training.state import Trainee
 from ..training.trackers import tracking
@@ -49,36 +49,21 @@ class Context:
         return cls(work.prepared, encoder, work.folder)
 
 
-def train_stacks(
+def train_planned(
     work: Work,
-    names: Sequence[str] | None = None,
-    *,
-    listen: Listener = nobody,
-    track: Iterable[str] = (),
-    device: str = "auto",
-    overdue: Callable[[], bool] | None = None,
+    names: Sequence[str] | None,
+    listen: Listener,
+    trackers: Sequence[str],
+    device: str,
+    overdue: Callable[[], bool] | None,
 ) -> None:
-    """Trains stacks of a study, one after the other on one encoder; each goes on from its checkpoint when it has one.
-
-    Args:
-        work: from :func:`striata.study.plan_work`, in this process or planned equally in another.
-        names: of the stacks to train; None for all that remain.
-        listen: told of every step, evaluation and ending, and in notes what goes on.
-        track: names of experiment trackers.
-        device: "cpu", "cuda" or "auto".
-        overdue: asked after every evaluation; once it says yes, all members end with the best they have, `stopped` by "time".
-
-    Raises:
-        StudyError: a stack is unknown, another process trains it, or it was planned anew.
-        StriataError: a checkpoint, the encoder or the folder is wrong.
-        KeyboardInterrupt: after Ctrl-C, with everything saved.
-    """
+    """Trains stacks on one encoder, each from its checkpoint on when it has one; see :func:`striata.steps.train_stacks`."""
     chosen = work.chosen(names)
     if not chosen:
         return
     with leaving_nothing_new(work, chosen):
         context = Context.load(work, head=work.members[0].plan.head, device=device)
-        with listening(context, listen, track) as both:
+        with listening(context, listen, trackers) as both:
             for name in chosen:
                 _train(context, work, StackFolder(work.folder.stacks / name), both, overdue)
 

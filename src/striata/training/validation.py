@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..data import Encoded
+from ..data import Encoded, stratified_parts
 from ..engine import Engine
 from ..tasks import SINGLE_LABEL, Task
 
@@ -36,25 +36,6 @@ def measure(logits: np.ndarray, targets: np.ndarray, task: Task = SINGLE_LABEL) 
     """Accuracy and loss of logits (rows, labels) for targets (rows,)."""
     scores = task.scores(logits, targets)
     return Seen(scores.accuracy, scores.loss, logits)
-
-
-def stratified_part(targets: np.ndarray, rows: int, seed: int) -> np.ndarray:
-    """A fixed part of the rows with the labels in proportion, in ascending order.
-
-    Args:
-        targets: labels, (n,).
-        rows: how many; all when there are not more than these.
-        seed: same seed, same part.
-    """
-    if rows >= len(targets):
-        return np.arange(len(targets))
-    from sklearn.model_selection import train_test_split
-
-    labels = len(np.unique(targets))
-    stratify = targets if rows >= labels and len(targets) - rows >= labels and np.bincount(targets).min() != 1 else None
-    chosen, _ = train_test_split(np.arange(len(targets)), train_size=rows, random_state=seed, stratify=stratify)
-    result: np.ndarray = np.sort(chosen)
-    return result
 
 
 class Validator:
@@ -86,7 +67,7 @@ class Validator:
     def _part(self, rows: int | str) -> tuple[Encoded, np.ndarray]:
         size = len(self.targets) if rows == "all" else min(int(rows), len(self.targets))
         if size not in self._parts:
-            chosen = stratified_part(self.targets, size, self._seed)
+            chosen, _ = stratified_parts(self.targets, size, self._seed)
             self._parts[size] = (self.texts.take(chosen), self.targets[chosen])
         return self._parts[size]
 
