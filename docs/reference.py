@@ -30,7 +30,7 @@ TITLES = {
     "PRECISIONS": "Precisions", "DEVICES": "Devices",
     "RANKINGS": "Ranking figures", "COMBINATIONS": "Combinations", "METHODS": "Methods of ensembles",
     "TRACKERS": "Trackers", "READERS": "Files that are read", "PREDICTIONS": "Files of predictions",
-    "FORMS": "Formats of predictions", "BASELINES": "Baselines",
+    "FORMS": "Formats of predictions", "BASELINES": "Baselines", "DEMOS": "Demos",
 }  # fmt: skip
 
 

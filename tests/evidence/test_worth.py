@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,6 +125,12 @@ def test_baselines_alone_are_told_to_be_alone(tmp_path: Path) -> None:
     study = study_of(tmp_path, right(330), lexical=right(300))
     worth = measure_worth([run for run in study.runs() if run.kind == "lexical"])
     assert worth.sentences[0] == "No encoder is fine-tuned here; the best baseline is lexical: 75.00% right."
+    for run in study.runs():
+        if run.kind != "lexical":
+            shutil.rmtree(run.path)
+    comparison = compare_study(study)
+    assert (len(comparison.layouts), comparison.differences) == (1, ())
+    assert "baselines only" in comparison.reference
 
 
 def test_leaderboard_report_and_card_say_it_and_show_what_all_cost(tmp_path: Path) -> None:
@@ -136,7 +143,7 @@ def test_leaderboard_report_and_card_say_it_and_show_what_all_cost(tmp_path: Pat
     for command in (["leaderboard"], ["leaderboard", "--runs"]):
         table = runner.invoke(app, [*command, str(study.path)]).stdout
         row = next(line for line in table.splitlines() if line.startswith("lexical "))
-        assert {"300", "10", "1,000"} <= set(row.split())
+        assert {"300", "10.0", "1,000"} <= set(row.split())
     page = write_report(study.path).read_text()
     assert page.index(sentences[0].split(",")[0]) < page.index("First is")
     assert "texts/s" in page

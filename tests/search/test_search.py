@@ -305,6 +305,6 @@ def test_many_trials_fit_on_the_board() -> None:
     console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(board.__rich__())
     lines = console.export_text().splitlines()
-    assert len(lines) == 1 + 20 + 1
-    assert "and 20 that ended earlier" in lines[-1]
+    assert len(lines) == 1 + 20 + 2
+    assert "and 20 that ended earlier" in lines[-2]
     assert sum("pruned" in line for line in lines) == 12

@@ -11,11 +11,12 @@ import numpy as np
 
 from ..data import Columns
 from ..disk.files import write_text
-from ..errors import StudyError
+from ..errors import StriataError, StudyError
 from ..layout import shape_of
+from ..report import write_report
 from ..settings import load_study
 from ..steps import choose, collect, plan_study, train_stacks
-from ..training.events import Listener, nobody, note
+from ..training.events import Event, Listener, doing, nobody, note
 from .choices import REFIT_BELOW, choose_length, hold_out
 from .clock import Clock
 from .history import History
@@ -143,22 +144,36 @@ def fit_file(
     history = History(folder, request.to_json())
     clock = Clock(60 * request.minutes, before=history.seconds, now=now)
     with history.counting(clock, listen) as tell:
+        tell(Event(kind="clock", seconds_left=clock.left))
         if not history.exists:
             _begin(request, folder, history, clock, tell, device)
         work = plan_study(load_study(folder / STUDY_FILE), listen=tell)
         latest = clock.limit - history.finishing
         train_stacks(work, listen=tell, device=device, overdue=lambda: clock.spent > latest)
         trained = choose(work, collect(work), listen=tell, device=device)
-        return judge_fit(trained, work.prepared, clock.spent)
+        report = _report(folder, tell)
+        return judge_fit(trained, work.prepared, report, clock.spent)
+
+
+def _report(folder: Path, listen: Listener) -> Path | None:
+    """Writes the report of a fit; where it cannot be written, a note says why, and the fit has its model all the same."""
+    doing(listen, "writing the report")
+    try:
+        return write_report(folder)
+    except StriataError as error:
+        note(listen, f"no report: {error}")
+        return None
 
 
 def _begin(request: Request, folder: Path, history: History, clock: Clock, listen: Listener, device: str) -> None:
     """Decides what is trained, and writes it down as a study."""
     if folder.exists() and any(folder.iterdir()):
         raise StudyError(f"folder {folder} is not empty and holds no fit; choose another output")
+    doing(listen, "looking at the data")
     overview = look(request.source, request.columns, request.base, request.test)
     for sentence in overview.sentences:
         note(listen, sentence)
+    doing(listen, "measuring the speed of the encoder")
     speed = USUAL_SPEED if overview.base is None else measure_speed(overview, overview.base, request, device)
     file = folder / STUDY_FILE
     text, history.finishing = study_text(request, overview, seconds_a_token=speed, seconds=clock.left)

@@ -26,6 +26,7 @@ class Fitted:
         rows: how many these are.
         cheapest_bar: name of the best contender that costs seconds; None where the model is the only one, or is itself it.
         gain: how much more of the validation rows the model gets right than that contender, with its 95 % interval.
+        report: the file of its report; None where what that needs is not installed.
         seconds: spent in all calls together.
     """
 
@@ -37,6 +38,7 @@ class Fitted:
     rows: int
     cheapest_bar: str | None
     gain: Interval | None
+    report: Path | None
     seconds: float
 
     def to_json(self) -> dict[str, object]:
@@ -50,6 +52,7 @@ class Fitted:
             "rows": self.rows,
             "cheapest_bar": self.cheapest_bar,
             "gain": None if self.gain is None else self.gain.to_json(),
+            "report": None if self.report is None else str(self.report),
             "seconds": self.seconds,
         }
 
@@ -66,12 +69,13 @@ class Fitted:
         return f"{text}; {link} {self.cheapest_bar}, which costs seconds: {points}"
 
 
-def judge_fit(trained: Trained, prepared: Prepared, seconds: float) -> Fitted:
+def judge_fit(trained: Trained, prepared: Prepared, report: Path | None, seconds: float) -> Fitted:
     """The best model of a study: its ensemble, or the best single run where that is better beyond chance on validation rows.
 
     Args:
         trained: what came out of the study; at least one run.
         prepared: its data.
+        report: the file of its report, or None.
         seconds: spent in all.
     """
     pool = join(trained.runs)
@@ -98,5 +102,6 @@ def judge_fit(trained: Trained, prepared: Prepared, seconds: float) -> Fitted:
         rows=rows,
         cheapest_bar=None if bar is None else bar.name,
         gain=more,
+        report=report,
         seconds=seconds,
     )

@@ -2,46 +2,95 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..choices import DEMOS
+from .fit import Minutes
 from .options import Settings
 
 
 def demo(
+    what: Annotated[str, typer.Argument(help=f"What is shown: {DEMOS.help}.")] = "fit",
+    minutes: Minutes = 2.0,
     settings: Settings = None,
 ) -> None:
-    """Train the nine built-in depth layouts on real news topics with a real encoder, ensemble the best, predict a file.
+    """Fit Reuters R8 with MiniLM: baselines, adapters, an ensemble, a report, predictions of unlabelled texts.
 
-    Needs the demo's parts, which `make demo` installs. Writes runs/demo and runs/demo-data.
+    Needs the demo's parts, which `make demo` installs. Writes runs/demo and runs/demo-data; with `layouts`, which trains the nine
+    built-in depth layouts as a study and takes no --minutes, runs/demo-layouts.
+
+    Example: striata demo --minutes 2
     """
-    import time
+    from .. import demo as parts
+    from ..errors import StudyError
+    from .output import say
 
+    DEMOS.check(what, StudyError)
+    if what == "fit" and settings:
+        raise StudyError(
+            "is for `striata demo layouts`; what `striata demo` trains is written to runs/demo/study.yaml", argument="settings"
+        )
+    began = time.monotonic()
+    encoder, data = parts.encoder_folder(), parts.write_data()
+    if what == "layouts":
+        _layouts(encoder, data, settings or [])
+    else:
+        _fit(encoder, data, minutes)
+    say(f"took        {time.monotonic() - began:.0f} s in all")
+
+
+def _fit(encoder: Path, data: Path, minutes: float) -> None:
+    from .. import fit as fit_data
+    from .fit import show_fit
+    from .output import note, say
+    from .progress import progress
+
+    train, test = str(data / "r8-train.csv"), str(data / "r8-test.csv")
+    note(f"striata fit {train} --test {test} --base {encoder} --minutes {minutes:g} --out runs/demo\n")
+    with progress() as listen:
+        fitted = fit_data(train, test=test, base=str(encoder), minutes=minutes, output="runs/demo", listen=listen)
+    say()
+    show_fit(fitted)
+    _predict(fitted.model, data, fitted.folder)
+    say(f"next        striata leaderboard {fitted.folder}")
+
+
+def _layouts(encoder: Path, data: Path, settings: list[str]) -> None:
     from .. import demo as parts
     from .. import load, load_study
     from .. import train as train_study
-    from ..model.whole_file import predict_file
     from .leaderboard import show_leaderboard
     from .output import note, say
-    from .progress import counter, progress
+    from .progress import progress
 
-    began = time.monotonic()
-    encoder = parts.encoder_folder()
-    data = parts.write_data()
-    study = load_study(parts.study_file(), [f"base={encoder}", *(settings or [])])
+    study = load_study(parts.study_file(), [f"base={encoder}", *settings])
     note(f"encoder: {encoder}\ndata: {data}\n")
     with progress() as listen:
         result = train_study(study, listen=listen)
     say()
     show_leaderboard(result.folder)
     assert result.ensemble is not None
-    out = result.folder / "predictions.csv"
-    model = load(result.ensemble.folder)
     note("measuring the ensemble on the official test ...")
-    measured = model.evaluate(data / "r8-test.csv")
-    with counter("texts") as count:
-        rows = predict_file(model, data / "r8-unlabelled.csv", out, progress=count)
+    measured = load(result.ensemble.folder).evaluate(data / "r8-test.csv")
     say()
-    say(f"runs        {result.folder / 'runs'}")
     say(f"ensemble    {result.ensemble.folder} ({', '.join(result.ensemble.members)})")
+    say(f"test        {measured.accuracy:.4f} right on the {measured.metrics.rows:,} rows of the official R8 test")
+    _predict(result.ensemble.folder, data, result.folder)
+    say(f"next        striata report {result.folder}")
+
+
+def _predict(model: Path, data: Path, folder: Path) -> None:
+    """Predicts the unlabelled texts into a study's folder."""
+    from .. import load
+    from ..model.whole_file import predict_file
+    from .output import say
+    from .progress import counter
+
+    out = folder / "predictions.csv"
+    with counter("texts") as count:
+        rows = predict_file(load(model), data / "r8-unlabelled.csv", out, progress=count)
     say(f"predictions {out} ({rows:,} rows of {data / 'r8-unlabelled.csv'})")
-    say(f"next        striata evaluate {result.ensemble.folder} {data / 'r8-test.csv'}")
-    say(f"took        {time.monotonic() - began:.0f} s")
-    say(f"ensemble test accuracy: {measured.accuracy:.4f} on the {measured.metrics.rows:,} rows of the official R8 test")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import Device, Json, Label, LabelledTexts, Seed, Text, TextPair
+
+if TYPE_CHECKING:
+    from ..automl.verdict import Fitted
 
 Minutes = Annotated[float, typer.Option(min=0.1, help="Time for everything, also over several calls.")]
 Test = Annotated[str | None, typer.Option(help="Labelled texts for the last word; without, some rows are held out.")]
@@ -32,7 +35,8 @@ def fit(
     """Find the best classifier for labelled texts in minutes: nothing but the data is needed.
 
     Columns, length, recipe and layouts are found; baselines that cost seconds come first, then adapters for the rest of the time,
-    then an ensemble of all. Writes the study file that repeats it. Interrupted, the same command goes on; time spent counts.
+    then an ensemble of all. Writes the study file that repeats it, and a report. Interrupted, the same command goes on; the time
+    spent counts.
 
     Example: striata fit train.csv --minutes 5
     """
@@ -58,8 +62,15 @@ def fit(
     if as_json:
         print_json(fitted.to_json())
         return
-    say(fitted.sentence)
-    say(f"took {fitted.seconds:.0f} s; in {fitted.folder}")
+    show_fit(fitted)
     say(f"next: striata predict {fitted.model} FILE --out predictions.csv")
     say(f"      striata leaderboard {fitted.folder}")
-    say(f"      striata report {fitted.folder}")
+    say(f"      striata evaluate {fitted.model} FILE")
+
+
+def show_fit(fitted: Fitted) -> None:
+    """Prints what came out of a fit, how long it took and where it lies."""
+    from .output import say
+
+    say(fitted.sentence)
+    say(f"took {fitted.seconds:.0f} s; in {fitted.folder}" + ("" if fitted.report is None else f"; report: {fitted.report}"))

@@ -137,7 +137,7 @@ def _timed(rows: Sequence[LayoutResult] | Sequence[Standing]) -> bool:
 
 
 def _seconds(seconds: float) -> str:
-    return f"{seconds:.3g}" if seconds < 100 else f"{seconds:,.0f}"
+    return f"{seconds:.2f}" if seconds < 10 else f"{seconds:.1f}" if seconds < 100 else f"{seconds:,.0f}"
 
 
 def _speed(texts_per_second: float | None) -> str:

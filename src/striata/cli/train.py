@@ -20,6 +20,7 @@ def train(
     Interrupted at any moment, the same command goes on from the last checkpoint; finished members are kept.
     """
     from .. import train as train_study
+    from ..choices import BASELINES
     from ..runs import StudyFolder, leaderboard
     from .inputs import open_study
     from .leaderboard import show_leaderboard
@@ -30,10 +31,12 @@ def train(
     with progress() as listen:
         result = train_study(spec, listen=listen, track=track or (), device=device)
     show_leaderboard(result.folder)
-    if spec.search is not None and result.runs:
-        best = result.runs[leaderboard(StudyFolder.open(result.folder))[0].run]
+    trials = sum(run.kind not in BASELINES for run in result.runs.values())
+    if spec.search is not None and trials:
+        rows = leaderboard(StudyFolder.open(result.folder))
+        best = result.runs[next(row.run for row in rows if row.kind not in BASELINES)]
         rate = best.facts.recipe["learning_rate"]
-        say(f"best of {len(result.runs)} trials: {best.name}, learning rate {rate:g}, layout '{best.adapter_plan.text}'")
+        say(f"best of {trials} trials: {best.name}, learning rate {rate:g}, layout '{best.adapter_plan.text}'")
     if result.ensemble is not None:
         say(
             f"ensemble of {len(result.ensemble.members)}: validation accuracy "

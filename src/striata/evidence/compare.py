@@ -26,6 +26,7 @@ from .results import Comparison, Difference, LayoutResult, Together
 from .sentences import sentence
 
 CROSSED = "variance components over seeds and rows"
+_BASELINES_ONLY = "none: there are baselines only"
 MCNEMAR = "exact McNemar over rows"
 
 
@@ -57,7 +58,7 @@ def compare_study(folder: StudyFolder, *, reference: str | None = None, confiden
     """
     evidence = _gather(folder, folder.finished(), confidence)
     known = evidence.groups if reference is not None and reference not in CONTROLS else _layouts(evidence.groups)
-    pairs, rule = references(known, _first(known, folder), reference, folder.path)
+    pairs, rule = references(known, _first(known, folder), reference, folder.path) if known else ([], _BASELINES_ONLY)
     layouts = _results(evidence, evidence.groups)
     place = {result.layout: at for at, result in enumerate(layouts)}
     notes = _notes(evidence)
@@ -182,8 +183,8 @@ def _first(groups: Sequence[Group], folder: StudyFolder) -> Group:
 
 
 def _layouts(groups: Sequence[Group]) -> list[Group]:
-    """The groups that are no baselines; all, where there are only such."""
-    return [one for one in groups if one.first.kind not in BASELINES] or list(groups)
+    """The groups that are no baselines."""
+    return [one for one in groups if one.first.kind not in BASELINES]
 
 
 def _same(one: Group, other: Group) -> bool:

@@ -39,8 +39,8 @@ class Contender:
         accuracy: on the validation rows; an ensemble's by members that were chosen without the row.
         trainable: parameters.
         seconds: of training; of an ensemble, of all its runs, with what they share counted once.
-        texts_per_second: answered while it was validated; of an ensemble, were its runs to answer one after another; None where
-            it was not measured.
+        texts_per_second: answered while it was validated; of an ensemble, were its runs to answer one after another, though
+            they may share a pass; None where it was not measured.
     """
 
     name: str
@@ -53,7 +53,8 @@ class Contender:
     @property
     def cost(self) -> str:
         """Seconds, parameters and speed in words."""
-        speed = "" if self.texts_per_second is None else f", {rounded(round(self.texts_per_second))} texts a second"
+        least = "at least " if self.name == ENSEMBLE else ""
+        speed = "" if self.texts_per_second is None else f", {least}{rounded(round(self.texts_per_second))} texts a second"
         return f"{duration(self.seconds)} to train, {counted(self.trainable, 'parameter')}{speed}"
 
 

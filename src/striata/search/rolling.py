@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
+from ..choices import BASELINES
 from ..errors import StudyError
 from ..runs import Member, StudyFolder
 from ..study.stack_folder import SEARCH, StackFolder
@@ -89,6 +90,8 @@ class _Search:
         runs, failed = {run.name: run for run in self.folder.runs()}, self.folder.failed()
         for name, run in runs.items():
             run.check()
+            if run.kind in BASELINES:
+                continue
             if name not in trials or run.facts.plan_hash != trials[name].user_attrs["plan"]:
                 raise StudyError(
                     f"run {name} is no trial of {self.record.path}; restore that file from a copy, or choose another `output`"

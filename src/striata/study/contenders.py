@@ -16,7 +16,7 @@ from ..data import Table, Tokenizer
 from ..errors import EncoderError
 from ..runs.facts import RunFacts
 from ..runs.run import RunRecord, Validation, write_run
-from ..training.events import Event, Listener, note
+from ..training.events import Event, Listener, doing, note
 from .preparation import Prepared
 from .stack_folder import StackFolder
 from .work import Work
@@ -98,6 +98,7 @@ class _Contest:
             except EncoderError as error:
                 note(self._listen, f"no baseline {kind}: {error}")
                 return
+        doing(self._listen, f"fitting baseline {kind}")
         try:
             fitted = self._fitted(kind, vectors)
         except Exception as error:  # whatever a solver of another library may raise
@@ -146,6 +147,7 @@ class _Contest:
         )
         self._base_sha256 = encoder.sha256
         tables = {"validation": splits.validation, "train": splits.train.take(self._embedded)}
+        doing(self._listen, f"embedding {sum(map(len, tables.values())):,} texts")
         rows, spent = 0, 0.0
 
         def compute(texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
@@ -211,7 +213,15 @@ class _Contest:
         write_run(self._work.folder.run_folder(kind), record, baseline.write)
         accuracy, loss = scores.accuracy, scores.loss
         self._listen(
-            Event(kind="finished", member=kind, accuracy=accuracy, validation_loss=loss, best=accuracy, message="fitted")
+            Event(
+                kind="finished",
+                member=kind,
+                accuracy=accuracy,
+                validation_loss=loss,
+                rows=validated,
+                best=accuracy,
+                message="fitted",
+            )
         )
 
 

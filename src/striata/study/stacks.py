@@ -21,7 +21,7 @@ from ..layout import Head
 from ..runs import Member, RunFacts, StudyFolder
 from ..runs.adapter import write_adapter
 from ..runs.run import Run, RunRecord, Validation, write_run
-from ..training.events import Event, Listener, note
+from ..training.events import Event, Listener, doing, note
 from ..training.loop import Judge, Outcome, Recruit, Trainer
 from ..training.state import Trainee
 from ..training.trackers import tracking
@@ -62,6 +62,7 @@ def train_planned(
     if not chosen:
         return
     with leaving_nothing_new(work, chosen):
+        doing(listen, "loading the encoder")
         context = Context.load(work, head=work.members[0].plan.head, device=device)
         with listening(context, listen, trackers) as both:
             for name in chosen:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["begun", "step", "evaluated", "finished", "left", "failed", "saved", "note"]
+Kind = Literal["begun", "step", "evaluated", "finished", "left", "failed", "saved", "note", "doing", "clock"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +14,8 @@ class Event:
     """One thing that happened.
 
     Args:
-        kind: "begun" and "saved" concern the whole stack, "note" the study, the others one member.
+        kind: "begun" and "saved" concern the whole stack; "note", "doing" (what takes time from now on) and "clock" (how much
+            time is left of a limit) the study; the others one member.
         member: its name; empty where it is not about one.
         step: optimizer steps the member has taken.
         steps: the most it will take.
@@ -22,10 +23,11 @@ class Event:
         learning_rate: used in this step.
         accuracy: on the validation rows, for "evaluated" and "finished".
         validation_loss: likewise.
+        rows: how many validation rows that is.
         best: best validation accuracy so far.
         message: why a member ended ("finished"), left without a run ("left") or failed; or a note in words: what the data and
             the plans are, what goes on.
-        seconds_left: estimate for the whole stack.
+        seconds_left: estimate for the whole stack; of "clock", until the limit.
     """
 
     kind: Kind
@@ -36,6 +38,7 @@ class Event:
     learning_rate: float | None = None
     accuracy: float | None = None
     validation_loss: float | None = None
+    rows: int | None = None
     best: float | None = None
     message: str = ""
     seconds_left: float | None = None
@@ -47,6 +50,11 @@ Listener = Callable[[Event], None]
 def note(listen: Listener, message: str) -> None:
     """Tells a listener something in words."""
     listen(Event(kind="note", message=message))
+
+
+def doing(listen: Listener, message: str) -> None:
+    """Tells a listener what takes time from now on."""
+    listen(Event(kind="doing", message=message))
 
 
 def nobody(_: Event) -> None:

@@ -210,6 +210,7 @@ class Trainer:
                     steps=t.steps,
                     accuracy=seen.accuracy,
                     validation_loss=seen.loss,
+                    rows=len(seen.logits),
                     best=t.best.accuracy if t.best else None,
                 )
             )
@@ -262,6 +263,7 @@ class Trainer:
                     steps=t.steps,
                     accuracy=best.accuracy,
                     validation_loss=best.loss,
+                    rows=len(best.logits),
                     best=best.accuracy,
                     message=why,
                 )
