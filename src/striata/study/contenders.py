@@ -211,18 +211,20 @@ class _Contest:
         )
         record = RunRecord(facts=facts, plan=None, receipt=None, history=[], validation=validation)
         write_run(self._work.folder.run_folder(kind), record, baseline.write)
-        accuracy, loss = scores.accuracy, scores.loss
-        self._listen(
-            Event(
-                kind="finished",
-                member=kind,
-                accuracy=accuracy,
-                validation_loss=loss,
-                rows=validated,
-                best=accuracy,
-                message="fitted",
-            )
-        )
+        self._listen(_ended(facts))
+
+
+def _ended(facts: RunFacts) -> Event:
+    accuracy, rows = facts.metrics["accuracy"], facts.split["validation"]
+    return Event(
+        kind="finished",
+        member=facts.name,
+        accuracy=accuracy,
+        validation_loss=facts.metrics["loss"],
+        rows=rows,
+        best=accuracy,
+        message=facts.stopped,
+    )
 
 
 def _rows(table: Table, vectors: dict[str, np.ndarray] | None, name: str) -> Rows:
