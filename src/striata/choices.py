@@ -232,12 +232,14 @@ class MethodChoice(Choice):
         averages: whether it averages the runs' outputs, so that there is a choice of :data:`COMBINATIONS`.
         label_rows: fewest validation rows of each label.
         merges: whether the runs' weights become one run, in place of an ensemble of several.
+        cascades: whether one run answers what it is sure of, before the others are asked.
     """
 
     maker: str = ""
     averages: bool = True
     label_rows: int = 0
     merges: bool = False
+    cascades: bool = False
 
 
 METHODS = Choices(
@@ -255,6 +257,12 @@ METHODS = Choices(
             maker="striata.ensemble.stacking:choose_stacking",
             averages=False,
             label_rows=4,  # three of them choose in the nested estimate's folds, and two in the folds within
+        ),
+        "cascade": MethodChoice(
+            "a cheap run answers what it is sure of, a weighted ensemble the rest",
+            maker="striata.ensemble.cascade:choose_cascade",
+            averages=False,
+            cascades=True,
         ),
         "soup": MethodChoice(
             "one model of merged weights", maker="striata.ensemble.soup:write_soup", averages=False, merges=True

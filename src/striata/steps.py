@@ -12,10 +12,13 @@ name, and leave collecting and choosing to whoever comes last. ::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .baselines import BASELINES
+from .choices import METHODS
+from .errors import StudyError, did_you_mean
 from .extras import require
 from .runs import Run
 from .settings import Study, load_study
@@ -23,7 +26,7 @@ from .study import Work, fit_baselines, plan_members, plan_work, prepare
 from .training.events import Listener, doing, nobody, note
 
 if TYPE_CHECKING:
-    from .ensemble import Ensemble
+    from .ensemble import Ensemble, Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +75,9 @@ def plan_study(
     prepared = prepare(settings, data)
     settings, labels = prepared.study, len(prepared.splits.labels)
     if settings.ensemble.size > 1:
-        from .ensemble import check_budget
+        from .ensemble import Rule, check_budget
 
+        _check_early(settings, Rule(**settings.ensemble.model_dump()))
         check_budget([member.plan.trainable for member in plan_members(settings, labels)], settings.ensemble.budget)
     if settings.search is not None:
         require("a study with `search`", "optuna", "sqlalchemy")
@@ -81,6 +85,27 @@ def plan_study(
 
         Space.of(settings, labels)  # says what is wrong with it
     return plan_work(prepared, stacks=stacks, listen=listen)
+
+
+def _check_early(study: Study, rule: Rule) -> None:
+    """Refuses a cascade for which the study trains no run that could answer first."""
+    if not METHODS[rule.method].cascades or study.search is not None:
+        return
+    if rule.cheap is None:
+        if all(BASELINES[kind].embedded or kind == "majority" for kind in study.baselines.kinds):
+            raise StudyError(
+                "a cascade needs a run that answers without an encoder; add `baselines: [lexical]`, or name another run as "
+                "`ensemble.cheap`",
+                key="baselines",
+            )
+        return
+    names = [*study.baselines.kinds, *(member.name for member in plan_members(study, 2))]
+    if rule.cheap not in names:
+        raise StudyError(
+            f"ensemble.cheap names no run of the study: {rule.cheap}{did_you_mean(rule.cheap, names)}; expected one of "
+            f"{', '.join(names)}",
+            key="ensemble.cheap",
+        )
 
 
 def train_stacks(
@@ -173,7 +198,7 @@ def choose(work: Work, runs: Mapping[str, Run], *, listen: Listener = nobody, de
         before = rule_of(folder.path)
         ensemble = write_ensemble(folder.path, **settings)
         if before is not None and before != Rule(**settings):
-            back = ", ".join(f"{name}: {value}" for name, value in asdict(before).items() if value is not None)
+            back = ", ".join(f"{name}: {value}" for name, value in before.settings.items())
             note(
                 listen,
                 f"the study file's ensemble took the place of another; to have that again, write `ensemble: {{{back}}}` in it",

@@ -37,7 +37,7 @@ def combined(made: Ensemble) -> np.ndarray:
     return result
 
 
-@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if not method.merges])
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if not (method.merges or method.cascades)])
 def test_what_is_written_is_read(tmp_path: Path, method: str) -> None:
     logits, labels = draw()
     write_synthetic_study(tmp_path / "out", logits, labels)
@@ -102,7 +102,7 @@ def twice(folder: Path, logits: np.ndarray, labels: np.ndarray) -> None:
         (twice, "has a validation row twice"),
     ],
 )
-@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if not method.merges])
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if not (method.merges or method.cascades)])
 def test_a_run_that_does_not_belong_is_named_and_nothing_is_overwritten(
     tmp_path: Path, spoil: Any, message: str, method: str
 ) -> None:

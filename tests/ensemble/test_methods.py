@@ -34,7 +34,7 @@ def test_what_the_tables_name_is_there() -> None:
         assert f"| `{name}` |" in page
 
 
-@pytest.mark.parametrize("method", [name for name, choice in METHODS.items() if not choice.merges])
+@pytest.mark.parametrize("method", [name for name, choice in METHODS.items() if not (choice.merges or choice.cascades)])
 def test_a_method_chooses_what_its_maker_does(study: Path, method: str) -> None:
     made = combine_runs(study, method=method, size=2)
     assert isinstance(made, Ensemble)

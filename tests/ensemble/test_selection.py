@@ -25,6 +25,7 @@ def pool_of(logits: np.ndarray, targets: np.ndarray, trainable: list[int] | None
     return Pool(
         names=tuple(f"run{at:02}" for at in range(count)),
         trainable=tuple(trainable or [100] * count),
+        encoders=("encoder",) * count,
         task=SINGLE_LABEL,
         labels=tuple("abcdefgh"[: logits.shape[2]]),
         ids=np.arange(len(targets)) * 3 + 1,
@@ -119,7 +120,7 @@ def test_of_equals_greedy_takes_the_fewest() -> None:
     assert list(choose(copies, Rule(method="greedy")).weights.values()) == [1.0]
 
 
-@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if not method.merges])
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if not (method.merges or method.cascades)])
 def test_limits_hold(method: str) -> None:
     base = noisy(7, 80, seed=1)
     pool = pool_of(base.logits, base.targets, trainable=[400, 50, 300, 200, 150, 100, 250])

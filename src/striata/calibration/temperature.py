@@ -183,12 +183,13 @@ def cross_fitted(logits: Floats, targets: Places) -> npt.NDArray[np.float64]:
     return SINGLE_LABEL.probabilities(scaled)
 
 
-def calibrate(logits: Floats, targets: Places) -> Calibration:
+def calibrate(logits: Floats, targets: Places, *, temperature: float | None = None) -> Calibration:
     """Fits and measures on validation rows.
 
     Args:
         logits: (rows, labels).
         targets: places of the true labels, (rows,).
+        temperature: of logits that need none to be fitted; None fits one.
 
     Raises:
         DataError: there are no rows, or a logit is not finite.
@@ -198,7 +199,8 @@ def calibrate(logits: Floats, targets: Places) -> Calibration:
     bad = ~np.isfinite(logits).all(1)
     if bad.any():
         raise DataError(f"the logits of {int(bad.sum())} validation rows are not finite, the first of row {int(bad.argmax())}")
-    temperature = fit_temperature(logits, targets)
+    fitted = temperature is None
+    temperature = fit_temperature(logits, targets) if temperature is None else temperature
     plain = SINGLE_LABEL.probabilities(logits.astype(np.float64))
     sharp = SINGLE_LABEL.probabilities(logits.astype(np.float64) / temperature)
     answers = [answer_threshold(sharp, targets, precision) for precision in PRECISIONS]
@@ -207,7 +209,7 @@ def calibrate(logits: Floats, targets: Places) -> Calibration:
         temperature=temperature,
         rows=len(targets),
         before=quality(plain, targets),
-        after=quality(cross_fitted(logits, targets), targets),
+        after=quality(cross_fitted(logits, targets) if fitted else sharp, targets),
         answers=tuple(threshold for threshold in answers if threshold is not None),
         sets=tuple(
             set_figures(label_sets(plain, set_threshold(plain, targets, coverage)), targets, coverage) for coverage in possible

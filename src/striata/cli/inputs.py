@@ -25,11 +25,14 @@ def open_model(folder: Path, *sources: str | None, device: str, precision: str) 
     """
     from .. import load
     from ..data import check_source
+    from .output import note
 
     for source in sources:
         if source is not None:
             check_source(source)
-    return load(folder, device=device, precision=precision)
+    model = load(folder, device=device, precision=precision)
+    model.warn = note
+    return model
 
 
 def open_study(file: Path, settings: Sequence[str], track: Sequence[str] = ()) -> Study:

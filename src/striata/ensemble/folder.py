@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, model_validator
 
 from ..calibration import Calibration, calibrate
 from ..choices import COMBINATIONS, METHODS
@@ -19,9 +21,9 @@ from ..errors import EnsembleError
 from ..runs.facts import Figures
 from ..runs.run import Run, Validation, read_calibration, read_validation, write_calibration, write_validation
 from ..runs.study_folder import SETTINGS
-from .combiner import Combiner, Stacking
+from .combiner import CASCADE, Cascade, Combiner, Stacking
 from .library import open_library
-from .rule import Rule
+from .rule import LOSS, Rule
 from .select import FOLDS, choose, nested
 
 _FILE = "ensemble.json"
@@ -36,6 +38,24 @@ class _Member(Exact):
 class _Stacking(Exact):
     intercept: dict[str, float]
     coefficients: dict[str, dict[str, dict[str, float]]]
+
+
+class _Cascade(Exact):
+    early: str
+    cheap: str | None
+    threshold: Annotated[float, Field(ge=0, le=1)] | None
+    early_temperature: Annotated[float, Field(gt=0)]
+    late_temperature: Annotated[float, Field(gt=0)]
+    loss: Annotated[float, Field(gt=0, lt=1)]
+    rows: Annotated[int, Field(gt=0)]
+    answered: Annotated[int, Field(ge=0)]
+    lost: Annotated[int, Field(ge=0)]
+    gained: Annotated[int, Field(ge=0)]
+    unproven: Annotated[float, Field(ge=0, le=1)]
+
+    def restored(self) -> Cascade:
+        """What it says of a cascade."""
+        return Cascade(**self.model_dump(exclude={"cheap"}))
 
 
 class _Content(Exact):
@@ -53,6 +73,15 @@ class _Content(Exact):
     nested: Figures
     single: Figures
     stacking: _Stacking | None = None
+    cascade: _Cascade | None = None
+
+    @model_validator(mode="after")
+    def _early_is_a_member(self) -> _Content:
+        if self.cascade is not None and self.cascade.early not in self.members:
+            raise ValueError(f"cascade.early is {self.cascade.early}; expected a member")
+        if (self.cascade is not None) != (self.combination == CASCADE):
+            raise ValueError(f"combination is {self.combination}; expected {CASCADE} with, and only with, a cascade")
+        return self
 
 
 _ENSEMBLE = Document(
@@ -106,8 +135,13 @@ class Ensemble:
 
     @property
     def combination(self) -> str:
-        """What is combined: "logits", "probabilities", or "stacking"."""
+        """What is combined: "logits", "probabilities", "stacking", or "cascade"."""
         return self.combiner.kind
+
+    @property
+    def cascade(self) -> Cascade | None:
+        """Who answers which texts; None for an ensemble whose members all answer all."""
+        return self.combiner.cascade
 
     @property
     def way(self) -> str:
@@ -119,7 +153,8 @@ class Ensemble:
         return read_validation(self.seal)
 
     def calibration(self) -> Calibration:
-        """Temperature and what it does, fitted on :meth:`validation`."""
+        """Temperature and what it does, fitted on :meth:`validation`; 1 for a cascade, whose stages have temperatures of their
+        own."""
         return read_calibration(self.seal)
 
     def to_json(self) -> dict[str, object]:
@@ -135,6 +170,7 @@ class Ensemble:
             "studies": dict(self.studies),
             "rows": self.rows,
             "trainable": self.trainable,
+            "cascade": None if self.cascade is None else asdict(self.cascade),
             "calibration": self.calibration().to_json(),
         }
 
@@ -151,6 +187,7 @@ class Ensemble:
                 f"{name}  weight {weight:.3g}, validation accuracy {self.runs[name].metrics['accuracy']:.4f}"
                 for name, weight in self.members.items()
             ),
+            *(() if self.cascade is None else self.cascade.sentences),
             f"together: validation accuracy {self.metrics['accuracy']:.4f}, {cost}, in {self.folder}",
             f"chosen without the rows it is measured on: {accuracy:.4f} (standard error {error:.4f})",
             f"the best single run, chosen likewise: {self.single['accuracy']:.4f}",
@@ -172,6 +209,8 @@ def write_ensemble(
     method: str = "top",
     combine: str = "logits",
     budget: int | None = None,
+    loss: float = LOSS,
+    cheap: str | None = None,
 ) -> Ensemble:
     """Chooses among the runs of a study, or of several, and writes what was chosen.
 
@@ -186,12 +225,14 @@ def write_ensemble(
         method: of :data:`striata.choices.METHODS`, but none that merges weights.
         combine: of :data:`striata.choices.COMBINATIONS`, for a method that averages.
         budget: most trainable parameters of all members together; None for no limit.
+        loss: for a cascade: share of rows; it loses fewer against its late stage alone.
+        cheap: for a cascade: the run that answers first; None for the best of those that need no encoder.
 
     Raises:
         EnsembleError: there are too few runs or shared rows, or `out` is missing or no place for an ensemble.
         StudyError, RunError: a folder is no study's, a run is damaged, or runs cannot be joined.
     """
-    rule = Rule(method=method, size=size, by=by, combine=combine, budget=budget)
+    rule = Rule(method=method, size=size, by=by, combine=combine, budget=budget, loss=loss, cheap=cheap)
     library = open_library(paths)
     target = _target(paths, out)
     pool = library.pool
@@ -222,9 +263,11 @@ def write_ensemble(
     }
     if combiner.stacking is not None:
         content["stacking"] = combiner.stacking.to_json(pool.labels)
+    if combiner.cascade is not None:
+        content["cascade"] = {**asdict(combiner.cascade), "cheap": cheap}
     with sealing(target, "ensemble") as folder:
         _ENSEMBLE.write(folder / _FILE, content)
-        write_calibration(folder, calibrate(unseen, pool.targets))
+        write_calibration(folder, calibrate(unseen, pool.targets, temperature=None if combiner.cascade is None else 1.0))
         write_validation(folder, Validation(ids=pool.ids, texts=pool.texts, labels=pool.targets, logits=unseen))
     return load_ensemble(target)
 
@@ -265,7 +308,8 @@ def rule_of(path: str | Path) -> Rule | None:
     try:
         content = _ENSEMBLE.read(Path(path) / "ensemble" / _FILE)
         combine = content.combination if content.combination in COMBINATIONS else "logits"
-        return Rule(method=content.method, size=content.size, by=content.by, combine=combine, budget=content.budget)
+        rule = Rule(method=content.method, size=content.size, by=content.by, combine=combine, budget=content.budget)
+        return rule if content.cascade is None else replace(rule, loss=content.cascade.loss, cheap=content.cascade.cheap)
     except EnsembleError:
         return None
 
@@ -302,6 +346,7 @@ def _load(folder: Path, seal: Seal) -> Ensemble:
             kind=content.combination,
             weights={name: member.weight for name, member in content.members.items()},
             stacking=stacking,
+            cascade=None if content.cascade is None else content.cascade.restored(),
         ),
         runs=runs,
         labels=content.labels,

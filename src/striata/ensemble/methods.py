@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..choices import METHODS
 from ..errors import EnsembleError
 from .folder import Ensemble, write_ensemble
-from .rule import Rule
+from .rule import LOSS, Rule
 
 if TYPE_CHECKING:
     from .soup import Soup
@@ -25,6 +25,8 @@ def combine_runs(
     combine: str = "logits",
     budget: int | None = None,
     rank: int | None = None,
+    loss: float = LOSS,
+    cheap: str | None = None,
     device: str = "auto",
 ) -> Ensemble | Soup:
     """Makes one model of runs of a study, or of several, and writes its folder.
@@ -39,6 +41,8 @@ def combine_runs(
         combine: of :data:`striata.choices.COMBINATIONS`, for a method that averages outputs.
         budget: most trainable parameters of all members together, or of the merged model.
         rank: for a method that merges: of the merged adapters; None for the largest of the runs' at each site.
+        loss: for a cascade: share of rows; it loses fewer against its late stage alone.
+        cheap: for a cascade: the run that answers first; None for the best of those that need no encoder.
         device: for a method that merges, since what it makes is measured: "cpu", "cuda" or "auto".
 
     Raises:
@@ -49,8 +53,10 @@ def combine_runs(
         if rank is not None:
             merging = ", ".join(name for name, choice in METHODS.items() if choice.merges)
             raise EnsembleError(f"{rank} is of merged weights; leave it out, or use method {merging}", argument="rank")
-        return write_ensemble(*paths, out=out, size=size, by=by, method=method, combine=combine, budget=budget)
-    Rule(method=method, size=size, by=by, combine=combine, budget=budget)  # says what is wrong with any of these
+        return write_ensemble(
+            *paths, out=out, size=size, by=by, method=method, combine=combine, budget=budget, loss=loss, cheap=cheap
+        )
+    Rule(method=method, size=size, by=by, combine=combine, budget=budget, loss=loss, cheap=cheap)  # says what is wrong
     if len(paths) > 1 or out is not None:
         raise EnsembleError(f"method {method} is of one study and writes into its folder; give one folder, and no other to write")
     merge = resolve_name(METHODS[method].maker)

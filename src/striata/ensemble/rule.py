@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from ..choices import COMBINATIONS, METHODS, RANKINGS, alternatives
 from ..errors import EnsembleError
 from ..runs.joined import Pool
+
+LOSS = 0.001  # of a cascade: share of rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,8 @@ class Rule:
         by: validation figure that decides, of :data:`striata.choices.RANKINGS`.
         combine: of :data:`striata.choices.COMBINATIONS`; a method that averages nothing has no choice.
         budget: most trainable parameters of all members together; None for no limit.
+        loss: for a cascade: share of rows; it loses fewer against its late stage alone.
+        cheap: for a cascade: the run that answers first; None for the best of those that need no encoder.
 
     Raises:
         EnsembleError: a value is unknown, or the method has no use for it.
@@ -32,6 +36,15 @@ class Rule:
     by: str = "accuracy"
     combine: str = "logits"
     budget: int | None = None
+    loss: float = LOSS
+    cheap: str | None = None
+
+    @property
+    def settings(self) -> dict[str, str | int | float]:
+        """What a study file says of it, without what its method has no use for."""
+        unused = {"combine"} if not METHODS[self.method].averages else set()
+        unused |= set() if METHODS[self.method].cascades else {"loss"}
+        return {name: value for name, value in asdict(self).items() if value is not None and name not in unused}
 
     def __post_init__(self) -> None:
         RANKINGS.check(self.by, EnsembleError)
@@ -44,6 +57,12 @@ class Rule:
             )
         if self.size < 1:
             raise EnsembleError(f"an ensemble of {self.size} was asked for; expected at least 1")
+        for argument, value, default in (("loss", self.loss, LOSS), ("cheap", self.cheap, None)):
+            if value != default and not METHODS[self.method].cascades:
+                cascading = alternatives(name for name, choice in METHODS.items() if choice.cascades)
+                raise EnsembleError(f"{value} is of a cascade; leave it out, or use method {cascading}", argument=argument)
+        if not 0 < self.loss < 1:
+            raise EnsembleError(f"{self.loss:g} is no share of rows; expected a value between 0 and 1", argument="loss")
 
 
 def check_budget(trainable: Sequence[int], budget: int | None) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,13 +24,13 @@ from ..calibration import (
     set_threshold,
 )
 from ..data import Columns, encode_labels, read_table
-from ..ensemble import Combiner, Ensemble, load_ensemble
+from ..ensemble import Cascade, Combiner, Ensemble, load_ensemble
 from ..errors import DataError, RunError
 from ..figures.scores import Metrics
 from ..runs import Run
 from ..runs.joined import in_order
 from ..runs.study_folder import find_run
-from .scorers import EncoderScorer, scorers_for
+from .scorers import EncoderScorer, Scorer, scorers_for
 
 _BATCH = 2048  # texts tokenized and sorted by length together
 _Floats = npt.NDArray[np.float32]
@@ -83,6 +84,7 @@ class Model:
         task: what a label is.
         labels: names in the order of the logits.
         columns: names of the columns the study asked for.
+        warn: told once if a cascade's early run answers another share of the texts than of the validation rows.
     """
 
     def __init__(
@@ -92,6 +94,8 @@ class Model:
         self.folder, self.runs, self.combiner, self._source = folder, dict(runs), combiner, source
         self.task, self.labels, self.columns = first.task, source.labels, first.columns
         self.scorers = scorers_for(self.runs, device=device, precision=precision)
+        self.warn: Callable[[str], None] = _warn
+        self._watched = True
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "auto", precision: str = "auto") -> Model:
@@ -129,14 +133,17 @@ class Model:
     def member_logits(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> dict[str, _Floats]:
         """Logits of every member by its name, each (texts, labels), all texts in one go; raises as :meth:`logits`."""
         _check(texts)
+        return self._logits_of(self.scorers, texts, pairs)
+
+    def _logits_of(self, scorers: Sequence[Scorer], texts: Sequence[str], pairs: Sequence[str] | None) -> dict[str, _Floats]:
         return {
             name: in_order(logits, scorer.labels[name], self.labels)
-            for scorer in self.scorers
+            for scorer in scorers
             for name, logits in scorer.logits(texts, pairs).items()
         }
 
     def logits(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> _Floats:
-        """Combined logits, (texts, labels).
+        """Combined logits, (texts, labels); of a cascade, texts that are answered early are read by no other member.
 
         Args:
             texts: any number.
@@ -146,11 +153,36 @@ class Model:
             DataError: a text is empty, or is no string.
         """
         _check(texts)
+        cascade, early = self.combiner.cascade, 0
         parts = [np.zeros((0, len(self.labels)), np.float32)]
         for at in range(0, len(texts), _BATCH):
-            second = None if pairs is None else pairs[at : at + _BATCH]
-            parts.append(self.combiner.apply(self.member_logits(texts[at : at + _BATCH], second)))
+            some, second = texts[at : at + _BATCH], None if pairs is None else pairs[at : at + _BATCH]
+            if cascade is None:
+                parts.append(self.combiner.apply(self._logits_of(self.scorers, some, second)))
+            else:
+                combined, sure = self._staged(cascade, some, second)
+                parts.append(combined)
+                early += int(sure.sum())
+        if cascade is not None and self._watched and (sentence := cascade.unlike(early, len(texts))):
+            self._watched = False
+            self.warn(sentence)
         return np.concatenate(parts)
+
+    def _staged(
+        self, cascade: Cascade, texts: Sequence[str], pairs: Sequence[str] | None
+    ) -> tuple[_Floats, npt.NDArray[np.bool_]]:
+        """Combined logits, and which texts were answered early; the others alone are read by the members that were not asked."""
+        first = [scorer for scorer in self.scorers if cascade.early in scorer.labels]
+        others = [scorer for scorer in self.scorers if scorer not in first]
+        logits = self._logits_of(first, texts, pairs)
+        sure = cascade.sure(logits[cascade.early])
+        combined = cascade.answer(logits[cascade.early])
+        rest = np.flatnonzero(~sure).tolist()
+        if rest:
+            second = None if pairs is None else [pairs[at] for at in rest]
+            later = self._logits_of(others, [texts[at] for at in rest], second)
+            combined[rest] = self.combiner.apply_late({name: own[rest] for name, own in logits.items()} | later)
+        return combined, sure
 
     def embed(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> _Floats:
         """Means of a frozen encoder's last hidden states, adapters not used, (texts, hidden size).
@@ -293,6 +325,10 @@ class Model:
             uncalibrated=quality(self.probabilities(logits, calibrated=False), targets),
             sets=None if coverage is None else set_figures(self._inside(logits, coverage), targets, coverage),
         )
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, stacklevel=4)  # of whoever predicts
 
 
 def _check(texts: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..disk.files import named, write_text
-from ..ensemble import Ensemble, load_ensemble
+from ..ensemble import Cascade, Ensemble, load_ensemble
 from ..evidence import Worth, measure_worth
 from ..evidence.sentences import rounded
 from ..extras import require
@@ -38,6 +38,7 @@ class Subject:
         judged: figures on the validation rows.
         test: figures on the test rows; empty without.
         worth: what its study's fine-tuned encoder and ensemble gain over the best baseline; None where the study is not there.
+        cascade: who answers which texts; None where all members answer all.
     """
 
     folder: Path
@@ -47,6 +48,7 @@ class Subject:
     judged: Judged
     test: Mapping[str, float]
     worth: Worth | None
+    cascade: Cascade | None = None
 
     @property
     def note(self) -> str:
@@ -83,7 +85,7 @@ def find_subject(path: str | Path) -> Subject:
         name = f"{folder.resolve().parent.name}-{folder.resolve().name}"
         return Subject(
             folder=folder, name=name, members=ensemble.members, runs=ensemble.runs, judged=judge_ensemble(ensemble), test={},
-            worth=_worth(folder.resolve().parent, ensemble),
+            worth=_worth(folder.resolve().parent, ensemble), cascade=ensemble.cascade,
         )  # fmt: skip
     run = find_run(folder)
     study = StudyFolder(run.path.resolve().parent.parent)

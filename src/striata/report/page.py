@@ -10,6 +10,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ..choices import METHODS
 from ..ensemble import Rule
 from ..evidence.sentences import rounded
 from .axes import colour, dash, duration, point
@@ -143,5 +144,8 @@ def _commands(report: Report) -> list[str]:
 
 def _ensemble_command(folder: Path, rule: Rule) -> str:
     limit = "" if rule.budget is None else f" --budget {rule.budget}"
+    if METHODS[rule.method].cascades:
+        first = "" if rule.cheap is None else f" --cheap {rule.cheap}"
+        return f"striata cascade {folder} --loss {rule.loss:g}{first} --size {rule.size} --by {rule.by}{limit}"
     kind = "" if rule.combine == "logits" else f" --combine {rule.combine}"
     return f"striata ensemble {folder} --method {rule.method} --size {rule.size} --by {rule.by}{kind}{limit}"

@@ -23,6 +23,7 @@ class Pool:
     Args:
         names: of the runs.
         trainable: parameters of each.
+        encoders: what stands for the frozen encoder that each reads texts with; None for those that need none.
         task: what a label is.
         labels: names, in the order of the logits; that of the first run.
         ids: row numbers, ascending, (rows,).
@@ -33,6 +34,7 @@ class Pool:
 
     names: tuple[str, ...]
     trainable: tuple[int, ...]
+    encoders: tuple[str | None, ...]
     task: Task
     labels: tuple[str, ...]
     ids: Places
@@ -63,7 +65,13 @@ class Pool:
     def members(self, names: Sequence[str]) -> Pool:
         """Some of the runs, in the order of `names`."""
         places = [self.names.index(name) for name in names]
-        return replace(self, names=tuple(names), trainable=tuple(self.trainable[at] for at in places), logits=self.logits[places])
+        return replace(
+            self,
+            names=tuple(names),
+            trainable=tuple(self.trainable[at] for at in places),
+            encoders=tuple(self.encoders[at] for at in places),
+            logits=self.logits[places],
+        )
 
     def by_name(self) -> dict[str, Logits]:
         """Logits of each run, (rows, labels), by its name."""
@@ -120,6 +128,7 @@ def join(runs: Mapping[str, Run], *, across: bool = False) -> Pool:
     return Pool(
         names=tuple(runs),
         trainable=tuple(run.trainable for run in runs.values()),
+        encoders=tuple(run.facts.base_sha256 for run in runs.values()),
         task=first.task,
         labels=first.labels,
         ids=seen[0].ids,

@@ -119,6 +119,8 @@ class EnsembleSettings(BaseModel):
         method: of :data:`striata.choices.METHODS`, but none that merges weights.
         combine: what is averaged, of :data:`striata.choices.COMBINATIONS`.
         budget: most trainable parameters of all members together; None for no limit.
+        loss: for method "cascade": share of rows; it loses fewer against its late stage alone.
+        cheap: for method "cascade": the run that answers first; None for the best of those that need no encoder.
     """
 
     model_config = CONFIG
@@ -127,6 +129,8 @@ class EnsembleSettings(BaseModel):
     method: Annotated[str, OneOf(METHODS), AfterValidator(_combines)] = "top"
     combine: Annotated[str, OneOf(COMBINATIONS)] = "logits"
     budget: Parameters | None = None
+    loss: Fraction = 0.001
+    cheap: Name | None = None
 
 
 _Counts = Expected("two whole numbers above 0, the lower one first")
