@@ -17,13 +17,14 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import torch
 from transformers.utils.logging import disable_progress_bar
 
+from .cascade import ROWS_OF_CASCADE, cascade
 from .cost import CURVES, plot
 from .opening import ROWS_OF_TABLE, opening
 from .rows import GROUPS, Effort
 from .table import machine, markdown, plain
 from .work import FILES, prepared
 
-NAMES = [name for group in GROUPS for name in group.rows] + list(ROWS_OF_TABLE) + list(CURVES)
+NAMES = [name for group in GROUPS for name in group.rows] + [*ROWS_OF_TABLE, *ROWS_OF_CASCADE, *CURVES]
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -86,8 +87,12 @@ def measure(a: argparse.Namespace) -> dict[str, Any]:
         measured = [row.to_json() for row in opening(a.alternations, runs=50 if a.quick else 500)]
         report["rows"] = _ordered([row for row in report["rows"] if row["name"] not in ROWS_OF_TABLE] + measured)
         _write(a.json, report)
-    if names <= set(ROWS_OF_TABLE):
-        return report  # which need neither encoder nor texts
+    if names.intersection(ROWS_OF_CASCADE):
+        measured = [row.to_json() for row in cascade(a.alternations, texts=effort.texts, quick=a.quick)]
+        report["rows"] = _ordered([row for row in report["rows"] if row["name"] not in ROWS_OF_CASCADE] + measured)
+        _write(a.json, report)
+    if names <= {*ROWS_OF_TABLE, *ROWS_OF_CASCADE}:
+        return report  # which need neither --model nor --texts
     with prepared(a.model, a.texts, rows=a.rows_of_text) as work:
         for group in GROUPS:
             if not names.intersection(group.rows):

@@ -1,0 +1,73 @@
+"""A cascade against its late stage alone: Reuters R8 and MiniLM, both from packages that `make demo` installs."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import striata
+from striata.data import Columns, read_table
+from striata.demo import encoder_folder, write_data
+from striata.ensemble import write_ensemble
+from striata.model.model import Model
+
+from .measure import Row, quotients, row
+
+ROWS_OF_CASCADE = ("cascade",)
+LOSS = 0.005  # of so few validation rows nothing smaller can be shown
+_VALIDATION = 1000
+
+
+def _study(folder: Path, steps: int) -> dict[str, Any]:
+    """Words, and two runs of MiniLM."""
+    return {
+        "base": str(encoder_folder()),
+        "head": "mean",
+        "data": {"train": str(write_data(folder) / "r8-train.csv"), "validation": _VALIDATION, "max_length": 128},
+        "baselines": ["lexical"],
+        "layouts": ["0/1-1/1 r8 query value"],
+        "seeds": [0, 1],
+        "recipe": {
+            "optimizer": "adamw", "learning_rate": 0.003, "batch_size": 16, "max_steps": steps, "evaluate_every": steps,
+            "patience": None, "precision": "fp32",
+        },
+        "ensemble": False,
+        "output": str(folder / "out"),
+    }  # fmt: skip
+
+
+def _rate(model: Model, texts: list[str]) -> float:
+    """Texts a second."""
+    started = time.perf_counter()
+    model.logits(texts)
+    return len(texts) / (time.perf_counter() - started)
+
+
+def cascade(alternations: int, *, texts: int, quick: bool = False) -> list[Row]:
+    """Trains, makes both, and measures them on the first test texts, one after the other."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        out = striata.train(_study(folder, 20 if quick else 100)).folder
+        early = write_ensemble(out, method="cascade", size=3, loss=LOSS, out=folder / "cascade")
+        late = write_ensemble(out, method="weighted", size=3, out=folder / "late")
+        ours, theirs = (striata.load(made.folder, precision="fp32") for made in (early, late))
+        ours.warn = print
+        table = read_table(str(folder / "r8-test.csv"), Columns(), split="test")
+        some = list(table.texts[:texts])
+        rates: dict[str, list[float]] = {"ours": [], "theirs": []}
+        for measurement in range(alternations + 1):
+            pair = {"ours": _rate(ours, some), "theirs": _rate(theirs, some)}
+            if measurement:  # the first is warm-up
+                for key, rate in pair.items():
+                    rates[key].append(rate)
+        assert early.cascade is not None
+        share, right = early.cascade.share, [model.evaluate(table).accuracy for model in (ours, theirs)]
+    what = (
+        f"a cascade, loss below {LOSS:.1%}: {share:.1%} of {_VALIDATION:,} validation rows answered early; R8 test accuracy "
+        f"{right[0]:.4f} against {right[1]:.4f}"
+    )
+    ratios = quotients(rates["ours"], rates["theirs"])
+    versus = "its late stage alone, words and two runs of MiniLM"
+    return [row("cascade", what, "texts a second", rates["ours"], rates["theirs"], ratios, versus=versus, target=3)]
