@@ -131,6 +131,9 @@ def test_baselines_alone_are_told_to_be_alone(tmp_path: Path) -> None:
     comparison = compare_study(study)
     assert (len(comparison.layouts), comparison.differences) == (1, ())
     assert "baselines only" in comparison.reference
+    page = write_report(study.path).read_text()
+    assert 'id="leaderboard"' in page
+    assert not [name for name in ("trained", "layouts", "training", "differences") if f'id="{name}"' in page]
 
 
 def test_leaderboard_report_and_card_say_it_and_show_what_all_cost(tmp_path: Path) -> None:

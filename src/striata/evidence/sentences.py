@@ -22,7 +22,9 @@ def rounded(number: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as `45 s`, `12 min` or `3.5 h`."""
+    """Seconds as `under 0.01 s`, `45 s`, `12 min` or `3.5 h`."""
+    if seconds < 0.01:
+        return "under 0.01 s"
     if seconds < 120:
         return f"{seconds:.3g} s"
     return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"

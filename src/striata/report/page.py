@@ -30,6 +30,9 @@ SECTIONS = (
 )  # fmt: skip
 
 
+_OF_ADAPTERS = ("trained", "layouts", "training", "differences")  # sections of a study that trains some
+
+
 def _data(value: float, shown: str) -> Markup:
     """A number as a reader sees it, with all its digits for programs."""
     return Markup('<data value="{}">{}</data>').format(value, shown)
@@ -68,8 +71,6 @@ def _swatch(group: Group) -> Markup:
 
 def _receipt(group: Group) -> Markup:
     """Whether what was live in every run is what its plan says."""
-    if group.plan is None:
-        return Markup("-")
     if wrong := unequal(group):
         return Markup('<span class="bad-text">no: {}</span>').format(", ".join(wrong))
     return Markup('<span class="good-text">yes</span>, {} of {}').format(len(group.receipts), len(group.standings))
@@ -98,17 +99,19 @@ def render(report: Report) -> str:
         report: from :func:`striata.report.contents.collect`.
     """
     figures = figures_of(report)
+    adapted = [group for group in report.groups if group.plan is not None]
     return (
         _environment()
         .get_template("page.html")
         .render(
             report=report,
             figures=figures,
-            sections=SECTIONS,
+            sections=[(key, name) for key, name in SECTIONS if adapted or key not in _OF_ADAPTERS],
             tiles=tiles(report),
             lead=lead(report),
             sentences=summary(report),
             receipts=receipts(report),
+            adapted=adapted,
             several=any(len(group.standings) > 1 for group in report.groups),
             tested=any(row.test_accuracy is not None for row in report.standings),
             timed=any(row.texts_per_second is not None for row in report.standings),

@@ -163,6 +163,8 @@ def receipts(report: Report) -> Sentence:
     if wrong:
         return Sentence(f"What was trained is not what was planned in {', '.join(wrong)}.", "bad")
     runs = sum(len(group.standings) for group in report.groups if group.plan is not None)
+    if not runs:
+        return Sentence("No adapters were trained, so there are no receipts.")
     extent = f"in all {runs} runs every receipt equals its plan" if runs > 1 else "the receipt equals the plan"
     return Sentence(f"What was trained is what was asked: {extent}.", "good")
 
