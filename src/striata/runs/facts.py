@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from ..choices import BASELINES, RANKINGS
+from ..choices import RANKINGS
 from ..data import Columns
 from ..disk.documents import Exact
 from ..settings.recipe import Recipe
@@ -142,6 +142,6 @@ class RunFacts(Exact):
     def identity(self) -> tuple[str, str, str]:
         """Kind, plan and recipe: what two runs share that differ in nothing but their names and seeds."""
         recipe = self.recipe
-        if self.kind not in BASELINES:  # settings that came later have the values they had without being written
+        if self.plan_hash:  # a recipe of adapters: settings that came later have the values they had without being written
             recipe = Recipe.model_validate(recipe).model_dump(mode="json")
         return self.kind, self.plan_hash, json.dumps(recipe, sort_keys=True)
