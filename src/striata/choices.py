@@ -274,7 +274,7 @@ BASELINES = Choices(
     "baseline",
     {
         "majority": Choice("the shares of the labels, whatever the text"),
-        "lexical": Choice("words counted, and a linear model"),
+        "lexical": Choice("words and parts of words counted, and a linear model"),
         "frozen": Choice("the frozen encoder's mean embeddings, and a linear model"),
         "neighbours": Choice("the nearest training rows among these embeddings"),
     },

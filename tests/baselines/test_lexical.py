@@ -15,7 +15,7 @@ from sklearn.svm import LinearSVC
 from striata.baselines import Lexical, Rows
 from striata.baselines.linear import centroids, machine
 from striata.baselines.wordfit import Limits
-from striata.baselines.words import WORDS, Counts
+from striata.baselines.words import PARTS, WORDS, Counts
 
 from .made import made
 
@@ -101,20 +101,36 @@ def test_words_without_spaces_are_counted_in_characters() -> None:
     assert (fitted.logits(new).argmax(1) == truth).mean() > 0.9
 
 
-def test_parts_of_words_are_taken_where_they_are_better_and_words_where_they_are_not() -> None:
+@pytest.mark.parametrize("min_df", [1, 2])
+def test_parts_of_words_are_a_block_beside_the_words(min_df: int) -> None:
+    rows, _ = made(80, 3, 0)
+    weighed = Counts.of(PARTS, rows.texts, None).weigh(min_df, 10**6)
+    vectorizer, features = weighed
+    words = TfidfVectorizer(ngram_range=(1, 2), min_df=min_df, sublinear_tf=True)
+    parts = TfidfVectorizer(analyzer="char_wb", ngram_range=(5, 5), min_df=min_df, sublinear_tf=True)
+    expected = {"": words.fit_transform(rows.texts), "#": parts.fit_transform(rows.texts)}
+    for mark, reference in (("", words), ("#", parts)):
+        places = [at for at, term in enumerate(vectorizer.terms) if term.startswith("#") == bool(mark)]
+        assert [vectorizer.terms[at].removeprefix("#") for at in places] == reference.get_feature_names_out().tolist()
+        np.testing.assert_allclose(features[:, places].toarray(), expected[mark].toarray(), atol=1e-6)
+    assert (vectorizer.transform(rows.texts, None) != features).nnz == 0
+
+
+def test_parts_of_words_tell_where_no_word_occurs_twice() -> None:
     draws = np.random.default_rng(0)
     targets = np.arange(300) % 2
     letters = np.array(list("bcdfgklmnprst"))
 
     def word(ending: str) -> str:
-        return "".join(draws.choice(letters, 6)) + ending  # no word occurs twice: only endings tell
+        return "".join(draws.choice(letters, 6)) + ending
 
-    texts = [" ".join(word("ung" if label else "ita") for _ in range(4)) for label in targets]
-    fitted = Lexical.fit(Rows(texts=texts[:200]), targets[:200], 2)
-    assert fitted.receipt()["analysis"]["analyzer"] == "char_wb"
-    assert (fitted.logits(Rows(texts=texts[200:])).argmax(1) == targets[200:]).all()
-    rows, goals = made(200, 3, 0)
-    assert Lexical.fit(rows, goals, 3).receipt()["analysis"]["analyzer"] == "word"
+    texts = [" ".join(word("lung" if label else "itat") for _ in range(4)) for label in targets]
+    rows, new = Rows(texts=texts[:200]), Rows(texts=texts[200:])
+    fitted = Lexical.fit(rows, targets[:200], 2)
+    assert (fitted.logits(new).argmax(1) == targets[200:]).all()
+    only_words = Lexical.fit(rows, targets[:200], 2, limits=Limits(parts=0))
+    assert (only_words.logits(new).argmax(1) == targets[200:]).mean() < 0.7
+    assert only_words.receipt()["analysis"]["fragment"] is None
 
 
 def test_symbols_are_told_apart_and_white_space_gets_the_shares_of_the_labels() -> None:

@@ -17,7 +17,7 @@ EVALUATIONS, EVALUATED_ROWS = 3, 300  # in a member's training
 
 USUAL_SPEED = 1.65e-4  # seconds a token takes through MiniLM forward, on two cores without AVX-512; other speeds follow it
 _TRAINING = 2.8  # a token's training costs about so many times its forward pass
-_WORDS = 6e-6  # seconds a token takes when words are counted and fitted
+_WORDS = 1.4e-5  # seconds a token takes when words are counted and fitted
 _READING = 4e-6  # seconds a token takes when texts are read and tokenized once more
 _FIXED = 15.0  # seconds for opening the encoder and for what is written at the end
 _SPARE = 0.06  # share of the time that nothing is planned for

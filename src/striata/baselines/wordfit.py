@@ -34,9 +34,9 @@ class Limits:
 
     Args:
         characters: of texts from which a vocabulary is taken, and whose features are in memory at once.
-        parts: most characters of all texts for which parts of words are tried (they take five times as long).
+        parts: most characters of all texts times labels for which parts of words are counted (they are four times as many).
         weights: most weights of the machine; its stochastic form has a quarter of it, centroids a twentieth as many columns.
-        search: most entries of features times labels in a fit that only chooses settings; four times as many for parts of words.
+        search: most entries of features times labels in a fit that only chooses settings.
         machine: most entries times labels for the machine; above, it is fitted by stochastic gradients.
         stochastic: most entries times labels seen in all epochs of these; above, there are centroids.
         entries: most entries for centroids; above, these are of a sample of the rows.
@@ -44,10 +44,10 @@ class Limits:
     """
 
     characters: int = 60_000_000
-    parts: int = 2_000_000
+    parts: int = 300_000_000
     weights: int = 20_000_000
-    search: int = 6_000_000
-    machine: int = 200_000_000
+    search: int = 20_000_000
+    machine: int = 400_000_000
     stochastic: int = 5_000_000_000
     entries: int = 50_000_000
     chunk: int = 20_000
@@ -151,7 +151,8 @@ def fit_words(work: Work) -> Fitted:
     if work.rows.characters > work.limits.characters:
         sample = work.sample(len(sample) * work.limits.characters / work.rows.characters)
         notes.append(f"the vocabulary is that of {len(sample):,} of {len(work.rows):,} rows, so that it fits into memory")
-    counts = _count(work.rows if len(sample) == len(work.rows) else work.rows.take(sample))
+    plain = PARTS if work.rows.characters * work.labels <= work.limits.parts else WORDS
+    counts = _count(work.rows if len(sample) == len(work.rows) else work.rows.take(sample), plain)
     if counts is None:
         choice = Choice(solver="none")
         model = solve(work, lambda places: None, sample, choice)
@@ -176,9 +177,9 @@ def _epochs(work: Work) -> int:
     return max(1, min(5, _SEEN // len(work.rows)))
 
 
-def _count(rows: Rows) -> Counts | None:
-    """Words; characters where words have no spaces or there are none."""
-    counts = None if unspaced(rows.texts) else Counts.of(WORDS, rows.texts, rows.pairs)
+def _count(rows: Rows, plain: Analysis) -> Counts | None:
+    """By the plain analysis; characters where words have no spaces or there are none."""
+    counts = None if unspaced(rows.texts) else Counts.of(plain, rows.texts, rows.pairs)
     return Counts.of(CHARACTERS, rows.texts, rows.pairs) if counts is None else counts
 
 
@@ -206,7 +207,7 @@ def _fit_machine(work: Work, counts: Counts) -> Fitted:
     columns = work.limits.columns("machine", work.labels)
     search = _Search(work, counts, columns)
     analysis, strength, judged = search.run()
-    vectorizer, features = _weighed(search.counted(analysis), analysis.min_df, columns)
+    vectorizer, features = _weighed(counts, analysis.min_df, columns)
     matrix, places = features.__getitem__, np.arange(len(work.rows))
     choice = Choice(solver="machine", strength=strength)
     if judged is None:
@@ -254,7 +255,7 @@ def _line(analysis: Analysis, strength: float, judged: Judgement, rows: int) -> 
 
 
 class _Search:
-    """The machine's strength, and whether rare words or parts of words are counted, by cross-validation on up to 3,000 rows.
+    """The machine's strength, and whether rare terms are counted, by cross-validation on up to 3,000 rows.
 
     Args:
         work: all rows.
@@ -271,16 +272,6 @@ class _Search:
         self.folds = deal_folds(self.work.targets, 5 if len(places) <= 1000 else 3, work.seed, self.work.rows.groups)
         self.tried: list[dict[str, str | int | float]] = []
         self.notes: list[str] = []
-        self.parts: Counts | None = None
-
-    def counted(self, analysis: Analysis) -> Counts:
-        """All rows' counts with an analysis that was chosen."""
-        if analysis.analyzer == self.counts.analysis.analyzer:
-            return self.counts
-        rows = self.all.rows
-        counts = self.parts if self.everything else Counts.of(analysis, rows.texts, rows.pairs)
-        assert counts is not None  # it was counted in some of the rows
-        return counts
 
     def run(self) -> tuple[Analysis, float, Judgement | None]:
         """The analysis, the strength, and how good it is where all rows were looked at."""
@@ -293,11 +284,6 @@ class _Search:
         if best is None or self.everything:
             rare = self._strength(self.few, 1)
             best = rare if best is None or (rare and rare[2].loss < best[2].loss) else best
-        if plain == WORDS and self.all.rows.characters <= self.all.limits.parts:
-            self.parts = Counts.of(PARTS, rows.texts, rows.pairs)
-            affordable = self.parts is not None and self.parts.entries * self.work.labels <= 4 * self.all.limits.search
-            parts = self._strength(self.parts, PARTS.min_df) if self.parts and affordable else None
-            best = parts if parts and best and parts[2].better(best[2]) else best
         assert best is not None  # counts have terms
         return best if self.everything else (best[0], best[1], None)
 

@@ -1,4 +1,4 @@
-"""Texts as TF-IDF: words and pairs of words, parts of words, or characters where words have no spaces."""
+"""Texts as TF-IDF: words, pairs of words and parts of words, or characters where words have no spaces."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+_PART = "#"  # before a part of a word among the terms; scikit-learn's words have none
 _CHUNK = 4096  # texts that are counted at once: bounds the memory of Python's own objects
 # Thai, Lao, Burmese, Khmer, Japanese and Chinese
 _UNSPACED = re.compile(
@@ -26,19 +27,21 @@ class Analysis:
 
     Args:
         name: for people.
-        analyzer: scikit-learn's: "word", "char", or "char_wb" (characters within words).
+        analyzer: scikit-learn's: "word" or "char".
         ngrams: shortest and longest sequence.
         min_df: fewest rows of a sequence.
+        fragment: length of the parts of words that are counted beside them, in characters; None for no parts.
     """
 
     name: str
-    analyzer: Literal["word", "char", "char_wb"]
+    analyzer: Literal["word", "char"]
     ngrams: tuple[int, int]
     min_df: int
+    fragment: int | None = None
 
 
 WORDS = Analysis(name="words and pairs of words", analyzer="word", ngrams=(1, 2), min_df=2)
-PARTS = Analysis(name="parts of words, 3 to 5 characters", analyzer="char_wb", ngrams=(3, 5), min_df=2)
+PARTS = Analysis(name="words, pairs of words, and parts of words", analyzer="word", ngrams=(1, 2), min_df=2, fragment=5)
 CHARACTERS = Analysis(name="1 to 3 characters", analyzer="char", ngrams=(1, 3), min_df=2)
 
 
@@ -116,6 +119,8 @@ class Counts:
 class Vectorizer:
     """TF-IDF with a fixed vocabulary: (1 + log count) times idf, each text of length 1, as scikit-learn's `TfidfVectorizer`.
 
+    Parts of words are a block of their own, also of length 1 in each text: there are many more of them than words.
+
     Pairs of texts are three blocks with one vocabulary: the first text, the second, and what both have (the geometric mean of
     the two values).
 
@@ -129,6 +134,8 @@ class Vectorizer:
     def __init__(self, analysis: Analysis, terms: Sequence[str], idf: npt.NDArray[np.float32], *, paired: bool) -> None:
         self.analysis, self.terms, self.idf, self.paired = analysis, list(terms), idf, paired
         self._counter = _counter(analysis, {term: at for at, term in enumerate(self.terms)})
+        parts = analysis.fragment is not None
+        self._blocks = np.array([parts and term.startswith(_PART) for term in self.terms], np.int64)
 
     @property
     def width(self) -> int:
@@ -158,14 +165,20 @@ class Vectorizer:
         return sp.csr_array(sp.hstack([one, two, one.multiply(two).sqrt()], format="csr"))
 
     def _weighted(self, counts: Any) -> Any:
-        from sklearn.preprocessing import normalize
-
         result = sp.csr_array(counts, dtype=np.float32, copy=True)
         result.data = (np.log(result.data) + 1) * self.idf[result.indices]
-        return sp.csr_array(normalize(result, copy=False))
+        block = 2 * np.repeat(np.arange(result.shape[0]), np.diff(result.indptr)) + self._blocks[result.indices]
+        lengths = np.sqrt(np.bincount(block, result.data.astype(np.float64) ** 2, 2 * result.shape[0]))
+        result.data = (result.data / lengths[block]).astype(np.float32)
+        return result
 
 
 def _counter(analysis: Analysis, vocabulary: dict[str, int] | None = None) -> Any:
     from sklearn.feature_extraction.text import CountVectorizer
 
-    return CountVectorizer(analyzer=analysis.analyzer, ngram_range=analysis.ngrams, dtype=np.float32, vocabulary=vocabulary)
+    settings = {"dtype": np.float32, "vocabulary": vocabulary}
+    if analysis.fragment is None:
+        return CountVectorizer(analyzer=analysis.analyzer, ngram_range=analysis.ngrams, **settings)
+    words = CountVectorizer(analyzer=analysis.analyzer, ngram_range=analysis.ngrams).build_analyzer()
+    parts = CountVectorizer(analyzer="char_wb", ngram_range=(analysis.fragment, analysis.fragment)).build_analyzer()
+    return CountVectorizer(analyzer=lambda text: [*words(text), *(_PART + part for part in parts(text))], **settings)
