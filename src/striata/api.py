@@ -80,12 +80,12 @@ def train(
 
 
 def fit(
-    data: str | Path,
+    data: object,
     *,
     text: str | None = None,
     text_pair: str | None = None,
     label: str | None = None,
-    test: str | None = None,
+    test: object = None,
     base: str | None = None,
     minutes: float = 5.0,
     budget: int | None = 1_000_000,
@@ -97,15 +97,16 @@ def fit(
     """Finds the best classifier for labelled texts within a time: baselines that cost seconds, adapters, an ensemble of all.
 
     Args:
-        data: file, folder or Hub name of labelled texts.
+        data: labelled texts: a file, folder or Hub name, or rows in memory: a pandas or polars DataFrame, a `datasets.Dataset`, a
+            pyarrow Table, a dict of columns, a list of dicts, or a tuple (texts, labels).
         text: name of the text column; None finds it by its usual names, as the next two.
         text_pair: name of the second text's column.
         label: name of the label column.
-        test: labelled texts for the last word; None holds some rows out where there are at least 4,000.
+        test: labelled texts for the last word, likewise; None holds some rows out where there are at least 4,000.
         base: encoder, a folder or a Hub name; None for MiniLM.
         minutes: time for everything, over all calls with the same output.
         budget: most trainable parameters of a member, head included; None for no limit.
-        output: folder for everything that comes out; None for `runs/NAME` of the data.
+        output: folder for everything that comes out; None for `runs/NAME` of the data, or `runs/fit` of rows in memory.
         seed: of held-out rows and members.
         listen: told of everything in events and notes.
         device: "cpu", "cuda" or "auto".
@@ -117,20 +118,27 @@ def fit(
         KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on, and the time spent counts.
     """
     from .automl.fitting import Request, default_output, fit_file
-    from .data import Columns
+    from .data import Columns, read_table
     from .training.events import nobody
 
+    columns = Columns(text=text, text_pair=text_pair, label=label)
+    parts = {"train": data} | ({} if test is None else {"test": test})
+    parts = {name: str(part) if isinstance(part, Path) else part for name, part in parts.items()}
+    names = {
+        name: part if isinstance(part, str) else read_table(part, columns, split=name).reference for name, part in parts.items()
+    }
+    in_memory = any(not isinstance(part, str) for part in parts.values())
     request = Request(
-        source=str(data),
-        columns=Columns(text=text, text_pair=text_pair, label=label),
-        test=test,
+        source=names["train"],
+        columns=columns,
+        test=names.get("test"),
         base=base,
         minutes=minutes,
         budget=budget,
-        output=str(output or default_output(str(data))),
+        output=str(output or default_output(names["train"])),
         seed=seed,
     )
-    return fit_file(request, listen=listen or nobody, device=device)
+    return fit_file(request, rows=parts if in_memory else None, listen=listen or nobody, device=device)
 
 
 def load(folder: str | Path, *, device: str = "auto", precision: str = "auto") -> Model:

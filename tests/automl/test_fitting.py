@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import striata
+from striata.automl import fitting
 from striata.automl.fitting import Request, fit_file
 from striata.automl.verdict import Fitted
 from striata.baselines import Lexical, Rows
@@ -19,7 +25,9 @@ from striata.runs import Run, StudyFolder
 from striata.settings import load_study
 from striata.training.events import Event
 
-from ..study.small import make_base, noting, study_of, write_texts
+from ..study.small import WORDS, make_base, noting, study_of, write_texts
+
+SPEED = 1e-5  # seconds a token takes, where what is planned must not depend on the moment
 
 
 def request(folder: Path, **changes: object) -> Request:
@@ -41,7 +49,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def fitted(folder: Path) -> Fitted:
     ticks = count(0, 0.01)
-    return fit_file(request(folder), now=lambda: next(ticks))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "measure_speed", lambda *_: SPEED)
+        return fit_file(request(folder), now=lambda: next(ticks))
 
 
 def test_a_csv_becomes_runs_of_every_kind_and_an_ensemble(folder: Path, fitted: Fitted) -> None:
@@ -208,3 +218,77 @@ def test_an_encoder_that_is_not_there_is_named_and_nothing_is_written(folder: Pa
     with pytest.raises(EncoderError, match="does not exist"):
         fit_file(request(folder, base="./nowhere", output=str(tmp_path / "out")))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_frame_gives_what_its_file_gives_and_goes_on_with_the_same_rows(folder: Path, tmp_path: Path) -> None:
+    frame, test = (pd.read_csv(folder / f"{name}.csv").rename(columns={"label": "topic"}) for name in ("train", "test"))
+    settings: dict[str, Any] = {"label": "topic", "base": "none", "minutes": 0.5}
+    frame.to_csv(tmp_path / "train.csv", index=False)
+    of_file = striata.fit(tmp_path / "train.csv", output=tmp_path / "file", **settings)
+    of_frame = striata.fit(frame, output=tmp_path / "frame", test=test, **settings)
+    one, other = (Run.load(fitted.folder / "runs" / "lexical").validation() for fitted in (of_file, of_frame))
+    np.testing.assert_array_equal(one.logits, other.logits)
+    assert of_frame.measured_on == "test"
+    with pytest.raises(StudyError, match="holds a fit with source"):
+        striata.fit(frame[:100], output=tmp_path / "frame", test=test, **settings)
+
+
+def test_with_random_labels_nothing_is_better_than_chance_on_new_rows(folder: Path, tmp_path: Path) -> None:
+    draws = np.random.default_rng(0)
+    words = np.array(WORDS)
+
+    def rows(count: int) -> tuple[list[str], list[str]]:
+        texts = [" ".join(draws.choice(words, 8)) for _ in range(count)]
+        return texts, [("a", "b", "c")[at] for at in draws.integers(0, 3, count)]
+
+    texts, labels = rows(300)
+    twice = (texts + texts, labels + list(draws.permutation(labels)))  # every text twice, with another label
+    ticks = count(0, 0.01)
+    request_ = Request(source="rows", base=str(folder / "roberta"), minutes=0.5, output=str(tmp_path / "out"))
+    fitted = fit_file(request_, rows={"train": twice}, now=lambda: next(ticks))
+    model = striata.load(fitted.model)
+    new, truth = rows(600)
+    for name, logits in model.member_logits(new).items():
+        right = np.mean([model.labels[at] == label for at, label in zip(logits.argmax(1), truth, strict=True)])
+        assert abs(right - 1 / 3) < 0.08, name  # four standard errors
+    assert fitted.accuracy.low < 0.4
+
+
+KILLED = """
+import os, signal, sys
+from itertools import count
+from striata.automl import fitting
+
+folder, output, kind, number = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+seen = []
+
+def listen(event):
+    if event.kind == kind:
+        seen.append(event)
+    if len(seen) == number:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+ticks = count(0, 0.01)
+fitting.measure_speed = lambda *_: 1e-5
+request = fitting.Request(source=f"{folder}/train.csv", base=f"{folder}/roberta", minutes=0.5, output=output)
+fitting.fit_file(request, listen=listen, now=lambda: next(ticks))
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"), [("note", 1), ("note", 4), ("note", 8), ("finished", 2), ("finished", 4), ("saved", 1), ("finished", 5)]
+)
+def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
+    folder: Path, fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, number: int
+) -> None:
+    output = str(tmp_path / "out")
+    process = subprocess.run([sys.executable, "-c", KILLED, str(folder), output, kind, str(number)], check=False)
+    assert process.returncode == -signal.SIGKILL
+    monkeypatch.setattr(fitting, "measure_speed", lambda *_: SPEED)
+    ticks = count(0, 0.01)
+    again = fit_file(request(folder, output=output), now=lambda: next(ticks))
+    studies = [(place / "study.yaml").read_text() for place in (fitted.folder, again.folder)]
+    assert studies[0].replace(str(fitted.folder), output) == studies[1]
+    for run in StudyFolder(fitted.folder).runs():
+        np.testing.assert_array_equal(Run.load(again.folder / "runs" / run.name).validation().logits, run.validation().logits)
+    assert again.name == fitted.name

@@ -23,6 +23,7 @@ from striata.automl.timing import (
     share_out,
 )
 from striata.choices import BASELINES
+from striata.data import Table
 from striata.data.columns import SourceColumns
 from striata.settings import load_study
 from striata.settings.file import RaceSettings
@@ -85,6 +86,7 @@ def test_few_rows_are_seen_often_but_not_for_ever() -> None:
 def test_little_time_embeds_few_rows_and_the_study_says_so() -> None:
     overview = Overview(
         source="x.csv", columns=SourceColumns(text="text", text_pair=None, label="label"), others=(), rows=50_000,
+        sample=Table(source="x.csv", ids=np.arange(1), texts=["a"]),
         labels=("a", "b"), rarest=9, base="roberta-base", lengths=np.full(100, 50), limit=256,
     )  # fmt: skip
     texts = [study_text(Request(source="x.csv", output="out", minutes=m), overview)[0] for m in (2, 100)]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ..data import Columns
+from ..data.table import IN_MEMORY
 from ..disk.files import write_text
 from ..errors import StriataError, StudyError
 from ..layout import shape_of
@@ -68,7 +69,9 @@ class Request:
 
 
 def default_output(source: str) -> str:
-    """`runs/NAME` for a source called NAME with whatever ending."""
+    """`runs/NAME` for a source called NAME with whatever ending; `runs/fit` for rows in memory."""
+    if source.startswith(IN_MEMORY):
+        return "runs/fit"
     return f"runs/{Path(source).name.split('.')[0] or 'fit'}"
 
 
@@ -124,12 +127,18 @@ def _choose_adapters(request: Request, overview: Overview, training: Training | 
 
 
 def fit_file(
-    request: Request, *, listen: Listener = nobody, device: str = "auto", now: Callable[[], float] = time.monotonic
+    request: Request,
+    *,
+    rows: Mapping[str, object] | None = None,
+    listen: Listener = nobody,
+    device: str = "auto",
+    now: Callable[[], float] = time.monotonic,
 ) -> Fitted:
     """Fits the best classifier that the time allows; interrupted, the same request goes on, and the time spent counts.
 
     Args:
-        request: what is wanted.
+        request: what is wanted; where rows are in memory, it names them by their checksum.
+        rows: "train" and perhaps "test" as rows in memory or paths; None where the request's names are those of files.
         listen: told of everything in events and notes.
         device: "cpu", "cuda" or "auto".
         now: the time in seconds; another one in tests.
@@ -145,9 +154,9 @@ def fit_file(
     clock = Clock(60 * request.minutes, before=history.seconds, now=now)
     with history.counting(clock, listen) as tell:
         tell(Event(kind="clock", seconds_left=clock.left))
-        if not history.exists:
-            _begin(request, folder, history, clock, tell, device)
-        work = plan_study(load_study(folder / STUDY_FILE), listen=tell)
+        if not (folder / STUDY_FILE).exists():
+            _begin(request, rows or {}, folder, history, clock, tell, device)
+        work = plan_study(load_study(folder / STUDY_FILE), data=rows, listen=tell)
         latest = clock.limit - history.finishing
         train_stacks(work, listen=tell, device=device, overdue=lambda: clock.spent > latest)
         trained = choose(work, collect(work), listen=tell, device=device)
@@ -165,34 +174,42 @@ def _report(folder: Path, listen: Listener) -> Path | None:
         return None
 
 
-def _begin(request: Request, folder: Path, history: History, clock: Clock, listen: Listener, device: str) -> None:
+def _begin(
+    request: Request,
+    rows: Mapping[str, object],
+    folder: Path,
+    history: History,
+    clock: Clock,
+    listen: Listener,
+    device: str,
+) -> None:
     """Decides what is trained, and writes it down as a study."""
-    if folder.exists() and any(folder.iterdir()):
+    if not history.exists and folder.exists() and any(folder.iterdir()):
         raise StudyError(f"folder {folder} is not empty and holds no fit; choose another output")
     doing(listen, "looking at the data")
-    overview = look(request.source, request.columns, request.base, request.test)
+    overview = look(rows.get("train", request.source), request.columns, request.base, rows.get("test", request.test))
     for sentence in overview.sentences:
         note(listen, sentence)
     doing(listen, "measuring the speed of the encoder")
     speed = USUAL_SPEED if overview.base is None else measure_speed(overview, overview.base, request, device)
     file = folder / STUDY_FILE
     text, history.finishing = study_text(request, overview, seconds_a_token=speed, seconds=clock.left)
+    history.write(clock.spent)  # first, so that a folder with a study file alone is never a fit's
     write_text(file, text)
-    history.write(clock.spent)
     note(listen, f"wrote {file}; `striata train {file}` repeats what it says")
 
 
 def measure_speed(overview: Overview, base: str, request: Request, device: str) -> float:
-    """Seconds a token takes through the frozen encoder forward, on some of the longer texts, the second of two times."""
-    from ..data import Tokenizer, read_table
+    """Seconds a token takes through the frozen encoder forward, on some of the texts, the second of two times."""
+    from ..data import Tokenizer
     from ..engine import Encoder, embed
     from ..layout import make_plan
 
     plan = make_plan("0/1-1/1 r1 query", base=base, labels=len(overview.labels), head="mean")
     encoder = Encoder.load(base, head=plan.head, precision="auto", device=device)
-    table = read_table(request.source, request.columns).take(np.arange(min(_PROBE, overview.rows)))
+    texts = overview.sample.take(np.arange(min(_PROBE, len(overview.sample))))
     length = choose_length(overview.lengths, limit=overview.limit, minutes=request.minutes)
-    encoded = Tokenizer.load(base, length).encode(table.texts, table.pairs)
+    encoded = Tokenizer.load(base, length).encode(texts.texts, texts.pairs)
     embed(encoder, encoded)
     start = time.perf_counter()
     embed(encoder, encoded)

