@@ -14,9 +14,6 @@ from striata.automl.timing import (
     EVALUATED_ROWS,
     EVALUATIONS,
     FEW_STEPS,
-    RACING_STEPS,
-    RATES,
-    UNTIL,
     Costs,
     Training,
     plan_training,
@@ -27,6 +24,7 @@ from striata.data import Table
 from striata.data.columns import SourceColumns
 from striata.settings import load_study
 from striata.settings.file import RaceSettings
+from striata.study.automatic import RACING_STEPS, RATES, UNTIL
 from striata.study.race import Race
 
 DEARER = 2.8  # a step's row against a forward pass; the code's own figure
@@ -37,14 +35,18 @@ def costs_of(rows: int = 50_000, judged: int = 5_000, *, speed: float = 1e-4, re
 
 
 def steps_of(training: Training) -> float:
-    """All steps of a race and of the members it leaves, counted rung by rung."""
+    """All steps of a race and of the members it leaves, counted step by step."""
     members, steps, rates = training.members, training.steps, len(training.rates)
     settings = RaceSettings(learning_rates=tuple(range(1, rates + 1)), survivors=members, until=UNTIL)
-    racing, before, total = members * rates, 0, 0
-    for rung in Race(settings, [str(at) for at in range(racing)]).rungs(steps) if rates > 1 else ():
-        total += racing * (rung - before)
-        racing, before = max(members, -(-racing // 2)), rung
-    return total + racing * (steps - before)
+    race = Race(settings, [str(at) for at in range(members * rates)])
+    racing, rungs = members * rates, race.rungs(steps)
+    total = 0
+    for step in range(1, steps + 1):
+        total += racing
+        if step in rungs:
+            racing = max(members, -(-racing // 2))
+    assert total == race.total(steps)
+    return total
 
 
 times = st.floats(0, 1e5)

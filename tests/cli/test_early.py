@@ -32,6 +32,7 @@ leaderboard no                                | there is no folder no
 compare no s1 s8                              | there is no folder no
 ensemble no                                   | there is no folder no
 ensemble no --method soup                     | there is no folder no
+cascade no                                    | there is no folder no
 predict no TRAIN --out out.csv                | there is no run folder no
 predict RUN no.csv --out out.csv              | data file no.csv does not exist
 predict RUN TRAIN --out out.xlsx              | --out out.xlsx: unknown format '.xlsx'

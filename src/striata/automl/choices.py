@@ -55,12 +55,3 @@ def choose_length(lengths: npt.NDArray[np.int64], *, limit: int, minutes: float)
     """
     length = math.ceil(float(np.quantile(lengths, 0.95)) / 8) * 8
     return int(min(max(16, length), limit, 128 if minutes < 10 else 256))
-
-
-def adapter_rate(hidden: int) -> float:
-    """AdamW's learning rate for adapters: 3e-3 suits encoders as small as MiniLM, larger ones take less.
-
-    Args:
-        hidden: the encoder's hidden size.
-    """
-    return 3e-3 if hidden <= 384 else 1e-3 if hidden <= 768 else 5e-4

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from ..baselines import BASELINES
 from ..settings.file import NO_ENCODER
-from .choices import HeldOut, adapter_rate
+from ..study.automatic import UNTIL, usual_rate
+from .choices import HeldOut
 from .layouts import HEAD
 from .overview import Overview
-from .timing import BATCH, EVALUATED_ROWS, EVALUATIONS, UNTIL, Training
+from .timing import BATCH, EVALUATED_ROWS, EVALUATIONS, Training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ def _data_lines(overview: Overview, decision: Decision, test: str | None, seed: 
 
 
 def _training_lines(decision: Decision, seed: int) -> list[str]:
-    training, usual = decision.training, adapter_rate(decision.hidden)
+    training, usual = decision.training, usual_rate(decision.hidden)
     if training is None:
         return [f"layouts: []             # no adapters: {decision.reason}"]
     race = []

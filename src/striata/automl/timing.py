@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..settings.file import RaceSettings
+from ..study.automatic import EPOCHS, RACING_STEPS, RATES, UNTIL, USEFUL_STEPS
+from ..study.race import Race
+
 BATCH = 16
-EPOCHS = 6  # passes over the training rows after which more steps rarely help a small encoder
 FEW_STEPS = 150  # an adapter with fewer says less than more frozen embeddings would
-USEFUL_STEPS = 200  # that help even where they are many passes over few rows
 ENOUGH_STEPS = 600  # from here on a second member is worth more than more steps
-RACING_STEPS = 200  # of a member, from which on a race of learning rates tells
-RATES = (1 / 3, 1.0, 3.0)  # that race, as multiples of the usual one
-UNTIL = 0.125  # share of its steps after which a race is over
 EVALUATIONS, EVALUATED_ROWS = 3, 300  # in a member's training
 
 USUAL_SPEED = 1.65e-4  # seconds a token takes through MiniLM forward, on two cores without AVX-512; other speeds follow it
@@ -140,7 +139,6 @@ def plan_training(costs: Costs, seconds: float, most_members: int = 4) -> Traini
 
 
 def _steps_a_step(members: int, rates: int) -> float:
-    """Steps of a race and of what it leaves, for each member and each step of it; all but the members leave in two halvings."""
-    candidates = members * rates
-    halved = max(members, math.ceil(candidates / 2))
-    return ((candidates + halved) * UNTIL / 2 + members * (1 - UNTIL)) / members
+    """Steps of a race and of what it leaves, for each member and each step of it."""
+    settings = RaceSettings(learning_rates=tuple(RATES[:rates]), survivors=members, until=UNTIL)
+    return Race(settings, [str(at) for at in range(members * rates)]).total(1000) / (1000 * members)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from ..search import Space
     from ..settings import Recipe, Study
     from ..study import Prepared
+
+_MATRIX = 1024
+_UNITS = (("hours", 3600), ("minutes", 60), ("seconds", 1))
 
 
 def check(
@@ -36,6 +40,7 @@ def check(
     spec = open_study(study, settings or [])
     earlier = None if like is None else StudyFolder.open(like)
     prepared = prepare(spec)
+    spec = prepared.study
     members = plan_members(spec, len(prepared.splits.labels))
     if like is not None and not members:
         raise StudyError(f"--like {like}: {study} has no layouts to compare, only a search; leave --like out")
@@ -67,6 +72,9 @@ def check(
         note(line)
     say()
     show_costs(costs, "all members" if space is None else f"{space.settings.trials} trials, if none is pruned")
+    if members:
+        tokens = 3 * costs["training_tokens"] + costs["validation_tokens"]  # a step costs about three forward passes
+        say(f"time: about {duration(tokens * seconds_a_token(spec.base))} on this machine's CPU, by its speed at matrix products")
     if foreseen is not None:
         show_foresight(foreseen)
 
@@ -84,6 +92,33 @@ def show_costs(costs: Mapping[str, int], over: str) -> None:
     say(f"cost: up to {trained:,} tokens of training and {validated:,} of validation, over {over}")
     if validated > 2 * trained:
         note("validation costs more than training; lower recipe.validation_rows (what is kept is always measured on all rows)")
+
+
+def seconds_a_token(base: str) -> float:
+    """Seconds a token takes through an encoder, forward, from the time of a large product of matrices.
+
+    Args:
+        base: the encoder.
+    """
+    import numpy as np
+
+    from ..layout import shape_of
+
+    shape = shape_of(base)
+    layers = int(shape.config.get("num_hidden_layers") or shape.depth)
+    products = 2 * layers * sum(into * out for into, out in map(shape.sizes, shape.family.targets))
+    matrix = np.ones((_MATRIX, _MATRIX), np.float32)
+    matrix @ matrix
+    begin = time.perf_counter()
+    matrix @ matrix
+    return products * (time.perf_counter() - begin) / (2 * _MATRIX**3)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, to two digits: "40 seconds", "12 minutes", "3.5 hours"."""
+    unit, size = next(((unit, size) for unit, size in _UNITS if seconds >= 2 * size), _UNITS[-1])
+    value = float(f"{max(seconds, 1) / size:.2g}")
+    return f"{value:g} {unit.removesuffix('s') if value == 1 else unit}"
 
 
 def show_foresight(foreseen: Foresight) -> None:
@@ -154,7 +189,14 @@ def _costs(study: Study, members: Sequence[Member], prepared: Prepared) -> dict[
     """What all members, or all trials of a search, cost at most."""
     recipes = [study.recipe] * study.search.trials if study.search is not None else [member.recipe for member in members]
     costs = [_cost(recipe, prepared) for recipe in recipes]
-    return {key: sum(cost[key] for cost in costs) for key in costs[0]}
+    total = {key: sum(cost[key] for cost in costs) for key in costs[0]}
+    if study.race is None:
+        return total
+    from ..study.race import Race
+
+    steps = costs[0]["steps"]
+    share = Race(study.race, [member.name for member in members]).total(steps) / (steps * len(members))
+    return {key: round(share * value) for key, value in total.items()}
 
 
 def _cost(recipe: Recipe, prepared: Prepared) -> dict[str, int]:

@@ -33,7 +33,7 @@ from .fields import (
     Whole,
     as_list,
 )  # fmt: skip
-from .recipe import CONFIG, Recipe, optimizer_by_name
+from .recipe import CONFIG, Recipe, optimizer_by_name, recipe_by_name
 
 NO_ENCODER = "none"
 
@@ -262,7 +262,7 @@ class Study(BaseModel):
     controls: Annotated[tuple[Annotated[str, OneOf(CONTROLS)], ...], Short(as_list, "one of them")] = ()
     baselines: Annotated[BaselineSettings, Short(_baselines, "auto, none or a list")] = BaselineSettings()
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1), Different, Short(_seeds, "how many")] = (0,)
-    recipe: Recipe = Recipe()
+    recipe: Annotated[Recipe, Short(recipe_by_name, "auto")] = Recipe()
     race: RaceSettings | None = None
     ensemble: Annotated[EnsembleSettings, Short(_ensemble, "true or false")] = EnsembleSettings()
     search: Annotated[SearchSettings | None, Short(_search, "true or false")] = None
@@ -290,7 +290,10 @@ class Study(BaseModel):
 
 
 # Groups that may stand in a short form, which a setting of the command line then widens.
-_SHORT = {"data": _data, "baselines": _baselines, "optimizer": optimizer_by_name, "ensemble": _ensemble, "search": _search}
+_SHORT = {
+    "data": _data, "baselines": _baselines, "recipe": recipe_by_name, "optimizer": optimizer_by_name, "ensemble": _ensemble,
+    "search": _search,
+}  # fmt: skip
 
 
 def load_study(source: str | Path | Mapping[str, Any], settings: Sequence[str] = ()) -> Study:

@@ -59,10 +59,17 @@ class Optimizer(BaseModel):
         return {key: getattr(self, key) if key in type(self).model_fields else default for key, default in own.items()}
 
 
+def recipe_by_name(recipe: Any) -> Any:
+    """`auto` as a group of keys; anything else as it is."""
+    return {"auto": True} if recipe == "auto" else recipe
+
+
 class Recipe(BaseModel):
     """Settings of one member's training; the defaults suit a base-size encoder with its native head.
 
     Args:
+        auto: whether what is not written is decided from the encoder's size and the number of rows, and learning rates race; see
+            :func:`striata.study.automatic.decide_recipe`.
         optimizer: of :data:`striata.choices.OPTIMIZERS`; a group of keys where it has settings of its own.
         learning_rate: the highest, reached after warmup.
         weight_decay: weight decay of matrices; biases and norms have none.
@@ -87,6 +94,7 @@ class Recipe(BaseModel):
 
     model_config = CONFIG
 
+    auto: bool = False
     optimizer: Annotated[Optimizer, Short(optimizer_by_name, "its name")] = Optimizer(name="lion")
     learning_rate: Positive = 1e-4
     weight_decay: Amount = 0.02

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..layout import shape_of
 from ..runs import Member
 from ..settings import Recipe
 from ..settings.file import Study
+from .automatic import usual_rate
 from .preparation import Prepared
 
 _PASSES = 20  # over the training rows; more teach a small data set by heart
 _CUT = 0.5  # share of texts cut at max_length
+_ODD = 10  # times the usual learning rate, or a tenth of it
+_LION = 3  # AdamW's rate over Lion's, at least (Chen et al. 2023)
+_SMALLEST = 128  # hidden size of encoders for which a usual rate is known
 _ROWS = 50  # validation rows below which one row moves the accuracy by more than 2 %
 
 
@@ -31,7 +36,7 @@ def _on_recipes(study: Study, members: Sequence[Member], rows: int) -> list[str]
         recipes = {"": study.recipe}
     titles: dict[str, list[str]] = {}
     for title, recipe in recipes.items():
-        for sentence in _on_recipe(recipe, rows):
+        for sentence in (*_on_recipe(recipe, rows), *_on_rate(study, recipe)):
             titles.setdefault(sentence, []).append(title)
     return [
         sentence if len(of) == len(recipes) else f"{of[0]}{f' and {len(of) - 1} more' if len(of) > 1 else ''}: {sentence}"
@@ -60,6 +65,22 @@ def _on_recipe(recipe: Recipe, rows: int) -> list[str]:
             f"rate {recipe.learning_rate:g} is never reached; lower recipe.warmup"
         )
     return sentences
+
+
+def _on_rate(study: Study, recipe: Recipe) -> list[str]:
+    """Of a learning rate far from the usual for adapters on such an encoder; in a race others are tried beside it."""
+    hidden = shape_of(study.base).hidden
+    if study.race is not None or recipe.optimizer.name == "sgd" or hidden < _SMALLEST:
+        return []
+    usual = usual_rate(hidden) / (_LION if recipe.optimizer.name == "lion" else 1)
+    rate = recipe.learning_rate
+    if usual / _ODD < rate * (1 - 1e-9) and rate < usual * _ODD:
+        return []
+    effect = "a member may hardly learn" if rate < usual else "a loss may grow without end"
+    return [
+        f"recipe.learning_rate {rate:g} is far from {usual:.1g}, which is usual for {recipe.optimizer.name} with adapters on an "
+        f"encoder of this size: {effect}; `recipe: auto` lets rates race"
+    ]
 
 
 def _on_data(prepared: Prepared) -> list[str]:

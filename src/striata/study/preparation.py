@@ -14,6 +14,7 @@ from ..data.frames import split_rows
 from ..errors import StudyError, did_you_mean
 from ..layout import shape_of
 from ..settings.file import Study
+from .automatic import decide_recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,7 @@ class Prepared:
     """Data ready to be trained on.
 
     Args:
-        study: the study; where rows were given in memory, its data settings name them by their checksum.
+        study: the study; where rows are in memory, its data settings name them by their checksum; an automatic recipe is decided.
         splits: the tables.
         encoded: token ids by table name; empty without an encoder.
         targets: places of the labels by table name, (rows,) int64.
@@ -62,6 +63,7 @@ def prepare(study: Study, data: object = None) -> Prepared:
         raise StudyError("the study names no data; set `data.train` to a file, folder or Hub name, or give `data=` from Python")
     sources: dict[str, Any] = {name: getattr(settings, name) for name in ("train", "validation", "test")} | parts
     splits = load_splits(**sources, columns=settings.columns(), seed=settings.seed)
+    study = decide_recipe(study, len(splits.train))
     _check_class_weights(study, splits)
     targets = {name: encode_labels(table, splits.labels) for name, table in splits.tables().items()}
     if not study.has_encoder:

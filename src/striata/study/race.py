@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..settings.file import RaceSettings
-from ..training.state import Trainee
+
+if TYPE_CHECKING:
+    from ..training.state import Trainee
 
 
 class Race:
@@ -36,6 +39,21 @@ class Race:
         ends = [math.ceil(self._settings.until * steps * 2.0 ** (at + 1 - self._rounds)) for at in range(self._rounds)]
         return list(dict.fromkeys(ends))
 
+    def total(self, steps: int) -> int:
+        """Steps of all candidates together.
+
+        Args:
+            steps: of a member's whole training.
+        """
+        racing, before, total = len(self._candidates), 0, 0
+        for rung in self.rungs(steps):
+            total += racing * (rung - before)
+            racing, before = self._staying(racing), rung
+        return total + racing * (steps - before)
+
+    def _staying(self, racing: int) -> int:
+        return min(racing, max(self._settings.survivors, math.ceil(racing / 2)))
+
     def leaving(self, trainees: Sequence[Trainee]) -> dict[str, str]:
         """Who leaves now, with the reason in words.
 
@@ -53,11 +71,10 @@ class Race:
         before = ([0, *rungs])[rungs.index(step)]
         losses = {trainee.member.name: _progressive(trainee, max(before, step // 2)) for trainee in racing}
         ranked = sorted(losses, key=lambda name: (losses[name], name))
-        staying = max(self._settings.survivors, math.ceil(len(ranked) / 2))
         return {
             name: f"left the race at step {step}: mean loss {losses[name]:.4f} on its latest rows, the best one's "
             f"{losses[ranked[0]]:.4f}"
-            for name in ranked[staying:]
+            for name in ranked[self._staying(len(ranked)) :]
         }
 
 
