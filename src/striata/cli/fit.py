@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Minutes = Annotated[float, typer.Option(min=0.1, help="Time for everything, also over several calls.")]
 Test = Annotated[str | None, typer.Option(help="Labelled texts for the last word; without, some rows are held out.")]
-Base = Annotated[str | None, typer.Option(help="Encoder: folder or Hub name; MiniLM when left out.")]
+Base = Annotated[str | None, typer.Option(help="Encoder: folder or Hub name, or none; MiniLM when left out.")]
 Most = Annotated[int | None, typer.Option(help="Most trainable parameters of a member, head included.")]
 Out = Annotated[str | None, typer.Option(help="Folder of everything that comes out; runs/NAME of the data when left out.")]
 
@@ -41,9 +41,17 @@ def fit(
     Example: striata fit train.csv --minutes 5
     """
     from .. import fit as fit_data
+    from ..data import check_source
+    from ..layout import check_base
+    from ..settings.file import NO_ENCODER
     from .output import print_json, say
     from .progress import progress
 
+    for source in (data, test):
+        if source is not None:
+            check_source(source)
+    if base is not None and base != NO_ENCODER:
+        check_base(base)
     with progress() as listen:
         fitted = fit_data(
             data,
