@@ -18,13 +18,14 @@ import torch
 from transformers.utils.logging import disable_progress_bar
 
 from .cascade import ROWS_OF_CASCADE, cascade
+from .contenders import RATES, ROWS_OF_CONTENDERS, baselines, time_to_accuracy
 from .cost import CURVES, plot
 from .opening import ROWS_OF_TABLE, opening
 from .rows import GROUPS, Effort
 from .table import machine, markdown, plain
 from .work import FILES, prepared
 
-NAMES = [name for group in GROUPS for name in group.rows] + [*ROWS_OF_TABLE, *ROWS_OF_CASCADE, *CURVES]
+NAMES = [name for group in GROUPS for name in group.rows] + [*ROWS_OF_TABLE, *ROWS_OF_CASCADE, *ROWS_OF_CONTENDERS, *CURVES]
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -35,6 +36,8 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--texts", type=Path, default=FILES / "agnews" / "train.csv", help="CSV with columns text,label (0-3)")
     parser.add_argument("--alternations", type=int, help="ours, peer, ours, peer, ...: how often each (5)")
     parser.add_argument("--steps", type=int, help="the peer's steps in an alternation (6)")
+    parser.add_argument("--peer-steps", type=int, help="of the peer in time-to-accuracy (2500)")
+    parser.add_argument("--seeds", type=int, help="in time-to-accuracy (3)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of each process (all cores)")
     parser.add_argument("--predicted", type=int, help="texts that are predicted in an alternation (512)")
     parser.add_argument("--rows-of-text", type=int, default=8000, help="texts that are trained on")
@@ -50,6 +53,8 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("--markdown and --plot show what was measured before: give its --json FILE")
     a.alternations = a.alternations or (2 if a.quick else 5)
     a.steps = a.steps or (2 if a.quick else 6)
+    a.peer_steps = a.peer_steps or (2 if a.quick else 2500)
+    a.seeds = a.seeds or (1 if a.quick else 3)
     a.predicted = a.predicted or (256 if a.quick else 512)
     return a
 
@@ -91,7 +96,16 @@ def measure(a: argparse.Namespace) -> dict[str, Any]:
         measured = [row.to_json() for row in cascade(a.alternations, texts=effort.texts, quick=a.quick)]
         report["rows"] = _ordered([row for row in report["rows"] if row["name"] not in ROWS_OF_CASCADE] + measured)
         _write(a.json, report)
-    if names <= {*ROWS_OF_TABLE, *ROWS_OF_CASCADE}:
+    if "baselines" in names:
+        measured = [row.to_json() for row in baselines(a.alternations)]
+        report["rows"] = _ordered([row for row in report["rows"] if row["name"] != "baselines"] + measured)
+        _write(a.json, report)
+    if "time-to-accuracy" in names:
+        rates = RATES[:1] if a.quick else RATES
+        measured = [row.to_json() for row in time_to_accuracy(a.texts, steps=a.peer_steps, seeds=a.seeds, rates=rates)]
+        report["rows"] = _ordered([row for row in report["rows"] if row["name"] != "time-to-accuracy"] + measured)
+        _write(a.json, report)
+    if names <= {*ROWS_OF_TABLE, *ROWS_OF_CASCADE, *ROWS_OF_CONTENDERS}:
         return report  # which need neither --model nor --texts
     with prepared(a.model, a.texts, rows=a.rows_of_text) as work:
         for group in GROUPS:

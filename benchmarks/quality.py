@@ -12,7 +12,7 @@ import logging
 import os
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -73,20 +73,20 @@ class Task:
     seeds: tuple[int, ...]
 
 
-def task(base: Path, texts: Path, *, train: int, test: int, steps: int, seeds: int) -> Task:
+def task(base: Path, texts: Path, *, train: int, test: int, steps: int, seeds: Sequence[int], layout: str = LAYOUT) -> Task:
     """Reads the texts; the first `test` rows are held out, the next `train` are trained on."""
     words, labels = read_texts(texts, test + train)
     encoded = Tokenizer.load(str(base), LONGEST).encode(words)
     targets = np.array(labels, np.int64)
     return Task(
         base=str(base),
-        plan=make_plan(LAYOUT, base=str(base), labels=LABELS, head="mean"),
+        plan=make_plan(layout, base=str(base), labels=LABELS, head="mean"),
         train=encoded.take(range(test, len(words))),
         test=encoded.take(range(test)),
         train_targets=targets[test:],
         test_targets=targets[:test],
         steps=steps,
-        seeds=tuple(range(seeds)),
+        seeds=tuple(seeds),
     )
 
 
@@ -144,8 +144,14 @@ class MeanPooled(nn.Module):
         return {"logits": logits} if labels is None else {"loss": functional.cross_entropy(logits, labels), "logits": logits}
 
 
-def peer(work: Task) -> Iterator[float]:
-    """Test accuracy of each seed, trained one after another by Trainer."""
+def peer(work: Task, *, rate: float = RATE, trained: Callable[[float], object] = lambda seconds: None) -> Iterator[float]:
+    """Test accuracy of each seed, trained one after another by Trainer.
+
+    Args:
+        work: what is trained on.
+        rate: the highest learning rate.
+        trained: told the CPU seconds of each training.
+    """
     tokenizer = AutoTokenizer.from_pretrained(work.base)
     for seed in work.seeds:
         set_seed(seed)
@@ -166,7 +172,7 @@ def peer(work: Task) -> Iterator[float]:
             settings = TrainingArguments(
                 output_dir=folder, use_cpu=True, report_to=[], save_strategy="no", logging_steps=10**6, disable_tqdm=True,
                 seed=seed, max_steps=work.steps, per_device_train_batch_size=BATCH, per_device_eval_batch_size=64,
-                learning_rate=RATE, weight_decay=DECAY, lr_scheduler_type="linear", warmup_steps=round(WARMUP * work.steps),
+                learning_rate=rate, weight_decay=DECAY, lr_scheduler_type="linear", warmup_steps=round(WARMUP * work.steps),
                 remove_unused_columns=False, label_names=["labels"],
             )  # fmt: skip
             trainer = Trainer(
@@ -175,7 +181,9 @@ def peer(work: Task) -> Iterator[float]:
                 train_dataset=_dataset(work.train, work.train_targets),
                 data_collator=DataCollatorWithPadding(tokenizer),
             )
+            started = time.process_time()
             trainer.train()
+            trained(time.process_time() - started)
             logits = trainer.predict(_dataset(work.test, work.test_targets)).predictions
         yield float((logits.argmax(1) == work.test_targets).mean())
 
@@ -232,7 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if before["settings"] != settings:
             parser.error(f"{a.json} holds figures of other settings ({before['settings']}); give another file")
         report["sides"] = before["sides"]
-    work = task(a.base or encoder_folder(), a.texts, train=a.train, test=a.test, steps=a.steps, seeds=a.seeds)
+    work = task(a.base or encoder_folder(), a.texts, train=a.train, test=a.test, steps=a.steps, seeds=range(a.seeds))
     for side in a.sides or SIDES:
         side_report = report["sides"].setdefault(side, {"accuracy": [], "seconds": 0.0})
         left = replace(work, seeds=work.seeds[len(side_report["accuracy"]) :])
