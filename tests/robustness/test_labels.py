@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,13 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import striata
 from striata.data.equal import equal_texts
 from striata.figures.folds import deal_folds
 from striata.robustness.label_noise import cross_fitted, find_suspicious
+from striata.robustness.labels import audit_labels
+
+from ..study.small import study_of
 
 
 @dataclass(frozen=True)
@@ -77,3 +82,14 @@ def test_equal_texts_are_judged_together_and_rare_labels_pass() -> None:
     found = cross_fitted(np.random.default_rng(0).standard_normal((200, 3)), labels, texts, 5, seed=0)
     assert found[7, 4] == 0
     find_suspicious(labels, found)
+
+
+def test_what_the_baselines_embedded_is_not_embedded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = study_of(tmp_path, layouts=[], baselines=["frozen"], ensemble=False, recipe={"precision": "fp32"})
+    folder = striata.train(study).folder
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a text was embedded twice")
+
+    monkeypatch.setattr("striata.engine.embed", refuse)
+    assert audit_labels(folder, precision="fp32").parts

@@ -16,12 +16,12 @@ from ..disk.files import apart, write_text
 from ..ensemble import load_ensemble
 from ..errors import DataError, StudyError
 from ..extras import require
-from ..layout import Head
 from ..runs import Run, StudyFolder
 from ..runs.joined import join
 from ..runs.study_folder import find_run
 from ..settings import Study, load_study
 from ..study import Prepared, prepare
+from ..study.embeddings import StudyEmbeddings
 from .checks import FORMAT, sample_rows, study_of, whole_texts
 from .copies import conflicting
 from .documents import AUDIT, keep
@@ -245,7 +245,7 @@ def audit_labels(
         sampled["validation"] = np.arange(len(prepared.splits.validation))
     embedded = {name: places for name, places in sampled.items() if name != "validation" or not runs}
     judged = [_by_runs(prepared, runs)] if runs else []
-    judged.append(_by_embeddings(study, prepared, embedded, seed, (device, precision)))
+    judged.append(_by_embeddings(prepared, embedded, seed, StudyEmbeddings(study, folder, precision=precision, device=device)))
     suspects, confusions = _suspects(judged, prepared.splits)
     counts = Counter(suspect.place.part for suspect in suspects)
     audit = LabelAudit(
@@ -311,16 +311,9 @@ def _by_runs(prepared: Prepared, runs: Sequence[Run]) -> _Judged:
     return _Judged(_places("validation", table, np.arange(len(table))), prepared.targets["validation"], mean)
 
 
-def _by_embeddings(
-    study: Study, prepared: Prepared, sampled: Mapping[str, np.ndarray], seed: int, how: tuple[str, str]
-) -> _Judged:
-    from ..engine import Encoder, embed
-
-    device, precision = how
-    headless = Head(kind="mean", pooling="mean", steps=())
-    encoder = Encoder.load(study.base, head=headless, precision=precision, device=device)
+def _by_embeddings(prepared: Prepared, sampled: Mapping[str, np.ndarray], seed: int, embeddings: StudyEmbeddings) -> _Judged:
     tables = prepared.splits.tables()
-    vectors = np.concatenate([embed(encoder, prepared.encoded[name].take(rows)) for name, rows in sampled.items()])
+    vectors = np.concatenate([embeddings.of(tables[name].take(rows)) for name, rows in sampled.items()]).astype(np.float32)
     targets = np.concatenate([prepared.targets[name][rows] for name, rows in sampled.items()])
     texts = [text for name, rows in sampled.items() for text in whole_texts(tables[name].take(rows))]
     probabilities = cross_fitted(vectors, targets, texts, len(prepared.splits.labels), seed=seed)

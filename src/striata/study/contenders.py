@@ -5,25 +5,23 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
 
-from ..baselines import BASELINES, Baseline, EmbeddingCache, Rows
-from ..data import Table, Tokenizer
+from ..baselines import BASELINES, Baseline, Rows
+from ..data import Table
 from ..errors import EncoderError
 from ..runs.facts import RunFacts
 from ..runs.run import RunRecord, Validation, write_run
 from ..training.events import Event, Listener, doing, note
+from .embeddings import StudyEmbeddings
 from .preparation import Prepared
 from .stack_folder import StackFolder
 from .work import Work
 
 _PLACE = "baselines"  # among the study's stacks, while they are fitted
-_CACHE = "cache"
-_PROBE = 128  # texts with which the speed of embedding is measured where all embeddings are there already
 _WHAT = {
     "majority": "shares of the labels",
     "lexical": "words and a linear model",
@@ -132,36 +130,13 @@ class _Contest:
         """Embeddings of the training rows that are used and of the validation rows, by table."""
         if self._vectors is not None:
             return self._vectors
-        from ..engine import Encoder, embed
-        from ..layout import make_plan
-
         study, splits = self._prepared.study, self._prepared.splits
-        head = make_plan("0-0 r1 query", base=study.base, labels=2, head="mean").head
-        encoder = Encoder.load(study.base, head=head, precision=study.recipe.precision, device=self._device)
-        tokenizer = Tokenizer.load(study.base, study.data.max_length)
-        cache = EmbeddingCache(
-            self._work.folder.path / _CACHE,
-            encoder=encoder.sha256,
-            tokenizer=tokenizer.sha256,
-            max_length=study.data.max_length,
-        )
-        self._base_sha256 = encoder.sha256
+        embeddings = StudyEmbeddings(study, self._work.folder.path, precision=study.recipe.precision, device=self._device)
+        self._base_sha256 = embeddings.base_sha256
         tables = {"validation": splits.validation, "train": splits.train.take(self._embedded)}
         doing(self._listen, f"embedding {sum(map(len, tables.values())):,} texts")
-        rows, spent = 0, 0.0
-
-        def compute(texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
-            nonlocal rows, spent
-            start = time.perf_counter()
-            vectors = embed(encoder, tokenizer.encode(list(texts), pairs))
-            rows, spent = rows + len(texts), spent + time.perf_counter() - start
-            return vectors
-
-        self._vectors = {name: cache.embed(table.texts, table.pairs, compute) for name, table in tables.items()}
-        if not rows:  # an earlier call embedded them: how long it takes is measured on some
-            some = splits.validation.take(np.arange(min(_PROBE, len(splits.validation))))
-            compute(some.texts, some.pairs)
-        self._embedded_a_second = rows / spent
+        self._vectors = {name: embeddings.of(table) for name, table in tables.items()}
+        self._embedded_a_second = embeddings.texts_a_second(splits.validation)
         return self._vectors
 
     def _write(self, kind: str, fitted: _Fitted) -> None:
