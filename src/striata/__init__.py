@@ -9,8 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import fit, load, plan, train
+    from .api import distil, fit, load, plan, train
     from .data import Columns
+    from .distillation import Distilled
     from .ensemble import Ensemble
     from .errors import StriataError
     from .layout import Layout, Plan, Section
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Columns": "data",
+    "Distilled": "distillation",
     "Ensemble": "ensemble",
     "Layout": "layout",
     "Model": "model",
@@ -31,6 +33,7 @@ _HOMES = {
     "Study": "settings",
     "Trained": "steps",
     "Fitted": "automl.verdict",
+    "distil": "api",
     "fit": "api",
     "load": "api",
     "load_study": "settings",
@@ -39,8 +42,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "Columns", "Ensemble", "Fitted", "Layout", "Model", "Plan", "Run", "Section", "StriataError", "Study", "Trained", "fit",
-    "load", "load_study", "plan", "train",
+    "Columns", "Distilled", "Ensemble", "Fitted", "Layout", "Model", "Plan", "Run", "Section", "StriataError", "Study", "Trained",
+    "distil", "fit", "load", "load_study", "plan", "train",
 ]  # fmt: skip
 
 

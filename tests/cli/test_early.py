@@ -33,6 +33,8 @@ compare no s1 s8                              | there is no folder no
 ensemble no                                   | there is no folder no
 ensemble no --method soup                     | there is no folder no
 cascade no                                    | there is no folder no
+distil no                                     | there is no folder no
+distil FOLDER --unlabelled no.csv             | data file no.csv does not exist
 predict no TRAIN --out out.csv                | there is no run folder no
 predict RUN no.csv --out out.csv              | data file no.csv does not exist
 predict RUN TRAIN --out out.xlsx              | --out out.xlsx: unknown format '.xlsx'
@@ -59,7 +61,7 @@ def test_wrong_paths_and_options_are_said_before_torch_is_loaded(tmp_path: Path)
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study_of(tmp_path)))
     labels = np.arange(30) % 3
     write_synthetic_study(tmp_path / "out", {("s8", 0): logits_of(labels < 2, labels)}, labels)
-    paths = {"STUDY": "study.yaml", "RUN": "out/runs/s8-seed0", "TRAIN": "train.csv"}
+    paths = {"STUDY": "study.yaml", "RUN": "out/runs/s8-seed0", "FOLDER": "out", "TRAIN": "train.csv"}
     table = TABLE
     for name, path in paths.items():
         table = table.replace(name, str(tmp_path / path))

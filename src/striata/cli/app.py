@@ -11,8 +11,8 @@ import typer.core
 
 # Order of `striata --help`: the order in which one meets them.
 COMMANDS = (
-    "fit", "init", "demo", "layouts", "plan", "check", "train", "leaderboard", "compare", "ensemble", "cascade", "predict",
-    "evaluate", "stress", "shift", "audit", "report", "card",
+    "fit", "init", "demo", "layouts", "plan", "check", "train", "leaderboard", "compare", "ensemble", "cascade", "distil",
+    "predict", "evaluate", "stress", "shift", "audit", "report", "card",
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,27 @@ def read_table(source: object, columns: Columns, *, split: str = "train") -> Tab
     checker = Checker(reader.source, roles, reader.declared(roles.label), strict=True, defer=True)
     parts = [checker.table(chunk) for chunk in reader.chunks(roles.names, rows=_PORTION)]
     checker.finish()
+    if not parts:
+        raise DataError(f"{reader.source} has no rows; expected at least one")
+    return _joined(parts)
+
+
+def read_texts(source: object, columns: Columns) -> Table:
+    """All texts of a source; labels are not looked for.
+
+    Args:
+        source: as for :func:`read_table`, or a list of strings; of a source with several parts the test part.
+        columns: names asked for.
+
+    Raises:
+        DataError: the source cannot be read, has no text column or no rows, or a row has no text.
+    """
+    if isinstance(source, Table):
+        return replace(source, labels=None, label_names=None)
+    if isinstance(source, list) and source and all(isinstance(text, str) for text in source):
+        source = {columns.text or "text": source}
+    reader = _open(source, columns, "test" if isinstance(source, str | Path) else "unlabelled")
+    parts = list(Stream(reader, columns).tables(rows=_PORTION))
     if not parts:
         raise DataError(f"{reader.source} has no rows; expected at least one")
     return _joined(parts)

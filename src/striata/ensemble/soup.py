@@ -17,8 +17,7 @@ from ..runs import Run, StudyFolder
 from ..runs.adapter import write_adapter
 from ..runs.joined import join
 from ..runs.run import RunRecord, Validation, write_run
-from ..settings import load_study
-from ..study import Prepared, prepare
+from ..study import Prepared, prepare_again
 from .best import best_runs
 from .merge import mean_of_weights, merge, merged_plan
 from .rule import Rule
@@ -116,15 +115,9 @@ def write_soup(
     if len(runs) < 2:
         raise EnsembleError("a soup of one run is that run; expected a size of at least 2")
     candidates = _candidates(runs, rank, budget)
-    study = load_study(folder.settings())
-    prepared = prepare(study, data)
-    if prepared.splits.fingerprint != runs[0].facts.data_fingerprint:
-        raise EnsembleError(f"the data of {folder.path} is not what the runs were trained on; restore it to measure a soup")
-    if prepared.tokenizer_sha256 != runs[0].facts.tokenizer_sha256:
-        raise EnsembleError(
-            f"the tokenizer of {study.base} is not the one the runs were trained with; give it the same tokenizer files"
-        )
-    measured = [_measure(candidate, runs[0], prepared, device, study.recipe.precision) for candidate in candidates]
+    prepared = prepare_again(folder, data)
+    precision = prepared.study.recipe.precision
+    measured = [_measure(candidate, runs[0], prepared, device, precision) for candidate in candidates]
     at = max(range(len(candidates)), key=lambda i: (measured[i][0].accuracy, -measured[i][0].loss))
     accuracy = {run.name: run.metrics["accuracy"] for run in runs}
     best, reached = max(accuracy.values()), measured[at][0].accuracy

@@ -25,6 +25,9 @@ class TextScorer:
     Args:
         runs: by name.
 
+    Attributes:
+        baselines: by the names of their runs.
+
     Raises:
         RunError: a run is damaged.
     """
@@ -32,7 +35,7 @@ class TextScorer:
     def __init__(self, runs: Mapping[str, Run]) -> None:
         self.labels = {name: run.labels for name, run in runs.items()}
         self.trainable = sum(run.trainable for run in runs.values())
-        self._baselines: dict[str, Baseline] = {name: BASELINES[run.kind].read(run.check()) for name, run in runs.items()}
+        self.baselines: dict[str, Baseline] = {name: BASELINES[run.kind].read(run.check()) for name, run in runs.items()}
 
     @property
     def identity(self) -> str:
@@ -42,7 +45,7 @@ class TextScorer:
     def logits(self, texts: Sequence[str], pairs: Sequence[str] | None) -> dict[str, Floats]:
         """Logits of each run by its name, (texts, labels)."""
         rows = self.rows(texts, pairs)
-        return {name: baseline.logits(rows) for name, baseline in self._baselines.items()}
+        return {name: baseline.logits(rows) for name, baseline in self.baselines.items()}
 
     def rows(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Rows:
         """What the baselines read."""

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..data import Columns, Stream, Table, open_source, read_table
+from ..data import Columns, Table, open_source, read_table, read_texts
 from ..data.columns import find_columns
-from ..errors import DataError
 
 if TYPE_CHECKING:
     from ..model.model import Model
 
 FORMAT = 1
-_PORTION = 8192
 
 
 def read_rows(source: str, columns: Columns, *, labels: bool) -> Table:
@@ -33,16 +31,7 @@ def read_rows(source: str, columns: Columns, *, labels: bool) -> Table:
     reader = open_source(source, split="test")
     if labels and find_columns(reader.columns, columns, reader.source, label=True, strict=bool(columns.label)).label is not None:
         return read_table(source, columns, split="test")
-    parts = list(Stream.open(source, columns).tables(rows=_PORTION))
-    if not parts:
-        raise DataError(f"{source} has no rows; expected at least one")
-    pairs = None if parts[0].pairs is None else [pair for part in parts for pair in part.pairs or ()]
-    return Table(
-        source=parts[0].source,
-        ids=np.concatenate([part.ids for part in parts]),
-        texts=[text for part in parts for text in part.texts],
-        pairs=pairs,
-    )
+    return read_texts(source, columns)
 
 
 def sample_rows(table: Table, rows: int, seed: int) -> np.ndarray:

@@ -64,6 +64,30 @@ class ReceiptFacts(Exact):
     base_weights_that_train: tuple[str, ...]
 
 
+class Distillation(Exact):
+    """What a run learned from that was trained on an ensemble's probabilities instead of labels.
+
+    Args:
+        members: checksum of each run of the ensemble, by its name.
+        combination: what was done with their outputs.
+        temperature: by which the ensemble's logits were divided.
+        hard: weight of the true label in the targets of labelled rows, from 0 to 1.
+        labelled: training rows.
+        unlabelled: texts without labels that it was trained on as well.
+        source: where these came from; None without.
+        checksum: over these texts, as :attr:`striata.data.table.Table.reference` has it; None without.
+    """
+
+    members: dict[str, str]
+    combination: str
+    temperature: float = Field(gt=0)
+    hard: float = Field(ge=0, le=1)
+    labelled: int = Field(ge=0)
+    unlabelled: int = Field(default=0, ge=0)
+    source: str | None = None
+    checksum: str | None = None
+
+
 class RunFacts(Exact):
     """All there is to know of a finished run but its arrays, for every kind of run.
 
@@ -103,6 +127,7 @@ class RunFacts(Exact):
         hardware: device, cores, precision.
         split: rows of the parts.
         study: all settings of the study.
+        distilled: of which ensemble it learned, and on which texts; None for a run that was trained on labels.
     """
 
     kind: str = Field(min_length=1)
@@ -137,6 +162,7 @@ class RunFacts(Exact):
     hardware: dict[str, str]
     split: dict[str, int]
     study: dict[str, Any]
+    distilled: Distillation | None = None
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -144,4 +170,6 @@ class RunFacts(Exact):
         recipe = self.recipe
         if self.plan_hash:  # a recipe of adapters: settings that came later have the values they had without being written
             recipe = Recipe.model_validate(recipe).model_dump(mode="json")
+        if self.distilled is not None:  # other targets make another run
+            recipe = {**recipe, "distilled": self.distilled.model_dump(mode="json")}
         return self.kind, self.plan_hash, json.dumps(recipe, sort_keys=True)

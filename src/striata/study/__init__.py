@@ -3,7 +3,7 @@
 from .advice import advise
 from .contenders import fit_baselines
 from .members import plan_members, shared_plans
-from .preparation import Prepared, prepare
+from .preparation import Prepared, prepare, prepare_again
 from .work import Work, baseline_lines, plan_work
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "plan_members",
     "plan_work",
     "prepare",
+    "prepare_again",
     "shared_plans",
 ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
+import numpy.typing as npt
 
 from ..baselines import BASELINES, Baseline, Rows
 from ..data import Table
@@ -59,6 +60,17 @@ def fit_baselines(work: Work, *, listen: Listener, device: str = "auto") -> None
         stack.remove()
 
 
+def rows_embedded(rows: int, most: int | None, seed: int) -> npt.NDArray[np.int64]:
+    """Places of the training rows that are embedded for baselines, in ascending order.
+
+    Args:
+        rows: of training.
+        most: how many; None for all.
+        seed: of the study's data.
+    """
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:most])
+
+
 @dataclass(frozen=True, slots=True)
 class _Fitted:
     """A baseline, its logits for the validation rows, and seconds: of its fits, and of these logits; without embedding."""
@@ -78,10 +90,8 @@ class _Contest:
         self._vectors: dict[str, np.ndarray] | None = None
         self._base_sha256 = ""
         self._embedded_a_second = float("inf")
-        train = self._prepared.splits.train
-        most = self._prepared.study.baselines.embedded_rows
-        shuffled = np.random.default_rng(self._prepared.study.data.seed).permutation(len(train))
-        self._embedded = np.sort(shuffled[:most])
+        study = self._prepared.study
+        self._embedded = rows_embedded(len(self._prepared.splits.train), study.baselines.embedded_rows, study.data.seed)
 
     def fit(self, kind: str) -> None:
         """Fits one, measures it on the validation rows and writes its run; or records why it cannot be fitted."""

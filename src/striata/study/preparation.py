@@ -13,6 +13,8 @@ from ..data import Audit, Columns, Encoded, Splits, Table, Tokenizer, audit_data
 from ..data.frames import split_rows
 from ..errors import StudyError, did_you_mean
 from ..layout import shape_of
+from ..runs import StudyFolder
+from ..settings import load_study
 from ..settings.file import Study
 from .automatic import decide_recipe
 
@@ -75,6 +77,28 @@ def prepare(study: Study, data: object = None) -> Prepared:
     lengths = {name: tokenizer.whole_lengths(encoded[name], table.texts, table.pairs) for name, table in tables.items()}
     audit = audit_data(splits, lengths, settings.max_length)
     return Prepared(study=study, splits=splits, encoded=encoded, targets=targets, audit=audit, tokenizer_sha256=tokenizer.sha256)
+
+
+def prepare_again(folder: StudyFolder, data: object = None) -> Prepared:
+    """The data that the runs in a study's folder were trained on.
+
+    Args:
+        folder: of the study.
+        data: its rows, where they were given in memory; see :func:`prepare`.
+
+    Raises:
+        StudyError: the data or the tokenizer is not what it was.
+        StriataError: the data cannot be read, or the tokenizer not be loaded.
+    """
+    study = load_study(folder.settings())
+    prepared = prepare(study, data)
+    if prepared.splits.fingerprint != folder.data_fingerprint():
+        raise StudyError(f"the data of {folder.path} is not what the runs were trained on; restore it, and give the same rows")
+    if prepared.tokenizer_sha256 != folder.tokenizer_sha256():
+        raise StudyError(
+            f"the tokenizer of {study.base} is not the one the runs were trained with; give it the same tokenizer files"
+        )
+    return prepared
 
 
 def _words(table: Table) -> npt.NDArray[np.int64]:

@@ -142,7 +142,7 @@ def train_together(
     """
 
     def keep(outcome: Outcome) -> None:
-        outcome = _sound(outcome)
+        outcome = sound(outcome)
         _keep(context, outcome, validator.texts_per_second)
         if ended is not None:
             ended(outcome)
@@ -169,7 +169,7 @@ def train_together(
     trainer.run()
 
 
-def _sound(outcome: Outcome) -> Outcome:
+def sound(outcome: Outcome) -> Outcome:
     """The outcome; that of a member whose kept weights give no numbers is a failure, though its last loss was finite."""
     if outcome.best is None or np.isfinite(outcome.best.logits).all():
         return outcome
@@ -191,10 +191,10 @@ def _keep(context: Context, outcome: Outcome, texts_per_second: float | None) ->
         Run.load(target).check()
         return
     write_weights = partial(write_adapter, plan=member.plan, tensors=outcome.best.tensors)
-    write_run(target, _record(context, member, outcome, texts_per_second), write_weights)
+    write_run(target, record_of(context, member, outcome, texts_per_second), write_weights)
 
 
-def _record(context: Context, member: Member, outcome: Outcome, texts_per_second: float | None) -> RunRecord:
+def record_of(context: Context, member: Member, outcome: Outcome, texts_per_second: float | None) -> RunRecord:
     prepared, best = context.prepared, outcome.best
     splits, study = prepared.splits, prepared.study
     assert best is not None

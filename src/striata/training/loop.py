@@ -61,7 +61,8 @@ class Trainer:
         stack: made of the members' plans, in order.
         members: the same members.
         texts: training texts.
-        targets: their labels, (rows,) int64.
+        targets: their labels, (rows,) int64; or probabilities of the labels, (rows, labels) float32, for recipes without class
+            weights.
         names: label names, for class weights by name.
         validator: evaluates members on validation rows.
         checkpoint: file to go on from; written at every evaluation.

@@ -15,8 +15,9 @@ def cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None, smoot
 
     Args:
         logits: (rows, labels).
-        targets: places of the true labels, (rows,) int64.
-        weights: of the labels, (labels,); the mean is then weighted by those of the rows' labels. None weighs all alike.
+        targets: places of the true labels, (rows,) int64; or probabilities of the labels, (rows, labels) in the logits' type.
+        weights: of the labels, (labels,); the mean is then weighted by those of the rows' labels. None weighs all alike, and is
+            what probabilities go with.
         smoothing: share of each target that is spread over all labels, in [0, 1).
 
     Returns:
