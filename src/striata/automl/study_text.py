@@ -61,7 +61,7 @@ def write_study_text(
         *_training_lines(decision, seed),
     ]
     members = len(decision.layouts) if decision.training else 0
-    size = len(_kinds(overview)) + members
+    size = len(_kinds(overview)) - 1 + members  # all but the shares of the labels
     lines += [f"ensemble: {{method: weighted, size: {size}}}", f"output: {_quoted(output)}"]
     return "\n".join(lines) + "\n"
 

@@ -14,7 +14,7 @@ from .best import best_runs
 from .combiner import Combiner
 from .rule import Rule
 
-_RIDGE = 1.0  # pull of the weights towards equal ones, about as strong as one row
+_RIDGE = 30.0  # pull of the weights towards equal ones, as strong as thirty rows: few rows say little of who is worth more
 
 
 def choose_weighted(pool: Pool, rule: Rule) -> Combiner:
