@@ -38,7 +38,7 @@ def evaluated(name: str, accuracy: float, step: int = 40) -> Event:
 
 def test_the_board_says_what_goes_on_before_anything_is_loaded() -> None:
     board = Board(Hands())
-    assert drawn(board) == ["0:00 gone starting ..."]
+    assert drawn(board) == ["0:00 gone reading the data ..."]
     board.take(Event(kind="doing", message="loading the encoder"))
     assert drawn(board) == ["0:00 gone loading the encoder ..."]
 

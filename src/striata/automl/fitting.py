@@ -156,6 +156,7 @@ def fit_file(
         tell(Event(kind="clock", seconds_left=clock.left))
         if not (folder / STUDY_FILE).exists():
             _begin(request, rows or {}, folder, history, clock, tell, device)
+        doing(tell, "reading the data")
         work = plan_study(load_study(folder / STUDY_FILE), data=rows, listen=tell)
         latest = clock.limit - history.finishing
         train_stacks(work, listen=tell, device=device, overdue=lambda: clock.spent > latest)
@@ -186,7 +187,6 @@ def _begin(
     """Decides what is trained, and writes it down as a study."""
     if not history.exists and folder.exists() and any(folder.iterdir()):
         raise StudyError(f"folder {folder} is not empty and holds no fit; choose another output")
-    doing(listen, "looking at the data")
     overview = look(rows.get("train", request.source), request.columns, request.base, rows.get("test", request.test))
     for sentence in overview.sentences:
         note(listen, sentence)

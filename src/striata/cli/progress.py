@@ -99,7 +99,7 @@ class Board:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.rows: dict[str, dict[str, str]] = {}
         self._best, self._countdown = Best(), Countdown(now)
-        self._activity = "starting"
+        self._activity = "reading the data"  # what every command that shows a board begins with
 
     def take(self, event: Event) -> None:
         self._best.take(event)
