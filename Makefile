@@ -26,15 +26,15 @@ test: install
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m pytest -n $(WORKERS)
 
-# The same tests with the lowest versions that pyproject.toml allows. They lie outside of the clone and take 6 GB, because the oldest
-# torch comes with CUDA's libraries; not part of `make test`.
+# The same tests with exactly the lowest versions that pyproject.toml allows. They lie outside of the clone and take 6 GB, because the
+# oldest torch comes with CUDA's libraries; not part of `make test`.
 test-minimum:
 	test -x $(MINIMUM)/bin/python || $(PYTHON) -m venv $(MINIMUM)
+	sed -n '/^dependencies/,$$p' pyproject.toml | grep -oE '"[A-Za-z0-9_-]+>=[0-9.]+"' | sed 's/>=/==/; s/"//g' \
+		| grep -vE '^(ruff|mypy|import-linter|pytest-)' > $(MINIMUM)/lowest.txt
 	$(MINIMUM)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
-	$(MINIMUM)/bin/uv pip compile --quiet --resolution lowest-direct --extra all --output-file $(MINIMUM)/lowest.txt pyproject.toml
-	sed -i '/^striata/d' $(MINIMUM)/lowest.txt
-	$(MINIMUM)/bin/python -m pip install --quiet --disable-pip-version-check -r $(MINIMUM)/lowest.txt peft polars pytest hypothesis
-	$(MINIMUM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(MINIMUM)/bin/uv pip install --quiet --python $(MINIMUM)/bin/python -r $(MINIMUM)/lowest.txt
+	$(MINIMUM)/bin/uv pip install --quiet --python $(MINIMUM)/bin/python --no-deps -e .
 	$(MINIMUM)/bin/python -m pytest -p no:cacheprovider
 
 coverage: install

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -302,7 +303,7 @@ def test_many_trials_fit_on_the_board() -> None:
         board.take(Event(kind="step", member=f"trial-{number:04}", step=1, steps=9, loss=1.0, learning_rate=0.1))
         if number < 32:
             board.take(Event(kind="finished", member=f"trial-{number:04}", step=1, steps=9, message="pruned", best=0.5))
-    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=120, record=True, file=io.StringIO())
     console.print(board.__rich__())
     lines = console.export_text().splitlines()
     assert len(lines) == 1 + 20 + 2
