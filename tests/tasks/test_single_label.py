@@ -62,6 +62,8 @@ def test_labels_in_order_and_as_targets() -> None:
     order = SINGLE_LABEL.order
     assert order(["10", "9", "-1"], None, "x") == ("-1", "9", "10")
     assert order(["b", "a", "10"], None, "x") == ("10", "a", "b")
+    assert order(["10", "9", "--1"], None, "x") == ("--1", "10", "9")  # no integer, whatever it begins with
+    assert order(["9", "1" + 18 * "0"], None, "x") == ("1" + 18 * "0", "9")  # more than 64 bits hold
     assert order(["b", "a", "b"], ("b", "a"), "x") == ("b", "a")
     targets = SINGLE_LABEL.encode(["b", "a", "b"], ("b", "a"), source="x", rows=np.arange(3))
     assert targets.dtype == np.int64

@@ -21,6 +21,7 @@ from ..data import Columns, Stream
 from ..disk.documents import Document
 from ..disk.files import apart, write_bytes, writing
 from ..errors import DataError
+from ..tasks import are_integers
 from .model import Model
 
 _JOB: Document[dict[str, Any]] = Document(
@@ -180,8 +181,7 @@ def _columns(model: Model, contents: Contents, logits: np.ndarray, first: int) -
     ids = np.arange(first, first + len(logits))
     labels: list[str | None] = [model.labels[i] for i in chosen]
     if contents.id_label:
-        whole = all(label.lstrip("-").isdigit() for label in model.labels)
-        numbers = [int(model.labels[i]) for i in chosen] if whole else chosen
+        numbers = [int(model.labels[i]) for i in chosen] if are_integers(model.labels) else chosen
         return {"ID": (pa.int64(), ids), "Label": (pa.int64(), numbers)}
     if contents.abstain_below is not None:
         labels = [label if sure else None for label, sure in zip(labels, model.sure(logits, contents.abstain_below), strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -16,6 +17,12 @@ Floats = npt.NDArray[np.floating]
 Places = npt.NDArray[np.int64]
 Float = TypeVar("Float", bound=np.floating)
 _SHOWN = 12  # labels in a message
+_INTEGER = re.compile("-?[0-9]{1,18}")  # what 64 bits hold
+
+
+def are_integers(labels: Iterable[str]) -> bool:
+    """Whether every label is an integer of at most 18 digits."""
+    return all(_INTEGER.fullmatch(label) for label in labels)
 
 
 class SingleLabel:
@@ -37,7 +44,7 @@ class SingleLabel:
             missing = [label for label in labels if label not in present]
             if missing:
                 raise DataError(f"{source} declares label '{missing[0]}', which no row has; expected rows of every label")
-        elif all(label.lstrip("-").isascii() and label.lstrip("-").isdigit() for label in present):
+        elif are_integers(present):
             labels = tuple(sorted(present, key=lambda label: (int(label), label)))
         else:
             labels = tuple(sorted(present))
