@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-LEAST_VALIDATION, MOST_VALIDATION = 100, 5000
+LEAST_VALIDATION, MOST_VALIDATION, MOST_TEST = 100, 3000, 2000
 TEST_FROM = 4000  # rows from which on a part can be spared for the last word
 REFIT_BELOW = 20_000  # rows below which baselines are fitted once more with the validation rows
 
@@ -41,7 +41,7 @@ def hold_out(rows: int, labels: int, *, test_given: bool, minutes: float) -> Hel
     most = min(MOST_VALIDATION, max(LEAST_VALIDATION, round(600 * minutes)))
     least = max(labels, min(LEAST_VALIDATION, rows // 5))
     validation = min(max(round(rows / 7), least), most)
-    test = 0 if test_given or rows < TEST_FROM else min(round(rows / 10), most)
+    test = 0 if test_given or rows < TEST_FROM else min(round(rows / 10), most, MOST_TEST)
     return HeldOut(validation=validation, test=test)
 
 
