@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from striata.automl.fitting import Request, study_text
+from striata.automl.fitting import Request, decide, study_text
 from striata.automl.overview import Overview
 from striata.automl.timing import (
     BATCH,
@@ -92,7 +92,8 @@ def test_little_time_embeds_few_rows_and_the_study_says_so() -> None:
         sample=Table(source="x.csv", ids=np.arange(1), texts=["a"]),
         labels=("a", "b"), rarest=9, base="roberta-base", lengths=np.full(100, 50), limit=256,
     )  # fmt: skip
-    texts = [study_text(Request(source="x.csv", output="out", minutes=m), overview)[0] for m in (2, 100)]
+    requests = [Request(source="x.csv", output="out", minutes=minutes) for minutes in (2, 100)]
+    texts = [study_text(request, overview, decide(request, overview)) for request in requests]
     few, all_of_them = (load_study(yaml.safe_load(text)).baselines for text in texts)
     assert few.kinds == tuple(BASELINES)
     assert few.embedded_rows is not None

@@ -75,10 +75,10 @@ def default_output(source: str) -> str:
     return f"runs/{Path(source).name.split('.')[0] or 'fit'}"
 
 
-def study_text(
+def decide(
     request: Request, overview: Overview, *, seconds_a_token: float = USUAL_SPEED, seconds: float | None = None
-) -> tuple[str, float]:
-    """The study file for a request, and the seconds that it needs after training.
+) -> Decision:
+    """What is fitted.
 
     Args:
         request: what is wanted.
@@ -99,7 +99,7 @@ def study_text(
     )
     shares = share_out(costs, left)
     layouts, reason = _choose_adapters(request, overview, shares.training)
-    decision = Decision(
+    return Decision(
         held_out=held,
         max_length=length,
         training=shares.training if layouts else None,
@@ -108,11 +108,15 @@ def study_text(
         reason=reason,
         embedded_rows=None if shares.embedded == rows or overview.base is None else shares.embedded,
         refit=costs.refit,
+        finishing=shares.finishing,
     )
-    text = write_study_text(
+
+
+def study_text(request: Request, overview: Overview, decision: Decision) -> str:
+    """The study file of a request for which all is decided."""
+    return write_study_text(
         overview, decision, test=request.test, budget=request.budget, output=request.output, seed=request.seed
     )
-    return text, shares.finishing
 
 
 def _choose_adapters(request: Request, overview: Overview, training: Training | None) -> tuple[tuple[tuple[str, str], ...], str]:
@@ -193,9 +197,12 @@ def _begin(
     doing(listen, "measuring the speed of the encoder")
     speed = USUAL_SPEED if overview.base is None else measure_speed(overview, overview.base, request, device)
     file = folder / STUDY_FILE
-    text, history.finishing = study_text(request, overview, seconds_a_token=speed, seconds=clock.left)
+    decision = decide(request, overview, seconds_a_token=speed, seconds=clock.left)
+    history.finishing = decision.finishing
     history.write(clock.spent)  # first, so that a folder with a study file alone is never a fit's
-    write_text(file, text)
+    write_text(file, study_text(request, overview, decision))
+    if decision.reason and overview.base is not None:
+        note(listen, f"no adapters: {decision.reason}")
     note(listen, f"wrote {file}; `striata train {file}` repeats what it says")
 
 

@@ -28,6 +28,7 @@ class Decision:
         reason: why no encoder is trained; empty where one is.
         embedded_rows: most training rows that are passed through the frozen encoder; None for all.
         refit: whether baselines are fitted once more with the validation rows.
+        finishing: seconds that are needed after training.
     """
 
     held_out: HeldOut
@@ -38,6 +39,7 @@ class Decision:
     reason: str = ""
     embedded_rows: int | None = None
     refit: bool = False
+    finishing: float = 0.0
 
 
 def write_study_text(

@@ -27,7 +27,7 @@ def init(
 
     Example: striata init train.csv --out study.yaml
     """
-    from ..automl.fitting import Request, default_output, study_text
+    from ..automl.fitting import Request, decide, default_output, study_text
     from ..automl.overview import look
     from ..data import Columns
     from ..disk.files import write_text
@@ -49,5 +49,5 @@ def init(
     overview = look(request.source, request.columns, request.base, request.test)
     for sentence in overview.sentences:
         note(sentence)
-    write_text(out, study_text(request, overview)[0])
+    write_text(out, study_text(request, overview, decide(request, overview)))
     say(f"wrote {out}; look at it, then: striata train {out}")
