@@ -38,8 +38,9 @@ class EngineContract(ABC):
         """An engine on the CPU in fp32 with a member for each plan, as yet without weights."""
 
     @pytest.fixture(scope="class")
-    def base(self, tmp_path_factory: pytest.TempPathFactory) -> str:
-        return str(make_encoder(tmp_path_factory.mktemp("contract"), self.family, dropout=0.2))
+    @classmethod
+    def base(cls, tmp_path_factory: pytest.TempPathFactory) -> str:
+        return str(make_encoder(tmp_path_factory.mktemp("contract"), cls.family, dropout=0.2))
 
     def plan(self, base: str, at: int) -> Plan:
         return make_plan(LAYOUTS[at], base=base, labels=LABELS, head=self.head)
