@@ -154,7 +154,9 @@ def test_evaluate_is_what_scikit_learn_says(trained: Path) -> None:
     true, said = [row["label"] for row in rows], [LABELS[i] for i in probabilities.argmax(1)]
     assert found["accuracy"] == pytest.approx(accuracy_score(true, said))
     assert found["macro_f1"] == pytest.approx(f1_score(true, said, average="macro", labels=LABELS))
-    assert found["loss"] == pytest.approx(log_loss(true, probabilities.astype(float), labels=LABELS), rel=1e-4)
+    # scikit-learn wants sums of 1 in double precision
+    shares = probabilities.astype(float) / probabilities.sum(1, dtype=float, keepdims=True)
+    assert found["loss"] == pytest.approx(log_loss(true, shares, labels=LABELS), rel=1e-4)
     assert found["confusion"] == confusion_matrix(true, said, labels=LABELS).tolist()
     for at, name in enumerate(LABELS):
         options: dict[str, Any] = {"labels": LABELS, "average": None, "zero_division": 0}

@@ -12,7 +12,7 @@ import pytest
 import striata
 from striata.data import Tokenizer
 from striata.ensemble.soup import write_soup
-from striata.errors import EnsembleError, RunError, StudyError
+from striata.errors import RunError, StudyError
 from striata.runs import Run
 
 from ..study.small import WORDS, make_base, study_of
@@ -47,7 +47,7 @@ def test_another_tokenizer_changes_the_answers_and_is_refused(trained: Path, tmp
         assert np.abs(model.predict_proba(texts)[0] - before[0]).max() > 1e-3  # what would be answered unnoticed
         with pytest.raises(RunError, match=r"was trained with another tokenizer than that of .*roberta here \(SHA-256 "):
             striata.load(run)
-        with pytest.raises(EnsembleError, match=r"the tokenizer of .* is not the one the runs were trained with"):
+        with pytest.raises(StudyError, match=r"the tokenizer of .* is not the one the runs were trained with"):
             write_soup(out, size=2)
         study = study_of(trained, head="linear", layouts=["0-2 r2 query"], seeds=[0, 1, 2], recipe={"max_steps": 4})
         with pytest.raises(StudyError, match=r"the tokenizer of .* is not the one that folder .* was trained with; give it"):

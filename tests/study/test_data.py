@@ -134,7 +134,7 @@ def test_an_audit_and_a_soup_take_the_rows_again(tmp_path: Path) -> None:
         write_soup(tmp_path / "out", size=2)
     with pytest.raises(StudyError, match=r"is not what run .* was trained on"):
         audit_labels(tmp_path / "out", data=frame[::-1])
-    with pytest.raises(EnsembleError, match=r"is not what the runs were trained on"):
+    with pytest.raises(StudyError, match=r"is not what the runs were trained on"):
         write_soup(tmp_path / "out", data=frame[::-1], size=2)
     audited = audit_labels(tmp_path / "out", data=frame)
     assert {part.name: part.rows for part in audited.parts} == {"train": 110, "validation": 40}
