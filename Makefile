@@ -27,7 +27,7 @@ test: install
 	$(VENV)/bin/python -m pytest -n $(WORKERS)
 
 # The same tests with exactly the lowest versions that pyproject.toml allows. They lie outside of the clone and take 6 GB, because the
-# oldest torch comes with CUDA's libraries; not part of `make test`.
+# oldest torch comes with CUDA's libraries; not part of `make test`. Old packages warn of new ones they depend on: no errors here.
 test-minimum:
 	test -x $(MINIMUM)/bin/python || $(PYTHON) -m venv $(MINIMUM)
 	sed -n '/^dependencies/,$$p' pyproject.toml | grep -oE '"[A-Za-z0-9_-]+>=[0-9.]+"' | sed 's/>=/==/; s/"//g' \
@@ -35,7 +35,7 @@ test-minimum:
 	$(MINIMUM)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	$(MINIMUM)/bin/uv pip install --quiet --python $(MINIMUM)/bin/python -r $(MINIMUM)/lowest.txt
 	$(MINIMUM)/bin/uv pip install --quiet --python $(MINIMUM)/bin/python --no-deps -e .
-	$(MINIMUM)/bin/python -m pytest -p no:cacheprovider
+	$(MINIMUM)/bin/python -m pytest -p no:cacheprovider -W default
 
 coverage: install
 	$(VENV)/bin/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing:skip-covered

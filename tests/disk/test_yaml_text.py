@@ -52,14 +52,15 @@ def test_anchors_and_merges_are_read_as_pyyaml_does() -> None:
         ("a: *x", "undefined alias"),
         ("<<: 3", "expected a mapping or list of mappings for merging"),
         ("[" * 900 + "]" * 900, f"it has more than {MOST_DEPTH} groups inside each other"),
-        ("[" * 400_000, "exceeded maximum nesting depth"),
+        ("[" * 400_000, "exceeded maximum nesting depth|groups inside each other"),  # PyYAML 6.0 leaves it to us
         ("- " * 60 + "x", "groups inside each other"),
     ],
+    ids=lambda text: text[:40],
 )
 def test_what_cannot_be_built_is_one_line(text: str, message: str) -> None:
     with pytest.raises(StudyError) as refused:
         parse_yaml(text, "it", StudyError)
-    assert message in str(refused.value)
+    assert any(part in str(refused.value) for part in message.split("|"))
     assert "\n" not in str(refused.value)
 
 
