@@ -31,7 +31,7 @@ DEARER = 2.8  # a step's row against a forward pass; the code's own figure
 
 
 def costs_of(rows: int = 50_000, judged: int = 5_000, *, speed: float = 1e-4, refit: bool = False) -> Costs:
-    return Costs(rows=rows, judged=judged, tokens=50.0, seconds_a_token=speed, refit=refit)
+    return Costs(rows=rows, judged=judged, labels=4, tokens=50.0, seconds_a_token=speed, refit=refit)
 
 
 def steps_of(training: Training) -> float:

@@ -93,6 +93,7 @@ def decide(
     costs = Costs(
         rows=rows,
         judged=held.validation + held.test + overview.test_rows,
+        labels=len(overview.labels),
         tokens=float(np.minimum(overview.lengths, length).mean()),
         seconds_a_token=seconds_a_token,
         refit=rows < REFIT_BELOW,

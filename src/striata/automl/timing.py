@@ -16,7 +16,8 @@ EVALUATIONS, EVALUATED_ROWS = 3, 300  # in a member's training
 
 USUAL_SPEED = 1.65e-4  # seconds a token takes through MiniLM forward, on two cores without AVX-512; other speeds follow it
 _TRAINING = 2.8  # a token's training costs about so many times its forward pass
-_WORDS = 1.4e-5  # seconds a token takes when words are counted and fitted
+_WORDS = 1.4e-5  # seconds a token takes when words are counted and fitted for four labels
+_HARDEST = 4.0  # times as long for many labels, at most
 _READING = 4e-6  # seconds a token takes when texts are read and tokenized once more
 _FIXED = 15.0  # seconds for opening the encoder and for what is written at the end
 _EMBEDDING = 0.6  # most of the time that frozen embeddings take where adapters are trained
@@ -30,6 +31,7 @@ class Costs:
     Args:
         rows: for training.
         judged: rows for validation and test.
+        labels: how many.
         tokens: of a text in the mean, as it is cut.
         seconds_a_token: through the frozen encoder, forward.
         refit: whether baselines are fitted twice.
@@ -37,6 +39,7 @@ class Costs:
 
     rows: int
     judged: int
+    labels: int
     tokens: float
     seconds_a_token: float
     refit: bool
@@ -54,7 +57,8 @@ class Costs:
     @property
     def around(self) -> float:
         """Seconds for all that needs no encoder's pass."""
-        words = (2 if self.refit else 1) * _WORDS * self.rows
+        harder = min(_HARDEST, 0.75 + self.labels / 16)  # more weights to fit; with very many labels another model is
+        words = (2 if self.refit else 1) * harder * _WORDS * self.rows
         return self.slower * (_FIXED + self.tokens * (words + _READING * (self.rows + self.judged)))
 
 
