@@ -203,6 +203,7 @@ def test_test_rows_have_the_last_word(folder: Path, tmp_path: Path) -> None:
     [
         ("text,label\na b,x\nc d,x\n", "only one label"),
         ("text,label\n", "no rows"),
+        ("text,label\na b,x\nc d,y\ne f,y\n", "has 3 rows of 2 labels; expected at least two rows for each label"),
         ("words,kind\na b,x\n", "no text column"),
         ("text,label\n,x\nb,y\n", "no text"),
     ],

@@ -195,8 +195,10 @@ def _begin(
     overview = look(rows.get("train", request.source), request.columns, request.base, rows.get("test", request.test))
     for sentence in overview.sentences:
         note(listen, sentence)
-    doing(listen, "measuring the speed of the encoder")
-    speed = USUAL_SPEED if overview.base is None else measure_speed(overview, overview.base, request, device)
+    speed = USUAL_SPEED
+    if overview.base is not None:
+        doing(listen, "measuring the speed of the encoder")
+        speed = measure_speed(overview, overview.base, request, device)
     file = folder / STUDY_FILE
     decision = decide(request, overview, seconds_a_token=speed, seconds=clock.left)
     history.finishing = decision.finishing

@@ -94,6 +94,11 @@ def look(source: object, columns: Columns, base: str | None, test: object = None
     used = find_columns(reader.columns, columns, reader.source, label=True)
     table = read_table(source, columns)
     labels = label_order(table)
+    if len(table) < 2 * len(labels):
+        raise DataError(
+            f"{reader.source} has {len(table):,} rows of {len(labels):,} labels; expected at least two rows for each label, to "
+            "learn from one and to judge by the other"
+        )
     counts = Counter(table.labels)
     texts = table.take(np.sort(np.random.default_rng(0).permutation(len(table))[:_SAMPLE]))
     place, reason = _choose_base(base)
