@@ -14,7 +14,9 @@ from typing import Any
 
 from ..errors import DataError
 
-_MOST = 20_000_000  # operations; a file of one-byte operations could otherwise ask for 64 times its size
+_MOST = 20_000_000  # operations
+_MOST_OBJECTS = 4_000_000  # lists, dicts, tuples and records; one byte could otherwise ask for a hundred
+_LONGEST_KEY = 10_000  # characters or bytes; keys of one hash are compared with each other
 
 _PUSHED = frozenset(
     {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "BINBYTES", "SHORT_BINBYTES"}
@@ -23,6 +25,8 @@ _PUSHED = frozenset(
 )
 _CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": list}
+_BYTES, _BARE, _OBJECT = "__builtin__.bytes", "copy_reg._reconstructor", "__builtin__.object"
+_OLDEST = frozenset({_BYTES, _BARE, _OBJECT})
 _MARKED: dict[str, Callable[[list[Any]], Any]] = {"TUPLE": tuple, "LIST": list, "FROZENSET": list}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _KEYS = (str, bytes, int, float, type(None))
@@ -62,9 +66,11 @@ class _Broken(Exception):
 
 class _Machine:
     def __init__(self, allowed: Collection[str]) -> None:
-        self.allowed = allowed
+        self.allowed = frozenset(allowed) | _OLDEST
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.objects = 0
+        self._bytes: dict[int, tuple[str, bytes]] = {}  # by the text's identity
 
     def step(self, op: str, arg: Any) -> None:
         stack = self.stack
@@ -73,11 +79,11 @@ class _Machine:
         elif op in _CONSTANTS:
             stack.append(_CONSTANTS[op])
         elif op in _EMPTY:
-            stack.append(_EMPTY[op]())
+            self._own(_EMPTY[op]())
         elif op in _MARKED:
-            stack.append(_MARKED[op](self._to_mark()))
+            self._own(_MARKED[op](self._to_mark()))
         elif op in _TUPLES:
-            stack.append(tuple([stack.pop() for _ in range(_TUPLES[op])][::-1]))
+            self._own(tuple([stack.pop() for _ in range(_TUPLES[op])][::-1]))
         elif op == "MARK":
             stack.append(_Mark)
         elif op == "MEMOIZE":
@@ -97,7 +103,7 @@ class _Machine:
         elif op in ("SETITEM", "SETITEMS", "DICT"):
             values = [stack.pop(), stack.pop()][::-1] if op == "SETITEM" else self._to_mark()
             if op == "DICT":
-                stack.append({})
+                self._own({})
             self._set(values)
         elif op in ("GLOBAL", "STACK_GLOBAL"):
             name, module = (stack.pop(), stack.pop()) if op == "STACK_GLOBAL" else arg.split(" ", 1)[::-1]
@@ -118,7 +124,35 @@ class _Machine:
     def _make(self, args: Any, name: Any) -> None:
         if not isinstance(name, Name) or not isinstance(args, tuple):
             raise _Broken("a call of something that is no name")
-        self.stack.append(Made(name.name, args))
+        if name.name == _BARE:
+            self._own(Made(self._bare_class(args), ()))
+        elif name.name == _BYTES:
+            self._own(args[0] if args and isinstance(args[0], bytes) else b"")
+        elif name.name == "_codecs.encode":
+            self._own(self._encode(*args))
+        else:
+            self._own(Made(name.name, args))
+
+    def _own(self, value: Any) -> None:
+        self.objects += 1
+        if self.objects > _MOST_OBJECTS:
+            raise _Broken(f"more than {_MOST_OBJECTS:,} objects")
+        self.stack.append(value)
+
+    def _bare_class(self, args: tuple[Any, ...]) -> str:
+        """The class of a bare object, as protocols below 2 write one: its state follows."""
+        match args:
+            case (Name(name), Name(base), None) if base == _OBJECT and name not in _OLDEST:
+                return name
+        raise _Refused(_BARE)
+
+    def _encode(self, text: str, encoding: str) -> bytes:
+        """Bytes as protocols below 3 write them; a text that occurs often is encoded once."""
+        if not isinstance(text, str) or encoding != "latin1":
+            raise _Broken("bytes that are no text in latin1")
+        if id(text) not in self._bytes:
+            self._bytes[id(text)] = (text, text.encode("latin1"))
+        return self._bytes[id(text)][1]
 
     def _top(self, kind: type) -> Any:
         if not isinstance(self.stack[-1], kind):
@@ -139,29 +173,23 @@ class _Machine:
         top = self.stack[-1]
         target = top.items if isinstance(top, Made) else self._top(dict)
         for key, value in zip(values[::2], values[1::2], strict=True):
-            key = _text_bytes(key)
             if not isinstance(key, _KEYS):  # the hash of nested tuples takes time exponential in their depth
                 raise _Broken(f"a {type(key).__name__} as a key")
+            if key.bit_length() > 64 if isinstance(key, int) else isinstance(key, str | bytes) and len(key) > _LONGEST_KEY:
+                raise _Broken("a key that is too long")
             target[key] = value
 
     def _name(self, module: Any, name: Any) -> Name:
-        full = f"{module}.{name}"
-        if not isinstance(module, str) or not isinstance(name, str) or full not in self.allowed:
-            raise _Refused(full[:200])
+        if not isinstance(module, str) or not isinstance(name, str):  # nested tuples take exponential time to print
+            raise _Broken(f"a {type(module).__name__} and a {type(name).__name__} as a name")
+        full = f"{module[:200]}.{name[:200]}"
+        if full not in self.allowed:
+            raise _Refused(" ".join(full.split())[:200])
         return Name(full)
 
 
 class _Refused(Exception):
     pass
-
-
-def _text_bytes(value: Any) -> Any:
-    """Bytes as protocols below 3 write them: a call of `_codecs.encode`."""
-    if isinstance(value, Made) and value.name == "_codecs.encode" and len(value.args) == 2:
-        text, encoding = value.args
-        if isinstance(text, str) and encoding == "latin1":
-            return text.encode("latin1")
-    return value
 
 
 def as_bytes(value: Any) -> bytes | bytearray:
@@ -170,9 +198,8 @@ def as_bytes(value: Any) -> bytes | bytearray:
     Raises:
         ValueError: it stands for none.
     """
-    value = _text_bytes(value)
     if isinstance(value, Made) and value.name.endswith(".bytearray"):
-        value = _text_bytes(value.args[0]) if value.args else b""
+        value = value.args[0] if value.args else b""
     if not isinstance(value, bytes | bytearray):
         raise ValueError(f"a {type(value).__name__} where bytes belong")
     return value
@@ -203,7 +230,17 @@ def run(data: bytes, source: str, allowed: Collection[str]) -> Any:
             f"{source} was refused: the pickle names {refused}, which could run code; expected only a pandas DataFrame or a "
             "datasets.Dataset in memory; nothing in the file was run"
         ) from None
-    except (_Broken, ValueError, IndexError, KeyError, TypeError, AttributeError, MemoryError, OverflowError) as error:
+    except (
+        _Broken,
+        ValueError,
+        IndexError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        MemoryError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         reason = " ".join(str(error).split())[:120] or "it ends early"
         raise DataError(
             f"{source} is a damaged pickle, or none ({reason}); expected a pickled pandas DataFrame or datasets.Dataset; "
