@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from striata.disk.locks import HeldError, holding, is_held
+from striata.disk.locks import HeldError, holding, is_held, remove_held
 from striata.errors import StriataError
 
 HOLDER = textwrap.dedent("""
@@ -57,3 +57,22 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StriataError, match=r"cannot write .*file/\.lock"), holding(tmp_path / "file" / ".lock"):
         pass
+
+
+def test_a_holder_removes_its_folder_and_who_waited_for_it_gets_a_new_one(tmp_path: Path) -> None:
+    lock = tmp_path / "job" / ".lock"
+    seen: list[bool] = []
+
+    def wait() -> None:
+        with holding(lock, wait=10):
+            seen.append(lock.exists())
+
+    with holding(lock):
+        (tmp_path / "job" / "file").write_text("")
+        (tmp_path / "job" / "folder").mkdir()
+        thread = threading.Thread(target=wait)
+        thread.start()
+        remove_held(lock)
+        assert not lock.parent.exists()
+    thread.join()
+    assert seen == [True]

@@ -38,7 +38,7 @@ def writing(path: Path) -> Iterator[None]:
         raise StriataError(f"cannot write {path}: {reason}; choose a folder that can be written") from error
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Makes new names in a folder last, where the platform can: Windows opens no folders, and needs no such thing."""
     if os.name == "nt":
         return
@@ -66,7 +66,7 @@ def write_bytes(path: Path, data: bytes) -> None:
                 os.fsync(file.fileno())
             temporary.chmod(0o644)
             temporary.replace(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -106,7 +106,7 @@ def new_folder(path: Path) -> Iterator[Path]:
                 old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
                 path.rename(old / "was")
             temporary.rename(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
             if old is not None:
                 shutil.rmtree(old)
         except BaseException:

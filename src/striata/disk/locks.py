@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from .files import writing
+
+_TRIES = 10
 
 
 class HeldError(Exception):
@@ -27,17 +30,44 @@ def holding(path: Path, *, wait: float = 0) -> Iterator[None]:
         HeldError: somebody else still holds it.
         StriataError: the file cannot be written.
     """
+    lock = FileLock(path, timeout=wait)
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, timeout=wait)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise HeldError(str(path)) from None
+        _acquire(lock, path)
     try:
         yield
     finally:
         lock.release()
+
+
+def _acquire(lock: FileLock, path: Path) -> None:
+    """Until the lock that is held is that of the file's name: a holder may remove its folder, see :func:`remove_held`."""
+    for _ in range(_TRIES):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise HeldError(str(path)) from None
+        except FileNotFoundError:
+            continue
+        if path.exists():
+            return
+        lock.release()
+    raise HeldError(str(path))
+
+
+def remove_held(lock: Path) -> None:
+    """Removes the folder of a lock file that this process holds, the lock file last: whoever takes it next keeps what he writes.
+
+    What cannot be removed stays, for the next holder.
+    """
+    with contextlib.suppress(OSError):  # Windows removes no file that is open, such as the lock
+        for entry in lock.parent.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name != lock.name:
+                entry.unlink()
+        lock.unlink()
+        lock.parent.rmdir()
 
 
 def is_held(path: Path) -> bool:

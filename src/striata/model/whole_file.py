@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
-import shutil
-import tempfile
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +18,13 @@ from pyarrow import parquet
 
 from ..choices import PREDICTIONS
 from ..data import Columns, Stream
-from ..disk.documents import Document
-from ..disk.files import apart, write_bytes, writing
+from ..disk.files import apart, sync_folder, writing
+from ..disk.locks import HeldError, holding, remove_held
 from ..errors import DataError
 from ..tasks import are_integers
 from .model import Model
+from .portions import Portions
 
-_JOB: Document[dict[str, Any]] = Document(
-    kind="prediction job", parse=dict, error=DataError, advice="delete its folder, and the prediction starts anew"
-)
 PORTION = 4096
 
 
@@ -86,7 +84,8 @@ def predict_file(
         The number of rows.
 
     Raises:
-        DataError: the source cannot be read, a row has no text, `out` has another ending, or what is wanted is not possible.
+        DataError: the source cannot be read, a row has no text, `out` has another ending, another prediction is writing it, or
+            what is wanted is not possible.
         StriataError: the place cannot be written, or is full.
     """
     target = check_target(out, source)
@@ -99,19 +98,33 @@ def predict_file(
     folder = target.with_name(f".{target.name}.partial")
     job = {"model": model.identity, "source": _identity(source), "columns": names.to_json(), "portion": PORTION}
     tell = progress or (lambda _: None)
-    done = _begin(folder, job)
-    tell(done)
-    for table in stream.tables(rows=PORTION, skip=done):
-        logits = model.logits(table.texts, table.pairs)
-        write_bytes(folder / f"{done:012}.npy", _bytes(logits))
-        done += len(table)
-        tell(done)
-    if not done:
-        shutil.rmtree(folder)
-        raise DataError(f"{source} has no rows; expected at least one")
-    _assemble(folder, target, model, contents)
-    shutil.rmtree(folder)
-    return done
+    with _alone(folder / ".lock", target):
+        portions = Portions.open(folder, job)
+        try:
+            tell(portions.rows)
+            for table in stream.tables(rows=PORTION, skip=portions.rows):
+                portions.add(model.logits(table.texts, table.pairs))
+                tell(portions.rows)
+            if not portions.rows:
+                raise DataError(f"{source} has no rows; expected at least one")
+            _assemble(portions, target, model, contents)
+        except BaseException:
+            if not portions.rows:
+                remove_held(folder / ".lock")
+            raise
+        remove_held(folder / ".lock")
+    return portions.rows
+
+
+@contextlib.contextmanager
+def _alone(lock: Path, target: Path) -> Iterator[None]:
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(holding(lock))
+        except HeldError:
+            told = f"{target} is being written by another prediction at this moment; wait for it, or give another name"
+            raise DataError(told, path=str(target)) from None
+        yield
 
 
 def check_target(out: str | Path, source: str | Path) -> Path:
@@ -137,31 +150,6 @@ def _identity(source: str | Path) -> list[Any]:
         return [str(source)]
     facts = path.stat()
     return [str(path.resolve()), facts.st_size, facts.st_mtime_ns]
-
-
-def _bytes(logits: np.ndarray) -> bytes:
-    return np.array(logits.shape, np.int64).tobytes() + np.ascontiguousarray(logits, np.float32).tobytes()
-
-
-def _portion(file: Path) -> np.ndarray:
-    data = file.read_bytes()
-    rows, labels = np.frombuffer(data, np.int64, 2)
-    return np.frombuffer(data, np.float32, offset=16).reshape(rows, labels)
-
-
-def _begin(folder: Path, job: dict[str, Any]) -> int:
-    """Rows that are already done by the same job; another job's portions are deleted."""
-    note = folder / "job.json"
-    try:
-        same = _JOB.read(note) == json.loads(json.dumps(job))
-    except DataError:
-        same = False
-    if not same:
-        if folder.exists():
-            shutil.rmtree(folder)
-        _JOB.write(note, job)
-        return 0
-    return sum(len(_portion(file)) for file in sorted(folder.glob("*.npy")))
 
 
 def _check(model: Model, contents: Contents) -> None:
@@ -194,23 +182,25 @@ def _columns(model: Model, contents: Contents, logits: np.ndarray, first: int) -
     return columns
 
 
-def _batches(folder: Path, schema: pa.Schema, model: Model, contents: Contents) -> Iterator[pa.RecordBatch]:
-    first = 0
-    for file in sorted(folder.glob("*.npy")):
-        logits = _portion(file)
+def _batches(portions: Portions, schema: pa.Schema, model: Model, contents: Contents) -> Iterator[pa.RecordBatch]:
+    for first, logits in portions.read():
         columns = _columns(model, contents, logits, first)
         yield pa.RecordBatch.from_arrays([pa.array(values, kind) for kind, values in columns.values()], schema=schema)
-        first += len(logits)
 
 
-def _assemble(folder: Path, target: Path, model: Model, contents: Contents) -> None:
+def _assemble(portions: Portions, target: Path, model: Model, contents: Contents) -> None:
+    """Writes the file in one step, which is on the disk when this returns."""
     none = np.zeros((0, len(model.labels)), np.float32)
     schema = pa.schema({name: kind for name, (kind, _) in _columns(model, contents, none, 0).items()})
-    with writing(target), tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-        _write(file, target.suffix.lower(), schema, _batches(folder, schema, model, contents))
-        file.flush()
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(target)
+    whole = portions.folder / "whole"
+    with writing(target):
+        with open(whole, "wb") as file:
+            _write(file, target.suffix.lower(), schema, _batches(portions, schema, model, contents))
+            file.flush()
+            os.fsync(file.fileno())
+        whole.chmod(0o644)
+        whole.replace(target)
+        sync_folder(target.parent)
 
 
 def _write(file: IO[bytes], kind: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:

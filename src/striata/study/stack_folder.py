@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..disk.documents import Document, Exact, strictly
-from ..disk.locks import HeldError, holding
+from ..disk.locks import HeldError, holding, remove_held
 from ..errors import StudyError
 from ..runs import Member, StudyFolder
 
@@ -128,9 +127,9 @@ class StackFolder:
             yield
 
     def remove(self) -> None:
-        """Removes the folder, checkpoint and all."""
+        """Removes the folder, checkpoint and all; it is held."""
         (self.path / _MEMBERS).unlink(missing_ok=True)
-        shutil.rmtree(self.path, ignore_errors=True)
+        remove_held(self.lock)
         with contextlib.suppress(OSError):  # the last one takes the folder of all stacks along
             self.path.parent.rmdir()
 

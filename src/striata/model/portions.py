@@ -1,0 +1,124 @@
+"""Logits of a file's rows in portions, each with its place and a digest: none is lost, out of place or damaged unseen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..disk.documents import Document
+from ..disk.files import writing
+from ..errors import DataError
+
+_JOB: Document[dict[str, Any]] = Document(
+    kind="prediction job", parse=dict, error=DataError, advice="delete its folder, and the prediction starts anew"
+)
+_NOTE = "job.json"
+_ENDING = ".logits"
+_HEADER = 24  # bytes: first row, rows, labels
+_DIGEST = hashlib.sha256().digest_size
+_Floats = npt.NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Portions:
+    """The portions of one job in its folder, which is held while they are used; see :mod:`striata.disk.locks`.
+
+    Args:
+        folder: exists.
+        rows: how many are done, from row 0 on without a gap.
+    """
+
+    folder: Path
+    rows: int = 0
+
+    @classmethod
+    def open(cls, folder: Path, job: Mapping[str, Any]) -> Portions:
+        """What an earlier call of the same job has done; from the first portion on that is missing or damaged, nothing is.
+
+        Args:
+            folder: of the portions; those of another job, and those behind a bad one, are deleted.
+            job: what has to be the same.
+
+        Raises:
+            StriataError: the folder cannot be written.
+        """
+        with writing(folder):
+            portions = cls(folder)
+            if not portions._is_of(job):
+                portions._drop()
+                _JOB.write(folder / _NOTE, job)
+            while portions._file.exists():
+                try:
+                    portions.rows += len(portions._read(portions.rows))
+                except DataError:
+                    break
+            portions._drop()
+            return portions
+
+    def add(self, logits: _Floats) -> None:
+        """Writes the next rows' logits, (rows, labels).
+
+        Raises:
+            StriataError: the disk is full, or the folder is gone or cannot be written.
+        """
+        content = np.array([self.rows, *logits.shape], np.int64).tobytes() + np.ascontiguousarray(logits, np.float32).tobytes()
+        with writing(self._file), open(self._file, "wb") as file:  # what is cut off has no digest, and is no portion
+            file.write(content + hashlib.sha256(content).digest())
+            file.flush()
+            os.fsync(file.fileno())
+        self.rows += len(logits)
+
+    def read(self) -> Iterator[tuple[int, _Floats]]:
+        """The first row's number and the logits of each portion, all rows in their order.
+
+        Raises:
+            DataError: a portion has been damaged or deleted since it was written.
+        """
+        row = 0
+        while row < self.rows:
+            logits = self._read(row)
+            yield row, logits
+            row += len(logits)
+
+    @property
+    def _file(self) -> Path:
+        """Of the portion that comes next."""
+        return self._name(self.rows)
+
+    def _name(self, row: int) -> Path:
+        return self.folder / f"{row:012}{_ENDING}"
+
+    def _read(self, row: int) -> _Floats:
+        try:
+            data = self._name(row).read_bytes()
+        except OSError:
+            data = b""
+        content, digest = data[:-_DIGEST], data[-_DIGEST:]
+        if len(content) > _HEADER and hashlib.sha256(content).digest() == digest:
+            first, rows, labels = np.frombuffer(content, np.int64, 3)
+            if first == row and rows > 0:
+                return np.frombuffer(content, np.float32, offset=_HEADER).reshape(rows, labels)
+        raise DataError(
+            f"what was predicted of the rows from {row:,} on is damaged or gone in {self.folder}; run the same command again, "
+            "which predicts them anew"
+        )
+
+    def _is_of(self, job: Mapping[str, Any]) -> bool:
+        try:
+            return bool(_JOB.read(self.folder / _NOTE) == json.loads(json.dumps(job)))
+        except DataError:
+            return False
+
+    def _drop(self) -> None:
+        """Deletes the portions from the next one on."""
+        for file in self.folder.glob(f"*{_ENDING}"):
+            if file.name >= self._file.name:
+                file.unlink()
