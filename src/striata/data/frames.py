@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import DataError
+from .arrow import class_labels, column_values
 from .columns import Columns
-from .readers import DatasetReader, Reader, class_labels
+from .readers import DatasetReader, Reader
 from .table import Chunk
 
 PARTS = ("train", "validation", "test")
@@ -77,7 +78,7 @@ def open_rows(rows: object, name: str, columns: Columns) -> Reader:
         return DatasetReader(rows, source)
     if isinstance(rows, pa.Table | pa.RecordBatch):
         names, labels = rows.schema.names, class_labels(rows.schema.metadata)
-        return MemoryReader(source, names, rows.num_rows, lambda at: list(rows.column(at).to_pylist()), labels)
+        return MemoryReader(source, names, rows.num_rows, lambda at: column_values(rows.column(at), names[at], source), labels)
     if isinstance(rows, Mapping):
         return _of_columns(source, rows)
     if isinstance(rows, tuple) and len(rows) == 2 and not any(isinstance(part, str | Mapping) for part in rows):
@@ -122,7 +123,7 @@ def _values(source: str, name: str, column: object) -> list[object]:
     if isinstance(column, str | bytes | Mapping) or not hasattr(column, "__iter__"):
         raise DataError(f"{source}: column '{name}' is a {type(column).__name__}; expected a list of values, one for every row")
     if isinstance(column, pa.Array | pa.ChunkedArray):
-        return list(column.to_pylist())
+        return column_values(column, name, source)
     return [_plain(value) for value in column]
 
 

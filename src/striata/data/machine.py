@@ -29,6 +29,7 @@ _BYTES, _BARE, _OBJECT = "__builtin__.bytes", "copy_reg._reconstructor", "__buil
 _OLDEST = frozenset({_BYTES, _BARE, _OBJECT})
 _MARKED: dict[str, Callable[[list[Any]], Any]] = {"TUPLE": tuple, "LIST": list, "FROZENSET": list}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_ODD = (ValueError, LookupError, TypeError, AttributeError, MemoryError, OverflowError, RecursionError)
 _KEYS = (str, bytes, int, float, type(None))
 
 
@@ -230,17 +231,7 @@ def run(data: bytes, source: str, allowed: Collection[str]) -> Any:
             f"{source} was refused: the pickle names {refused}, which could run code; expected only a pandas DataFrame or a "
             "datasets.Dataset in memory; nothing in the file was run"
         ) from None
-    except (
-        _Broken,
-        ValueError,
-        IndexError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        MemoryError,
-        OverflowError,
-        RecursionError,
-    ) as error:
+    except (_Broken, *_ODD) as error:
         reason = " ".join(str(error).split())[:120] or "it ends early"
         raise DataError(
             f"{source} is a damaged pickle, or none ({reason}); expected a pickled pandas DataFrame or datasets.Dataset; "

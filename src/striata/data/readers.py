@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
@@ -13,9 +12,11 @@ import pyarrow as pa
 from ..choices import READERS
 from ..errors import DataError, did_you_mean
 from ..extras import require
+from .arrow import class_labels, reason, rows_of
 from .saved import SavedReader, is_saved, saved_splits
 from .table import Chunk
 
+_DAMAGE = (OSError, ValueError, LookupError, TypeError, MemoryError, pa.ArrowException)
 _SPLITS = {"validation": ("validation", "valid", "val", "dev"), "test": ("test",), "train": ("train",)}
 
 
@@ -93,10 +94,14 @@ class ParquetReader:
         self.source = str(path)
         try:
             self._file = parquet.ParquetFile(path, memory_map=True)
-        except (OSError, pa.ArrowException) as error:
+            schema, facts = self._file.schema_arrow, self._file.metadata
+        except _DAMAGE as error:
             raise self._damaged(error) from None
-        self.columns: tuple[str, ...] = tuple(self._file.schema_arrow.names)
-        self._names = class_labels(self._file.schema_arrow.metadata)
+        self.columns: tuple[str, ...] = tuple(schema.names)
+        self._names = class_labels(schema.metadata)
+        size = path.stat().st_size
+        if facts.num_rows > max(1_000_000, 8 * size):
+            raise DataError(f"{path} claims {facts.num_rows:,} rows in {size:,} bytes; it was refused as a bomb")
 
     def declared(self, column: str) -> tuple[str, ...] | None:
         """Label names that datasets wrote into the file for a column."""
@@ -109,27 +114,20 @@ class ParquetReader:
             DataError: the file is damaged.
         """
         at = 0
+        for batch in self._batches(names, rows):
+            part = batch.slice(max(0, skip - at))
+            at += len(batch)
+            if len(part):
+                yield rows_of(part, names, self.source, at - len(part))
+
+    def _batches(self, names: Sequence[str], rows: int) -> Iterator[Any]:
         try:
-            for batch in self._file.iter_batches(batch_size=rows, columns=list(names)):
-                part = batch.slice(max(0, skip - at))
-                at += len(batch)
-                if len(part):
-                    yield Chunk(first=at - len(part), values={name: part.column(name).to_pylist() for name in names})
-        except (OSError, pa.ArrowException) as error:
+            yield from self._file.iter_batches(batch_size=rows, columns=list(names))
+        except _DAMAGE as error:
             raise self._damaged(error) from None
 
     def _damaged(self, error: Exception) -> DataError:
-        reason = (" ".join(str(error).split()) or type(error).__name__)[:160]
-        return DataError(f"{self.source} cannot be read as Parquet ({reason}); write the file again")
-
-
-def class_labels(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
-    """Label names by column, as datasets writes them into the metadata of an Arrow schema; empty without."""
-    try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        return {name: tuple(f["names"]) for name, f in features.items() if f.get("_type") == "ClassLabel"}
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return {}
+        return DataError(f"{self.source} cannot be read as Parquet ({reason(error)}); write the file again")
 
 
 class DatasetReader:
@@ -154,7 +152,7 @@ class DatasetReader:
         chosen = self._dataset.select_columns(list(names))
         for first in range(skip, len(chosen), rows):
             part = chosen[first : first + rows]
-            yield Chunk(first=first, values={name: part.column(name).to_pylist() for name in names})
+            yield rows_of(part, names, self.source, first)
 
 
 def _folder(path: Path, split: str) -> Reader:
@@ -210,4 +208,4 @@ def _part(names: Sequence[str], split: str, source: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+    return f"{type(error).__name__}: {reason(error)}"

@@ -10,7 +10,10 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import DataError
+from .arrow import class_label, reason, rows_of
 from .table import Chunk
+
+_DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, MemoryError, pa.ArrowException)
 
 
 def is_saved(folder: Path) -> bool:
@@ -28,7 +31,7 @@ def saved_splits(folder: Path) -> tuple[str, ...]:
         return ()
     try:
         return tuple(str(name) for name in _json(folder / "dataset_dict.json")["splits"])
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except _DAMAGE as error:
         raise _damaged(folder, error) from None
 
 
@@ -49,16 +52,13 @@ class SavedReader:
             names = [str(file["filename"]) for file in _json(folder / "state.json")["_data_files"]]
             self._features: dict[str, Any] = dict(_json(folder / "dataset_info.json").get("features") or {})
             self._table = pa.concat_tables(pa.ipc.open_stream(pa.memory_map(str(folder / name))).read_all() for name in names)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, pa.ArrowException) as error:
+        except _DAMAGE as error:
             raise _damaged(folder, error) from None
         self.columns: tuple[str, ...] = tuple(self._table.column_names)
 
     def declared(self, column: str) -> tuple[str, ...] | None:
         """Label names of a ClassLabel column."""
-        feature = self._features.get(column)
-        if not isinstance(feature, dict) or feature.get("_type") != "ClassLabel":
-            return None
-        return tuple(str(name) for name in feature["names"])
+        return class_label(self._features.get(column))
 
     def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
         """Rows in portions of at most `rows`, from row `skip` on; memory does not grow with the data set.
@@ -67,13 +67,11 @@ class SavedReader:
             DataError: the rows are damaged.
         """
         for first in range(skip, self._table.num_rows, rows):
-            part = self._table.slice(first, rows).select(list(names))
             try:
-                part.validate(full=True)  # offsets that point outside the file would be followed
-                values = {name: part.column(name).to_pylist() for name in names}
-            except (ValueError, pa.ArrowException) as error:
+                part = self._table.slice(first, rows).select(list(names))
+            except (LookupError, ValueError, pa.ArrowException) as error:
                 raise _damaged(self._folder, error) from None
-            yield Chunk(first=first, values=values)
+            yield rows_of(part, names, self.source, first)
 
 
 def _json(path: Path) -> Any:
@@ -81,5 +79,4 @@ def _json(path: Path) -> Any:
 
 
 def _damaged(folder: Path, error: Exception) -> DataError:
-    reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
-    return DataError(f"folder {folder} cannot be read as a data set ({reason}); write it again")
+    return DataError(f"folder {folder} cannot be read as a data set ({type(error).__name__}: {reason(error)}); write it again")
