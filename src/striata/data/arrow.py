@@ -43,7 +43,7 @@ def column_values(column: Any, name: str, source: str, first: int = 0) -> list[o
         values: list[object] = column.to_pylist()
     except _NOT_PYTHON as error:
         raise DataError(
-            f"{source}: column '{name}' has values of the Arrow type {reason(ValueError(str(kind)))}, of which one cannot be read "
+            f"{source}: column '{name}' has values of the Arrow type {reason(TypeError(kind))}, one of which cannot be read "
             f"({reason(error)}); expected texts or numbers; name another column"
         ) from None
     return values
