@@ -22,6 +22,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Self
 
+_LONGEST_WORD = 200  # letters; comparing takes time quadratic in them
+
 
 class StriataError(Exception):
     """Base of all errors below; the command line prints its message and exits with 2.
@@ -93,6 +95,7 @@ class ExtraError(StriataError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` for the nearest known word, or an empty string."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    """`` (did you mean 'x'?)`` for the nearest known word, or an empty string; nothing is near to what is no word, but a text."""
+    words = [other for other in known if len(other) <= _LONGEST_WORD]
+    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6) if len(word) <= _LONGEST_WORD else []
     return f" (did you mean '{near[0]}'?)" if near else ""

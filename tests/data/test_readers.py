@@ -124,6 +124,19 @@ def test_pairs_are_found(tmp_path: Path) -> None:
         ("x.jsonl", '{"text": "a", "label": 1}\n{"text"\n', Columns(), "row 1 .* is not JSON"),
         ("x.jsonl", '{"text": 3, "label": 1}\n', Columns(), r"row 0 .*column 'text' holds 3 \(a int\)"),
         ("x.jsonl", '{"text": "a", "label": 1.5}\n', Columns(), r"the label is 1\.5 \(a float\)"),
+        (
+            "x.jsonl",
+            '{"text": "a", "label": "\\ud800"}\n',
+            Columns(),
+            "the label holds half of a surrogate pair",
+        ),
+        (
+            "x.jsonl",
+            f'{{"text": "a", "label": {10**400}}}\n',
+            Columns(),
+            "the label is an integer of 1,329 bits",
+        ),
+        ("x.jsonl", f'{{"text": {10**400}, "label": 1}}\n', Columns(), "column 'text' holds an integer of 1,329 bits"),
         ("x.xlsx", "text,label\n", Columns(), r"format '\.xlsx' is not known; expected a file ending in \.csv"),
         ("x.parquet", "text,label\n", Columns(), "cannot be read as Parquet"),
     ],
@@ -133,6 +146,22 @@ def test_wrong_files_are_named(tmp_path: Path, name: str, content: str, columns:
     with pytest.raises(DataError, match=message) as caught:
         read_table(str(tmp_path / name), columns)
     assert name in str(caught.value)
+
+
+def test_integers_that_python_does_not_write_are_named() -> None:
+    rows = [{"text": "a", "label": 10**5_000}, {"text": "b", "label": 2}]
+    with pytest.raises(DataError, match=r"row 0 .*the label is an integer of 16,610 bits; expected an integer of at most"):
+        read_table(rows, Columns())
+
+
+def test_declared_labels_are_unicode(tmp_path: Path) -> None:
+    Dataset.from_dict({"text": ["a", "b"], "label": [0, 1]}).save_to_disk(tmp_path / "saved")
+    info = tmp_path / "saved" / "dataset_info.json"
+    content = json.loads(info.read_text())
+    content["features"]["label"] = {"_type": "ClassLabel", "names": ["good", "\ud800"]}
+    info.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="declares a label that holds half of a surrogate pair"):
+        read_table(str(tmp_path / "saved"), Columns())
 
 
 def test_undecodable_bytes_have_a_row(tmp_path: Path) -> None:

@@ -178,6 +178,16 @@ def test_what_cannot_be_written_is_said_before_the_first_text(model: Model, fold
     assert [p.name for p in tmp_path.iterdir()] == ["said.csv"]
 
 
+def test_labels_that_are_one_integer_are_refused_before_the_first_text(
+    model: Model, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "labels", ("7", "007", "42"))
+    told: list[int] = []
+    with pytest.raises(DataError, match="labels '7' and '007' are one integer"):
+        predict_file(model, folder / "test.csv", tmp_path / "said.csv", progress=told.append, id_label=True)
+    assert (told, list(tmp_path.iterdir())) == ([], [])
+
+
 def test_a_file_is_not_predicted_into_itself(model: Model, tmp_path: Path) -> None:
     source = tmp_path / "texts.csv"
     source.write_text("text\none two\n")

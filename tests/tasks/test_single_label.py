@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, classification_report, confusion_mat
 
 from striata.choices import RANKINGS
 from striata.errors import DataError, RunError
-from striata.tasks import SINGLE_LABEL, TASKS, task_named
+from striata.tasks import SINGLE_LABEL, TASKS, label_numbers, task_named
 from striata.training.losses import LOSSES
 
 NAMES = ("Business", "Sports", "World", "none")
@@ -93,3 +93,36 @@ def test_the_loss_of_training_is_the_loss_of_validation(measured: tuple[np.ndarr
 
 def test_a_task_needs_no_torch() -> None:
     subprocess.run([sys.executable, "-c", "import sys, striata.tasks; assert 'torch' not in sys.modules"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("labels", "numbers"),
+    [
+        (("7", "42", "-1"), (7, 42, -1)),
+        (("007", "042"), (7, 42)),
+        (("--1", "2"), None),
+        (("\u00b2", "\u00b3"), None),
+        (("\u0661", "\u0662"), None),  # digits of another script
+        (("1.0", "10.0", "2.0"), None),
+        (("1_000", "2"), None),
+        ((" 1", "2"), None),
+        (("1\n", "2"), None),
+        (("9" * 18, "1"), (10**18 - 1, 1)),
+        (("9" * 19, "1"), None),
+        (("1" * 4_400, "2"), None),
+    ],
+)
+def test_what_an_integer_label_is(labels: tuple[str, ...], numbers: tuple[int, ...] | None) -> None:
+    assert label_numbers(labels) == numbers
+    order = SINGLE_LABEL.order(labels, None, "x")
+    assert order == (tuple(sorted(labels)) if numbers is None else tuple(sorted(labels, key=int)))
+
+
+def test_two_labels_are_never_one_number() -> None:
+    with pytest.raises(DataError, match="labels '7' and '007' are one integer"):
+        label_numbers(("7", "007", "42"))
+
+
+def test_the_same_number_in_another_spelling_is_pointed_out() -> None:
+    with pytest.raises(DataError, match=r"has label '1' \(the number is that of '1\.0': write it in one way in all files\)"):
+        SINGLE_LABEL.encode(["1"], ("1.0", "2.0"), source="x", rows=np.arange(1))

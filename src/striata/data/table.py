@@ -13,6 +13,8 @@ from ..errors import DataError
 from .columns import SourceColumns
 
 Ints = npt.NDArray[np.int64]
+_SURROGATE = "half of a surrogate pair, which is no character"
+_MOST_BITS = 1024  # of an integer label
 IN_MEMORY = "rows sha256:"
 
 
@@ -116,6 +118,9 @@ class Checker:
         names: label names the source declares for its integer labels, or None.
         strict: whether a row without a usable label is an error.
         defer: whether empty texts are only counted, for :meth:`finish` to report all at once.
+
+    Raises:
+        DataError: a declared label is no valid Unicode.
     """
 
     def __init__(
@@ -123,6 +128,9 @@ class Checker:
     ) -> None:
         self._source, self._columns, self._names = source, columns, names
         self._strict, self._defer = strict, defer
+        for name in names or ():
+            if not _is_unicode(name):
+                raise DataError(f"{source} declares a label that holds {_SURROGATE}; expected valid Unicode; correct the label")
         self._empty, self._first_empty = 0, ""
 
     def table(self, chunk: Chunk) -> Table:
@@ -173,16 +181,15 @@ class Checker:
         return texts
 
     def _encodable(self, chunk: Chunk, column: str, texts: list[str]) -> None:
-        try:
-            "".join(texts).encode()
-        except UnicodeEncodeError:
-            for index, text in enumerate(texts):
-                if any("\ud800" <= letter <= "\udfff" for letter in text):
-                    raise DataError(
-                        f"{self._source}: {chunk.where(index)}, column '{column}' holds half of a surrogate pair, "
-                        "which is no character; expected valid Unicode; correct or delete the row",
-                        row=chunk.first + index,
-                    ) from None
+        if _is_unicode("".join(texts)):
+            return
+        for index, text in enumerate(texts):
+            if not _is_unicode(text):
+                raise DataError(
+                    f"{self._source}: {chunk.where(index)}, column '{column}' holds {_SURROGATE}; expected valid Unicode; "
+                    "correct or delete the row",
+                    row=chunk.first + index,
+                )
 
     def _labels(self, chunk: Chunk, column: str) -> list[str]:
         labels = []
@@ -197,6 +204,8 @@ class Checker:
 def _label(value: object, names: tuple[str, ...] | None) -> tuple[str, str]:
     """A label and "", or "" and what is wrong with it."""
     if isinstance(value, str):
+        if not _is_unicode(value):
+            return "", f"the label holds {_SURROGATE}; expected valid Unicode; correct or delete the row"
         return (value, "") if value and not value.isspace() else ("", "missing label; expected a label in every row")
     if value is None or value != value:
         return "", "missing label; expected a label in every row"
@@ -204,6 +213,8 @@ def _label(value: object, names: tuple[str, ...] | None) -> tuple[str, str]:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         return "", f"the label is {_kind(value)}; expected a string or an integer"
+    if value.bit_length() > _MOST_BITS:
+        return "", f"the label is {_kind(value)}; expected an integer of at most {_MOST_BITS} bits, or a string"
     if names is None:
         return str(value), ""
     if value == -1:
@@ -213,7 +224,17 @@ def _label(value: object, names: tuple[str, ...] | None) -> tuple[str, str]:
     return "", f"label {value} is outside the {len(names)} declared labels ({', '.join(names[:8])})"
 
 
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _kind(value: object) -> str:
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:  # Python refuses to write integers of some thousand digits
+        return f"an integer of {value.bit_length():,} bits"
     if isinstance(value, bool | int | float):
         return f"{value} (a {type(value).__name__})"
     return f"a {type(value).__name__}"

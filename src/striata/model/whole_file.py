@@ -21,7 +21,7 @@ from ..data import Columns, Stream
 from ..disk.files import apart, sync_folder, writing
 from ..disk.locks import HeldError, holding, remove_held
 from ..errors import DataError
-from ..tasks import are_integers
+from ..tasks import label_numbers
 from .model import Model
 from .portions import Portions
 
@@ -156,6 +156,8 @@ def _check(model: Model, contents: Contents) -> None:
     """Says before the first text is read what cannot be written after the last."""
     if contents.id_label and (contents.coverage is not None or contents.abstain_below is not None):
         raise DataError("the columns ID and Label have room for one label a row; leave the label sets and the threshold out")
+    if contents.id_label:
+        label_numbers(model.labels)
     none = np.zeros((0, len(model.labels)), np.float32)
     if contents.coverage is not None:
         model.label_sets(none, contents.coverage)
@@ -169,8 +171,8 @@ def _columns(model: Model, contents: Contents, logits: np.ndarray, first: int) -
     ids = np.arange(first, first + len(logits))
     labels: list[str | None] = [model.labels[i] for i in chosen]
     if contents.id_label:
-        numbers = [int(model.labels[i]) for i in chosen] if are_integers(model.labels) else chosen
-        return {"ID": (pa.int64(), ids), "Label": (pa.int64(), numbers)}
+        numbers = label_numbers(model.labels)
+        return {"ID": (pa.int64(), ids), "Label": (pa.int64(), chosen if numbers is None else np.array(numbers)[chosen])}
     if contents.abstain_below is not None:
         labels = [label if sure else None for label, sure in zip(labels, model.sure(logits, contents.abstain_below), strict=True)]
     columns: dict[str, tuple[pa.DataType, Any]] = {"id": (pa.int64(), ids), "label": (pa.string(), labels)}

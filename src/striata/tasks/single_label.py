@@ -17,12 +17,29 @@ Floats = npt.NDArray[np.floating]
 Places = npt.NDArray[np.int64]
 Float = TypeVar("Float", bound=np.floating)
 _SHOWN = 12  # labels in a message
+_NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _INTEGER = re.compile("-?[0-9]{1,18}")  # what 64 bits hold
 
 
 def are_integers(labels: Iterable[str]) -> bool:
     """Whether every label is an integer of at most 18 digits."""
     return all(_INTEGER.fullmatch(label) for label in labels)
+
+
+def label_numbers(labels: Sequence[str]) -> tuple[int, ...] | None:
+    """The integers that labels are; None where one is none, so that the labels' places have to stand for them.
+
+    Raises:
+        DataError: two labels are one integer.
+    """
+    if not are_integers(labels):
+        return None
+    labels_of: dict[int, str] = {}
+    for label in labels:
+        other = labels_of.setdefault(int(label), label)
+        if other != label:
+            raise DataError(f"labels '{other}' and '{label}' are one integer; expected labels that differ as integers")
+    return tuple(labels_of)
 
 
 class SingleLabel:
@@ -63,7 +80,7 @@ class SingleLabel:
             if label not in places:
                 shown = ", ".join(labels[:_SHOWN]) + (", ..." if len(labels) > _SHOWN else "")
                 raise DataError(
-                    f"{source}: row {row} (counted from 0) has label '{label}'{did_you_mean(label, labels)}, which the "
+                    f"{source}: row {row} (counted from 0) has label '{label}'{_same_number(label, labels)}, which the "
                     f"training rows do not have; expected one of {shown}",
                     row=int(row),
                 )
@@ -107,6 +124,14 @@ class SingleLabel:
     def _fit(self, logits: Floats, targets: Places) -> float:
         """Mean log-probability of the targets."""
         return float(self.log_probabilities(logits)[np.arange(len(targets)), targets].mean())
+
+
+def _same_number(label: str, labels: Sequence[str]) -> str:
+    """A label that is the same number in another spelling, as one file format writes it and another does not; else a near one."""
+    for other in labels:
+        if _NUMBER.fullmatch(label) and _NUMBER.fullmatch(other) and float(label) == float(other):
+            return f" (the number is that of '{other}': write it in one way in all files)"
+    return did_you_mean(label, labels)
 
 
 SINGLE_LABEL = SingleLabel()
