@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from striata.disk import files
+from striata.disk import files, system
 from striata.disk.files import new_folder, write_text
 
 UNIX_ONLY = ("fcntl", "grp", "pwd", "resource", "termios")
@@ -62,7 +62,8 @@ class Windows:
 
 
 def test_files_and_folders_are_written_where_folders_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "os", Windows())
+    for module in (files, system):
+        monkeypatch.setattr(module, "os", Windows())
     write_text(tmp_path / "file", "one")
     write_text(tmp_path / "file", "two")
     for content in ("one", "two"):

@@ -3,50 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import StriataError
+from .system import confirm, writing
+from .workplace import replace_folder, workplace
 
+_NEW = "new"
 _DIGESTS: dict[tuple[int, int, int, int], str] = {}
 _SETTLED = 50_000_000  # ns; a file that changed just now may change again at what the file system's clock calls the same time
-
-
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turns an operating system error while writing `path` into one clear line.
-
-    Raises:
-        StriataError: the disk is full, or the place cannot be written.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise StriataError(
-                f"no space left to write {path}: what was there before is unchanged; "
-                "free some space and run the same command again"
-            ) from error
-        reason = error.strerror or str(error)
-        raise StriataError(f"cannot write {path}: {reason}; choose a folder that can be written") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes new names in a folder last, where the platform can: Windows opens no folders, and needs no such thing."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -55,21 +25,15 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         StriataError: the disk is full, or the place cannot be written.
     """
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(path)
-            sync_folder(path.parent)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    with writing(path), workplace(path) as place:
+        new = place / _NEW
+        with open(new, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        new.chmod(0o644)
+        new.replace(path)
+        confirm(path)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -84,34 +48,25 @@ def write_json(path: Path, value: object) -> None:
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yields a temporary folder beside `path` that takes its name when the block ends well.
+    """Yields a temporary folder that takes the name `path` when the block ends well.
 
-    An existing `path` is replaced whole; when the block raises, nothing is left behind and `path` is as it was.
+    An existing `path` is replaced whole, where the file system can in one step; when the block raises, or the process is killed,
+    `path` is as it was, and nothing is left behind after the next call.
 
     Raises:
         StriataError: the disk is full, or the place cannot be written.
     """
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        try:
-            yield temporary
-            for file in temporary.rglob("*"):
-                if file.is_file():
-                    with open(file, "rb+") as handle:  # Windows syncs only what may be written
-                        os.fsync(handle.fileno())
-            temporary.chmod(0o755)
-            old = None
-            if path.exists():
-                old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-                path.rename(old / "was")
-            temporary.rename(path)
-            sync_folder(path.parent)
-            if old is not None:
-                shutil.rmtree(old)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+    with writing(path), workplace(path) as place:
+        new = place / _NEW
+        new.mkdir()
+        yield new
+        for file in new.rglob("*"):
+            if file.is_file():
+                with open(file, "rb+") as handle:  # Windows syncs only what may be written
+                    os.fsync(handle.fileno())
+        new.chmod(0o755)
+        replace_folder(new, path)
+        confirm(path)
 
 
 def apart(out: Path, *sources: str | Path) -> None:

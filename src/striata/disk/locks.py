@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from .files import writing
+from .system import writing
 
 _TRIES = 10
 
@@ -30,18 +30,22 @@ def holding(path: Path, *, wait: float = 0) -> Iterator[None]:
         HeldError: somebody else still holds it.
         StriataError: the file cannot be written.
     """
-    lock = FileLock(path, timeout=wait)
-    with writing(path):
-        _acquire(lock, path)
-    try:
+    with contextlib.ExitStack() as held:
+        with writing(path):
+            held.enter_context(acquired(path, wait=wait))
         yield
-    finally:
-        lock.release()
 
 
-def _acquire(lock: FileLock, path: Path) -> None:
-    """Until the lock that is held is that of the file's name: a holder may remove its folder, see :func:`remove_held`."""
-    for _ in range(_TRIES):
+@contextlib.contextmanager
+def acquired(path: Path, *, wait: float = 0) -> Iterator[None]:
+    """As :func:`holding`, for callers that say themselves what cannot be written.
+
+    Raises:
+        HeldError: somebody else still holds it.
+        OSError: the file cannot be written.
+    """
+    lock = FileLock(path, timeout=wait)
+    for _ in range(_TRIES):  # until it is the lock of the file's name: a holder may remove its folder, see `remove_held`
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire()
@@ -50,9 +54,14 @@ def _acquire(lock: FileLock, path: Path) -> None:
         except FileNotFoundError:
             continue
         if path.exists():
-            return
+            break
         lock.release()
-    raise HeldError(str(path))
+    else:
+        raise HeldError(str(path))
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def remove_held(lock: Path) -> None:

@@ -15,6 +15,7 @@ from ..errors import StriataError
 from .documents import parse_json
 from .files import new_folder, sha256_file, write_text
 from .upgrades import current_version, upgrade
+from .workplace import restore
 
 NAME = "manifest.json"
 CARD = "README.md"
@@ -109,6 +110,7 @@ def open_seal(path: Path, kind: str, error: type[StriataError]) -> Seal:
     Raises:
         StriataError: it is missing, unfinished, damaged, or of another kind.
     """
+    restore(path)
     if not path.is_dir():
         raise error(f"there is no {kind} folder {path}; check the path", path=str(path))
     file = path / NAME

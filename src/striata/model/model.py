@@ -24,6 +24,7 @@ from ..calibration import (
     set_threshold,
 )
 from ..data import Columns, encode_labels, read_table
+from ..disk.workplace import restore
 from ..ensemble import Cascade, Combiner, Ensemble, load_ensemble
 from ..errors import DataError, RunError
 from ..figures.scores import Metrics
@@ -107,6 +108,7 @@ class Model:
             EncoderError: the encoder cannot be loaded.
         """
         path = Path(folder)
+        restore(path)
         if (path / "ensemble.json").is_file():
             ensemble = load_ensemble(path)
             return cls(path, ensemble.runs, ensemble.combiner, ensemble, device=device, precision=precision)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..disk.documents import Document
-from ..disk.files import writing
+from ..disk.system import writing
 from ..errors import DataError
 
 _JOB: Document[dict[str, Any]] = Document(

@@ -18,8 +18,9 @@ from pyarrow import parquet
 
 from ..choices import PREDICTIONS
 from ..data import Columns, Stream
-from ..disk.files import apart, sync_folder, writing
+from ..disk.files import apart
 from ..disk.locks import HeldError, holding, remove_held
+from ..disk.system import confirm, writing
 from ..errors import DataError
 from ..tasks import label_numbers
 from .model import Model
@@ -202,7 +203,7 @@ def _assemble(portions: Portions, target: Path, model: Model, contents: Contents
             os.fsync(file.fileno())
         whole.chmod(0o644)
         whole.replace(target)
-        sync_folder(target.parent)
+        confirm(target)
 
 
 def _write(file: IO[bytes], kind: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:

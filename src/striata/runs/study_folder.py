@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..disk.documents import Document, Exact, strictly
+from ..disk.workplace import sweep
 from ..errors import RunError, StudyError
 from ..settings import load_study
 from .run import Run
@@ -48,7 +49,7 @@ class StudyFolder:
 
     @classmethod
     def open(cls, path: str | Path) -> StudyFolder:
-        """A folder that a study wrote.
+        """A folder that a study wrote; what processes left in it that were killed is put in order.
 
         Raises:
             StudyError: it is none.
@@ -59,6 +60,7 @@ class StudyFolder:
         if not (folder.path / SETTINGS).is_file():
             raise StudyError(f"{path} is no study's folder: it has no {SETTINGS}; give the `output` of a study")
         folder.settings()
+        sweep(folder.path)
         return folder
 
     @property

@@ -10,8 +10,10 @@ from typing import Any
 
 from ..data.table import IN_MEMORY
 from ..disk.locks import HeldError, holding
+from ..disk.workplace import sweep
 from ..errors import StudyError
 from ..runs import Member, StudyFolder
+from ..runs.study_folder import FAILED
 from ..settings import Study
 from .stack_folder import stack_folders
 
@@ -49,6 +51,8 @@ def other_study(path: Path, what: str) -> str:
 
 def _claim(study: Study, data_fingerprint: str, tokenizer_sha256: str) -> StudyFolder:
     path, settings = Path(study.output).expanduser(), study.to_dict()
+    for place in (path, path / "runs", path / FAILED):
+        sweep(place)
     if path.is_dir() and any(child.name not in _BESIDE for child in path.iterdir()):
         before = StudyFolder.open(path)
         check_fixed(path, before.settings(), settings)
