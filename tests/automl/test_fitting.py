@@ -180,7 +180,29 @@ def test_without_time_the_baselines_still_come(folder: Path, tmp_path: Path) -> 
     assert {run.kind for run in StudyFolder(fitted.folder).runs()} == set(BASELINES)
 
 
-def test_a_clock_that_runs_out_ends_training_with_the_best_so_far(folder: Path, tmp_path: Path) -> None:
+def test_what_is_trained_is_decided_by_the_time_that_the_baselines_leave(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "measure_speed", lambda *_: SPEED)
+    late = {"now": 0.0}
+
+    def listen(event: Event) -> None:
+        if event.kind == "finished" and event.member == "neighbours":  # the last baseline
+            late["now"] = 29.5
+
+    slow, quick = (
+        fit_file(request(folder, output=str(tmp_path / name)), listen=tell, now=lambda: late["now"])
+        for name, tell in (("slow", listen), ("quick", lambda _: late.update(now=0.0)))
+    )
+    layouts = [load_study(fitted.folder / "study.yaml").layouts for fitted in (slow, quick)]
+    assert not layouts[0]
+    assert layouts[1]
+
+
+def test_a_clock_that_runs_out_ends_training_with_the_best_so_far(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "measure_speed", lambda *_: SPEED)
     late = {"now": 0.0}
 
     def listen(event: Event) -> None:

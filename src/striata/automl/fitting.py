@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +17,16 @@ from ..layout import shape_of
 from ..report import write_report
 from ..settings import load_study
 from ..steps import choose, collect, plan_study, train_stacks
+from ..study import Work, fit_baselines, plan_work
 from ..training.events import Event, Listener, doing, nobody, note
+from .cascade import write_cascade
 from .choices import REFIT_BELOW, choose_length, hold_out
 from .clock import Clock
 from .history import History
 from .layouts import choose_layouts
 from .overview import Overview, look
-from .study_text import Decision, write_study_text
-from .timing import USUAL_SPEED, Costs, Training, share_out
+from .study_text import Adapters, Decision, is_pending, with_adapters, write_study_text
+from .timing import USUAL_SPEED, Costs, Training, finishing, share_out, share_rest
 from .verdict import Fitted, judge_fit
 
 STUDY_FILE = "study.yaml"
@@ -99,36 +101,33 @@ def decide(
         refit=rows < REFIT_BELOW,
     )
     shares = share_out(costs, left)
-    layouts, reason = _choose_adapters(request, overview, shares.training)
     return Decision(
         held_out=held,
         max_length=length,
-        training=shares.training if layouts else None,
-        layouts=layouts,
-        hidden=0 if overview.base is None else shape_of(overview.base).hidden,
-        reason=reason,
+        adapters=_choose_adapters(request, overview.base, len(overview.labels), shares.training, overview.reason),
         embedded_rows=None if shares.embedded == rows or overview.base is None else shares.embedded,
         refit=costs.refit,
-        finishing=shares.finishing,
     )
 
 
 def study_text(request: Request, overview: Overview, decision: Decision) -> str:
-    """The study file of a request for which all is decided."""
+    """The study file of a request."""
     return write_study_text(
         overview, decision, test=request.test, budget=request.budget, output=request.output, seed=request.seed
     )
 
 
-def _choose_adapters(request: Request, overview: Overview, training: Training | None) -> tuple[tuple[tuple[str, str], ...], str]:
+def _choose_adapters(request: Request, base: str | None, labels: int, training: Training | None, no_base: str = "") -> Adapters:
     """Layouts to be trained; none, and the reason."""
-    if overview.base is None:
-        return (), overview.reason
+    if base is None:
+        return Adapters(training=None, layouts=(), hidden=0, reason=no_base)
+    hidden = shape_of(base).hidden
     if training is None:
-        return (), f"{request.minutes:g} minutes do not suffice for steps that teach more than frozen embeddings say"
-    labels = len(overview.labels)
-    layouts = choose_layouts(training.members, base=overview.base, labels=labels, budget=request.budget)
-    return layouts, "" if layouts else f"a budget of {request.budget:,} parameters has no room for a head and rank 1"
+        reason = f"{request.minutes:g} minutes do not suffice for steps that teach more than frozen embeddings say"
+        return Adapters(training=None, layouts=(), hidden=hidden, reason=reason)
+    layouts = choose_layouts(training.members, base=base, labels=labels, budget=request.budget)
+    reason = "" if layouts else f"a budget of {request.budget:,} parameters has no room for a head and rank 1"
+    return Adapters(training=training if layouts else None, layouts=layouts, hidden=hidden, reason=reason)
 
 
 def fit_file(
@@ -163,11 +162,40 @@ def fit_file(
             _begin(request, rows or {}, folder, history, clock, tell, device)
         doing(tell, "reading the data")
         work = plan_study(load_study(folder / STUDY_FILE), data=rows, listen=tell)
+        if is_pending((folder / STUDY_FILE).read_text(encoding="utf-8")):
+            fit_baselines(work, listen=tell, device=device)
+            work = _add_adapters(request, work, folder / STUDY_FILE, history, clock, tell)
         latest = clock.limit - history.finishing
         train_stacks(work, listen=tell, device=device, overdue=lambda: clock.spent > latest)
         trained = choose(work, collect(work), listen=tell, device=device)
+        fitted = judge_fit(trained, work.prepared)
+        cascade = write_cascade(trained) if fitted.model.name == "ensemble" else None
+        if cascade is not None and cascade.cascade is not None:
+            fitted = replace(fitted, cascade=cascade.folder, answered_early=cascade.cascade.share)
         report = _report(folder, tell)
-        return judge_fit(trained, work.prepared, report, clock.spent)
+        return replace(fitted, report=report, seconds=clock.spent)
+
+
+def _add_adapters(request: Request, work: Work, file: Path, history: History, clock: Clock, listen: Listener) -> Work:
+    """Decides what is trained in the time that the baselines have left, and writes it into the study file."""
+    prepared = work.prepared
+    splits, study = prepared.splits, prepared.study
+    costs = Costs(
+        rows=len(splits.train),
+        judged=sum(map(len, splits.tables().values())) - len(splits.train),
+        labels=len(splits.labels),
+        tokens=float(prepared.encoded["train"].lengths.mean()),
+        seconds_a_token=history.seconds_a_token or USUAL_SPEED,
+        refit=study.baselines.refit,
+    )
+    adapters = _choose_adapters(request, study.base, costs.labels, share_rest(costs, clock.left))
+    if adapters.reason:
+        note(listen, f"no adapters: {adapters.reason}")
+    history.finishing = finishing(costs, len(adapters.layouts))
+    history.write(clock.spent)  # first, so that what is decided is never without it
+    write_text(file, with_adapters(file.read_text(encoding="utf-8"), adapters, kinds=study.baselines.kinds, seed=request.seed))
+    decided = load_study(file).model_copy(update={"data": study.data})
+    return plan_work(replace(prepared, study=decided), listen=listen, known=True)
 
 
 def _report(folder: Path, listen: Listener) -> Path | None:
@@ -201,11 +229,9 @@ def _begin(
         speed = measure_speed(overview, overview.base, request, device)
     file = folder / STUDY_FILE
     decision = decide(request, overview, seconds_a_token=speed, seconds=clock.left)
-    history.finishing = decision.finishing
+    history.seconds_a_token = speed
     history.write(clock.spent)  # first, so that a folder with a study file alone is never a fit's
-    write_text(file, study_text(request, overview, decision))
-    if decision.reason and overview.base is not None:
-        note(listen, f"no adapters: {decision.reason}")
+    write_text(file, study_text(request, overview, decision if overview.base is None else replace(decision, adapters=None)))
     note(listen, f"wrote {file}; `striata train {file}` repeats what it says")
 
 

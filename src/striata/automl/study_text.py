@@ -1,9 +1,13 @@
-"""The study file that repeats a fit, with a comment on every choice."""
+"""The study file that repeats a fit, with a comment on every choice.
+
+It is written twice: at first without adapters, for nobody knows yet what time the baselines leave; then with them.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..baselines import BASELINES
@@ -14,6 +18,25 @@ from .layouts import HEAD
 from .overview import Overview
 from .timing import BATCH, EVALUATED_ROWS, EVALUATIONS, Training
 
+_PENDING = "layouts: []             # adapters: decided when the baselines are there, for the time that is left then"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapters:
+    """What is trained beside the baselines.
+
+    Args:
+        training: members and steps; None trains no encoder.
+        layouts: names and text forms.
+        hidden: the encoder's hidden size; 0 without one.
+        reason: why no encoder is trained; empty where one is.
+    """
+
+    training: Training | None
+    layouts: tuple[tuple[str, str], ...]
+    hidden: int
+    reason: str = ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
@@ -22,24 +45,16 @@ class Decision:
     Args:
         held_out: rows for validation and test.
         max_length: most tokens of a text.
-        training: members and steps; None trains no encoder.
-        layouts: names and text forms.
-        hidden: the encoder's hidden size; 0 without one.
-        reason: why no encoder is trained; empty where one is.
+        adapters: what is trained; None while that is not decided.
         embedded_rows: most training rows that are passed through the frozen encoder; None for all.
         refit: whether baselines are fitted once more with the validation rows.
-        finishing: seconds that are needed after training.
     """
 
     held_out: HeldOut
     max_length: int
-    training: Training | None
-    layouts: tuple[tuple[str, str], ...]
-    hidden: int
-    reason: str = ""
+    adapters: Adapters | None
     embedded_rows: int | None = None
     refit: bool = False
-    finishing: float = 0.0
 
 
 def write_study_text(
@@ -55,29 +70,49 @@ def write_study_text(
         output: the study's folder.
         seed: of held-out rows and members.
     """
+    kinds = [name for name, kind in BASELINES.items() if overview.base is not None or not kind.embedded]
     lines = [
         *_encoder_lines(overview),
         *_data_lines(overview, decision, test, seed),
         *([f"budget: {budget}         # most trainable parameters of a member, head included"] if budget else []),
-        f"baselines: {_baselines(overview, decision)}   # contenders that cost seconds: the bar, and members of the ensemble",
-        *_training_lines(decision, seed),
+        f"baselines: {_baselines(kinds, decision)}   # contenders that cost seconds: the bar, and members of the ensemble",
+        f"output: {_quoted(output)}",
+        *([_PENDING] if decision.adapters is None else _training_lines(decision.adapters, seed)),
+        _ensemble(kinds, decision.adapters),
     ]
-    members = len(decision.layouts) if decision.training else 0
-    size = len(_kinds(overview)) - 1 + members  # all but the shares of the labels
-    lines += [f"ensemble: {{method: weighted, size: {size}}}", f"output: {_quoted(output)}"]
     return "\n".join(lines) + "\n"
+
+
+def is_pending(text: str) -> bool:
+    """Whether a study file leaves open what is trained."""
+    return _PENDING in text
+
+
+def with_adapters(text: str, adapters: Adapters, *, kinds: Sequence[str], seed: int) -> str:
+    """A study file that left it open, with what is trained.
+
+    Args:
+        text: of the file.
+        adapters: what is trained.
+        kinds: of the study's baselines.
+        seed: of the members.
+    """
+    lines = [*_training_lines(adapters, seed), _ensemble(kinds, adapters)]
+    return text[: text.index(_PENDING)] + "\n".join(lines) + "\n"
+
+
+def _ensemble(kinds: Sequence[str], adapters: Adapters | None) -> str:
+    """The ensemble of all runs but the shares of the labels."""
+    members = 0 if adapters is None or adapters.training is None else len(adapters.layouts)
+    return f"ensemble: {{method: weighted, size: {len([kind for kind in kinds if kind != 'majority']) + members}}}"
 
 
 def _quoted(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _kinds(overview: Overview) -> list[str]:
-    return [name for name, kind in BASELINES.items() if overview.base is not None or not kind.embedded]
-
-
-def _baselines(overview: Overview, decision: Decision) -> str:
-    settings = [f"kinds: [{', '.join(_kinds(overview))}]"]
+def _baselines(kinds: Sequence[str], decision: Decision) -> str:
+    settings = [f"kinds: [{', '.join(kinds)}]"]
     settings += [] if decision.embedded_rows is None else [f"embedded_rows: {decision.embedded_rows}"]
     settings += ["refit: true"] if decision.refit else []
     return f"{{{', '.join(settings)}}}"
@@ -108,22 +143,22 @@ def _data_lines(overview: Overview, decision: Decision, test: str | None, seed: 
     return [*lines, f"  seed: {seed}"]
 
 
-def _training_lines(decision: Decision, seed: int) -> list[str]:
-    training, usual = decision.training, usual_rate(decision.hidden)
+def _training_lines(adapters: Adapters, seed: int) -> list[str]:
+    training, usual = adapters.training, usual_rate(adapters.hidden)
     if training is None:
-        return [f"layouts: []             # no adapters: {decision.reason}"]
+        return [f"layouts: []             # no adapters: {adapters.reason}"]
     race = []
     if len(training.rates) > 1:
         rates = ", ".join(f"{usual * factor:g}" for factor in training.rates)
         race = [
             "race:                   # every layout begins with every rate; the weaker half leaves, twice",
             f"  learning_rates: [{rates}]",
-            f"  survivors: {len(decision.layouts)}",
+            f"  survivors: {len(adapters.layouts)}",
             f"  until: {UNTIL:g}",
         ]
     return [
         "layouts:                # how LoRA lies over the depth; `striata layouts` lists more",
-        *(f"  - {{layout: {_quoted(text)}, name: {name}}}" for name, text in decision.layouts),
+        *(f"  - {{layout: {_quoted(text)}, name: {name}}}" for name, text in adapters.layouts),
         f"seeds: [{seed}]",
         *race,
         "recipe:",

@@ -86,12 +86,10 @@ class Shares:
     Args:
         embedded: training rows whose frozen embeddings are computed.
         training: of adapters; None where the time does not suffice for steps that teach anything.
-        finishing: seconds for what comes after training: passes over the rows that members are judged by, and writing.
     """
 
     embedded: int
     training: Training | None
-    finishing: float
 
 
 def share_out(costs: Costs, seconds: float) -> Shares:
@@ -104,12 +102,27 @@ def share_out(costs: Costs, seconds: float) -> Shares:
     usable = (1 - _SPARE) * seconds - costs.around - costs.judged * costs.row
     embedded = _rows_in(costs, _EMBEDDING * usable)
     training = plan_training(costs, usable - embedded * costs.row)
-    passes = 1 if training is None else 1 + training.members
-    return Shares(
-        embedded=_rows_in(costs, usable) if training is None else embedded,
-        training=training,
-        finishing=passes * costs.judged * costs.row + costs.slower * _FIXED / 2,
-    )
+    return Shares(embedded=_rows_in(costs, usable) if training is None else embedded, training=training)
+
+
+def share_rest(costs: Costs, seconds: float) -> Training | None:
+    """What is trained in the time that the baselines have left.
+
+    Args:
+        costs: of the work.
+        seconds: that are left.
+    """
+    return plan_training(costs, (1 - _SPARE) * seconds - finishing(costs, 0))
+
+
+def finishing(costs: Costs, members: int) -> float:
+    """Seconds for what comes after training: passes over the rows that runs are judged by, and writing.
+
+    Args:
+        costs: of the work.
+        members: that are trained.
+    """
+    return (1 + members) * costs.judged * costs.row + costs.slower * _FIXED / 2
 
 
 def _rows_in(costs: Costs, seconds: float) -> int:

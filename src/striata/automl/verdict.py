@@ -28,6 +28,9 @@ class Fitted:
         gain: how much more of the validation rows the model gets right than that contender, with its 95 % interval.
         report: the file of its report; None where what that needs is not installed.
         seconds: spent in all calls together.
+        cascade: folder of a cascade, in which a contender without an encoder answers the texts it is sure of and the model the
+            rest; None where that saves little, or too few rows show that nothing is lost.
+        answered_early: share of the validation rows that this contender answers; None without a cascade.
     """
 
     folder: Path
@@ -38,8 +41,10 @@ class Fitted:
     rows: int
     cheapest_bar: str | None
     gain: Interval | None
-    report: Path | None
-    seconds: float
+    report: Path | None = None
+    seconds: float = 0.0
+    cascade: Path | None = None
+    answered_early: float | None = None
 
     def to_json(self) -> dict[str, object]:
         """All fields, folders as text."""
@@ -54,6 +59,8 @@ class Fitted:
             "gain": None if self.gain is None else self.gain.to_json(),
             "report": None if self.report is None else str(self.report),
             "seconds": self.seconds,
+            "cascade": None if self.cascade is None else str(self.cascade),
+            "answered_early": self.answered_early,
         }
 
     @property
@@ -69,14 +76,12 @@ class Fitted:
         return f"{text}; {link} {self.cheapest_bar}, which costs seconds: {points}"
 
 
-def judge_fit(trained: Trained, prepared: Prepared, report: Path | None, seconds: float) -> Fitted:
+def judge_fit(trained: Trained, prepared: Prepared) -> Fitted:
     """The best model of a study: its ensemble, or the best single run where that is better beyond chance on validation rows.
 
     Args:
         trained: what came out of the study; at least one run.
         prepared: its data.
-        report: the file of its report, or None.
-        seconds: spent in all.
     """
     pool = join(trained.runs)
     right = {name: pool.right([name])[0] for name in pool.names}
@@ -102,6 +107,4 @@ def judge_fit(trained: Trained, prepared: Prepared, report: Path | None, seconds
         rows=rows,
         cheapest_bar=None if bar is None else bar.name,
         gain=more,
-        report=report,
-        seconds=seconds,
     )

@@ -81,4 +81,6 @@ def show_fit(fitted: Fitted) -> None:
     from .output import say
 
     say(fitted.sentence)
+    if fitted.cascade is not None:
+        say(f"faster: {fitted.cascade} answers {fitted.answered_early:.0%} of the texts without the encoder")
     say(f"took {fitted.seconds:.0f} s; in {fitted.folder}" + ("" if fitted.report is None else f"; report: {fitted.report}"))

@@ -59,6 +59,8 @@ def predict(
             opened, file, out, columns=columns, probabilities=probabilities, id_label=form == "id-label",
             calibrated=not uncalibrated, coverage=sets, abstain_below=abstain_below, progress=progress,
         )  # fmt: skip
+    if opened.combiner.cascade is not None and opened.texts:
+        note(f"{opened.combiner.cascade.early} answered {opened.early / opened.texts:.1%} of {opened.texts:,} texts alone")
     say(f"{rows:,} rows predicted by {len(opened.runs)} member(s), in {out}")
 
 

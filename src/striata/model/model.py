@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import overload
 
 import numpy as np
@@ -86,6 +87,8 @@ class Model:
         labels: names in the order of the logits.
         columns: names of the columns the study asked for.
         warn: told once if a cascade's early run answers another share of the texts than of the validation rows.
+        texts: how many it has answered so far.
+        early: of these, those that a cascade's early run answered alone.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class Model:
         self.scorers = scorers_for(self.runs, device=device, precision=precision)
         self.warn: Callable[[str], None] = _warn
         self._watched = True
+        self.texts, self.early, self._counting = 0, 0, Lock()
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "auto", precision: str = "auto") -> Model:
@@ -165,6 +169,8 @@ class Model:
                 combined, sure = self._staged(cascade, some, second)
                 parts.append(combined)
                 early += int(sure.sum())
+        with self._counting:
+            self.texts, self.early = self.texts + len(texts), self.early + early
         if cascade is not None and self._watched and (sentence := cascade.unlike(early, len(texts))):
             self._watched = False
             self.warn(sentence)

@@ -50,7 +50,7 @@ class Work:
         return self.stacks if names is None else tuple(names)
 
 
-def plan_work(prepared: Prepared, *, stacks: int | None = None, listen: Listener) -> Work:
+def plan_work(prepared: Prepared, *, stacks: int | None = None, listen: Listener, known: bool = False) -> Work:
     """Claims a study's folder and deals the members that have neither a run nor a recorded failure into stacks.
 
     A stack that was interrupted stays as it is, with the neighbours it had. The others are written down in the study's folder
@@ -63,6 +63,7 @@ def plan_work(prepared: Prepared, *, stacks: int | None = None, listen: Listener
             stack that another process trains at this moment is an error, and one that was planned but never began is
             planned anew.
         listen: told in notes what the data and the members are.
+        known: whether it was told of the data before.
 
     Raises:
         StudyError: another study wrote the folder, it was trained on other rows, or another process trains in it.
@@ -74,10 +75,9 @@ def plan_work(prepared: Prepared, *, stacks: int | None = None, listen: Listener
         raise StudyError(f"{stacks} stacks were asked for; expected at least 1")
     members = () if study.search is not None else plan_members(study, len(prepared.splits.labels))
     with open_study_folder(study, prepared.splits.fingerprint, prepared.tokenizer_sha256) as (folder, new):
+        data = () if known else (*prepared.audit.lines(), "", *baseline_lines(prepared))
         for line in (
-            *prepared.audit.lines(),
-            "",
-            *baseline_lines(prepared),
+            *data,
             *(member_lines(members) if members else ()),
             *advise(prepared, members),
         ):
