@@ -9,10 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from striata.automl.choices import (
-    choose_length,
-    hold_out,
-)
+from striata.automl.choices import choose_lengths, hold_out
 from striata.automl.clock import Clock
 from striata.automl.layouts import choose_layouts
 from striata.layout import make_plan
@@ -30,11 +27,11 @@ def test_rows_held_out_leave_most_rows_to_train_on(rows: int, labels: int, minut
 
 def test_a_length_holds_nearly_all_texts_and_keeps_to_the_encoder_and_the_time() -> None:
     lengths = np.arange(1, 101)
-    assert choose_length(lengths, limit=512, minutes=20) == 96
-    assert choose_length(lengths, limit=64, minutes=20) == 64
-    assert choose_length(lengths * 10, limit=512, minutes=20) == 256
-    assert choose_length(lengths * 10, limit=512, minutes=1) == 128
-    assert choose_length(np.full(9, 3), limit=512, minutes=1) == 16
+    assert choose_lengths(lengths, limit=512, minutes=20) == (96, 64)
+    assert choose_lengths(lengths, limit=64, minutes=20) == (64,)
+    assert choose_lengths(lengths * 10, limit=512, minutes=20) == (256, 128, 64)
+    assert choose_lengths(lengths * 10, limit=512, minutes=1) == (128, 64)
+    assert choose_lengths(np.full(9, 3), limit=512, minutes=1) == (16,)
 
 
 @pytest.mark.parametrize("budget", [None, 1_000_000, 60_000, 20_000, 3_000])

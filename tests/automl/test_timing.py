@@ -86,12 +86,27 @@ def test_few_rows_are_seen_often_but_not_for_ever() -> None:
     assert (training.members, training.steps, training.dropout) == (4, 200, True)
 
 
-def test_little_time_embeds_few_rows_and_the_study_says_so() -> None:
-    overview = Overview(
-        source="x.csv", columns=SourceColumns(text="text", text_pair=None, label="label"), others=(), rows=50_000,
+def overview_of(rows: int, length: int) -> Overview:
+    return Overview(
+        source="x.csv", columns=SourceColumns(text="text", text_pair=None, label="label"), others=(), rows=rows,
         sample=Table(source="x.csv", ids=np.arange(1), texts=["a"]),
-        labels=("a", "b"), rarest=9, base="roberta-base", lengths=np.full(100, 50), limit=256,
+        labels=("a", "b"), rarest=9, base="roberta-base", lengths=np.full(100, length), limit=256,
     )  # fmt: skip
+
+
+def test_texts_are_cut_shorter_where_that_alone_leaves_time_for_adapters() -> None:
+    overview, speed = overview_of(5_000, 200), 1.65e-4
+    cut = {
+        minutes: decide(Request(source="x.csv", output="out", minutes=minutes), overview, seconds_a_token=speed)
+        for minutes in (1, 5, 9, 60)
+    }
+    assert [decision.max_length for decision in cut.values()] == [128, 64, 128, 200]
+    trained = [decision.adapters is not None and decision.adapters.training is not None for decision in cut.values()]
+    assert trained == [False, True, True, True]
+
+
+def test_little_time_embeds_few_rows_and_the_study_says_so() -> None:
+    overview = overview_of(50_000, 50)
     requests = [Request(source="x.csv", output="out", minutes=minutes) for minutes in (2, 100)]
     texts = [study_text(request, overview, decide(request, overview)) for request in requests]
     few, all_of_them = (load_study(yaml.safe_load(text)).baselines for text in texts)

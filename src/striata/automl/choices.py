@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 LEAST_VALIDATION, MOST_VALIDATION, MOST_TEST = 100, 3000, 2000
 TEST_FROM = 4000  # rows from which on a part can be spared for the last word
+SHORTER = (128, 64)  # tokens, where the time does not suffice for adapters on more
 REFIT_BELOW = 20_000  # rows below which baselines are fitted once more with the validation rows
 
 
@@ -45,8 +46,9 @@ def hold_out(rows: int, labels: int, *, test_given: bool, minutes: float) -> Hel
     return HeldOut(validation=validation, test=test)
 
 
-def choose_length(lengths: npt.NDArray[np.int64], *, limit: int, minutes: float) -> int:
-    """Most tokens of a text: the 95th percentile of the lengths, rounded up to a multiple of 8, and no more than the time allows.
+def choose_lengths(lengths: npt.NDArray[np.int64], *, limit: int, minutes: float) -> tuple[int, ...]:
+    """Most tokens of a text, the longest first: the 95th percentile of the lengths, rounded up to a multiple of 8 and no more
+    than the time allows, then shorter ones, for the first tokens of a long text say most of it.
 
     Args:
         lengths: tokens of each text, special tokens included.
@@ -54,4 +56,5 @@ def choose_length(lengths: npt.NDArray[np.int64], *, limit: int, minutes: float)
         minutes: time in all.
     """
     length = math.ceil(float(np.quantile(lengths, 0.95)) / 8) * 8
-    return int(min(max(16, length), limit, 128 if minutes < 10 else 256))
+    longest = int(min(max(16, length), limit, 128 if minutes < 10 else 256))
+    return (longest, *(shorter for shorter in SHORTER if shorter < longest))

@@ -20,7 +20,7 @@ from ..steps import choose, collect, plan_study, train_stacks
 from ..study import Work, fit_baselines, plan_work
 from ..training.events import Event, Listener, doing, nobody, note
 from .cascade import write_cascade
-from .choices import REFIT_BELOW, choose_length, hold_out
+from .choices import REFIT_BELOW, choose_lengths, hold_out
 from .clock import Clock
 from .history import History
 from .layouts import choose_layouts
@@ -90,23 +90,28 @@ def decide(
     """
     left = 60 * request.minutes if seconds is None else seconds
     held = hold_out(overview.rows, len(overview.labels), test_given=request.test is not None, minutes=request.minutes)
-    length = choose_length(overview.lengths, limit=overview.limit, minutes=request.minutes)
     rows = overview.rows - held.validation - held.test
-    costs = Costs(
-        rows=rows,
-        judged=held.validation + held.test + overview.test_rows,
-        labels=len(overview.labels),
-        tokens=float(np.minimum(overview.lengths, length).mean()),
-        seconds_a_token=seconds_a_token,
-        refit=rows < REFIT_BELOW,
-    )
-    shares = share_out(costs, left)
+
+    def costs(length: int) -> Costs:
+        return Costs(
+            rows=rows,
+            judged=held.validation + held.test + overview.test_rows,
+            labels=len(overview.labels),
+            tokens=float(np.minimum(overview.lengths, length).mean()),
+            seconds_a_token=seconds_a_token,
+            refit=rows < REFIT_BELOW,
+        )
+
+    lengths = choose_lengths(overview.lengths, limit=overview.limit, minutes=request.minutes)
+    plans = {length: share_out(costs(length), left) for length in lengths}
+    length = next((length for length, shares in plans.items() if shares.training is not None), lengths[0])
+    shares = plans[length]
     return Decision(
         held_out=held,
         max_length=length,
         adapters=_choose_adapters(request, overview.base, len(overview.labels), shares.training, overview.reason),
         embedded_rows=None if shares.embedded == rows or overview.base is None else shares.embedded,
-        refit=costs.refit,
+        refit=rows < REFIT_BELOW,
     )
 
 
@@ -244,7 +249,7 @@ def measure_speed(overview: Overview, base: str, request: Request, device: str) 
     plan = make_plan("0/1-1/1 r1 query", base=base, labels=len(overview.labels), head="mean")
     encoder = Encoder.load(base, head=plan.head, precision="auto", device=device)
     texts = overview.sample.take(np.arange(min(_PROBE, len(overview.sample))))
-    length = choose_length(overview.lengths, limit=overview.limit, minutes=request.minutes)
+    length = choose_lengths(overview.lengths, limit=overview.limit, minutes=request.minutes)[0]
     encoded = Tokenizer.load(base, length).encode(texts.texts, texts.pairs)
     embed(encoder, encoded)
     start = time.perf_counter()
