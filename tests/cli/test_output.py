@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
+
 import pytest
 from rich.console import Console
 
-from striata.cli import in_options, output
+from striata.cli import in_options, main, output
+from striata.cli import progress as cli_progress
 from striata.errors import DataError, StudyError
+from striata.training.events import Event
 
 
 def test_a_long_column_is_cut_and_the_others_stay(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,3 +75,52 @@ def test_an_argument_that_is_wrong_is_shown_as_its_option() -> None:
     assert in_options(DataError("x", argument="abstain_below")) == "--abstain-below x"
     assert in_options(StudyError("x: expected KEY=VALUE", argument="settings")) == "--set x: expected KEY=VALUE"
     assert in_options(DataError("rows 5: expected more")) == "rows 5: expected more"
+
+
+UNSEEN = "\x1b[31mred \x9b1m \x07 \x7f \u202egpj.exe \u2066x\u2069 \u2028 \ud800 [bold] :heart: é 🏆\\"
+SEEN = r"\x1b[31mred \x9b1m \x07 \x7f \u202egpj.exe \u2066x\u2069 \u2028 \ud800 [bold] :heart: é 🏆" + "\\"
+
+
+def test_nothing_that_is_printed_is_obeyed_by_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "500")
+    output.say(UNSEEN)
+    output.note(UNSEEN)
+    output.table([UNSEEN], [(f"{UNSEEN}\n",)])
+    output.print_json({UNSEEN: UNSEEN})
+    out, err = capsys.readouterr()
+    assert err == SEEN + "\n"
+    assert [line.rstrip() for line in out.splitlines()[:3]] == [SEEN, SEEN, SEEN + r"\n"]
+    assert json.loads(out.partition("{")[1] + out.partition("{")[2]) == {UNSEEN: UNSEEN}
+    assert all(letter == "\n" or letter.isprintable() for letter in out + err)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_nor_is_what_happens_in_training(
+    terminal: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = Console(stderr=True, force_terminal=terminal, no_color=True, width=500, emoji=False, highlight=False)
+    monkeypatch.setattr(output, "notes", shown)
+    monkeypatch.setattr(cli_progress, "notes", shown)
+    with cli_progress.progress() as listen:
+        for kind in ("doing", "note", "failed", "finished"):
+            listen(Event(kind=kind, member=f"m{UNSEEN}", message=UNSEEN, accuracy=0.5))
+    printed = capsys.readouterr().err
+    assert r"failed: \x1b[31mred" in printed
+    assert r"m\x1b[31mred" in printed
+    assert not any(unseen in printed for unseen in ("\x1b[31m", "\x9b", "\u202e", "\u2066"))
+
+
+def test_nor_is_an_error(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    study = tmp_path / "s.yaml"
+    study.write_text('"k\\e[31mey": 1\nbase: x\noutput: x\n')
+    for arguments in (["check", str(study)], ["check", "\x1b[31m.yaml"], ["check", str(study), "--set", "\x1b[31m=1"]):
+        monkeypatch.setattr(sys, "argv", ["striata", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ")
+        assert r"\x1b[31m" in error
+        assert all(letter == "\n" or letter.isprintable() for letter in error)

@@ -30,7 +30,9 @@ def main() -> None:
     try:
         app()
     except StriataError as error:
-        print(f"error: {in_options(error)}", file=sys.stderr)
+        from .output import visible
+
+        print(f"error: {visible(in_options(error))}", file=sys.stderr)
         sys.exit(2)
     except SystemExit as ended:
         if ended.code == 130:  # what typer makes of Ctrl-C

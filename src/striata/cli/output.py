@@ -11,30 +11,37 @@ from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-console = Console(highlight=False, soft_wrap=True)
-notes = Console(stderr=True, highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, emoji=False)
+notes = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 _GAP = 2  # between the columns of a table, 1 where it would not fit
 _LEAST = 24  # what a column of texts keeps, however narrow the terminal
+_UNSEEN = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
 _FIGURE = re.compile(r"(\d[\d.,:/%e+()\s-]*(to [\d.,%+-]+\)?)?)?|-")
+
+
+def visible(text: str) -> str:
+    """A text with escapes such as \\x1b in the place of what a terminal would obey: control characters and what turns the
+    direction of writing; and of halves of surrogate pairs, which cannot be written. Line breaks and tabs stay."""
+    return _UNSEEN.sub(_escaped, text)
 
 
 def say(text: str = "") -> None:
     """Prints a line of the result on stdout, as it is (no markup)."""
-    console.print(escape(text))
+    console.print(visible(text), markup=False)
 
 
-def note(text: str) -> None:
+def note(text: str, style: str = "dim") -> None:
     """Prints a remark on stderr, as it is (no markup)."""
-    notes.print(escape(text), style="dim")
+    notes.print(visible(text), style=style, markup=False)
 
 
 def print_json(value: object) -> None:
     """Prints one JSON document on stdout."""
-    print(json.dumps(value, indent=1, ensure_ascii=False))
+    print(_UNSEEN.sub(lambda unseen: f"\\u{ord(unseen[0]):04x}", json.dumps(value, indent=1, ensure_ascii=False)))
 
 
 def table(
@@ -57,28 +64,39 @@ def table(
         fold: heading of a column of texts, which go on in further lines where they do not fit.
     """
     flowing = next((at for at, name in enumerate(columns) if name in (cut, fold)), None)
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[_cell(cell) for cell in row] for row in rows]
+    columns = [_cell(name) for name in columns]
     bodies = [max((cell_len(row[at]) for row in cells), default=0) for at in range(len(columns))]
     headings, widths, gap = _fitted(columns, bodies, flowing)
     grid = Table(
-        title=title, title_justify="left", box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold",
+        title=title and Text(visible(title)), title_justify="left",
+        box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold",
         width=_total(widths, gap),
     )  # fmt: skip
     for at, name in enumerate(columns):
         numeric = at != flowing and bool(cells) and all(_FIGURE.fullmatch(row[at]) for row in cells)
         grid.add_column(
-            escape(headings[at]), justify="right" if numeric else "left", width=widths[at],
+            Text(headings[at]), justify="right" if numeric else "left", width=widths[at],
             no_wrap=name != fold, overflow="ellipsis" if name == cut else "fold",
         )  # fmt: skip
     for row in cells:
-        grid.add_row(*(escape(cell) for cell in row))
+        grid.add_row(*map(Text, row))
     console.print(grid, soft_wrap=True)
+
+
+def _escaped(unseen: re.Match[str]) -> str:
+    return unseen[0].encode("unicode_escape").decode()
+
+
+def _cell(value: object) -> str:
+    """One line, whatever the value."""
+    return visible(str(value)).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def fits(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bool:
     """Whether such a table fits with its headings in one line and its columns apart."""
     lines = [columns, *rows]
-    return _total([max(cell_len(str(line[at])) for line in lines) for at in range(len(columns))], _GAP) <= console.width
+    return _total([max(cell_len(_cell(line[at])) for line in lines) for at in range(len(columns))], _GAP) <= console.width
 
 
 def _total(widths: Sequence[int], gap: int) -> int:

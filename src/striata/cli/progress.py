@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from ..figures.intervals import wilson
-from .output import note, notes
+from .output import note, notes, visible
 
 if TYPE_CHECKING:
     from ..training.events import Event, Listener
@@ -144,7 +144,7 @@ class Board:
             grid.add_column(heading, justify="left" if name else "right", no_wrap=not name, overflow="fold")
         for member, row in self._shown().items():
             cells = (row.get(key, "") for key in ("step", "loss", "rate", "accuracy", "best", "left"))
-            grid.add_row(escape(member), *cells, style=_ENDS.get(row.get("left", ""), ""))
+            grid.add_row(Text(member), *cells, style=_ENDS.get(row.get("left", ""), ""))
         hidden = len(self.rows) - grid.row_count
         if hidden:
             grid.add_row(f"and {hidden} that ended earlier", style="dim")
@@ -198,27 +198,20 @@ def progress() -> Iterator[Listener]:
     if not notes.is_terminal:
         lines = Lines(note)
 
-        def tell(event: Event) -> None:
-            lines.take(event)
-            _print(event)
-
-        yield tell
+        yield lambda event: _tell(event, lines.take)
         return
     board = Board()
     with Live(board, console=notes, refresh_per_second=4):
-
-        def listen(event: Event) -> None:
-            board.take(event)
-            _print(event)
-
-        yield listen
+        yield lambda event: _tell(event, board.take)
 
 
-def _print(event: Event) -> None:
+def _tell(event: Event, take: Listener) -> None:
+    event = replace(event, member=visible(event.member), message=visible(event.message))
+    take(event)
     if event.kind == "note":
         note(event.message)
     elif event.kind == "failed":
-        notes.print(escape(f"{event.member} failed: {event.message}"), style="red")
+        note(f"{event.member} failed: {event.message}", style="red")
 
 
 @contextmanager
