@@ -17,12 +17,21 @@ from striata.layout import make_plan
 from ..engine.models import make_encoder
 
 
-@given(rows=st.integers(60, 10_000_000), labels=st.integers(2, 20), minutes=st.floats(0.1, 1000), test=st.booleans())
+@given(rows=st.integers(60, 10_000_000), labels=st.integers(2, 30), minutes=st.floats(0.1, 1000), test=st.booleans())
 def test_rows_held_out_leave_most_rows_to_train_on(rows: int, labels: int, minutes: float, test: bool) -> None:
     held = hold_out(rows, labels, test_given=test, minutes=minutes)
     assert held.validation >= labels
     assert held.validation + held.test <= rows / 2
     assert not (test and held.test)
+
+
+@given(labels=st.integers(2, 5000), rows_a_label=st.floats(2, 1000), minutes=st.floats(0.1, 1000))
+def test_every_part_has_room_for_all_labels(labels: int, rows_a_label: float, minutes: float) -> None:
+    rows = int(labels * rows_a_label)
+    held = hold_out(rows, labels, test_given=False, minutes=minutes)
+    assert held.validation >= labels
+    assert held.test == 0 or held.test >= labels
+    assert rows - held.validation - held.test >= labels
 
 
 def test_a_length_holds_nearly_all_texts_and_keeps_to_the_encoder_and_the_time() -> None:

@@ -174,10 +174,40 @@ def test_a_folder_of_something_else_is_refused(folder: Path, tmp_path: Path) -> 
         fit_file(request(folder, output=str(tmp_path)))
 
 
-def test_without_time_the_baselines_still_come(folder: Path, tmp_path: Path) -> None:
-    ticks = count(0, 1000.0)
-    fitted = fit_file(request(folder, output=str(tmp_path / "out")), now=lambda: next(ticks))
-    assert {run.kind for run in StudyFolder(fitted.folder).runs()} == set(BASELINES)
+def test_without_time_words_are_fitted_all_the_same(folder: Path, tmp_path: Path) -> None:
+    ticks, lines = count(0, 1000.0), list[str]()
+    fitted = fit_file(request(folder, output=str(tmp_path / "out")), now=lambda: next(ticks), listen=noting(lines))
+    assert {run.kind for run in StudyFolder(fitted.folder).runs()} == {"majority", "lexical"}
+    assert "no frozen embeddings: the time suffices for too few rows" in lines
+
+
+@pytest.mark.parametrize(
+    ("labels", "rows_a_label"), [(400, 2), (700, 7)], ids=["two rows a label", "a tenth of the rows is less than the labels"]
+)
+def test_many_labels_are_on_both_sides(tmp_path: Path, labels: int, rows_a_label: int) -> None:
+    draws = np.random.default_rng(0)
+    texts = [f"x{at // 20} y{at % 20} {' '.join(draws.choice(WORDS, 2))}" for at in range(labels) for _ in range(rows_a_label)]
+    names = [f"label {at}" for at in range(labels) for _ in range(rows_a_label)]
+    fitted = fit_file(
+        Request(source="rows", base="none", minutes=0.5, output=str(tmp_path / "out")), rows={"train": (texts, names)}
+    )
+    model = striata.load(fitted.model)
+    assert len(model.labels) == labels
+    assert fitted.measured_on == "validation"
+    assert fitted.rows >= labels
+    assert fitted.accuracy.value > 0.1  # by chance 0.0025
+
+
+def test_chinese_is_fitted_by_its_characters(tmp_path: Path) -> None:
+    draws = np.random.default_rng(0)
+    topics = {"财经": "股市上涨公司利润经济银行投资", "体育": "球队比赛冠军进球教练联赛足", "科技": "手机软件网络芯片电脑人工智"}
+    texts = ["".join(draws.choice(list(letters), 12)) for letters in topics.values() for _ in range(60)]
+    names = [topic for topic in topics for _ in range(60)]
+    fitted = fit_file(
+        Request(source="rows", base="none", minutes=0.5, output=str(tmp_path / "out")), rows={"train": (texts, names)}
+    )
+    assert striata.load(fitted.model).predict(["银行股市利润", "教练进球"]) == ["财经", "体育"]
+    assert fitted.accuracy.value > 0.95
 
 
 def test_what_is_trained_is_decided_by_the_time_that_the_baselines_leave(

@@ -203,6 +203,24 @@ def test_the_ensemble_its_errors_and_its_calibration(study: StudyFolder, page: P
     ]
 
 
+def test_of_many_labels_those_with_most_errors_are_shown(tmp_path: Path) -> None:
+    names = tuple(f"label {at:03}" for at in range(600))
+    study = write_study(tmp_path / "many", ["s1"], seeds=(0,), rows=1800, names=names)
+    report, text = collect(study.path), write_report(study.path).read_text()
+    seen = report.judged.metrics
+    drawn = next(one for one in drawings(text) if one.get("aria-label") == "Confusion matrix")
+    assert "Of 600 labels, the 40 with most errors." in text
+    table = np.array(seen.confusion)
+    errors = table.sum(0) + table.sum(1) - 2 * table.diagonal()
+    shown = {title.text for title in drawn.iter("title")} & set(names)
+    assert len(shown) == 40
+    assert min(errors[names.index(name)] for name in shown) >= np.sort(errors)[-40]
+    weakest = [cells[0][0] for cells in Page(text).tables["labels-table"]]
+    assert len(weakest) == 100
+    assert max(seen.per_label[name]["f1"] for name in weakest) <= sorted(row["f1"] for row in seen.per_label.values())[99]
+    assert len(text) < 3_000_000
+
+
 def test_stress_shift_and_audit_say_what_was_kept(study: StudyFolder, page: Page) -> None:
     stress = json.loads((study.path / "checks" / "stress-ensemble.json").read_text())
     rows = page.tables["stress-0"]

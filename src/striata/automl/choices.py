@@ -11,6 +11,7 @@ import numpy.typing as npt
 LEAST_VALIDATION, MOST_VALIDATION, MOST_TEST = 100, 3000, 2000
 TEST_FROM = 4000  # rows from which on a part can be spared for the last word
 SHORTER = (128, 64)  # tokens, where the time does not suffice for adapters on more
+LEAST_EMBEDDED = 100  # rows, below which frozen embeddings of some of the rows teach nothing
 REFIT_BELOW = 20_000  # rows below which baselines are fitted once more with the validation rows
 
 
@@ -30,8 +31,9 @@ class HeldOut:
 def hold_out(rows: int, labels: int, *, test_given: bool, minutes: float) -> HeldOut:
     """Rows for validation and test.
 
-    A seventh of the rows validates, a fifth of very few, and no more than can be predicted in a small part of the time; a tenth
-    is kept for the last word where there are at least 4,000 rows and the caller has no test rows.
+    A seventh of the rows validates, a fifth of very few, and no more than can be predicted in a small part of the time, but a row
+    of every label; a tenth is kept for the last word where there are at least 4,000 rows and the caller has no test rows, unless
+    that is too few for all labels.
 
     Args:
         rows: of the training file.
@@ -40,9 +42,11 @@ def hold_out(rows: int, labels: int, *, test_given: bool, minutes: float) -> Hel
         minutes: time in all.
     """
     most = min(MOST_VALIDATION, max(LEAST_VALIDATION, round(600 * minutes)))
-    least = max(labels, min(LEAST_VALIDATION, rows // 5))
-    validation = min(max(round(rows / 7), least), most)
+    least = min(LEAST_VALIDATION, rows // 5)
+    validation = max(labels, min(max(round(rows / 7), least), most))
     test = 0 if test_given or rows < TEST_FROM else min(round(rows / 10), most, MOST_TEST)
+    if test < labels or rows - test < validation + labels:
+        test = 0
     return HeldOut(validation=validation, test=test)
 
 

@@ -46,7 +46,7 @@ class Decision:
         held_out: rows for validation and test.
         max_length: most tokens of a text.
         adapters: what is trained; None while that is not decided.
-        embedded_rows: most training rows that are passed through the frozen encoder; None for all.
+        embedded_rows: most training rows that are passed through the frozen encoder; None for all, 0 for no baseline with it.
         refit: whether baselines are fitted once more with the validation rows.
     """
 
@@ -70,7 +70,8 @@ def write_study_text(
         output: the study's folder.
         seed: of held-out rows and members.
     """
-    kinds = [name for name, kind in BASELINES.items() if overview.base is not None or not kind.embedded]
+    embedding = overview.base is not None and decision.embedded_rows != 0
+    kinds = [name for name, kind in BASELINES.items() if embedding or not kind.embedded]
     lines = [
         *_encoder_lines(overview),
         *_data_lines(overview, decision, test, seed),
@@ -113,7 +114,7 @@ def _quoted(value: str) -> str:
 
 def _baselines(kinds: Sequence[str], decision: Decision) -> str:
     settings = [f"kinds: [{', '.join(kinds)}]"]
-    settings += [] if decision.embedded_rows is None else [f"embedded_rows: {decision.embedded_rows}"]
+    settings += [f"embedded_rows: {decision.embedded_rows}"] if decision.embedded_rows else []
     settings += ["refit: true"] if decision.refit else []
     return f"{{{', '.join(settings)}}}"
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
+
+import numpy as np
 
 from .axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, frame, percent
 from .contents import Judged
@@ -10,12 +13,24 @@ from .palette import heat
 from .scene import Box, Dot, Line, Mark, Scale, Scene, Text, cut
 
 _SIDE, _HEADER = 92.0, 62.0
+MOST_LABELS = 40  # in a confusion matrix; more cannot be read
 _SHAPES: dict[str, Literal["circle", "diamond"]] = {"c1": "diamond", "c4": "circle"}
 
 
+def _most_confused(counts: Sequence[Sequence[int]]) -> list[int]:
+    """Places of the labels with most errors, those taken for them included, in ascending order."""
+    table = np.array(counts)
+    right = table.diagonal()
+    errors = table.sum(0) + table.sum(1) - 2 * right
+    return sorted(np.argsort(-errors, kind="stable")[:MOST_LABELS].tolist())
+
+
 def confusion(judged: Judged) -> Scene:
-    """Rows by true and predicted label; a cell's colour is its share of the true label's rows."""
-    labels, counts = judged.metrics.labels, judged.metrics.confusion
+    """Rows by true and predicted label; a cell's colour is its share of the true label's rows. Of many labels those with most
+    errors."""
+    whole = judged.metrics.confusion
+    chosen = _most_confused(whole)
+    labels, counts = [judged.metrics.labels[at] for at in chosen], [[whole[row][at] for at in chosen] for row in chosen]
     cell = min((WIDTH - _SIDE - 10) / len(labels), 78.0)
     height = max(min(cell, 46.0), 12.0)
     size = max(min(13, cell * 0.34), 6.0)
@@ -37,7 +52,7 @@ def confusion(judged: Judged) -> Scene:
             Text(x=_SIDE - 8, y=y, text=cut(name, _SIDE - 30, 12.5), size=min(12.5, height * 0.9), anchor="end", tip=name)
         )
     for row, name in enumerate(labels):
-        total = sum(counts[row])
+        total = sum(whole[chosen[row]])
         for column, other in enumerate(labels):
             count = counts[row][column]
             share = count / total if total else 0.0
@@ -54,6 +69,8 @@ def confusion(judged: Judged) -> Scene:
         f"{judged.metrics.rows:,} rows by true and predicted label, for {judged.spoken}. The bluer, the more of a label's rows "
         "are right; the redder, the more are taken for the other."
     )
+    if len(labels) < len(whole):
+        describes += f" Of {len(whole):,} labels, the {len(labels)} with most errors."
     return Scene(
         name="confusion",
         title="Confusion matrix",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,7 @@ from .sentences import confused, lead, receipts, sampled, summary, tiles, unequa
 from .svg import svg
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_MOST_LABELS = 100  # in a table
 SECTIONS = (
     ("summary", "In short"), ("asked", "What was asked"), ("trained", "What was trained"), ("layouts", "Layouts"),
     ("training", "Training"), ("leaderboard", "Leaderboard"), ("differences", "Differences"), ("cost", "Accuracy and cost"),
@@ -117,6 +119,8 @@ def render(report: Report) -> str:
             timed=any(row.texts_per_second is not None for row in report.standings),
             remarks=list(dict.fromkeys(remark for group in report.groups if group.plan for remark in group.plan.notes)),
             confused=confused(report),
+            weakest=_weakest(report.judged.metrics.per_label),
+            most=_MOST_LABELS,
             sampled=sampled(report),
             study_yaml=yaml.safe_dump(
                 dict(report.settings), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
@@ -127,6 +131,12 @@ def render(report: Report) -> str:
             version=version("striata"),
         )
     )
+
+
+def _weakest(per_label: Mapping[str, Mapping[str, float]]) -> dict[str, Mapping[str, float]]:
+    """Labels with the lowest F1, in the order of all, as many as a table shows."""
+    lowest = set(sorted(per_label, key=lambda label: per_label[label]["f1"])[:_MOST_LABELS])
+    return {label: row for label, row in per_label.items() if label in lowest}
 
 
 def _css() -> str:
