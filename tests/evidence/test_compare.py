@@ -227,7 +227,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "error", "message"), WRONG, ids=[message[:30] for _, _, message in WRONG])
+@pytest.mark.parametrize(("wrong", "error", "message"), WRONG, ids=[message.replace("\\", "")[:30] for _, _, message in WRONG])
 def test_a_run_that_does_not_belong_is_named(tmp_path: Path, wrong: dict[str, Any], error: type[Exception], message: str) -> None:
     folder = study(tmp_path, rights(("s8", "s5"), 1))
     given = {"layout": "s8", "seed": 1, "labels": TRUTH, "logits": logits_of(np.ones(ROWS, bool), TRUTH), **wrong}
