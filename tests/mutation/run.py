@@ -36,13 +36,14 @@ TESTS = {
     "training": ("training", "settings"),
     "engine": ("engine", "training"),
 }
+SLOW = ("evidence/test_simulations.py",)  # would run for every mutant
 CONFIGURATION = """
 [tool.mutmut]
 source_paths = ["src"]
 only_mutate = ["src/striata/{room}/*"]
 also_copy = ["tests", "docs", "studies", "README.md", "CHANGELOG.md", "pyproject.toml"]
 pytest_add_cli_args_test_selection = [{tests}]
-pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov"]
+pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov", {ignored}]
 """
 KILLED, SURVIVED, UNREACHED = "killed", "survived", "unreached"
 _SURVIVING = {0: SURVIVED, 33: UNREACHED}  # mutmut's exit codes; any other is a failed test, a crash or a time limit
@@ -118,7 +119,8 @@ def _prepare(room: str) -> Path:
     for name in ("README.md", "CHANGELOG.md"):
         shutil.copy(name, folder / name)
     tests = ", ".join(f'"tests/{name}"' for name in TESTS[room])
-    settings = Path("pyproject.toml").read_text(encoding="utf-8") + CONFIGURATION.format(room=room, tests=tests)
+    ignored = ", ".join(f'"--ignore=tests/{name}"' for name in SLOW)
+    settings = Path("pyproject.toml").read_text(encoding="utf-8") + CONFIGURATION.format(room=room, tests=tests, ignored=ignored)
     (folder / "pyproject.toml").write_text(settings, encoding="utf-8")
     return folder / "mutants"
 
