@@ -15,6 +15,11 @@ ROWS, MARGIN = 14, 0.15
 OUTCOMES = [(b, c) for b, c in itertools.product(range(ROWS + 1), repeat=2) if b + c <= ROWS]
 
 
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    loss_pvalue.cache_clear()  # what another test has asked for is computed anew
+
+
 def chance(b: int, c: int, gained: float) -> float:
     """Of an outcome where the share lost is just the margin above the share gained."""
     lost = gained + MARGIN
