@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..errors import EncoderError
 from ..layout import Head, Shape, shape_of
 from .bank import fast_products
 from .batch import Batch, Segment, Shared, on_device
@@ -90,11 +91,14 @@ class Encoder:
         if place.type == "cpu":
             keep_freed_memory()
         files = weight_files(base)
+        sha256 = fingerprint(files)
         dtype = choose_precision(precision, place)
         pooler = head.pooling == "pooler" if shape.family.pooler else None
-        model = load_model(base, packed=shape.family.packed, pooler=pooler, dtype=dtype, dropout=dropout)
+        model = load_model(base, files, packed=shape.family.packed, pooler=pooler, dtype=dtype, dropout=dropout)
         grouped = shape.family.packed and (place.type != "cpu" if grouped is None else grouped)
-        return cls(model.to(place), shape, base, fingerprint(files), place, grouped=grouped)
+        if fingerprint(files) != sha256:
+            raise EncoderError(f"the weights of encoder '{base}' were changed while they were loaded; run the command again")
+        return cls(model.to(place), shape, base, sha256, place, grouped=grouped)
 
     def _replace_modules(self) -> None:
         family, depth = self.shape.family, self.shape.depth

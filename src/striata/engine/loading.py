@@ -5,17 +5,22 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from ..choices import DEVICES, PRECISIONS
+from ..disk.documents import parse_json
 from ..disk.files import sha256_file
 from ..errors import EncoderError
 from .attention import IMPLEMENTATION, packed_attention
 
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
 _LOADING = threading.Lock()  # transformers' verbosity and its table of attention functions are the process's
 
 
@@ -48,35 +53,67 @@ def choose_precision(precision: str, device: torch.device) -> torch.dtype:
 
 
 def weight_files(base: str) -> list[Path]:
-    """The safetensors files of a model: in its folder, or fetched from the Hub into transformers' cache.
+    """The safetensors files that an encoder is loaded from: in its folder, or fetched from the Hub into transformers' cache.
+
+    In a folder, as transformers has it, model.safetensors, or else those that model.safetensors.index.json names.
 
     Raises:
-        EncoderError: there are none, or the Hub cannot be reached.
+        EncoderError: there are none, the index names anything else, or the Hub cannot be reached.
     """
-    from transformers.utils.hub import cached_file, get_checkpoint_shard_files
-
-    folder = Path(base)
+    folder = Path(base).expanduser()
     if folder.exists():
         if not folder.is_dir():
             raise EncoderError(f"base '{base}' is a file; expected a model folder or a Hub name")
-        files = sorted(folder.glob("*.safetensors"))
-        if files:
-            return files
-        others = sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".ckpt", ".h5", ".msgpack"))
-        hint = f"; {others[0]} may run code when opened, convert it to safetensors" if others else ""
-        raise EncoderError(f"encoder folder {base} has no weights: expected model.safetensors{hint}")
+        return _in_folder(folder, base)
+    from transformers.utils.hub import cached_file
+
     try:
-        single = cached_file(base, "model.safetensors", _raise_exceptions_for_missing_entries=False)
+        single = cached_file(base, WEIGHTS, _raise_exceptions_for_missing_entries=False)
         if single is not None:
             return [Path(single)]
-        index = cached_file(base, "model.safetensors.index.json")
-        shards, _ = get_checkpoint_shard_files(base, index)
-        return sorted(map(Path, shards))
+        index = Path(cached_file(base, INDEX))
+        names = _listed(index, base)
+        return [Path(cached_file(base, name)) for name in names]
     except (OSError, ValueError) as error:
         raise EncoderError(
             f"encoder '{base}' is neither a folder here nor a model with safetensors on the Hub that can be reached "
             f"({str(error).splitlines()[0][:160]}); check the name, or give a local folder"
         ) from error
+
+
+def _in_folder(folder: Path, base: str) -> list[Path]:
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if (folder / INDEX).is_file():
+        files = [folder / name for name in _listed(folder / INDEX, base)]
+        for file in files:
+            if not file.is_file():
+                raise EncoderError(f"encoder folder {base} lacks {file.name}, which {INDEX} names; copy the whole model")
+        return files
+    others = sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".ckpt", ".h5", ".msgpack"))
+    hint = f"; {others[0]} may run code when opened, convert it to safetensors" if others else ""
+    raise EncoderError(f"encoder folder {base} has no weights: expected {WEIGHTS}{hint}")
+
+
+def _listed(index: Path, base: str) -> list[str]:
+    """The files that an index names, sorted: safetensors below its own folder, and nothing else."""
+    try:
+        content = parse_json(index.read_bytes())
+        names = sorted(set(content["weight_map"].values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EncoderError(f"{index} of encoder '{base}' cannot be read: it names no weights; copy the whole model") from error
+    for name in names:
+        inside = (
+            isinstance(name, str) and not PurePosixPath(name).is_absolute() and not {"..", ""} & set(re.split(r"[/\\]", name))
+        )
+        if not inside or not name.endswith(".safetensors"):
+            raise EncoderError(
+                f"{INDEX} of encoder '{base}' names {name!r}; expected names of safetensors files in its folder; give a model "
+                "that is safetensors only"
+            )
+    if not names:
+        raise EncoderError(f"{INDEX} of encoder '{base}' names no weights; copy the whole model")
+    return names
 
 
 def fingerprint(files: list[Path]) -> str:
@@ -85,11 +122,14 @@ def fingerprint(files: list[Path]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def load_model(base: str, *, packed: bool, pooler: bool | None, dtype: torch.dtype, dropout: float | None = None) -> nn.Module:
+def load_model(
+    base: str, files: Sequence[Path], *, packed: bool, pooler: bool | None, dtype: torch.dtype, dropout: float | None = None
+) -> nn.Module:
     """The transformers model of an encoder.
 
     Args:
-        base: a Hub name or a local folder.
+        base: a Hub name or a local folder, with its configuration.
+        files: all of its weights; see :func:`weight_files`.
         packed: whether it runs with striata's own attention, without padding.
         pooler: whether its pooler is needed; None for a family that has none.
         dtype: of its weights.
@@ -99,7 +139,7 @@ def load_model(base: str, *, packed: bool, pooler: bool | None, dtype: torch.dty
         EncoderError: its files are damaged, or lack weights.
     """
     with _LOADING:
-        model, missing = _load(base, packed=packed, pooler=pooler, dtype=dtype, dropout=dropout)
+        model, missing = _load(base, files, packed=packed, pooler=pooler, dtype=dtype, dropout=dropout)
     if missing:
         poolers = pooler and all("pooler" in key for key in missing)
         hint = "use head 'linear' or 'mean', which need no pooler" if poolers else "give a complete model"
@@ -111,13 +151,14 @@ def load_model(base: str, *, packed: bool, pooler: bool | None, dtype: torch.dty
 
 
 def _load(
-    base: str, *, packed: bool, pooler: bool | None, dtype: torch.dtype, dropout: float | None
+    base: str, files: Sequence[Path], *, packed: bool, pooler: bool | None, dtype: torch.dtype, dropout: float | None
 ) -> tuple[nn.Module, list[str]]:
     from transformers import AttentionInterface, AutoConfig, AutoModel
     from transformers.utils import logging
 
     AttentionInterface.register(IMPLEMENTATION, packed_attention)
-    config = AutoConfig.from_pretrained(base, trust_remote_code=False)
+    folder = Path(base).expanduser()
+    config = AutoConfig.from_pretrained(str(folder) if folder.is_dir() else base, trust_remote_code=False)
     if dropout is not None:
         for key, value in config.to_dict().items():
             if "drop" in key and isinstance(value, int | float):
@@ -130,13 +171,14 @@ def _load(
     bar = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        model, info = AutoModel.from_pretrained(
-            base,
+        # By weights and not by place, where transformers would choose among the files by rules of its own.
+        weights = {name: tensor for file in files for name, tensor in load_file(file).items()}
+        model, info = AutoModel._model_mapping[type(config)].from_pretrained(
+            None,
             config=config,
+            state_dict=weights,
             attn_implementation=IMPLEMENTATION if packed else "eager",
             dtype=dtype,
-            use_safetensors=True,
-            trust_remote_code=False,
             output_loading_info=True,
             **options,
         )
