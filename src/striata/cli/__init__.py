@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 _OPTIONS = {"settings": "--set", "coverage": "--sets", "id_label": "--format id-label"}
 
 
+_INTERRUPTED = "interrupted: what was finished is kept; run the same command again to go on"
+
+
 def in_options(error: StriataError) -> str:
     """An error's message, with the option in the place of the argument that is wrong."""
     if error.argument is None:
@@ -23,20 +27,26 @@ def in_options(error: StriataError) -> str:
 
 
 def main() -> None:
-    """Entry point of the `striata` command: a StriataError is one line on stderr and exit code 2."""
+    """Entry point of the `striata` command: a StriataError is one line on stderr and exit code 2, Ctrl-C and SIGTERM are 130."""
     from ..errors import StriataError
-    from .app import app
 
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # as Ctrl-C, whatever is going on
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        from .app import app
+
         app()
     except StriataError as error:
         from .output import visible
 
         print(f"error: {visible(in_options(error))}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:  # before typer is there to see it
+        print(_INTERRUPTED, file=sys.stderr)
+        sys.exit(130)
     except SystemExit as ended:
         if ended.code == 130:  # what typer makes of Ctrl-C
-            print("interrupted: what was finished is kept; run the same command again to go on", file=sys.stderr)
+            print(_INTERRUPTED, file=sys.stderr)
         raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

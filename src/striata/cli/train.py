@@ -24,12 +24,17 @@ def train(
     from ..runs import StudyFolder, leaderboard
     from .inputs import open_study
     from .leaderboard import show_leaderboard
-    from .output import say
+    from .output import note, say
     from .progress import progress
 
     spec = open_study(study, settings or [], track or [])
     with progress() as listen:
         result = train_study(spec, listen=listen, track=track or (), device=device)
+    if not result.runs:
+        for name, reason in result.failed.items():
+            note(f"{name} failed: {reason}")
+        say(f"no member finished a run in {result.folder}, so there is nothing to compare or to combine")
+        raise typer.Exit(1)
     show_leaderboard(result.folder)
     trials = sum(run.kind not in BASELINES for run in result.runs.values())
     if spec.search is not None and trials:

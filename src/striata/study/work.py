@@ -10,6 +10,7 @@ from ..data.audit import write_audit
 from ..disk.locks import HeldError, holding, is_held
 from ..errors import StudyError, did_you_mean
 from ..runs import Member, StudyFolder
+from ..runs.study_folder import FAILED
 from ..training.events import Listener, note
 from .advice import advise
 from .claim import open_study_folder, unfinished
@@ -91,8 +92,18 @@ def plan_work(prepared: Prepared, *, stacks: int | None = None, listen: Listener
             pending = unfinished(folder, members)
             names = _deal(folder, members, pending, stacks)
             if members and not names:
-                note(listen, f"all {len(members)} members are finished in {folder.path}; nothing to train")
+                note(listen, _nothing_to_train(folder, members))
     return Work(prepared=prepared, folder=folder, members=members, stacks=names, new=new)
+
+
+def _nothing_to_train(folder: StudyFolder, members: Sequence[Member]) -> str:
+    failed = [member.name for member in members if member.name in folder.failed()]
+    if not failed:
+        return f"all {len(members)} members are finished in {folder.path}; nothing to train"
+    return (
+        f"nothing to train in {folder.path}: {len(members) - len(failed)} of {len(members)} members are finished, "
+        f"{', '.join(failed)} failed; to try one again, delete its file in {folder.path / FAILED}"
+    )
 
 
 def _deal(folder: StudyFolder, members: Sequence[Member], pending: Sequence[Member], count: int | None) -> tuple[str, ...]:
