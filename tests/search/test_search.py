@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -30,6 +32,8 @@ from striata.errors import StriataError, StudyError
 from striata.runs import Run, StudyFolder, leaderboard
 from striata.search.halving import rungs
 from striata.search.propose import quiet
+from striata.search.record import Record
+from striata.settings import load_study
 
 from ..study.small import noting, study_of
 
@@ -237,6 +241,40 @@ def test_the_record_of_another_search_is_refused(finished: tuple[Path, striata.T
     shutil.copy(tmp_path / "out" / "search.db", tmp_path / "new")
     with pytest.raises(StudyError, match=r"search\.db was written by another study: there search.seed is 0, here 5"):
         striata.train(other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE trial_values SET value = value + 0.01 WHERE trial_id = 2",
+        "UPDATE trial_params SET param_value = param_value * 1.5 WHERE param_name = 'learning_rate' AND trial_id = 2",
+        "UPDATE trial_params SET param_name = 'rate' WHERE param_name = 'learning_rate' AND trial_id = 2",
+        "UPDATE trial_intermediate_values SET intermediate_value = 0.125 WHERE trial_id = 2 AND step = 5",
+        "UPDATE trials SET state = 'FAIL' WHERE trial_id = 2",
+    ],
+)
+def test_a_trial_that_is_not_what_its_run_says_is_refused(
+    finished: tuple[Path, striata.Trained], tmp_path: Path, change: str
+) -> None:
+    study = copied(finished, tmp_path)
+    with contextlib.closing(sqlite3.connect(tmp_path / "out" / "search.db")) as database, database:
+        assert database.execute(change).rowcount == 1
+    with pytest.raises(StudyError, match=r"run trial-0001 is no trial of .*search\.db; restore that file from a copy"):
+        striata.train(study)
+
+
+def test_a_torn_page_of_the_record_is_noticed(finished: tuple[Path, striata.Trained], tmp_path: Path) -> None:
+    study = copied(finished, tmp_path)
+    record = tmp_path / "out" / "search.db"
+    data = record.read_bytes()
+    size = int.from_bytes(data[16:18], "big")
+    for page in range(1, len(data) // size, 5):
+        if not any(data[page * size : page * size + size]):
+            continue
+        record.write_bytes(data[: page * size] + b"\xff" * size + data[(page + 1) * size :])
+        with pytest.raises(StudyError, match=r"search\.db cannot be used \(.*restore the file") as caught:
+            Record(record, load_study(study))
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """The first thing that is wrong, in one line."""
     if isinstance(error, OSError):
         return error.strerror or str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,22 @@ _KIND = "search"
 def _using(path: Path) -> Iterator[None]:
     try:
         yield
-    except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
+    except (SQLAlchemyError, sqlite3.Error, optuna.exceptions.OptunaError, RuntimeError, LookupError, ValueError) as error:
         cause = error.__cause__ or error
         raise StudyError(
-            f"the search's record {path} cannot be used ({str(cause).splitlines()[0]}); free some space if the disk is full, "
+            f"the search's record {path} cannot be used ({reason_of(cause)[:200]}); free some space if the disk is full, "
             "else restore the file from a copy, or choose another `output`"
         ) from error
+
+
+def _check(path: Path) -> None:
+    """SQLite's own look at all pages, which finds what is torn or misplaced before any of it is used."""
+    if not path.exists():
+        return
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        problem = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if problem != "ok":
+        raise sqlite3.DatabaseError(problem)
 
 
 class Record:
@@ -51,6 +62,7 @@ class Record:
     def __init__(self, path: Path, study: Study) -> None:
         self.path = path
         with quiet(), _using(path):
+            _check(path)
             self._storage = RDBStorage(str(URL.create("sqlite", database=str(path))))
             names = optuna.get_all_study_names(self._storage)
             if names and names != [_NAME]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 from optuna.trial import FrozenTrial, TrialState
 
 from ..choices import BASELINES
-from ..errors import StudyError
-from ..runs import Member, StudyFolder
+from ..errors import StriataError, StudyError
+from ..runs import Member, Run, StudyFolder
 from ..study.stack_folder import SEARCH, StackFolder
 from ..study.stacks import Context, leaving_nothing_new, listening, train_together
 from ..study.work import Work
@@ -92,7 +93,7 @@ class _Search:
             run.check()
             if run.kind in BASELINES:
                 continue
-            if name not in trials or run.facts.plan_hash != trials[name].user_attrs["plan"]:
+            if name not in trials or not self._is_of(run, trials[name]):
                 raise StudyError(
                     f"run {name} is no trial of {self.record.path}; restore that file from a copy, or choose another `output`"
                 )
@@ -111,6 +112,23 @@ class _Search:
             elif name in failed:
                 self.record.tell(trial.number, stopped=failed[name], accuracy=None)
         return held
+
+    def _is_of(self, run: Run, trial: FrozenTrial) -> bool:
+        """Whether a run is what the record says of its trial: plan, recipe and, once it is through, accuracies."""
+        try:
+            member = self.space.member(run.name, trial.params)
+        except (StriataError, LookupError, ValueError, TypeError):  # parameters that the space never had
+            return False
+        if member.identity != run.identity or trial.user_attrs.get("plan") != run.facts.plan_hash:
+            return False
+        if not trial.state.is_finished():
+            return True
+        measured = {int(e["step"] or 0): e["validation_accuracy"] for e in run.history() if e["validation_accuracy"] is not None}
+        best = dict(zip(measured, accumulate(measured.values(), max), strict=True))
+        pruned = run.facts.stopped == PRUNED
+        state = TrialState.PRUNED if pruned else TrialState.COMPLETE
+        last = best[max(best)] if pruned else run.metrics["accuracy"]
+        return trial.state == state and trial.value == last and trial.intermediate_values == best
 
     def _held(self, trials: Mapping[str, FrozenTrial]) -> list[Member]:
         checkpoint, states = self.stack.checkpoint, self.stack.states()
