@@ -337,7 +337,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(trained: Path, tmp_path: Path
             subprocess.run(["umount", str(small)], check=True)
     assert done.returncode == 2, done.stderr
     line = done.stderr.strip().splitlines()[-1]
-    assert line.startswith("error: no space left to write")
+    assert line.startswith("error: no space or no inodes left to write")
     assert "Traceback" not in done.stderr
 
 

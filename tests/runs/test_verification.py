@@ -18,7 +18,7 @@ import striata
 from striata.disk import files
 from striata.disk.sealed import open_seal, read_sealed, sealing
 from striata.ensemble import write_ensemble
-from striata.errors import RunError
+from striata.errors import RunError, StudyError
 from striata.report import write_report
 from striata.runs import Run, StudyFolder, leaderboard
 
@@ -118,8 +118,32 @@ def test_files_that_were_added_are_refused(written: Path, tmp_path: Path) -> Non
 
 def test_a_note_beside_the_runs_is_no_run(written: Path, tmp_path: Path) -> None:
     shutil.copytree(written, tmp_path / "out")
-    (tmp_path / "out" / "runs" / "notes.txt").write_text("the second one looks best")
-    assert len(leaderboard(StudyFolder.open(tmp_path / "out"))) == 4
+    runs = tmp_path / "out" / "runs"
+    (runs / "notes.txt").write_text("the second one looks best")
+    (runs / "empty").mkdir()
+    (runs / "mine").mkdir()
+    (runs / "mine" / "plots.png").write_bytes(b"")
+    (runs / ".DS_Store").write_bytes(b"")
+    study = StudyFolder.open(tmp_path / "out")
+    assert len(leaderboard(study)) == 4
+    assert study.strays() == [f"{runs / name} is no run, and is left out" for name in ("empty", "mine", "notes.txt")]
+    (runs / "s1-seed0" / "manifest.json").unlink()  # of a run that was whole once
+    with pytest.raises(RunError, match=r"s1-seed0 is no finished run: it has no manifest\.json"):
+        leaderboard(study)
+
+
+def test_what_lies_where_a_run_is_to_be_is_refused_before_it_is_trained(tmp_path: Path) -> None:
+    place = tmp_path / "out" / "runs" / "one-seed0"
+    study = study_of(tmp_path, layouts=[{"layout": "0-2 r2 query", "name": "one"}], recipe={"max_steps": 2, "evaluate_every": 2})
+    striata.train(study)
+    shutil.rmtree(place)
+    place.mkdir()
+    (place / "notes.txt").write_text("mine")
+    with pytest.raises(StudyError, match="one-seed0 is no run, and a run of that name is to be trained; move it away"):
+        striata.train(study)
+    assert (place / "notes.txt").read_text() == "mine"
+    (place / "notes.txt").unlink()
+    assert list(striata.train(study).runs) == ["one-seed0"]
 
 
 def test_a_folder_replaced_while_it_is_read_is_read_again(tmp_path: Path) -> None:
@@ -144,6 +168,38 @@ def test_a_folder_replaced_while_it_is_read_is_read_again(tmp_path: Path) -> Non
     write("newer")
     with pytest.raises(RunError, match="was replaced while it was read; run the command again"):
         before.file("a")
+
+
+def test_what_is_read_is_what_was_checked(tmp_path: Path) -> None:
+    """A folder that is replaced between the check and the reading is not mixed with the new one."""
+
+    def write(content: str) -> None:
+        with sealing(tmp_path / "run", "run") as folder:
+            (folder / "a").write_text(content)
+
+    def replace(file: Path) -> str:
+        write("new")
+        return (file / "a" if file.is_dir() else file).read_text()
+
+    for name in ("a", None):
+        write("old")
+        seal = open_seal(tmp_path / "run", "run", RunError)
+        assert seal.read("a", Path.read_text) == "old"
+        with pytest.raises(RunError, match="was replaced while it was read; run the command again"):
+            seal.read(name, replace)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sealing(tmp_path / "run", "run") as folder:
+        (folder / "a").write_text("")
+    seal = open_seal(tmp_path / "run", "run", RunError)
+
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("striata.disk.sealed.sha256_file", refuse)
+    with pytest.raises(RunError, match=r"cannot read .*/a: Permission denied; check that it is there and that you may read it"):
+        seal.file("a")
 
 
 def test_a_changed_file_is_read_anew(tmp_path: Path, hashed: Counter[str]) -> None:

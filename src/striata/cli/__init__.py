@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,6 +42,14 @@ def main() -> None:
 
         print(f"error: {visible(in_options(error))}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except OSError as error:  # of a file or folder that nobody looks after
+        from ..disk.system import cannot_read
+
+        print(f"error: {cannot_read(Path.cwd(), error)}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:  # before typer is there to see it
         print(_INTERRUPTED, file=sys.stderr)
         sys.exit(130)
@@ -48,6 +57,3 @@ def main() -> None:
         if ended.code == 130:  # what typer makes of Ctrl-C
             print(_INTERRUPTED, file=sys.stderr)
         raise
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)

@@ -65,6 +65,8 @@ def show_leaderboard(folder: Path, *, runs: bool = False, reference: str | None 
         show_comparison(compare_study(opened, reference=reference, confidence=confidence))
     for name, reason in opened.failed().items():
         note(f"{name} failed: {reason}")
+    for sentence in opened.strays():
+        note(sentence)
 
 
 def _worth(opened: StudyFolder, confidence: float) -> Worth:

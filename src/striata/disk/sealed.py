@@ -9,11 +9,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from ..errors import StriataError
 from .documents import parse_json
 from .files import new_folder, sha256_file, write_text
+from .system import cannot_read, reading
 from .upgrades import current_version, upgrade
 from .workplace import restore
 
@@ -74,15 +75,39 @@ class Seal:
         """
         file = self.path / name
         try:
-            sound = name in self.digests and sha256_file(file) == self.digests[name]
-        except OSError:
-            sound = False
-        if not sound:
-            if self.is_replaced():
-                told = f"{self.kind} {self.path} was replaced while it was read; run the command again"
-                raise self.error(told, path=str(self.path))
-            raise _damaged(self.error, self.kind, self.path, name)
-        return file
+            if name in self.digests and sha256_file(file) == self.digests[name]:
+                return file
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            pass
+        except OSError as reason:
+            self._refuse_replaced()
+            raise self.error(cannot_read(file, reason), path=str(self.path)) from reason
+        self._refuse_replaced()
+        raise _damaged(self.error, self.kind, self.path, name)
+
+    def read(self, name: str | None, reader: Callable[[Path], T]) -> T:
+        """What `reader` makes of a file of the folder: of the very file that was checked, or it raises as :meth:`file`.
+
+        Args:
+            name: of the file; None for the folder, of which all files are checked.
+            reader: gets its path.
+        """
+        names = self.digests if name is None else [name]
+        for part in names:
+            self.file(part)
+        try:
+            value = reader(self.path if name is None else self.path / name)
+        except (OSError, StriataError):
+            self._refuse_replaced()
+            raise
+        for part in names:  # the folder may have been replaced between the check and the reading
+            self.file(part)
+        return value
+
+    def _refuse_replaced(self) -> None:
+        if self.is_replaced():
+            told = f"{self.kind} {self.path} was replaced while it was read; run the command again"
+            raise self.error(told, path=str(self.path))
 
     def check(self) -> None:
         """Checks all files; raises as :meth:`file`."""
@@ -111,17 +136,18 @@ def open_seal(path: Path, kind: str, error: type[StriataError]) -> Seal:
         StriataError: it is missing, unfinished, damaged, or of another kind.
     """
     restore(path)
-    if not path.is_dir():
-        raise error(f"there is no {kind} folder {path}; check the path", path=str(path))
-    file = path / NAME
-    if not file.is_file():
-        raise error(f"{path} is no finished {kind}: it has no {NAME}; give a {kind}'s folder", path=str(path))
-    try:
+    with reading(path, error):
+        if not path.is_dir():
+            raise error(f"there is no {kind} folder {path}; check the path", path=str(path))
+        file = path / NAME
+        if not file.is_file():
+            raise error(f"{path} is no finished {kind}: it has no {NAME}; give a {kind}'s folder", path=str(path))
         data = file.read_bytes()
+    try:
         content = parse_json(data)
         stated = content.pop("checksum")
         sound = data.decode() == _with_checksum(content) and isinstance(content["files"], dict)
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError):
         sound = False
     if not sound:
         raise _damaged(error, kind, path, NAME)
@@ -131,7 +157,9 @@ def open_seal(path: Path, kind: str, error: type[StriataError]) -> Seal:
         raise error(f"{kind} {path} cannot be read: {reason}", path=str(path)) from None
     if content["kind"] != kind:
         raise error(f"{path} is of kind '{content['kind']}'; expected kind '{kind}'", path=str(path))
-    present = {name for name in _names(path) if name not in (NAME, CARD) and not name.startswith(".")}
+    with reading(path, error):
+        names = _names(path)
+    present = {name for name in names if name not in (NAME, CARD) and not name.startswith(".")}
     for name in content["files"]:
         if name not in present:
             raise _damaged(error, kind, path, name)
@@ -165,10 +193,14 @@ def read_sealed(path: Path, kind: str, error: type[StriataError], read: Callable
 def _names(path: Path) -> list[str]:
     """The files in a folder and in those below it."""
     names = []
-    for folder, _, files in os.walk(path):
+    for folder, _, files in os.walk(path, onerror=_refuse):
         inside = Path(folder).relative_to(path).as_posix()
         names += files if inside == "." else [f"{inside}/{name}" for name in files]
     return names
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise error
 
 
 def _damaged(error: type[StriataError], kind: str, path: Path, name: str) -> StriataError:

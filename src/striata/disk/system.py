@@ -38,6 +38,25 @@ def writing(path: Path) -> Iterator[None]:
         raise StriataError(f"cannot write {path}: {reason}; choose a folder that can be written", path=str(path)) from error
 
 
+@contextlib.contextmanager
+def reading(path: Path, error: type[StriataError] = StriataError) -> Iterator[None]:
+    """Turns an operating system error while reading `path` into one clear line.
+
+    Raises:
+        StriataError: of the kind `error`: it is not there, may not be read, or the disk fails.
+    """
+    try:
+        yield
+    except OSError as reason:
+        raise error(cannot_read(path, reason), path=str(path)) from reason
+
+
+def cannot_read(path: Path, error: OSError) -> str:
+    """What to say of a file or folder that cannot be read."""
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(path)
+    return f"cannot read {name}: {error.strerror or error}; check that it is there and that you may read it"
+
+
 def confirm(path: Path) -> None:
     """Makes a new name last through a loss of power, where the platform can: Windows opens no folders, and needs no such thing.
 

@@ -326,7 +326,7 @@ def load_ensemble(path: str | Path) -> Ensemble:
 
 
 def _load(folder: Path, seal: Seal) -> Ensemble:
-    content = _ENSEMBLE.read(seal.file(_FILE))
+    content = seal.read(_FILE, _ENSEMBLE.read)
     runs: dict[str, Run] = {}
     for name, member in content.members.items():
         run = Run.load(folder / member.folder)

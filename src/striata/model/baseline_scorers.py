@@ -35,7 +35,7 @@ class TextScorer:
     def __init__(self, runs: Mapping[str, Run]) -> None:
         self.labels = {name: run.labels for name, run in runs.items()}
         self.trainable = sum(run.trainable for run in runs.values())
-        self.baselines: dict[str, Baseline] = {name: BASELINES[run.kind].read(run.check()) for name, run in runs.items()}
+        self.baselines: dict[str, Baseline] = {name: run.read(BASELINES[run.kind].read) for name, run in runs.items()}
 
     @property
     def identity(self) -> str:

@@ -27,17 +27,20 @@ def write_adapter(folder: Path, plan: Plan, tensors: Mapping[str, np.ndarray]) -
         folder: exists.
         plan: what was trained.
         tensors: by peft's names, as the engine gives them.
+
+    Raises:
+        OSError: the folder cannot be written.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     native = plan.head.kind == "native"
     config = _config(plan, sorted({step.module.split(".")[0] for step in plan.head.steps if step.parameters}) if native else None)
     (folder / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     in_head = {name for name in tensors if ".lora_" not in name}
     adapter = {name: array for name, array in tensors.items() if native or name not in in_head}
-    save_file(adapter, folder / ADAPTER, {"format": "pt"})
+    (folder / ADAPTER).write_bytes(save(adapter, {"format": "pt"}))  # safetensors' own writer raises errors of its own
     if not native:
-        save_file({name: tensors[name] for name in in_head}, folder / HEAD, {"format": "pt"})
+        (folder / HEAD).write_bytes(save({name: tensors[name] for name in in_head}, {"format": "pt"}))
 
 
 def _config(plan: Plan, modules_to_save: list[str] | None) -> dict[str, Any]:
@@ -67,7 +70,7 @@ def read_adapter(seal: Seal, plan: Plan) -> dict[str, np.ndarray]:
     """
     from safetensors.numpy import load_file
 
-    tensors: dict[str, np.ndarray] = load_file(seal.file(ADAPTER))
+    tensors: dict[str, np.ndarray] = seal.read(ADAPTER, load_file)
     if plan.head.kind != "native":
-        tensors |= load_file(seal.file(HEAD))
+        tensors |= seal.read(HEAD, load_file)
     return tensors

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,9 @@ _RECEIPT: Document[ReceiptFacts] = Document(
     kind="receipt", parse=strictly(ReceiptFacts), error=RunError, advice=_ADVICE, sealed=True
 )
 _CALIBRATION = Document(kind="calibration", parse=strictly(Calibration), error=RunError, advice=_ADVICE, sealed=True)
-_FILES = {"run": "run.json", "plan": "plan.json", "receipt": "receipt.json", "calibration": "calibration.json"}
+RUN = "run.json"
+_FILES = {"run": RUN, "plan": "plan.json", "receipt": "receipt.json", "calibration": "calibration.json"}
+T = TypeVar("T")
 _HISTORY, _VALIDATION = "history.parquet", "validation.parquet"
 
 
@@ -66,7 +69,7 @@ def read_validation(seal: Seal) -> Validation:
         RunError: it cannot be read.
     """
     columns = {"id": "int64", "text_hash": "uint64", "label": "int64", "logits": r"fixed_size_list<element: float>\[\d+\]"}
-    table = read_columns(seal.file(_VALIDATION), columns, _RUN)
+    table = seal.read(_VALIDATION, lambda file: read_columns(file, columns, _RUN))
     flat = table.column("logits").combine_chunks().flatten().to_numpy()
     return Validation(
         ids=table.column("id").to_numpy(),
@@ -87,7 +90,7 @@ def read_calibration(seal: Seal) -> Calibration:
     Raises:
         RunError: it is missing or cannot be read.
     """
-    return _CALIBRATION.read(seal.file(_FILES["calibration"]))
+    return seal.read(_FILES["calibration"], _CALIBRATION.read)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +172,7 @@ class Run:
         folder = Path(path)
 
         def read(seal: Seal) -> Run:
-            return cls(path=folder, facts=_RUN.read(seal.file(_FILES["run"])), seal=seal)
+            return cls(path=folder, facts=seal.read(_FILES["run"], _RUN.read), seal=seal)
 
         return read_sealed(folder, "run", RunError, read)
 
@@ -187,7 +190,7 @@ class Run:
         """
         if not self.facts.plan_hash:
             return None
-        plan = _PLAN.read(self.file(_FILES["plan"]))
+        plan = self.seal.read(_FILES["plan"], _PLAN.read)
         if plan.hash != self.facts.plan_hash:
             raise RunError(f"run {self.path} has the plan {plan.hash}; expected {self.facts.plan_hash}; {_ADVICE}")
         return plan
@@ -200,17 +203,21 @@ class Run:
         """
         return self.seal.file(name)
 
-    def check(self) -> Path:
+    def check(self) -> None:
         """Checks every byte of the folder.
-
-        Returns:
-            The folder, whose files may be read now.
 
         Raises:
             RunError: a file is damaged.
         """
         self.seal.check()
-        return self.path
+
+    def read(self, reader: Callable[[Path], T]) -> T:
+        """What `reader` makes of the folder, every byte of which is checked.
+
+        Raises:
+            RunError: a file is damaged, or the run was replaced meanwhile.
+        """
+        return self.seal.read(None, reader)
 
     @property
     def name(self) -> str:
@@ -313,7 +320,7 @@ class Run:
         Raises:
             RunError: it cannot be read.
         """
-        return _RECEIPT.read(self.file(_FILES["receipt"])) if _FILES["receipt"] in self.seal.digests else None
+        return self.seal.read(_FILES["receipt"], _RECEIPT.read) if _FILES["receipt"] in self.seal.digests else None
 
     def history(self) -> list[dict[str, float | None]]:
         """An entry per step and per evaluation; None where an entry lacks a figure.
@@ -321,5 +328,6 @@ class Run:
         Raises:
             RunError: it cannot be read.
         """
-        entries: list[dict[str, float | None]] = read_columns(self.file(_HISTORY), {}, _RUN).to_pylist()
+        table = self.seal.read(_HISTORY, lambda file: read_columns(file, {}, _RUN))
+        entries: list[dict[str, float | None]] = table.to_pylist()
         return entries

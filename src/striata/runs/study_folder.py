@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ..disk.documents import Document, Exact, strictly
+from ..disk.sealed import NAME as MANIFEST
+from ..disk.system import reading
 from ..disk.workplace import sweep
 from ..errors import RunError, StudyError
 from ..settings import load_study
-from .run import Run
+from .run import RUN, Run
 
 SETTINGS = "study.json"
 FAILED = "failed"
@@ -55,10 +57,11 @@ class StudyFolder:
             StudyError: it is none.
         """
         folder = cls(Path(path))
-        if not folder.path.is_dir():
-            raise StudyError(f"there is no folder {path}; check the path, which counts from {Path.cwd()}")
-        if not (folder.path / SETTINGS).is_file():
-            raise StudyError(f"{path} is no study's folder: it has no {SETTINGS}; give the `output` of a study")
+        with reading(folder.path, StudyError):
+            if not folder.path.is_dir():
+                raise StudyError(f"there is no folder {path}; check the path, which counts from {Path.cwd()}")
+            if not (folder.path / SETTINGS).is_file():
+                raise StudyError(f"{path} is no study's folder: it has no {SETTINGS}; give the `output` of a study")
         folder.settings()
         sweep(folder.path)
         return folder
@@ -107,9 +110,16 @@ class StudyFolder:
         Raises:
             RunError: one is damaged.
         """
-        inside = (self.path / "runs").iterdir() if (self.path / "runs").is_dir() else ()
-        folders = sorted(path for path in inside if path.is_dir() and not path.name.startswith("."))
-        return [Run.load(folder) for folder in folders]
+        return [Run.load(path) for path in self._beside() if is_run(path)]
+
+    def strays(self) -> list[str]:
+        """A sentence on each file and folder that lies beside the runs and is none."""
+        return [f"{path} is no run, and is left out" for path in self._beside() if not is_run(path)]
+
+    def _beside(self) -> list[Path]:
+        with reading(self.path, RunError):
+            inside = (self.path / "runs").iterdir() if (self.path / "runs").is_dir() else ()
+            return sorted(path for path in inside if not path.name.startswith("."))
 
     def finished(self) -> list[Run]:
         """:meth:`runs`, of which there is at least one.
@@ -129,13 +139,24 @@ class StudyFolder:
         Raises:
             StudyError: a record of one cannot be read.
         """
-        files = sorted(file for file in (self.path / FAILED).glob("*.json") if not file.name.startswith("."))
+        with reading(self.path, StudyError):
+            files = sorted(file for file in (self.path / FAILED).glob("*.json") if not file.name.startswith("."))
         failures = [_FAILURE.read(file) for file in files]
         return {failure.member: failure.reason for failure in failures}
 
     def record_failure(self, name: str, reason: str) -> None:
         """Remembers that a member ended without a run."""
         _FAILURE.write(self.path / FAILED / f"{name}.json", {"member": name, "reason": reason})
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is a run's, sound or not: what only lies beside runs has neither their manifest nor their facts.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    with reading(path, RunError):
+        return (path / MANIFEST).exists() or (path / RUN).exists()
 
 
 def find_run(path: str | Path) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from ..data.table import IN_MEMORY
 from ..disk.locks import HeldError, holding
+from ..disk.system import reading
 from ..disk.workplace import sweep
 from ..errors import StudyError
 from ..runs import Member, StudyFolder
@@ -41,7 +43,21 @@ def unfinished(folder: StudyFolder, members: Sequence[Member]) -> list[Member]:
         what = "was trained by another recipe" if finished.identity[:2] == member.identity[:2] else "has another plan"
         raise StudyError(other_study(folder.path, f"run {member.name} {what}"))
     same = {(run.identity, run.seed) for run in runs.values()}
-    return [member for member in members if member.name not in failed and (member.identity, member.seed) not in same]
+    pending = [member for member in members if member.name not in failed and (member.identity, member.seed) not in same]
+    for member in pending:
+        refuse_stray(folder.run_folder(member.name))
+    return pending
+
+
+def refuse_stray(path: Path) -> None:
+    """Refuses a place for a run where anything lies that is none; an empty folder is no matter.
+
+    Raises:
+        StudyError: names it.
+    """
+    with reading(path, StudyError):
+        if os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir())):
+            raise StudyError(f"{path} is no run, and a run of that name is to be trained; move it away", path=str(path))
 
 
 def other_study(path: Path, what: str) -> str:

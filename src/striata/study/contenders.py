@@ -16,6 +16,7 @@ from ..data import Table
 from ..errors import EncoderError
 from ..runs.facts import RunFacts
 from ..runs.run import RunRecord, Validation, write_run
+from ..runs.study_folder import is_run
 from ..training.events import Event, Listener, doing, note
 from .embeddings import StudyEmbeddings
 from .preparation import Prepared
@@ -48,14 +49,14 @@ def fit_baselines(work: Work, *, listen: Listener, device: str = "auto") -> None
     """
     failed = work.folder.failed()
     remaining = [kind for kind in work.prepared.study.baselines.kinds if kind not in failed]
-    kinds = [kind for kind in remaining if not work.folder.run_folder(kind).exists()]
+    kinds = [kind for kind in remaining if not is_run(work.folder.run_folder(kind))]
     if not kinds:
         return
     stack = StackFolder(work.folder.stacks / _PLACE)
     with stack.held():
         contest = _Contest(work, listen, device)
         for kind in kinds:
-            if not work.folder.run_folder(kind).exists():
+            if not is_run(work.folder.run_folder(kind)):
                 contest.fit(kind)
         stack.remove()
 

@@ -21,6 +21,7 @@ from ..layout import Head
 from ..runs import Member, RunFacts, StudyFolder
 from ..runs.adapter import write_adapter
 from ..runs.run import Run, RunRecord, Validation, write_run
+from ..runs.study_folder import is_run
 from ..training.events import Event, Listener, doing, note
 from ..training.loop import Judge, Outcome, Recruit, Trainer
 from ..training.state import Trainee
@@ -187,7 +188,7 @@ def _keep(context: Context, outcome: Outcome, texts_per_second: float | None) ->
         context.folder.record_failure(member.name, outcome.stopped)
         return
     target = context.folder.run_folder(member.name)
-    if target.exists():
+    if is_run(target):
         Run.load(target).check()
         return
     write_weights = partial(write_adapter, plan=member.plan, tensors=outcome.best.tensors)

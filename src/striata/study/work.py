@@ -81,6 +81,7 @@ def plan_work(prepared: Prepared, *, stacks: int | None = None, listen: Listener
             *data,
             *(member_lines(members) if members else ()),
             *advise(prepared, members),
+            *folder.strays(),
         ):
             note(listen, line)
         write_audit(folder.path, prepared.audit)
