@@ -22,6 +22,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Self
 
+_LONGEST_MESSAGE = 4_000
 _LONGEST_WORD = 200  # letters; comparing takes time quadratic in them
 
 
@@ -29,7 +30,7 @@ class StriataError(Exception):
     """Base of all errors below; the command line prints its message and exits with 2.
 
     Args:
-        message: put on one line.
+        message: put on one line; of more than 4,000 letters, which only a name or a value in it can have, the middle is left out.
         argument: the argument of the function that is wrong; the message then begins with it.
         key: the setting that is wrong, with dots, such as `recipe.learning_rate`.
         path: the file or folder it is about.
@@ -47,7 +48,8 @@ class StriataError(Exception):
         path: str | None = None,
         row: int | None = None,
     ) -> None:
-        super().__init__(" ".join(f"{argument} {message}".split()) if argument else " ".join(message.split()))
+        line = " ".join((f"{argument} {message}" if argument else message).split())
+        super().__init__(line if len(line) <= _LONGEST_MESSAGE else f"{line[:1000]} ... {line[-1000:]}")
         self.argument = argument
         self.key = key
         self.path = path

@@ -200,6 +200,48 @@ def test_layout_files(tmp_path: Path) -> None:
             make_plan(file, base="roberta-base", labels=4)
 
 
+@pytest.mark.parametrize("family", ["roberta", "distilbert", "albert"])
+@pytest.mark.parametrize(
+    ("key", "zeros", "message"),
+    [
+        ("layers", 6, "expected a whole number from 1 to 1,000"),
+        ("layers", 30, "a larger one; expected a whole number from 1 to 1,000"),
+        ("hidden", 5_000, "cannot be read as JSON"),
+        ("hidden", 9, "expected a whole number from 1 to 1,000,000"),
+    ],
+)
+def test_impossible_sizes_are_refused_at_once(tmp_path: Path, family: str, key: str, zeros: int, message: str) -> None:
+    names = {"distilbert": {"layers": "n_layers", "hidden": "dim"}, "albert": {"layers": "num_hidden_groups"}}
+    sizes = dict.fromkeys(("num_hidden_layers", "n_layers"), 12)
+    sizes |= dict.fromkeys(("hidden_size", "dim", "intermediate_size", "hidden_dim"), 64)
+    name = names.get(family, {}).get(key, {"layers": "num_hidden_layers", "hidden": "hidden_size"}[key])
+    config = json.dumps({"model_type": family, "inner_group_num": 1, "num_hidden_groups": 1, **sizes, name: 0})
+    (tmp_path / "config.json").write_text(config.replace(f'"{name}": 0', f'"{name}": 1' + "0" * zeros))
+    with pytest.raises(EncoderError, match=message):
+        make_plan("0-3 r4 query", base=str(tmp_path), labels=2)
+
+
+def test_layers_in_groups_are_counted_together(tmp_path: Path) -> None:
+    config = {"model_type": "albert", "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12}
+    (tmp_path / "config.json").write_text(json.dumps({**config, "num_hidden_groups": 1000, "inner_group_num": 1000}))
+    with pytest.raises(EncoderError, match="its configuration has 1,000,000 layers; expected at most 1,000"):
+        make_plan("0-3 r4 query", base=str(tmp_path), labels=2)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000 + "1" + "}" * 100_000, "", "3", "\ud800", " " * 10_000_001])
+def test_a_configuration_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text, errors="surrogatepass")
+    with pytest.raises(EncoderError, match=r"config\.json (cannot be read as JSON|is no JSON object)"):
+        make_plan("0-3 r4 query", base=str(tmp_path), labels=2)
+
+
+def test_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    with pytest.raises(EncoderError):
+        make_plan("0-3 r4 query", base="./" + "x" * 5_000, labels=2)
+    with pytest.raises(LayoutError, match="unknown layout"):
+        make_plan("x" * 5_000, base="roberta-base", labels=2)
+
+
 def test_encoders_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match=r"has no config\.json"):
         shape_of(str(tmp_path))

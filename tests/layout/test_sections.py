@@ -99,6 +99,10 @@ def test_stretching_twelve_layers_to_six_and_twenty_four() -> None:
         ("1/2 r4 query", "a range of fractions has two ends"),
         ("1/0-1/2 r4 query", "denominator is 0"),
         ("1/2-3/2 r4 query", "fractions of the depth from 0 to 1"),
+        (f"0-{'9' * 5_000} r4 query", "is no range of layers"),
+        (f"0-1/{'9' * 5_000} r4 query", "is no range of layers"),
+        (f"0-5 r{'9' * 5_000} query", "has no whole rank"),
+        ("\u0661-\u0662 r4 query", "is no range of layers"),
     ],
 )
 def test_a_wrong_text_is_named(text: str, message: str) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from striata.errors import StudyError
+from striata.errors import StriataError, StudyError
 from striata.settings import Study, load_study
+from striata.study.members import plan_members
 
 PLAIN: dict[str, Any] = {"base": "roberta-base", "data": {"train": "a.csv"}, "layouts": ["s8"], "output": "x"}
 
@@ -175,6 +176,26 @@ def test_all_missing_and_all_unknown_keys_are_in_one_message() -> None:
         load_study({"base": "x", "output": "y"})
     with pytest.raises(StudyError, match=r"unknown keys 'bse' \(did you mean 'base'\?\) and 'recipe.lr' \(here it is "):
         load_study({"bse": "x", "recipe": {"lr": 1}, "output": "y"})
+
+
+@pytest.mark.parametrize("key", ["base", "data", "layouts", "output", "data.text", "search.ranks", "head", "recipe", "seeds"])
+@pytest.mark.parametrize("value", ["x" * 900_000, f"0x{'f' * 6000}", "0x1" + "0" * 240, "[" * 60, '"\\ud800"', '"\\e[31m\\0"'])
+def test_any_value_is_planned_or_is_one_short_line(key: str, value: str) -> None:
+    study = {"base": "roberta-base", "data": "t.csv", "layouts": "s1", "output": "out", "search": False}
+    try:
+        plan_members(load_study(study, [f"{key}={value}"]), 3)
+    except StriataError as error:
+        assert "\n" not in str(error)
+        assert len(str(error)) <= 4_000
+
+
+def test_too_many_members_are_refused_at_once() -> None:
+    study = {"base": "roberta-base", "data": "t.csv", "output": "out"}
+    layouts = [f"0-5 r{1 + i % 8} d0.{i // 8 + 1} query" for i in range(64)]
+    with pytest.raises(StudyError, match="64 layouts and controls with 1,000 seeds are more than 10,000 members"):
+        plan_members(load_study({**study, "layouts": layouts, "seeds": 1000}), 3)
+    with pytest.raises(StudyError, match="layouts; expected one layout or a list"):
+        load_study({**study, "layouts": ["s1"] * 1001})
 
 
 def test_a_data_file_or_a_folder_is_no_study(tmp_path: Path) -> None:

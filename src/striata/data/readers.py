@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from ..choices import READERS
+from ..disk.paths import is_file, is_folder
 from ..errors import DataError, did_you_mean
 from ..extras import require
 from .arrow import class_labels, reason, rows_of
@@ -46,9 +47,9 @@ def open_source(source: str, *, split: str = "train") -> Reader:
     """
     check_source(source)
     path = Path(source).expanduser()
-    if path.is_file():
+    if is_file(path):
         return _file(path)
-    return _folder(path, split) if path.is_dir() else _hub(source, split)
+    return _folder(path, split) if is_folder(path) else _hub(source, split)
 
 
 def check_source(source: str) -> None:
@@ -59,14 +60,14 @@ def check_source(source: str) -> None:
         ExtraError: it may be a data set of the Hub, for which datasets is not installed.
     """
     path = Path(source).expanduser()
-    if path.is_dir():
+    if is_folder(path):
         return
-    if path.is_file():
+    if is_file(path):
         kind = path.suffix.lower()
         if kind not in READERS:
             raise DataError(f"{path}: format '{kind or path.name}' is not known; expected a file ending in {', '.join(READERS)}")
     elif path.suffix.lower() in READERS or source.startswith((".", "/", "~")) or source.count("/") > 1:
-        near = did_you_mean(path.name, [other.name for other in path.parent.iterdir()]) if path.parent.is_dir() else ""
+        near = did_you_mean(path.name, [other.name for other in path.parent.iterdir()]) if is_folder(path.parent) else ""
         raise DataError(f"data file {source} does not exist{near}; check the path, which counts from {Path.cwd()}")
     else:
         require(f"data '{source}' is neither a file nor a folder here, and fetching it from the Hub", "datasets")

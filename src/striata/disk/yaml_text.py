@@ -11,7 +11,8 @@ from ..errors import StriataError
 
 MOST_BYTES = 1_000_000
 MOST_DEPTH = 50
-MOST_VALUES = 100_000
+MOST_VALUES = 20_000
+MOST_BITS = 1024  # of an integer
 
 
 class _Loader(yaml.SafeLoader):
@@ -19,7 +20,10 @@ class _Loader(yaml.SafeLoader):
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
-            return super().construct_object(node, deep)
+            value = super().construct_object(node, deep)
+            if isinstance(value, int) and value.bit_length() > MOST_BITS:  # Python cannot write integers of some thousand digits
+                raise OverflowError
+            return value
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
             kind = node.tag.rpartition(":")[2]
             shown = node.value[:40] if isinstance(node.value, str) else "a group of values"
@@ -76,10 +80,10 @@ def parse_yaml(text: str, what: str, error: type[StriataError]) -> Any:
 
     Raises:
         StriataError: of that kind: it is no YAML, gives a key twice, holds a value that reads as a date or a number and is none,
-            is nested more than 50 deep, or has more than 100,000 values.
+            is nested more than 50 deep, or has more than 20,000 values.
     """
     try:
-        _check_depth(text, what, error)
+        _check_size(text, what, error)
         value = yaml.load(text, _Loader)
     except yaml.YAMLError as reason:
         raise error(f"{what} is no YAML in UTF-8: {_reason(reason)}") from None
@@ -88,9 +92,13 @@ def parse_yaml(text: str, what: str, error: type[StriataError]) -> Any:
     return value
 
 
-def _check_depth(text: str, what: str, error: type[StriataError]) -> None:
-    depth = 0
+def _check_size(text: str, what: str, error: type[StriataError]) -> None:
+    """Looks at depth and number of values before anything is built."""
+    depth = values = 0
     for event in yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        values += isinstance(event, yaml.NodeEvent)
+        if values > 2 * MOST_VALUES:  # keys are none
+            raise error(f"{what} has more than {MOST_VALUES:,} values; expected a short YAML file")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MOST_DEPTH:
             raise error(f"{what} has more than {MOST_DEPTH} groups inside each other; expected a few")

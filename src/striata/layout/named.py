@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from ..choices import CONTROLS
+from ..disk.paths import is_file
 from ..disk.yaml_text import read_yaml
 from ..errors import LayoutError, did_you_mean
 from .sections import Layout, Section, from_layers
@@ -89,7 +90,7 @@ def find_layout(spec: str | Path) -> Layout:
     if _TEXT_FORM.match(spec):
         return Layout.parse(spec)
     path = Path(spec).expanduser()
-    if path.suffix in (".yaml", ".yml") or path.is_file():
+    if path.suffix in (".yaml", ".yml") or is_file(path):
         return read_layout(path)
     raise LayoutError(
         f"unknown layout '{spec}'{did_you_mean(spec, known)}; expected a built-in name (see `striata layouts`), a YAML file, "

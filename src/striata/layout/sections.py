@@ -13,8 +13,8 @@ from ..errors import LayoutError, did_you_mean
 
 _NAME = re.compile(r"\w[\w.-]*")
 _NAME_BYTES = 200
-_RANGE = re.compile(r"(\d+(?:/\d+)?)(?:-(\d+(?:/\d+)?))?")
-_NUMBER = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+)?|\.\d+")
+_RANGE = re.compile(r"([0-9]{1,18}(?:/[0-9]{1,18})?)(?:-([0-9]{1,18}(?:/[0-9]{1,18})?))?")
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?|\.[0-9]+")
 _FORM = "expected `LAYERS rRANK [aALPHA] [dDROPOUT] TARGET...`, for instance `0-3 r4 a4 d0.05 query value`"
 
 

@@ -13,8 +13,13 @@ from typing import Any
 
 import yaml
 
+from ..disk.paths import is_folder, is_there
 from ..errors import EncoderError, did_you_mean
 from ..families import FAMILIES, Family, Size
+
+_MOST_BYTES = 10_000_000  # of a config.json
+_MOST_LAYERS = 1_000
+_MOST_SIZE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +81,7 @@ def shape_of(base: str) -> Shape:
     """
     check_base(base)
     folder = Path(base).expanduser()
-    if folder.is_dir():
+    if is_folder(folder):
         return _shape(base, _read(folder / "config.json", base))
     known = known_shapes().get(base)
     return _shape(base, known if known is not None else _fetched(base))
@@ -89,9 +94,9 @@ def check_base(base: str) -> None:
         EncoderError: it is a file, or a path where nothing is.
     """
     folder = Path(base).expanduser()
-    if folder.is_dir():
+    if is_folder(folder):
         return
-    if folder.exists():
+    if is_there(folder):
         raise EncoderError(f"base '{base}' is a file; expected a model folder or a Hub name")
     if base.startswith((".", "/", "~")) or base.count("/") > 1:
         raise EncoderError(f"encoder folder {base} does not exist; check the path, which counts from {Path.cwd()}")
@@ -99,6 +104,8 @@ def check_base(base: str) -> None:
 
 def _read(path: Path, base: str) -> Mapping[str, Any]:
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"it has more than {_MOST_BYTES:,} bytes")
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise EncoderError(f"encoder folder {base} has no config.json; expected a transformers model folder") from None
@@ -131,19 +138,25 @@ def _shape(base: str, config: Mapping[str, Any]) -> Shape:
             f"encoder '{base}' is of family '{kind}', which is not supported; expected one of {', '.join(FAMILIES)}"
         )
 
-    def number(size: Size) -> int:
+    def number(size: Size, most: int) -> int:
         value = config.get(size.key, size.default)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise EncoderError(f"encoder '{base}': its configuration has {size.key} {value!r}; expected a whole number above 0")
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= most:
+            shown = repr(value) if not isinstance(value, int) or value.bit_length() < 64 else "a larger one"
+            raise EncoderError(
+                f"encoder '{base}': its configuration has {size.key} {shown[:80]}; expected a whole number from 1 to {most:,}"
+            )
         return value
 
     if family.passes is not None:
-        number(family.passes)
+        number(family.passes, _MOST_LAYERS)
+    depth = math.prod(number(size, _MOST_LAYERS) for size in family.depth)
+    if depth > _MOST_LAYERS:
+        raise EncoderError(f"encoder '{base}': its configuration has {depth:,} layers; expected at most {_MOST_LAYERS:,}")
     return Shape(
         base=base,
         family=family,
-        depth=math.prod(map(number, family.depth)),
-        hidden=number(family.hidden),
-        inner=number(family.inner),
+        depth=depth,
+        hidden=number(family.hidden, _MOST_SIZE),
+        inner=number(family.inner, _MOST_SIZE),
         config=config,
     )

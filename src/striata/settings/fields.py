@@ -139,8 +139,8 @@ Share = Annotated[_Float, Field(ge=0, lt=1), Expected("a number from 0 to below 
 Positive = Annotated[_Float, Field(gt=0), Expected("a number above 0")]
 Amount = Annotated[_Float, Field(ge=0), Expected("a number from 0 on")]
 Name = Annotated[str, Field(min_length=1), Expected("text")]
-Place = Annotated[str, Field(min_length=1), AfterValidator(_expanded), Expected("a path or a Hub name")]
-Folder = Annotated[str, Field(min_length=1), AfterValidator(_expanded), Expected("a path")]
+Place = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_expanded), Expected("a path or a Hub name")]
+Folder = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_expanded), Expected("a path")]
 Column = Annotated[str, BeforeValidator(as_text), Field(min_length=1), Expected("the name of a column")]
 RunName = Annotated[str, BeforeValidator(as_text), AfterValidator(_named), Expected("letters, digits, '.', '_' or '-'")]
 Ends = AfterValidator(_ascending)

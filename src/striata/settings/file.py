@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
 
 from ..choices import BASELINES, COMBINATIONS, CONTROLS, HEADS, METHODS, RANKINGS, READERS
 from ..data import Columns
+from ..disk.paths import is_folder, is_there
 from ..disk.yaml_text import parse_yaml, read_yaml
 from ..errors import StudyError, did_you_mean
 from .checking import check_settings
@@ -258,10 +259,10 @@ class Study(BaseModel):
     head: Annotated[str, OneOf(HEADS)] = "native"
     data: Annotated[DataSettings, Short(_data, "a path or a Hub name")] = DataSettings()
     budget: Parameters | None = None
-    layouts: Annotated[tuple[_Layout, ...], Short(as_list, "one layout")] = ()
+    layouts: Annotated[tuple[_Layout, ...], Field(max_length=1000), Short(as_list, "one layout")] = ()
     controls: Annotated[tuple[Annotated[str, OneOf(CONTROLS)], ...], Short(as_list, "one of them")] = ()
     baselines: Annotated[BaselineSettings, Short(_baselines, "auto, none or a list")] = BaselineSettings()
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), Different, Short(_seeds, "how many")] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=1000), Different, Short(_seeds, "how many")] = (0,)
     recipe: Annotated[Recipe, Short(recipe_by_name, "auto")] = Recipe()
     race: RaceSettings | None = None
     ensemble: Annotated[EnsembleSettings, Short(_ensemble, "true or false")] = EnsembleSettings()
@@ -332,8 +333,8 @@ def load_study(source: str | Path | Mapping[str, Any], settings: Sequence[str] =
 def _read(path: Path) -> dict[str, Any]:
     if path.suffix.lower() in READERS:
         raise StudyError(f"{path} is a data file; expected a study file, in which it stands as `data: {path}`", path=str(path))
-    if not path.exists():
-        near = did_you_mean(path.name, [other.name for other in path.parent.iterdir()]) if path.parent.is_dir() else ""
+    if not is_there(path):
+        near = did_you_mean(path.name, [other.name for other in path.parent.iterdir()]) if is_folder(path.parent) else ""
         raise StudyError(f"cannot read study file {path}: there is no such file{near}; check the path", path=str(path))
     value = read_yaml(path, f"study file {path}", StudyError)
     if not isinstance(value, dict):

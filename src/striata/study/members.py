@@ -12,6 +12,8 @@ from ..runs import Member
 from ..settings import Recipe
 from ..settings.file import LayoutSettings, Study
 
+_MOST = 10_000  # members of a study
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Planned:
@@ -91,11 +93,14 @@ def _raced(study: Study, entry: str | LayoutSettings, labels: int) -> list[str |
 
 
 def _check_names(distinct: Sequence[_Planned], seeds: Sequence[int]) -> None:
-    names = [f"{planned.title}-seed{seed}" for planned in distinct for seed in seeds]
-    for name in names:
+    if len(distinct) * len(seeds) > _MOST:
+        raise StudyError(f"{len(distinct):,} layouts and controls with {len(seeds):,} seeds are more than {_MOST:,} members")
+    names = set()
+    for name in (f"{planned.title}-seed{seed}" for planned in distinct for seed in seeds):
         check_name(name, "run name")
-        if names.count(name) > 1:
+        if name in names:
             raise StudyError(f"two members are named {name}; remove a layout or a seed, or write `{{layout: ..., name: ...}}`")
+        names.add(name)
 
 
 def _planned(study: Study, entry: str | LayoutSettings, labels: int) -> _Planned:
