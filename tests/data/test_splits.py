@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -126,6 +127,31 @@ def test_lengths_that_do_not_work(tmp_path: Path) -> None:
         Tokenizer.load(str(folder), 2)
     with pytest.raises(EncoderError, match="has no tokenizer"):
         Tokenizer.load(str(tmp_path), 8)
+
+
+@pytest.mark.parametrize(
+    ("config", "error", "message"),
+    [
+        ({"max_position_embeddings": 5}, DataError, "max_length 6 is more than the 5 positions of .*; lower data.max_length"),
+        ({"model_type": "roberta", "max_position_embeddings": 6}, DataError, "max_length 6 is more than the 4 positions of"),
+        ({"model_type": "roberta", "pad_token_id": None}, EncoderError, "has pad_token_id None; expected a whole number from 0"),
+        ({"vocab_size": 7}, EncoderError, r"has token numbers up to 7, the encoder embeddings of 7 tokens, numbered from 0"),
+        ({}, None, ""),
+        ({"model_type": "roberta", "max_position_embeddings": 7, "pad_token_id": 0, "vocab_size": 8}, None, ""),
+    ],
+)
+def test_what_the_tokenizer_delivers_is_compared_with_what_the_encoder_takes(
+    tmp_path: Path, config: dict[str, object], error: type[Exception] | None, message: str
+) -> None:
+    folder = make_tokenizer(tmp_path / "tokenizer")
+    (folder / "config.json").write_text(
+        json.dumps({"model_type": "bert", "max_position_embeddings": 64, "vocab_size": 99, **config})
+    )
+    if error is None:
+        assert len(Tokenizer.load(str(folder), 6).encode(["a b c"])) == 1
+    else:
+        with pytest.raises(error, match=message):
+            Tokenizer.load(str(folder), 6)
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=8), st.data())

@@ -77,6 +77,29 @@ def test_the_real_configuration_file_and_the_built_in_shape_give_one_plan(tmp_pa
     assert make_plan("s9", base=str(tmp_path), labels=4).hash == make_plan("s9", base="roberta-base", labels=4).hash
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_most_tokens_are_those_that_transformers_takes(tmp_path: Path, family: str) -> None:
+    folder = make_encoder(tmp_path, family, layers=2)
+    shape, model = shape_of(str(folder)), AutoModel.from_pretrained(folder).eval()
+    most = shape.positions
+    assert shape.vocabulary == model.get_input_embeddings().num_embeddings
+    with torch.no_grad():
+        model(input_ids=torch.full((1, most or 200), 5))
+        if most is not None:
+            with pytest.raises((IndexError, RuntimeError)):
+                model(input_ids=torch.full((1, most + 1), 5))
+
+
+@pytest.mark.parametrize(("key", "value"), [("pad_token_id", None), ("max_position_embeddings", "x"), ("vocab_size", True)])
+def test_limits_that_are_no_numbers(tmp_path: Path, key: str, value: object) -> None:
+    folder = make_encoder(tmp_path, "roberta", layers=1)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, key: value}))
+    shape = shape_of(str(folder))
+    with pytest.raises(EncoderError, match=f"its configuration has {key} {value!r}; expected a whole number from"):
+        _ = shape.positions, shape.vocabulary
+
+
 @pytest.mark.parametrize("name", sorted(builtin_layouts()))
 def test_the_uniform_control_is_the_largest_that_does_not_exceed(name: str) -> None:
     plan = make_plan(name, base="roberta-base", labels=4)

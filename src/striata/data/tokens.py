@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ..disk.files import sha256_file
 from ..errors import DataError, EncoderError
+from ..layout.shapes import Shape, shape_of
 
 _CHUNK = 2048  # texts handed to the tokenizer at once: bounds the memory of its own objects
 _SANE = 1_000_000  # tokenizers without a maximum claim one of 1e30
@@ -80,6 +81,7 @@ class _Backend(Protocol):
     def no_truncation(self) -> None: ...
     def no_padding(self) -> None: ...
     def num_special_tokens_to_add(self, is_pair: bool) -> int: ...
+    def get_vocab(self, with_added_tokens: bool = True) -> dict[str, int]: ...
     def get_vocab_size(self, with_added_tokens: bool = True) -> int: ...
     def encode_batch(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[_Encoding]: ...
 
@@ -108,7 +110,7 @@ class Tokenizer:
             max_length: most tokens of a text (or a pair), special tokens included.
 
         Raises:
-            EncoderError: the tokenizer is missing or damaged.
+            EncoderError: the tokenizer is missing or damaged, or has tokens that the encoder has not.
             DataError: `max_length` is more than the model takes, or leaves no room for a text.
         """
         folder = Path(base).expanduser()
@@ -140,6 +142,8 @@ class Tokenizer:
             sha256=_sha256(base, dict.fromkeys((*_ALWAYS, *loaded.vocab_files_names.values()))),
         )
         tokenizer._check(int(min(loaded.model_max_length, 2**62)))
+        if not folder.is_dir() or (folder / "config.json").is_file():
+            tokenizer._compare(shape_of(base))
         backend.no_padding()
         backend.enable_truncation(max_length=max_length)
         return tokenizer
@@ -153,6 +157,19 @@ class Tokenizer:
         if self.max_length < least:
             raise DataError(
                 f"max_length {self.max_length} leaves no room for a text; expected at least {least}; raise data.max_length"
+            )
+
+    def _compare(self, shape: Shape) -> None:
+        """What the tokenizer delivers with what the encoder takes."""
+        if shape.positions is not None and self.max_length > shape.positions:
+            raise DataError(
+                f"max_length {self.max_length} is more than the {shape.positions} positions of {self.base}; lower data.max_length"
+            )
+        last = max(self._backend.get_vocab(with_added_tokens=True).values())
+        if shape.vocabulary is not None and last >= shape.vocabulary:
+            raise EncoderError(
+                f"the tokenizer of {self.base} has token numbers up to {last}, the encoder embeddings of {shape.vocabulary} "
+                "tokens, numbered from 0; expected the tokenizer that the encoder was trained with"
             )
 
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Encoded:

@@ -51,7 +51,8 @@ class Encoder:
         self.dtype = next(model.parameters()).dtype
         self.grouped, self.banked = grouped, grouped and fast_products(device, self.dtype)
         family = shape.family
-        self._typed = family.token_types and int(config.type_vocab_size or 0) > 0
+        kinds = int(config.type_vocab_size or 0) if family.token_types else 0
+        self._typed, self._two_types = kinds > 0, kinds > 1  # with one type, both texts of a pair are of it
         self._pad = int(config.pad_token_id or 0)
         self._offset = self._pad + 1 if family.positions_after_padding else 0
         model.requires_grad_(False)
@@ -198,7 +199,9 @@ class Encoder:
     def _packed(self, batch: Batch, begin: ForwardPass) -> Tensor:
         inputs: dict[str, Any] = {"input_ids": batch.ids[None], "position_ids": batch.positions[None] + self._offset}
         if self._typed:
-            inputs["token_type_ids"] = (torch.zeros_like(batch.ids) if batch.types is None else batch.types)[None]
+            inputs["token_type_ids"] = (
+                batch.types if batch.types is not None and self._two_types else torch.zeros_like(batch.ids)
+            )[None]
         with running(begin):
             hidden: Tensor = self.model(**inputs).last_hidden_state
         return hidden.squeeze(0)
@@ -220,7 +223,7 @@ class Encoder:
                 "input_ids": padded(batch.ids[segment.tokens], self._pad),
                 "attention_mask": on_device(torch.from_numpy(inside.astype(np.int64)), self.device),
             }
-            if self._typed and batch.types is not None:
+            if self._two_types and batch.types is not None:
                 inputs["token_type_ids"] = padded(batch.types[segment.tokens], 0)
             alone = Segment(segment.slot, slice(0, inside.size), slice(0, len(lengths)))
             with running(replace(whole, segments=(alone,))):

@@ -51,6 +51,7 @@ class Family:
         passes: how many layers a text passes through, where different ones are used several times; else None.
         gated: whether the first feed-forward layer makes a gate beside its values, and so twice the inner size.
         packed: whether attention can be replaced, so that batches need no padding.
+        absolute_positions: whether positions are numbers of a table, whose end no text may pass.
         positions_after_padding: whether the first token's position is one more than the padding token's number, not 0.
         token_types: whether the encoder can tell the two texts of a pair apart.
         pooler: modules that make the pooled text of the first token's hidden state, one after another; none without a pooler.
@@ -72,6 +73,7 @@ class Family:
     passes: Size | None = None
     gated: bool = False
     packed: bool = True
+    absolute_positions: bool = True
     positions_after_padding: bool = False
     token_types: bool = False
     pooler: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ MODERNBERT = Family(
     inner=Size("intermediate_size", 1152),
     depth=(Size("num_hidden_layers", 22),),
     gated=True,
+    absolute_positions=False,
     dropouts=("classifier_dropout", 0.0),
     head=_head,
 )

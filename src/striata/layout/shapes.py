@@ -42,6 +42,41 @@ class Shape:
     inner: int
     config: Mapping[str, Any]
 
+    @property
+    def positions(self) -> int | None:
+        """Most tokens of a text, special tokens included, that have positions; None for no limit, or one that is not stated.
+
+        Raises:
+            EncoderError: the configuration has something else than a number.
+        """
+        if not self.family.absolute_positions or self.config.get("position_biased_input") is False:
+            return None
+        most = self._stated("max_position_embeddings", 1)
+        if most is None or not self.family.positions_after_padding:
+            return most
+        padding = self._stated("pad_token_id", 0)
+        return most - (1 if padding is None else padding) - 1
+
+    @property
+    def vocabulary(self) -> int | None:
+        """How many tokens have an embedding; None where it is not stated.
+
+        Raises:
+            EncoderError: the configuration has something else than a number.
+        """
+        return self._stated("vocab_size", 1)
+
+    def _stated(self, key: str, least: int) -> int | None:
+        if key not in self.config:
+            return None
+        value = self.config[key]
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**31:
+            shown = repr(value)[:80] if not isinstance(value, int) or value.bit_length() < 64 else "a larger one"
+            raise EncoderError(
+                f"encoder '{self.base}': its configuration has {key} {shown}; expected a whole number from {least} on"
+            )
+        return value
+
     def layer(self, at: int) -> str:
         """Path of a layer, relative to the encoder."""
         group = self.family.layers_in_group
