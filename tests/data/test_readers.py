@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, load_dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,6 +115,9 @@ def test_pairs_are_found(tmp_path: Path) -> None:
         ("x.csv", 'text,label\n"a"b,c\n', Columns(), r"row 0"),
         ("x.csv", "text,label\n", Columns(), "has no rows"),
         ("x.csv", "", Columns(), "is empty"),
+        ("x.csv", "3,Wall St. Bears Claw Back,Short-sellers are seeing green\n", Columns(), "seems to have no header"),
+        ("x.tsv", f"ham\t{'Go until jurong point ' * 4}\n", Columns(), "seems to have no header"),
+        ("x.tsv", 'text\tlabel\n"Hi" there\ta\n', Columns(), "a tab expected after"),
         ("x.csv", "body,label\na,b\n", Columns(), "no text column among 'body', 'label'; expected one of text, sentence"),
         ("x.csv", "text,tag\na,b\n", Columns(), "no label column among 'text', 'tag'"),
         ("x.csv", "text,label\na,b\n", Columns(text="txt"), r"no column 'txt' among 'text', 'label' \(did you mean 'text'\?\)"),
@@ -166,7 +169,7 @@ def test_declared_labels_are_unicode(tmp_path: Path) -> None:
 
 def test_undecodable_bytes_have_a_row(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes("text,label\ngut,a\nKöln,b\n".encode("latin1"))
-    with pytest.raises(DataError, match=r"x\.csv: row 1 \(counted from 0; line 3\): byte 0xf6 is not UTF-8"):
+    with pytest.raises(DataError, match=r"x\.csv: row 1 \(counted from 0; line 3\): byte 0xf6 is not UTF-8.*-f cp1252"):
         read_table(str(tmp_path / "x.csv"), Columns())
 
 
@@ -192,3 +195,65 @@ def test_taking_rows_keeps_their_numbers() -> None:
     table = Table(source="x", ids=np.arange(3), texts=["a", "b", "c"], labels=["1", "2", "3"])
     part = table.take([2, 0])
     assert (part.texts, part.labels, part.ids.tolist()) == (["c", "a"], ["3", "1"], [2, 0])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("some text", "007"), ("other text", "042")],
+        [("some text", "1.0"), ("other text", "2.0")],
+        [("some text", "1e5"), ("other text", "2e5")],
+        [("some text", "NA"), ("other text", "EU")],
+        [("some text", "True"), ("other text", "False")],
+        [("null", "x"), ("None", "y"), ("12345", "x")],
+    ],
+)
+def test_a_folder_of_one_file_is_that_file(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
+    content = "text,label\n" + "".join(f"{text},{label}\n" for text, label in rows)
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "train.csv", tmp_path / "folder" / "train.csv"):
+        path.write_text(content)
+    alone, inside = (read_table(str(path), Columns()) for path in (tmp_path / "train.csv", tmp_path / "folder"))
+    assert (inside.texts, inside.labels) == (alone.texts, alone.labels) == tuple(map(list, zip(*rows, strict=True)))
+
+
+LAYOUTS = {
+    "by name": {"train.csv": "train", "dev.csv": "validation", "test.csv": "test"},
+    "by folder": {"train/a.csv": "train", "valid/a.csv": "validation", "test/a.csv": "test"},
+    "of the Hub": {
+        "data/train-00000-of-00001.csv": "train", "data/validation-00000-of-00001.csv": "validation",
+        "data/test-00000-of-00001.csv": "test",
+        "README.md": "", ".git/train.csv": "", "extra.csv": "",
+    },
+    "with other words": {"my_training_2.csv": "train", "fold-val.csv": "validation", "eval.csv": "test", "latest.csv": ""},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_parts_of_a_folder_are_those_that_datasets_finds(tmp_path: Path, layout: str) -> None:
+    for name, part in LAYOUTS[layout].items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"text,label\n{part or name},a\n")
+    theirs = load_dataset(str(tmp_path), cache_dir=str(tmp_path / "cache"))
+    for part in ("train", "validation", "test"):
+        assert read_table(str(tmp_path), Columns(), split=part).texts == theirs[part]["text"] == [part]
+
+
+def test_files_of_a_part_are_read_one_behind_the_other(tmp_path: Path) -> None:
+    texts = [f"text {i}" for i in range(25)]
+    for part, (first, end) in enumerate([(0, 10), (10, 11), (11, 25)]):
+        frame = pd.DataFrame({"text": texts[first:end], "label": ["a"] * (end - first)})
+        frame.to_csv(tmp_path / f"train-{part}.csv", index=False)
+    whole = read_table(str(tmp_path), Columns())
+    assert (whole.texts, whole.ids.tolist()) == (texts, list(range(25)))
+    for skip in (0, 3, 10, 11, 24, 25, 30):
+        tables = list(Stream.open(str(tmp_path), Columns()).tables(rows=4, skip=skip))
+        assert [text for table in tables for text in table.texts] == texts[skip:]
+        assert [int(i) for table in tables for i in table.ids] == list(range(skip, 25))
+        assert all(len(table) <= 4 for table in tables)
+    (tmp_path / "train-3.csv").write_text("text,tag\na,b\n")
+    with pytest.raises(DataError, match=r"train-3\.csv has the columns text, tag, .*train-0\.csv has text, label"):
+        read_table(str(tmp_path), Columns())
+    (tmp_path / "train-3.tsv").write_text("text\tlabel\na\tb\n")
+    with pytest.raises(DataError, match=r"holds files of several formats \(\.csv, \.tsv\); name one"):
+        read_table(str(tmp_path), Columns())

@@ -12,8 +12,10 @@ PAIR_OF = {
     "text_pair": ("text",),
     "sentence2": ("sentence1", "sentence"),
     "question2": ("question1",),
+    "sentence": ("question",),
     "hypothesis": ("premise",),
 }
+_LONGEST_NAME = 60  # letters of a column's name, above which it looks like a text
 LABEL = ("label", "labels", "category", "class", "target", "topic")
 
 
@@ -97,7 +99,9 @@ def _pair(names: Sequence[str], columns: Columns, text: str, source: str) -> str
 def _text_by_name(names: Sequence[str], source: str) -> str:
     lower = {name.lower() for name in names}
     partners = {text for pair, texts in PAIR_OF.items() if pair in lower for text in texts}
-    return _only([name for name in names if name.lower() in partners.union(TEXT)], names, "text", TEXT, source)
+    seconds = {pair for pair, texts in PAIR_OF.items() if lower.intersection(texts)}
+    usual = partners.union(TEXT) - seconds
+    return _only([name for name in names if name.lower() in usual], names, "text", TEXT, source)
 
 
 def _only(candidates: Sequence[str], names: Sequence[str], role: str, usual: Sequence[str], source: str) -> str:
@@ -110,6 +114,8 @@ def _only(candidates: Sequence[str], names: Sequence[str], role: str, usual: Seq
     hint = ""
     if len(names) == 1 and (mark := next((mark for mark in (";", "\t", "|") if mark in names[0]), None)):
         hint = f" (the header has {mark!r} in it: a .csv file is separated by commas, a .tsv file by tabs)"
+    elif any(len(name) > _LONGEST_NAME or name.strip().isdecimal() for name in names):
+        hint = " (the first line looks like a row: the file seems to have no header, which has to be added above it)"
     raise DataError(
         f"{source}: no {role} column among {_listed(names)}{hint}; expected one of {', '.join(usual)}, "
         f"or name it with `data.{role}: NAME` or `--{flag} NAME`"

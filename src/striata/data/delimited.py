@@ -35,7 +35,7 @@ class _Lines:
             except UnicodeDecodeError as error:
                 raise DataError(
                     f"{self._source}: {self.where()}: byte 0x{raw[error.start]:02x} is not UTF-8; "
-                    "expected a file in UTF-8; convert it (for instance `iconv -f latin1 -t utf-8`)"
+                    "expected a file in UTF-8; convert it (for what Windows writes: `iconv -f cp1252 -t utf-8`)"
                 ) from None
             if "\r" in text[:-2]:
                 yield from _LONE_RETURN.findall(text)
@@ -123,8 +123,9 @@ class DelimitedReader:
                     return
                 except csv.Error as error:
                     where = "header" if lines.row < 0 else place(lines.row, start)
+                    reason = str(error).replace("'\t'", "a tab")
                     raise DataError(
-                        f"{self.source}: {where}: {error}; expected quotes only around a whole field and "
+                        f"{self.source}: {where}: {reason}; expected quotes only around a whole field and "
                         'doubled ("") inside it; correct the row'
                     ) from None
                 if not fields:

@@ -12,7 +12,8 @@ import pyarrow as pa
 from ..errors import DataError
 from .arrow import class_labels, column_values
 from .columns import Columns
-from .readers import DatasetReader, Reader
+from .folders import Reader
+from .readers import DatasetReader
 from .table import Chunk
 
 PARTS = ("train", "validation", "test")

@@ -10,8 +10,9 @@ import numpy as np
 
 from ..errors import DataError
 from .columns import Columns, find_columns
+from .folders import Reader
 from .frames import open_rows
-from .readers import Reader, open_source
+from .readers import open_source
 from .table import IN_MEMORY, Checker, Table
 
 _PORTION = 8192

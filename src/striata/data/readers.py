@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 
@@ -14,24 +14,12 @@ from ..disk.paths import is_file, is_folder
 from ..errors import DataError, did_you_mean
 from ..extras import require
 from .arrow import class_labels, reason, rows_of
+from .folders import FilesReader, Reader, data_files
 from .saved import SavedReader, is_saved, saved_splits
 from .table import Chunk
 
 _DAMAGE = (OSError, ValueError, LookupError, TypeError, MemoryError, pa.ArrowException)
 _SPLITS = {"validation": ("validation", "valid", "val", "dev"), "test": ("test",), "train": ("train",)}
-
-
-class Reader(Protocol):
-    """Rows of a source."""
-
-    source: str
-    columns: tuple[str, ...]
-
-    def declared(self, column: str) -> tuple[str, ...] | None:
-        """Label names of a column, where the source declares them."""
-
-    def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
-        """Rows of some columns in portions of at most `rows`, from row `skip` on."""
 
 
 def open_source(source: str, *, split: str = "train") -> Reader:
@@ -43,7 +31,7 @@ def open_source(source: str, *, split: str = "train") -> Reader:
 
     Raises:
         DataError: there is no such thing, or it cannot be read.
-        ExtraError: a folder of data files or a data set of the Hub needs datasets, which is not installed.
+        ExtraError: a data set of the Hub needs datasets, which is not installed.
     """
     check_source(source)
     path = Path(source).expanduser()
@@ -160,17 +148,9 @@ def _folder(path: Path, split: str) -> Reader:
     if is_saved(path):
         splits = saved_splits(path)
         return SavedReader(path / _part(splits, split, str(path)) if splits else path)
-    if not any(file.suffix in READERS for file in path.iterdir()):
-        raise DataError(
-            f"folder {path} holds no data; expected one that save_to_disk wrote, or data files ({', '.join(READERS)})"
-        )
-    require(f"a folder of data files ({path})", "datasets")
-    try:
-        return _loaded(str(path), None, split)
-    except DataError:
-        raise
-    except Exception as error:  # datasets and Arrow raise many kinds for damaged files
-        raise DataError(f"folder {path} cannot be read as a data set ({_reason(error)}); name one of its files") from error
+    parts = data_files(path)
+    readers = [_file(file) for file in parts[_part(tuple(parts), split, str(path))]]
+    return readers[0] if len(readers) == 1 else FilesReader(str(path), readers)
 
 
 def _hub(name: str, split: str) -> Reader:
