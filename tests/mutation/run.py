@@ -162,7 +162,19 @@ def run(room: str, each: int, seed: int) -> dict[Mutant, str]:
     missing = [name for name in reached if name not in verdicts]
     if missing:
         raise SystemExit(f"mutmut did not run {len(missing)} of {len(reached)} mutants; see {folder.parent / 'log.txt'}")
-    return {mutant: verdicts[mutant.name] if mutant.name in reached else UNREACHED for mutant in chosen}
+    outcome = {mutant: verdicts[mutant.name] if mutant.name in reached else UNREACHED for mutant in chosen}
+    return {
+        mutant: verdict if verdict == KILLED else _by_all(folder, room, mutant, verdict) for mutant, verdict in outcome.items()
+    }
+
+
+def _by_all(folder: Path, room: str, mutant: Mutant, verdict: str) -> str:
+    """A second trial, by all tests of the room: mutmut does not see which of them call a function through a shared fixture."""
+    tests = [f"tests/{name}" for name in TESTS[room]]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *(f"--ignore=tests/{name}" for name in SLOW)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": "src", "MUTANT_UNDER_TEST": mutant.name}
+    done = subprocess.run([*command, *tests], cwd=folder, env=environment, capture_output=True, check=False)
+    return KILLED if done.returncode == 1 else verdict
 
 
 def main() -> None:
