@@ -21,6 +21,7 @@ from striata.baselines import Lexical, Rows
 from striata.choices import BASELINES
 from striata.data import Columns, read_table
 from striata.errors import DataError, EncoderError, ExtraError, StudyError
+from striata.robustness import run_stress
 from striata.runs import Run, StudyFolder
 from striata.settings import load_study
 from striata.training.events import Event
@@ -84,6 +85,20 @@ def test_a_baseline_is_measured_without_the_validation_rows_and_kept_with_them(f
 
     np.testing.assert_array_equal(held.logits, logits(inside))
     np.testing.assert_array_equal(striata.load(run.path).logits(texts), logits(np.concatenate([inside, held.ids])))
+
+
+def test_figures_on_rows_that_a_member_was_fitted_on_come_with_a_warning(folder: Path, fitted: Fitted) -> None:
+    model, lines = striata.load(fitted.model), list[str]()
+    model.warn = lines.append
+    table = read_table(str(folder / "train.csv"), Columns())
+    held = Run.load(fitted.folder / "runs" / "lexical").validation().ids
+    hashes = table.text_hashes()
+    inside = np.setdiff1d(np.flatnonzero(~np.isin(hashes, hashes[held])), held)
+    model.evaluate(table.take(inside))
+    assert not lines
+    model.evaluate(table.take(np.concatenate([inside[:5], held[:3]])))
+    run_stress(model, table.take(held[:2]))
+    assert [line.partition(" have the text of a validation row")[0] for line in lines] == ["3 of 8 rows", "2 of 2 rows"]
 
 
 @pytest.mark.parametrize("kind", list(BASELINES))

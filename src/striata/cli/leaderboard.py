@@ -142,23 +142,20 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.2f}" if seconds < 10 else f"{seconds:.1f}" if seconds < 100 else f"{seconds:,.0f}"
 
 
-def _speed(texts_per_second: float | None) -> str:
-    from ..evidence.sentences import rounded
-
-    return "-" if texts_per_second is None else rounded(round(texts_per_second))
-
-
 def _figures(row: LayoutResult, tested: bool, timed: bool) -> list[str]:
+    from ..evidence.sentences import speed
+
     cells = [row.layout, str(len(row.seeds)), f"{row.trainable:,}", f"{row.accuracy:.4f}", f"{row.low:.4f}-{row.high:.4f}"]
     cells += [f"{row.loss:.4f}", f"{row.macro_f1:.4f}", _seconds(row.seconds)]
     if timed:
-        cells.append(_speed(row.texts_per_second))
+        cells.append(speed(row.texts_per_second))
     if tested:
         cells.append("-" if row.test_accuracy is None else f"{row.test_accuracy:.4f}")
     return cells
 
 
 def _show_runs(opened: StudyFolder) -> None:
+    from ..evidence.sentences import speed
     from ..runs import leaderboard as standings
     from .output import table
 
@@ -171,7 +168,7 @@ def _show_runs(opened: StudyFolder) -> None:
         cells = [row.run, f"{row.trainable:,}", f"{row.accuracy:.4f}", f"{row.loss:.4f}", f"{row.macro_f1:.4f}"]
         cells += [f"{row.best_step}/{row.steps}", _seconds(row.seconds)]
         if _timed(rows):
-            cells.append(_speed(row.texts_per_second))
+            cells.append(speed(row.texts_per_second))
         if tested:
             cells.append("-" if row.test_accuracy is None else f"{row.test_accuracy:.4f}")
         lines.append(cells)

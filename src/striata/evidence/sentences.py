@@ -21,6 +21,13 @@ def rounded(number: int) -> str:
     return f"{round(number, -digits):,}"
 
 
+def speed(texts_per_second: float | None) -> str:
+    """Texts a second with two digits that count; `-` where it was not measured, and no more than the clock can tell."""
+    if texts_per_second is None:
+        return "-"
+    return "over 100,000" if texts_per_second > 100_000 else rounded(round(texts_per_second))
+
+
 def duration(seconds: float) -> str:
     """Seconds as `under 0.01 s`, `45 s`, `12 min` or `3.5 h`."""
     if seconds < 0.01:

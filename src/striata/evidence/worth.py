@@ -14,7 +14,7 @@ from ..figures.intervals import LEVEL, Interval, paired_difference
 from ..runs.joined import Pool, join
 from ..runs.run import Run, Validation
 from ..runs.standings import total_seconds
-from .sentences import counted, duration, points, rounded
+from .sentences import counted, duration, points, speed
 
 FINE_TUNED = ("adapter", "soup")  # kinds of runs that are a fine-tuned encoder
 ENSEMBLE = "ensemble"
@@ -54,8 +54,8 @@ class Contender:
     def cost(self) -> str:
         """Seconds, parameters and speed in words."""
         least = "at least " if self.name == ENSEMBLE else ""
-        speed = "" if self.texts_per_second is None else f", {least}{rounded(round(self.texts_per_second))} texts a second"
-        return f"{duration(self.seconds)} to train, {counted(self.trainable, 'parameter')}{speed}"
+        answers = "" if self.texts_per_second is None else f", {least}{speed(self.texts_per_second)} texts a second"
+        return f"{duration(self.seconds)} to train, {counted(self.trainable, 'parameter')}{answers}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from ..calibration import (
     set_figures,
     set_threshold,
 )
-from ..data import Columns, encode_labels, read_table
+from ..data import Columns, Table, encode_labels, read_table
 from ..disk.workplace import restore
 from ..ensemble import Cascade, Combiner, Ensemble, load_ensemble
 from ..errors import DataError, RunError
@@ -86,7 +86,8 @@ class Model:
         task: what a label is.
         labels: names in the order of the logits.
         columns: names of the columns the study asked for.
-        warn: told once if a cascade's early run answers another share of the texts than of the validation rows.
+        warn: told once if a cascade's early run answers another share of the texts than of the validation rows, and of rows that
+            no figure should be measured on.
         texts: how many it has answered so far.
         early: of these, those that a cascade's early run answered alone.
     """
@@ -313,6 +314,17 @@ class Model:
             )
         return threshold
 
+    def warn_of_known(self, table: Table) -> None:
+        """Warns of rows that have the text of a validation row on which a member was fitted once more, as `refit` does: figures
+        on them flatter."""
+        refitted = [run.validation().texts for run in self.runs.values() if run.facts.recipe.get("refit")]
+        known = int(np.isin(table.text_hashes(), np.concatenate(refitted)).sum()) if refitted else 0
+        if known:
+            self.warn(
+                f"{known:,} of {len(table):,} rows have the text of a validation row, and some members were fitted on these too: "
+                "figures on them flatter; give rows that nothing was fitted on"
+            )
+
     def evaluate(self, data: object, *, columns: Columns | None = None, coverage: float | None = None) -> Evaluation:
         """Figures on labelled rows.
 
@@ -325,6 +337,7 @@ class Model:
             DataError: the data cannot be read, or has labels the model does not know.
         """
         table = read_table(data, columns or self.columns, split="test")
+        self.warn_of_known(table)
         targets = encode_labels(table, self.labels)
         logits = self.logits(table.texts, table.pairs)
         return Evaluation(

@@ -118,6 +118,8 @@ class Report:
         chosen: by which rule it was; None when there is none.
         ensemble_judged: the ensemble on the validation rows.
         soup: the model of merged weights; None when there is none.
+        distilled: the run trained on the ensemble's probabilities; None when there is none.
+        cascade: beside the ensemble, with a run that answers first; None when there is none.
         audit: of the data; None when the folder lacks it.
         stress: what `striata stress` kept, one document per model.
         shift: likewise `striata shift`.
@@ -139,6 +141,8 @@ class Report:
     chosen: Rule | None
     ensemble_judged: Judged | None
     soup: Run | None
+    distilled: Run | None
+    cascade: Ensemble | None
     audit: Audit | None
     stress: tuple[StressFacts, ...]
     shift: tuple[ShiftFacts, ...]
@@ -184,8 +188,8 @@ def collect(path: str | Path) -> Report:
     settings = folder.settings()
     groups = _groups(comparison, standings, runs, settings)
     ensemble = load_ensemble(folder.path / "ensemble") if (folder.path / "ensemble").is_dir() else None
-    soup = Run.load(folder.path / "soup") if (folder.path / "soup").is_dir() else None
-    models = _identities([*runs.values(), *([] if soup is None else [soup])], ensemble)
+    soup, distilled = (Run.load(place) if (place := folder.path / name).is_dir() else None for name in ("soup", "distilled"))
+    models = _identities([*runs.values(), *(run for run in (soup, distilled) if run is not None)], ensemble)
     stress, old_stress = _of_today(read_kept(folder.path, "stress-*", STRESS), models)
     shift, old_shift = _of_today(read_kept(folder.path, "shift-*", SHIFT), models)
     return Report(
@@ -202,6 +206,8 @@ def collect(path: str | Path) -> Report:
         chosen=rule_of(folder.path),
         ensemble_judged=None if ensemble is None else judge_ensemble(ensemble),
         soup=soup,
+        distilled=distilled,
+        cascade=load_ensemble(folder.path / "cascade") if (folder.path / "cascade").is_dir() else None,
         audit=read_audit(folder.path),
         stress=stress,
         shift=shift,

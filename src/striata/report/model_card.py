@@ -12,7 +12,7 @@ from typing import Any
 from ..disk.files import named, write_text
 from ..ensemble import Cascade, Ensemble, load_ensemble
 from ..evidence import Worth, measure_worth
-from ..evidence.sentences import rounded
+from ..evidence.sentences import speed
 from ..extras import require
 from ..figures.intervals import wilson
 from ..runs import Run, StudyFolder, leaderboard
@@ -208,7 +208,8 @@ def _body(subject: Subject, train: str) -> str:
         confidence=CONFIDENCE,
         calibration=subject.judged.calibration,
         literal=lambda text: Markup(repr(str(text))),
-        speed=lambda texts: "-" if texts is None else rounded(round(texts)),
+        speed=speed,
+        adapted=sum(run.plan is not None for run in subject.runs.values()),
         trainable=sum(run.trainable for run in subject.runs.values()),
     )
 

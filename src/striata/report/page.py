@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from ..choices import METHODS
 from ..ensemble import Rule
-from ..evidence.sentences import rounded
+from ..evidence.sentences import speed
 from .axes import colour, dash, duration, point
 from .contents import Group, Report
 from .figures import figures_of
@@ -57,7 +57,7 @@ def _count(value: int) -> Markup:
 
 
 def _speed(value: float) -> Markup:
-    return _data(value, rounded(round(value)))
+    return _data(value, speed(value))
 
 
 def _duration(value: float) -> Markup:

@@ -164,6 +164,7 @@ def run_stress(
     if out is not None:
         apart(out, table.source)
     chosen = table.take(sample_rows(table, rows, seed))
+    model.warn_of_known(chosen)
     targets = encode_labels(chosen, model.labels)
     right = model.task.decide(model.logits(chosen.texts, chosen.pairs)) == targets
     done = len(chosen)
