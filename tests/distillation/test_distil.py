@@ -189,11 +189,13 @@ def test_a_worse_run_is_refused_with_the_figures_and_nothing_is_written(folder: 
 
 
 def test_the_command_says_what_is_gained_at_which_cost_or_why_nothing_is(taught: Path, folder: Path) -> None:
-    refused, forced, made, told = run_without(
+    refused, forced, made, told, shown, described = run_without(
         ([], ["distil", folder, "--steps", 1]),
         ([], ["distil", folder, "--steps", 1, "--loss", 1, "--json", "--out", folder / "other"]),
         ([], ["distil", folder, "--unlabelled", taught / "more.csv", "--hard", 0.1, "--loss", 0.5]),
         ([], ["predict", folder / "distilled", taught / "test.csv", "--out", folder / "said.csv"]),
+        ([], ["report", folder]),
+        ([], ["card", folder / "distilled"]),
     )
     assert refused[:2] == (2, "")
     assert refused[2].splitlines()[-1].startswith("error: the distilled run reaches validation accuracy 0.")
@@ -206,6 +208,10 @@ def test_the_command_says_what_is_gained_at_which_cost_or_why_nothing_is(taught:
     assert "on 110 training rows and 150 unlabelled texts" in made[1]
     assert "33% of the cost" in made[1]
     assert "rows predicted by 1 member(s)" in told[1]
+    assert (shown[0], described[0]) == (0, 0)
+    assert '<p id="distilled">' in (folder / "report.html").read_text()
+    card = (folder / "distilled" / "README.md").read_text()
+    assert "trained on the probabilities of an ensemble of 4 runs instead of labels, and on 150 texts without labels" in card
 
 
 def interrupt_at(step: int) -> Listener:
