@@ -67,6 +67,7 @@ def test_the_layouts_together_against_their_controls(tmp_path: Path) -> None:
     mean = {name: np.mean([right[name, seed].mean() for seed in range(3)]) for name in names}
     assert one.difference == pytest.approx((mean["s8"] + mean["s5"] - mean["s8:uniform"] - mean["s5:uniform"]) / 2)
     assert one.low < one.difference < one.high
+    assert one.verdict == "not told apart"
     assert one.sentence.startswith("the mean of 2 layouts is not told apart from that of their :uniform controls by 300 rows")
     assert found.to_json()["together"]
 
@@ -280,3 +281,11 @@ def test_what_is_foreseen_counts_the_comparisons_that_will_be_made(tmp_path: Pat
     assert foreseen.resolvable is not None
     assert calm.resolvable < foreseen.resolvable
     assert "0.00 points from seed to seed" in calm.assumptions
+    assert "differ in being right on 0.2% of the rows, on 50% of these whatever the seed" in calm.assumptions
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0])
+def test_a_confidence_of_nothing_or_of_certainty_is_refused(tmp_path: Path, confidence: float) -> None:
+    folder = study(tmp_path, rights(("s1", "s5"), 1))
+    with pytest.raises(StudyError, match="confidence"):
+        compare_study(folder, confidence=confidence)
