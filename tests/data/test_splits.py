@@ -119,6 +119,18 @@ def test_whole_lengths_are_those_of_texts_that_are_not_cut(tmp_path: Path) -> No
         assert after.ids.tolist() == before.ids.tolist()
 
 
+def test_a_vocabulary_without_its_unknown_word(tmp_path: Path) -> None:
+    folder = make_tokenizer(tmp_path / "tokenizer")
+    file = folder / "tokenizer.json"
+    content = json.loads(file.read_text())
+    content["model"]["unk_token"] = "[GONE]"
+    file.write_text(json.dumps(content))
+    tokenizer = Tokenizer.load(str(folder), 6)
+    assert len(tokenizer.encode(["a b"])) == 1
+    with pytest.raises(EncoderError, match=r"the tokenizer of .* fails at a text \(.*\); copy the model's tokenizer files again"):
+        tokenizer.encode(["a unheard-of b"])
+
+
 def test_lengths_that_do_not_work(tmp_path: Path) -> None:
     folder = make_tokenizer(tmp_path / "tokenizer")
     with pytest.raises(DataError, match="max_length 13 is more than the 12 tokens"):

@@ -217,7 +217,13 @@ class Tokenizer:
 
     def _encode(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Encoded:
         inputs = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
-        encodings = self._backend.encode_batch(inputs)
+        try:
+            encodings = self._backend.encode_batch(inputs)
+        except Exception as error:  # tokenizers raises nothing more special, for a vocabulary without its unknown word
+            raise EncoderError(
+                f"the tokenizer of {self.base} fails at a text ({' '.join(str(error).split())[:200]}); copy the model's "
+                "tokenizer files again"
+            ) from error
         lengths = np.array([len(encoding.ids) for encoding in encodings], np.int64)
         types = None
         if self._typed and pairs is not None:

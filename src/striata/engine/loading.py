@@ -16,6 +16,7 @@ from torch import nn
 from ..choices import DEVICES, PRECISIONS
 from ..disk.documents import parse_json
 from ..disk.files import sha256_file
+from ..disk.paths import is_file
 from ..errors import EncoderError
 from .attention import IMPLEMENTATION, packed_attention
 
@@ -87,7 +88,7 @@ def _in_folder(folder: Path, base: str) -> list[Path]:
     if (folder / INDEX).is_file():
         files = [folder / name for name in _listed(folder / INDEX, base)]
         for file in files:
-            if not file.is_file():
+            if not is_file(file):
                 raise EncoderError(f"encoder folder {base} lacks {file.name}, which {INDEX} names; copy the whole model")
         return files
     others = sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".ckpt", ".h5", ".msgpack"))

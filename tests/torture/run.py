@@ -1,0 +1,42 @@
+"""`python -m tests.torture.run`: the whole of it, and a table of what was tried and what survived.
+
+Options: `--count N` for N cases of each kind drawn at random (0 for what a part takes by itself), `--seed S`, and names of parts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from .mutations import mutations
+
+Part = Callable[[Path, int, int], Iterator[str]]
+PARTS: dict[str, Part] = {
+    "mutations": lambda folder, count, seed: mutations(folder, count=count or 1000, seed=seed),
+}
+
+
+def main() -> int:
+    """Runs the parts; each yields an empty line for what survived, and a sentence for what did not."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
+    parser.add_argument("--count", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    lines = ["| part | tried | survived |", "|---|---:|---:|"]
+    failures = 0
+    for name in arguments.parts or PARTS:
+        with tempfile.TemporaryDirectory() as folder:
+            wrong = list(PARTS[name](Path(folder), arguments.count, arguments.seed))
+        for sentence in filter(None, wrong):
+            print(sentence, flush=True)
+            failures += 1
+        lines.append(f"| {name} | {len(wrong)} | {wrong.count('')} |")
+    print("\n".join(lines))
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
