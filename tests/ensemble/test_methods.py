@@ -45,6 +45,11 @@ def test_a_method_chooses_what_its_maker_does(study: Path, method: str) -> None:
     assert any(line.startswith(f"together: validation accuracy {made.metrics['accuracy']:.4f}") for line in made.lines())
 
 
+def test_a_cascades_settings_reach_it(study: Path) -> None:
+    with pytest.raises(EnsembleError, match="s8-seed9 is no finished run"):
+        combine_runs(study, method="cascade", size=2, cheap="s8-seed9")
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

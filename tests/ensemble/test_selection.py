@@ -13,6 +13,7 @@ from sklearn.metrics import f1_score, log_loss
 
 from striata.choices import METHODS, RANKINGS
 from striata.ensemble import Rule, choose, combine, nested
+from striata.ensemble.greedy import _Search
 from striata.errors import EnsembleError
 from striata.runs.joined import Pool
 from striata.tasks import SINGLE_LABEL
@@ -112,6 +113,17 @@ def test_greedy_finds_the_pair_that_brute_force_finds() -> None:
     assert set(chosen.weights) == set(best) == {"run00", "run01"}
     assert figure(pool, dict(chosen.weights), "logits", "accuracy") == 1
     assert list(choose(pool, Rule(size=1)).weights) == ["run00"]
+
+
+@pytest.mark.parametrize("kind", ["logits", "probabilities"])
+def test_greedy_by_loss_looks_at_scikit_learns_loss_of_the_mean(kind: str) -> None:
+    pool = noisy(3, 400, noise=3.0)
+    search = _Search(pool, Rule(method="greedy", size=3, by="loss", combine=kind))
+    of = softmax(pool.logits.astype(np.float64), 2) if kind == "probabilities" else pool.logits.astype(np.float64)
+    weights = np.array([0.5, 0.25, 0.25])
+    mean = np.einsum("mrl,m->rl", of, weights)
+    probabilities = mean if kind == "probabilities" else softmax(mean, 1)
+    assert search.key(weights)[0] == pytest.approx(-log_loss(pool.targets, probabilities), rel=1e-5)
 
 
 def test_of_equals_greedy_takes_the_fewest() -> None:
