@@ -212,6 +212,21 @@ def test_the_contests_format(trained: Path, tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_text().splitlines()[0] == "ID,Label"
     names = [row["label"] for row in read(tmp_path / "b.csv")]
     assert [int(row["Label"]) for row in read(tmp_path / "a.csv")] == [LABELS.index(name) for name in names]
+    source.write_text(
+        "\n".join(f"{9 - at},{line}" for at, line in enumerate(source.read_text().splitlines())).replace("9,", "Id,", 1)
+    )
+    told = run(
+        "predict", trained / "out/ensemble", source, "--out", tmp_path / "a.csv", "--format", "id-label", cwd=tmp_path
+    ).stderr
+    assert "is not copied: ID in" in told
+    assert "labels are no integers: Label is each one's place (0 for 'Business', 1 for 'Sports', 2 for 'World')" in told
+
+
+def test_evaluate_names_labels_without_a_row(trained: Path, tmp_path: Path) -> None:
+    rows = [line for line in (trained / "test.csv").read_text().splitlines() if not line.endswith(",World")]
+    (tmp_path / "two.csv").write_text("\n".join(rows) + "\n")
+    told = run("evaluate", trained / "out/ensemble", tmp_path / "two.csv", cwd=tmp_path).stdout
+    assert "labels without a row here: World; it counts 0 in macro F1" in told
 
 
 class Cut(Exception):

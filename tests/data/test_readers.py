@@ -104,6 +104,9 @@ def test_declared_label_names_are_used(tmp_path: Path) -> None:
 def test_pairs_are_found(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text('{"premise": "a", "hypothesis": "b", "label": 1}\n')
     assert read_table(str(tmp_path / "x.jsonl"), Columns()).pairs == ["b"]
+    (tmp_path / "qnli.tsv").write_text("index\tquestion\tsentence\tlabel\n0\ta\tb\tc\n")
+    table = read_table(str(tmp_path / "qnli.tsv"), Columns())
+    assert (table.texts, table.pairs) == (["a"], ["b"])
 
 
 @pytest.mark.parametrize(
@@ -117,6 +120,7 @@ def test_pairs_are_found(tmp_path: Path) -> None:
         ("x.csv", "", Columns(), "is empty"),
         ("x.csv", "3,Wall St. Bears Claw Back,Short-sellers are seeing green\n", Columns(), "seems to have no header"),
         ("x.tsv", f"ham\t{'Go until jurong point ' * 4}\n", Columns(), "seems to have no header"),
+        ("x.tsv", "sport\tthe match was lost again\n", Columns(), "seems to have no header"),
         ("x.tsv", 'text\tlabel\n"Hi" there\ta\n', Columns(), "a tab expected after"),
         ("x.csv", "body,label\na,b\n", Columns(), "no text column among 'body', 'label'; expected one of text, sentence"),
         ("x.csv", "text,tag\na,b\n", Columns(), "no label column among 'text', 'tag'"),

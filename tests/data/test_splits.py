@@ -14,7 +14,7 @@ from tokenizers import Tokenizer as RawTokenizer
 from tokenizers import models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from striata.data import Encoded, Tokenizer, audit_data, load_splits
+from striata.data import Encoded, Tokenizer, audit_data, load_splits, stratified_parts
 from striata.data.splits import PartSource
 from striata.errors import DataError, EncoderError
 
@@ -40,6 +40,30 @@ def test_rows_are_held_out_in_proportion_and_by_seed(tmp_path: Path, part: PartS
     assert max(Counter(splits.validation.labels).values()) - min(Counter(splits.validation.labels).values()) <= 1
     assert splits.validation.ids.tolist() == again.validation.ids.tolist() != other.validation.ids.tolist()
     assert splits.fingerprint == again.fingerprint != other.fingerprint
+
+
+@pytest.mark.parametrize("part", [2, 0.05, 0.5, 0.9, 1900, 1997])
+def test_a_rare_label_is_on_both_sides(tmp_path: Path, part: PartSource) -> None:
+    source = write(tmp_path / "x.csv", [(f"text {i}", "rare" if i % 500 == 3 else "common") for i in range(2000)])
+    splits = load_splits(source, part, None)
+    count = round(part * 2000) if isinstance(part, float) else part
+    assert len(splits.validation) == count
+    assert sorted([*splits.train.ids.tolist(), *splits.validation.ids.tolist()]) == list(range(2000))
+    assert set(splits.train.labels or ()) == set(splits.validation.labels or ()) == {"rare", "common"}
+
+
+@given(st.lists(st.integers(0, 5), min_size=4, max_size=60), st.data())
+@settings(max_examples=100, deadline=None)
+def test_every_label_is_on_both_sides_where_there_is_room(labels: list[int], data: st.DataObject) -> None:
+    values, counts = np.unique(labels, return_counts=True)
+    if counts.min() < 2:
+        return
+    rows = data.draw(st.integers(len(values), max(len(values), len(labels) - len(values))))
+    part, rest = stratified_parts(np.array(labels), rows, 0)
+    assert sorted([*part, *rest]) == list(range(len(labels)))
+    assert len(part) == rows
+    if len(rest) >= len(values):
+        assert set(np.array(labels)[part]) == set(np.array(labels)[rest]) == set(values.tolist())
 
 
 @given(st.integers(4, 60), st.integers(1, 60), st.integers(0, 5))

@@ -47,6 +47,10 @@ def show_metrics(measured: Evaluation) -> None:
 
     metrics, scores = measured.metrics, measured.metrics.scores
     say(f"{metrics.rows:,} rows: accuracy {scores.accuracy:.4f}, macro F1 {scores.macro_f1:.4f}, log loss {scores.loss:.4f}")
+    absent = [name for name, figures in metrics.per_label.items() if not figures["rows"]]
+    if absent:
+        shown = ", ".join(absent[:8]) + (", ..." if len(absent) > 8 else "")
+        say(f"labels without a row here: {shown}; {'it counts' if len(absent) == 1 else 'each counts'} 0 in macro F1")
     before, after = measured.uncalibrated, measured.calibrated
     say(
         f"calibration error {after.ece:.4f}, Brier score {after.brier:.4f} "

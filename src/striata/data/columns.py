@@ -15,7 +15,7 @@ PAIR_OF = {
     "sentence": ("question",),
     "hypothesis": ("premise",),
 }
-_LONGEST_NAME = 60  # letters of a column's name, above which it looks like a text
+_LONGEST_NAME, _MOST_WORDS = 60, 4  # letters and words of a column's name, above which it looks like a text
 LABEL = ("label", "labels", "category", "class", "target", "topic")
 
 
@@ -114,7 +114,7 @@ def _only(candidates: Sequence[str], names: Sequence[str], role: str, usual: Seq
     hint = ""
     if len(names) == 1 and (mark := next((mark for mark in (";", "\t", "|") if mark in names[0]), None)):
         hint = f" (the header has {mark!r} in it: a .csv file is separated by commas, a .tsv file by tabs)"
-    elif any(len(name) > _LONGEST_NAME or name.strip().isdecimal() for name in names):
+    elif any(len(name) > _LONGEST_NAME or len(name.split()) > _MOST_WORDS or name.strip().isdecimal() for name in names):
         hint = " (the first line looks like a row: the file seems to have no header, which has to be added above it)"
     raise DataError(
         f"{source}: no {role} column among {_listed(names)}{hint}; expected one of {', '.join(usual)}, "

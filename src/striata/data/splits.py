@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -99,7 +100,8 @@ def encode_labels(table: Table, labels: Sequence[str], task: Task = SINGLE_LABEL
 def stratified_parts(
     labels: Sequence[str] | npt.NDArray[np.int64], rows: int, seed: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Deals rows into a part and the rest, with the labels in proportion where both have room for all and none has one row.
+    """Deals rows into a part and the rest; where both have room for all labels and none has one row, with the labels in
+    proportion, and each at least once in both.
 
     Args:
         labels: of the rows, (n,).
@@ -117,7 +119,29 @@ def stratified_parts(
     counts = np.unique(labels, return_counts=True)[1]
     stratify = labels if min(rows, len(places) - rows) >= len(counts) and counts.min() > 1 else None
     part, rest = train_test_split(places, train_size=rows, random_state=seed, stratify=stratify)
+    if stratify is not None:
+        part, rest = _with_every_label(np.asarray(labels), part, rest)
+        rest, part = _with_every_label(np.asarray(labels), rest, part)
     return np.sort(part), np.sort(rest)
+
+
+def _with_every_label(
+    labels: npt.NDArray[Any], part: npt.NDArray[np.int64], rest: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Exchanges rows so that a part has one of each label: proportion gives a rare label's rows all to the other.
+
+    Args:
+        labels: of all rows; each has at least two.
+        part: places of its rows, at least as many as there are labels.
+        rest: places of the others.
+    """
+    part, rest = part.copy(), rest.copy()
+    for label in np.setdiff1d(labels[rest], labels[part]):
+        names, counts = np.unique(labels[part], return_counts=True)
+        out = np.flatnonzero(labels[part] == names[counts.argmax()])[-1]
+        into = np.flatnonzero(labels[rest] == label)[0]
+        part[out], rest[into] = rest[into], part[out]
+    return part, rest
 
 
 def _held_out(table: Table, part: int | float, seed: int, what: str) -> tuple[Table, Table]:
