@@ -5,7 +5,7 @@ STAMP = $(VENV)/.installed
 WORKERS ?= 2
 MINIMUM ?= ../striata-minimum
 
-.PHONY: install demo test test-minimum clean coverage mutation
+.PHONY: install demo test test-minimum clean coverage mutation torture
 
 install: $(STAMP)
 
@@ -43,6 +43,10 @@ coverage: install
 mutation: install
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt mutmut
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.mutation.run
+
+# Commands killed and refused at every file operation, which takes long. A small part of it is in `make test`.
+torture: install
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.torture.run
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build/mutation

@@ -10,10 +10,19 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from .interruptions import HARMS, interruptions
 from .mutations import mutations
+from .world import World
 
 Part = Callable[[Path, int, int], Iterator[str]]
+
+
+def _interrupted(harm: str) -> Part:
+    return lambda folder, count, seed: interruptions(World(folder), harms=[harm], count=count or None, seed=seed)
+
+
 PARTS: dict[str, Part] = {
+    **{harm: _interrupted(harm) for harm in HARMS},
     "mutations": lambda folder, count, seed: mutations(folder, count=count or 1000, seed=seed),
 }
 

@@ -1,0 +1,32 @@
+"""A small part of the torture; the whole is `python -m tests.torture.run`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from .interruptions import HARMS, interruptions
+from .world import World
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("world"))
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("commands", "harms", "count"),
+    [(["train"], ["killed"], 2), (["ensemble", "predict"], ["killed"], 1), (["ensemble"], list(HARMS)[1:], 1)],
+    ids=["train", "others", "errors"],
+)
+def test_an_interrupted_command_is_made_good_by_the_same_command(
+    world: World, commands: Sequence[str], harms: Sequence[str], count: int
+) -> None:
+    tries = list(interruptions(world, commands=commands, harms=harms, count=count, seed=3, tell=quiet))
+    assert len(tries) == len(commands) * len(harms) * count
+    assert [wrong for wrong in tries if wrong] == []

@@ -1,0 +1,174 @@
+"""A small study and the commands that write something of it, each done in a forked process."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import striata
+from striata.ensemble import write_ensemble
+from striata.model import whole_file
+from striata.report import write_card, write_report
+
+from ..study.small import study_of, write_texts
+from .operations import Ended, forked
+
+_TIMES = {"seconds", "shared_seconds", "texts_per_second", "checksum", "spent"}
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_SHOWN = {".html", ".svg", ".md"}  # have times of training in them
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that writes.
+
+    Args:
+        call: does it, in the current folder.
+        trained: whether the study in `out` has been trained before.
+    """
+
+    call: Callable[[], object]
+    trained: bool = True
+
+
+def study(**changes: Any) -> dict[str, Any]:
+    recipe = {"max_steps": 4, "evaluate_every": 2}
+    here = {"base": "roberta", "output": "out", "data": {"train": "train.csv", "test": "test.csv"}, "recipe": recipe}
+    return study_of(Path.cwd(), **({"layouts": ["0-2 r2 query", "1-2 r3 query value"]} | here | changes))
+
+
+def _predict() -> None:
+    whole_file.PORTION = 8
+    whole_file.predict_file(striata.load("out/ensemble", device="cpu"), "new.csv", "predicted.csv", probabilities=True)
+
+
+COMMANDS: Mapping[str, Command] = {
+    "train": Command(lambda: striata.train(study(), device="cpu"), trained=False),
+    "train with baselines": Command(
+        lambda: striata.train(study(baselines=["majority", "lexical", "frozen"]), device="cpu"), trained=False
+    ),
+    "search": Command(
+        lambda: striata.train(
+            study(layouts=[], budget=2_000, search={"trials": 3, "generation": 2, "ranks": [1, 2]}), device="cpu"
+        ),
+        trained=False,
+    ),
+    "ensemble": Command(lambda: write_ensemble("out", size=2, method="weighted")),
+    "distil": Command(lambda: striata.distil("out", loss=1.0, device="cpu")),
+    "predict": Command(_predict),
+    "report": Command(lambda: write_report("out")),
+    "card": Command(lambda: write_card("out/ensemble")),
+}
+
+
+class World:
+    """Folders in which a command is tried.
+
+    Args:
+        folder: for all of them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._made: dict[bool, Path] = {}
+        self._expected: dict[str, dict[str, str]] = {}
+        self._tries = 0
+
+    def fresh(self, command: Command) -> Path:
+        """A new folder in which the command can begin."""
+        self._tries += 1
+        place = self.folder / f"try-{self._tries}"
+        shutil.copytree(self._before(command.trained), place)
+        return place
+
+    def _before(self, trained: bool) -> Path:
+        if trained not in self._made:
+            place = self.folder / f"before-{trained}"
+            if trained:
+                shutil.copytree(self._before(False), place)
+                run(COMMANDS["train"], place)
+            else:
+                place.mkdir(parents=True)
+                make = lambda: (study_of(place), write_texts(place / "new.csv", 30, seed=5, labels=False))  # noqa: E731
+                assert forked(make, place).code == 0
+            self._made[trained] = place
+        return self._made[trained]
+
+    def operations(self, name: str, *, reads: bool = False) -> int:
+        """How many a command has; what it makes is remembered."""
+        command = COMMANDS[name]
+        place = self.fresh(command)
+        ended = run(command, place, reads=reads)
+        assert ended.code == 0, ended.message
+        self._expected[name] = state(place)
+        shutil.rmtree(place)
+        return ended.operations
+
+    def trial(self, name: str, at: int, error: int | None, *, reads: bool = False) -> str:
+        """A command that dies or fails at an operation, and then once more: what is wrong with that, or nothing."""
+        command = COMMANDS[name]
+        place = self.fresh(command)
+        first = run(command, place, at=at, error=error, reads=reads)
+        lines = first.message.strip().splitlines()
+        wrong = ""
+        if error is not None and (first.code not in (0, 2) or len(lines) > 1):
+            wrong = f"ends with {first.code}: {' / '.join(lines[-6:])}"
+        second = run(command, place)
+        if second.code:
+            wrong = wrong or f"the same command then ends with {second.code}: {' / '.join(second.message.splitlines()[-6:])}"
+        else:
+            wrong = wrong or differences(self._expected[name], state(place))
+        shutil.rmtree(place)
+        return f"{name}, {'killed' if error is None else os.strerror(error)} at {at} ({first.last}): {wrong}" if wrong else ""
+
+
+def run(command: Command, place: Path, **options: Any) -> Ended:
+    """Does a command in a folder, in a forked process."""
+
+    def work() -> None:
+        import torch
+
+        os.chdir(place)
+        torch.set_num_threads(1)
+        command.call()
+
+    return forked(work, place, **options)
+
+
+def state(place: Path) -> dict[str, str]:
+    """Every file and folder with a digest of its content, without the times that training took and what follows from them."""
+    return {str(path.relative_to(place)): _content(path) for path in sorted(place.rglob("*"))}
+
+
+def _content(path: Path) -> str:
+    if path.is_dir():
+        return "folder"
+    if path.suffix in _SHOWN or path.name == "search.db":
+        return "file"
+    data = path.read_bytes()
+    if path.suffix == ".json":
+        return json.dumps(_timeless(json.loads(data)), sort_keys=True)
+    return sha256(data).hexdigest()
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _timeless(inner) for key, inner in value.items() if key not in _TIMES}
+    if isinstance(value, list):
+        return [_timeless(inner) for inner in value]
+    return "digest" if isinstance(value, str) and _DIGEST.fullmatch(value) else value
+
+
+def differences(expected: Mapping[str, str], actual: Mapping[str, str]) -> str:
+    """In which files a folder is another; nothing for none."""
+    lost, more = sorted(expected.keys() - actual.keys()), sorted(actual.keys() - expected.keys())
+    other = sorted(name for name in expected.keys() & actual.keys() if expected[name] != actual[name])
+    parts = {"lost": lost, "left behind": more, "other": other}
+    return "; ".join(f"{what}: {', '.join(names[:5])}" for what, names in parts.items() if names)
