@@ -56,7 +56,8 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "search": Command(
         lambda: striata.train(
-            study(layouts=[], budget=2_000, search={"trials": 3, "generation": 2, "ranks": [1, 2]}), device="cpu"
+            study(layouts=[], budget=2_000, search={"trials": 3, "generation": 2, "ranks": [1, 2], "sections": [1, 2]}),
+            device="cpu",
         ),
         trained=False,
     ),
