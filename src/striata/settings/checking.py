@@ -50,6 +50,7 @@ _FOREIGN = {
     "recipe.precision": "fp16, bf16, dtype, torch_dtype, amp, mixed_precision",
 }
 _OURS = {name: key for key, names in _FOREIGN.items() for name in names.split(", ")}
+_MOST_NAMED = 10  # keys in one message; what each may have been meant to be takes milliseconds
 _EXAMPLES = {"base": "FacebookAI/roberta-base", "layouts": "[s8]", "output": "runs/mine", "name": "adamw", "layout": "s8"}
 
 
@@ -109,9 +110,13 @@ def _place(value: Any, problem: ErrorDetails) -> Path:
 
 
 def _unknown(kind: type[BaseModel], paths: Sequence[Path], inside: str) -> str:
-    names = [f"'{_key(path, inside)}'{_hint(kind, path, inside)}" for path in paths]
+    names = [f"'{_key(path, inside)}'{_hint(kind, path, inside)}" for path in paths[:_MOST_NAMED]] + _rest(paths)
     known = _fields_at(kind, paths[0][:-1])
     return f"unknown key{'s' * (len(names) > 1)} {alternatives(names, 'and')}; expected one of {', '.join(known)}"
+
+
+def _rest(paths: Sequence[Path]) -> list[str]:
+    return [f"{len(paths) - _MOST_NAMED:,} more"] if len(paths) > _MOST_NAMED else []
 
 
 def _hint(kind: type[BaseModel], path: Path, inside: str) -> str:
@@ -126,7 +131,7 @@ def _hint(kind: type[BaseModel], path: Path, inside: str) -> str:
 
 
 def _missing(paths: Sequence[Path], inside: str) -> str:
-    names = [f"'{_key(path, inside)}'" for path in paths]
+    names = [f"'{_key(path, inside)}'" for path in paths[:_MOST_NAMED]] + _rest(paths)
     examples = [f"`{path[-1]}: {_EXAMPLES[str(path[-1])]}`" for path in paths if path[-1] in _EXAMPLES]
     verb = "are" if len(names) > 1 else "is"
     example = f"; for instance {alternatives(examples, 'and')}" if examples else ""
