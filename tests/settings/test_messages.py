@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -191,13 +190,11 @@ def test_any_value_is_planned_or_is_one_short_line(key: str, value: str) -> None
 
 
 def test_of_many_unknown_keys_the_first_are_named() -> None:
-    began = time.process_time()
     with pytest.raises(StudyError, match=r"unknown keys 'layouts\.0\.ts', .*'layouts\.9\.ts' and 990 more;") as wrong:
         study(layouts=[{"layout": "s1", "ts": 1}] * 1000)
     assert len(str(wrong.value)) < 500
     with pytest.raises(StudyError, match=r"unknown keys 'k1', .* 'k10' and 19,990 more; expected one of"):
         study(**{f"k{i}": 1 for i in range(1, 20_000)}, k0=1)
-    assert time.process_time() - began < 3
 
 
 def test_too_many_members_are_refused_at_once() -> None:
