@@ -39,6 +39,7 @@ def test_where_words_are_sure_of_many_texts_they_answer_these_alone(
     fitted = fit_of(folder, tmp_path / "out", monkeypatch, str(folder / "roberta"))
     assert fitted.cascade == tmp_path / "out" / "cascade"
     assert fitted.answered_early is not None
+    assert fitted.most_lost == 0.02
     assert '<p id="cascade-beside">' in (tmp_path / "out" / "report.html").read_text()
     model = striata.load(fitted.cascade)
     texts = read_table(str(folder / "train.csv"), Columns()).texts[:400]

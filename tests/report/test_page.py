@@ -23,7 +23,7 @@ from striata.evidence import compare_study
 from striata.layout import make_plan
 from striata.report import collect, write_report
 from striata.report.page import render
-from striata.runs import StudyFolder, leaderboard
+from striata.runs import Run, StudyFolder, leaderboard
 
 from ..study.synthetic import BASE, logits_of, receipt_of, write_synthetic_run, write_synthetic_study
 from .studies import LABELS, add_everything, write_study
@@ -308,6 +308,18 @@ def test_a_soup_is_told_of(study: StudyFolder, tmp_path: Path) -> None:
     (said,) = re.findall(r'<p id="soup">(.*?)</p>', text)
     values = [float(value) for value in re.findall(r'<data value="(.*?)">', said)]
     assert values == [soup.metrics["accuracy"], soup.metrics["loss"], soup.trainable]
+
+
+def test_a_cascade_whose_runs_are_others_now_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study", ["s1", "s2"], seeds=(0,), rows=80, steps=20)
+    write_ensemble(study.path, out=study.path / "cascade", size=2)
+    assert collect(study.path).cascade is not None
+    run = Run.load(study.run_folder("s1-seed0"))
+    seen = run.validation()
+    write_synthetic_run(study.path, "s1", 0, seen.logits + 1, seen.labels, names=run.labels)
+    report = collect(study.path)
+    assert report.cascade is None
+    assert "The cascade beside it is left out: run s1-seed0 is not the one" in re.sub(r"<.*?>", "", render(report))
 
 
 def test_hostile_names_are_text(tmp_path: Path) -> None:

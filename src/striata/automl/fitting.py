@@ -175,9 +175,10 @@ def fit_file(
         train_stacks(work, listen=tell, device=device, overdue=lambda: clock.spent > latest)
         trained = choose(work, collect(work), listen=tell, device=device)
         fitted = judge_fit(trained, work.prepared)
-        cascade = write_cascade(trained) if fitted.model.name == "ensemble" else None
+        cascade = write_cascade(trained) if fitted.name == "ensemble" else None
         if cascade is not None and cascade.cascade is not None:
-            fitted = replace(fitted, cascade=cascade.folder, answered_early=cascade.cascade.share)
+            facts = cascade.cascade
+            fitted = replace(fitted, cascade=cascade.folder, answered_early=facts.share, most_lost=facts.loss)
         report = _report(folder, tell)
         return replace(fitted, report=report, seconds=clock.spent)
 
@@ -200,8 +201,13 @@ def _add_adapters(request: Request, work: Work, file: Path, history: History, cl
     history.finishing = finishing(costs, len(adapters.layouts))
     history.write(clock.spent)  # first, so that what is decided is never without it
     write_text(file, with_adapters(file.read_text(encoding="utf-8"), adapters, kinds=study.baselines.kinds, seed=request.seed))
+    note(listen, _written(file))
     decided = load_study(file).model_copy(update={"data": study.data})
     return plan_work(replace(prepared, study=decided), listen=listen, known=True)
+
+
+def _written(file: Path) -> str:
+    return f"wrote {file}; `striata train {file}` repeats what it says"
 
 
 def _report(folder: Path, listen: Listener) -> Path | None:
@@ -239,8 +245,11 @@ def _begin(
         note(listen, "no frozen embeddings: the time suffices for too few rows")
     history.seconds_a_token = speed
     history.write(clock.spent)  # first, so that a folder with a study file alone is never a fit's
-    write_text(file, study_text(request, overview, decision if overview.base is None else replace(decision, adapters=None)))
-    note(listen, f"wrote {file}; `striata train {file}` repeats what it says")
+    if overview.base is not None:
+        decision = replace(decision, adapters=None)
+    write_text(file, study_text(request, overview, decision))
+    if decision.adapters is not None:
+        note(listen, _written(file))
 
 
 def measure_speed(overview: Overview, base: str, request: Request, device: str) -> float:

@@ -47,8 +47,9 @@ def main() -> None:
         sys.exit(141)
     except OSError as error:  # of a file or folder that nobody looks after
         from ..disk.system import cannot_read
+        from .output import visible
 
-        print(f"error: {cannot_read(Path.cwd(), error)}", file=sys.stderr)
+        print(f"error: {visible(cannot_read(Path.cwd(), error))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:  # before typer is there to see it
         print(_INTERRUPTED, file=sys.stderr)

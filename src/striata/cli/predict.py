@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ..choices import FORMS, PREDICTIONS
 from .options import Device, ModelPath, Precision, Text, TextPair, Texts, named_columns
-
-if TYPE_CHECKING:
-    from ..model import Model
 
 
 def predict(
@@ -57,33 +54,14 @@ def predict(
             f"answers from a probability of {answers.threshold:.4f} on: {answers.answered:.1%} of the validation rows, of which "
             f"{precision_at_least:.1%} are right with 90 % confidence"
         )
-    for line in _said_of_columns(opened, file, out, id_label=form == "id-label"):
-        note(line)
     with counter("texts") as progress:
         rows = predict_file(
             opened, file, out, columns=columns, probabilities=probabilities, id_label=form == "id-label",
-            calibrated=not uncalibrated, coverage=sets, abstain_below=abstain_below, progress=progress,
+            calibrated=not uncalibrated, coverage=sets, abstain_below=abstain_below, progress=progress, remark=note,
         )  # fmt: skip
     if opened.combiner.cascade is not None and opened.texts:
         note(f"{opened.combiner.cascade.early} answered {opened.early / opened.texts:.1%} of {opened.texts:,} texts alone")
     say(f"{rows:,} rows predicted by {len(opened.runs)} member(s), in {out}")
-
-
-def _said_of_columns(model: Model, file: str, out: Path, *, id_label: bool) -> list[str]:
-    """What the names of the columns that are written may hide."""
-    from ..data import open_source
-    from ..tasks import label_numbers
-
-    name = "ID" if id_label else "id"
-    lines = [
-        f"column '{column}' of {file} is not copied: {name} in {out} is the row's number, counted from 0"
-        for column in open_source(file, split="test").columns
-        if column.lower() == "id"
-    ]
-    if id_label and label_numbers(model.labels) is None:
-        places = ", ".join(f"{place} for '{label}'" for place, label in enumerate(model.labels[:4]))
-        lines.append(f"labels are no integers: Label is each one's place ({places}{', ...' if len(model.labels) > 4 else ''})")
-    return lines
 
 
 def _check(

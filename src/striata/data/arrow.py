@@ -58,6 +58,21 @@ def rows_of(part: Any, names: Sequence[str], source: str, first: int) -> Chunk:
     return Chunk(first=first, values={name: column_values(part.column(name), name, source, first) for name in names})
 
 
+def names_of(schema: Any, source: str) -> tuple[str, ...]:
+    """The names of a schema's columns.
+
+    Raises:
+        DataError: one is not UTF-8.
+    """
+    try:
+        return tuple(schema.names)
+    except UnicodeDecodeError as wrong:
+        raise DataError(
+            f"{source}: byte 0x{wrong.object[wrong.start]:02x} of a column's name is not UTF-8; write the table again with "
+            "names in UTF-8"
+        ) from None
+
+
 def class_label(feature: object) -> tuple[str, ...] | None:
     """Label names of a feature as datasets writes it in JSON; None where it is no ClassLabel, or its names are no texts."""
     if not isinstance(feature, dict) or feature.get("_type") != "ClassLabel":

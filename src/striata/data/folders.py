@@ -11,11 +11,10 @@ from ..choices import READERS
 from ..errors import DataError
 from .table import Chunk
 
-# What files and folders of a part are called, as datasets has it.
-_WORDS = {
-    "train": "train|training",
-    "validation": "validation|valid|val|dev",
-    "test": "test|testing|eval|evaluation",
+NAMES = {  # of the parts of a data set, of their files and folders, as datasets has it
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing", "eval", "evaluation"),
 }
 
 
@@ -95,7 +94,7 @@ def data_files(folder: Path) -> dict[str, list[Path]]:
 def _part_of(path: Path) -> str | None:
     """Of a file's name, or else of its folder's."""
     for name in (path.stem, *(parent.name for parent in path.parents)):
-        for part, words in _WORDS.items():
-            if re.search(rf"(?<![a-z])({words})(?![a-z])", name.lower()):
+        for part, words in NAMES.items():
+            if re.search(rf"(?<![a-z])({'|'.join(words)})(?![a-z])", name.lower()):
                 return part
     return None

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import DataError
-from .arrow import class_labels, column_values
+from .arrow import class_labels, column_values, names_of
 from .columns import Columns
 from .folders import Reader
 from .readers import DatasetReader
@@ -78,7 +78,7 @@ def open_rows(rows: object, name: str, columns: Columns) -> Reader:
     if _is(rows, "datasets", "Dataset"):
         return DatasetReader(rows, source)
     if isinstance(rows, pa.Table | pa.RecordBatch):
-        names, labels = rows.schema.names, class_labels(rows.schema.metadata)
+        names, labels = names_of(rows.schema, source), class_labels(rows.schema.metadata)
         return MemoryReader(source, names, rows.num_rows, lambda at: column_values(rows.column(at), names[at], source), labels)
     if isinstance(rows, Mapping):
         return _of_columns(source, rows)

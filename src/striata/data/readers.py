@@ -14,12 +14,11 @@ from ..disk.paths import is_file, is_folder
 from ..errors import DataError, did_you_mean
 from ..extras import require
 from .arrow import class_labels, reason, rows_of
-from .folders import FilesReader, Reader, data_files
+from .folders import NAMES, FilesReader, Reader, data_files
 from .saved import SavedReader, is_saved, saved_splits
 from .table import Chunk
 
 _DAMAGE = (OSError, ValueError, LookupError, TypeError, MemoryError, pa.ArrowException)
-_SPLITS = {"validation": ("validation", "valid", "val", "dev"), "test": ("test",), "train": ("train",)}
 
 
 def open_source(source: str, *, split: str = "train") -> Reader:
@@ -180,7 +179,7 @@ def _loaded(name: str, configuration: str | None, split: str) -> Reader:
 
 def _part(names: Sequence[str], split: str, source: str) -> str:
     """The part of a source that stands for a split."""
-    for name in _SPLITS[split]:
+    for name in NAMES[split]:
         if name in names:
             return name
     if len(names) == 1:

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import DataError
-from .arrow import class_label, reason, rows_of
+from .arrow import class_label, names_of, reason, rows_of
 from .table import Chunk
 
 _DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, MemoryError, pa.ArrowException)
@@ -52,9 +52,9 @@ class SavedReader:
             names = [str(file["filename"]) for file in _json(folder / "state.json")["_data_files"]]
             self._features: dict[str, Any] = dict(_json(folder / "dataset_info.json").get("features") or {})
             self._table = pa.concat_tables(pa.ipc.open_stream(pa.memory_map(str(folder / name))).read_all() for name in names)
-            self.columns: tuple[str, ...] = tuple(self._table.column_names)  # which may not be UTF-8
         except _DAMAGE as error:
             raise _damaged(folder, error) from None
+        self.columns: tuple[str, ...] = names_of(self._table.schema, self.source)
 
     def declared(self, column: str) -> tuple[str, ...] | None:
         """Label names of a ClassLabel column."""

@@ -331,7 +331,10 @@ def _load(folder: Path, seal: Seal) -> Ensemble:
     for name, member in content.members.items():
         run = Run.load(folder / member.folder)
         if run.checksum != member.checksum:
-            raise EnsembleError(f"run {name} is not the one ensemble {folder} was made of; make it again with `striata ensemble`")
+            command = "ensemble" if content.cascade is None else "cascade"
+            raise EnsembleError(
+                f"run {name} is not the one {command} {folder} was made of; make it again with `striata {command}`"
+            )
         runs[name] = run
     try:
         stacking = None if content.stacking is None else Stacking.from_json(content.stacking.model_dump(), content.labels)

@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -60,6 +60,7 @@ def predict_file(
     coverage: float | None = None,
     abstain_below: float | None = None,
     progress: Callable[[int], None] | None = None,
+    remark: Callable[[str], None] | None = None,
 ) -> int:
     """Predicts every row of a source into a file.
 
@@ -80,6 +81,7 @@ def predict_file(
             JSON text.
         abstain_below: leave `label` empty where its calibrated probability is smaller: null, in CSV nothing.
         progress: told how many rows are done.
+        remark: told in a sentence what the names of the columns that are written may hide.
 
     Returns:
         The number of rows.
@@ -96,6 +98,9 @@ def predict_file(
     _check(model, contents)
     names = columns or model.columns
     stream = Stream.open(str(source), names)
+    if remark is not None:
+        for sentence in _hidden(model, stream.reader.columns, target, contents):
+            remark(sentence)
     folder = target.with_name(f".{target.name}.partial")
     job = {"model": model.identity, "source": _identity(source), "columns": names.to_json(), "portion": PORTION}
     tell = progress or (lambda _: None)
@@ -143,6 +148,17 @@ def check_target(out: str | Path, source: str | Path) -> Path:
         raise DataError(f"{target} is a folder; give a file's name", argument="out", path=str(target))
     apart(target, source)
     return target
+
+
+def _hidden(model: Model, columns: Sequence[str], target: Path, contents: Contents) -> Iterator[str]:
+    """What the names of the columns that are written may hide."""
+    name = "ID" if contents.id_label else "id"
+    for column in columns:
+        if column.lower() == "id":
+            yield f"column '{column}' is not copied: {name} in {target} is the row's number, counted from 0"
+    if contents.id_label and label_numbers(model.labels) is None:
+        places = ", ".join(f"{place} for '{label}'" for place, label in enumerate(model.labels[:4]))
+        yield f"labels are no integers: Label is each one's place ({places}{', ...' if len(model.labels) > 4 else ''})"
 
 
 def _identity(source: str | Path) -> list[Any]:

@@ -12,6 +12,7 @@ from ..choices import CONTROLS
 from ..data import Audit
 from ..data.audit import read_audit
 from ..ensemble import Combiner, Ensemble, Rule, load_ensemble, rule_of
+from ..errors import EnsembleError, RunError
 from ..evidence.compare import compare_study
 from ..evidence.results import Comparison, LayoutResult
 from ..evidence.worth import Worth, measure_worth
@@ -120,6 +121,7 @@ class Report:
         soup: the model of merged weights; None when there is none.
         distilled: the run trained on the ensemble's probabilities; None when there is none.
         cascade: beside the ensemble, with a run that answers first; None when there is none.
+        cascade_left_out: why there is none though its folder is there; empty otherwise.
         audit: of the data; None when the folder lacks it.
         stress: what `striata stress` kept, one document per model.
         shift: likewise `striata shift`.
@@ -143,6 +145,7 @@ class Report:
     soup: Run | None
     distilled: Run | None
     cascade: Ensemble | None
+    cascade_left_out: str
     audit: Audit | None
     stress: tuple[StressFacts, ...]
     shift: tuple[ShiftFacts, ...]
@@ -189,6 +192,7 @@ def collect(path: str | Path) -> Report:
     groups = _groups(comparison, standings, runs, settings)
     ensemble = load_ensemble(folder.path / "ensemble") if (folder.path / "ensemble").is_dir() else None
     soup, distilled = (Run.load(place) if (place := folder.path / name).is_dir() else None for name in ("soup", "distilled"))
+    cascade, left_out = _cascade(folder.path / "cascade")
     models = _identities([*runs.values(), *(run for run in (soup, distilled) if run is not None)], ensemble)
     stress, old_stress = _of_today(read_kept(folder.path, "stress-*", STRESS), models)
     shift, old_shift = _of_today(read_kept(folder.path, "shift-*", SHIFT), models)
@@ -207,7 +211,8 @@ def collect(path: str | Path) -> Report:
         ensemble_judged=None if ensemble is None else judge_ensemble(ensemble),
         soup=soup,
         distilled=distilled,
-        cascade=load_ensemble(folder.path / "cascade") if (folder.path / "cascade").is_dir() else None,
+        cascade=cascade,
+        cascade_left_out=left_out,
         audit=read_audit(folder.path),
         stress=stress,
         shift=shift,
@@ -215,6 +220,16 @@ def collect(path: str | Path) -> Report:
         labels=next(iter(read_kept(folder.path, "audit", AUDIT)), None),
         facts=runs[standings[0].run].facts,
     )
+
+
+def _cascade(path: Path) -> tuple[Ensemble | None, str]:
+    """A cascade, and why it is left out: training anew makes the ensemble again, but not what somebody made beside it."""
+    if not path.is_dir():
+        return None, ""
+    try:
+        return load_ensemble(path), ""
+    except (EnsembleError, RunError) as error:
+        return None, str(error)
 
 
 def _identities(runs: Sequence[Run], ensemble: Ensemble | None) -> dict[str, str]:
