@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -12,6 +13,11 @@ from striata.data import Encoded
 
 LABELS = 4
 VOCABULARY = 90
+
+needs_grouped_products = pytest.mark.skipif(
+    not hasattr(torch.nn.functional, "grouped_mm"),
+    reason="torch before 2.10 has no grouped products; members go one by one",
+)
 
 
 def make_encoder(folder: Path, family: str, *, layers: int = 4, dropout: float = 0.0) -> Path:

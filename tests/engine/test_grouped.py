@@ -23,7 +23,7 @@ from striata.engine.loading import choose_precision
 from striata.engine.stacked_linear import StackedLinear
 from striata.layout import make_plan
 
-from .models import LABELS, make_encoder, random_texts
+from .models import LABELS, make_encoder, needs_grouped_products, random_texts
 from .reference import close
 
 LAYOUTS = ("0-1 r3 a1 d0.1 query value", "1-3 r12 a10 d0.2 query key ffn_out", "0-3 r2 a4 query")
@@ -74,6 +74,7 @@ def launches(folder: Path, layouts: tuple[str, ...], *, grouped: bool) -> Counte
     return counted.found
 
 
+@needs_grouped_products
 def test_more_members_cost_draws_but_no_other_launches(tmp_path: Path) -> None:
     """And nothing on the way asks the device for a value, for which the host would have to wait."""
     folder = make_encoder(tmp_path, "roberta", dropout=0.1)
@@ -85,7 +86,7 @@ def test_more_members_cost_draws_but_no_other_launches(tmp_path: Path) -> None:
     assert sum(many.values()) < sum(each.values()) / 2
 
 
-@pytest.mark.parametrize(("size", "banked"), [(16, True), (12, False)])
+@pytest.mark.parametrize(("size", "banked"), [pytest.param(16, True, marks=needs_grouped_products), (12, False)])
 def test_sizes_that_grouped_products_refuse_go_member_by_member(size: int, banked: bool) -> None:
     texts = [(slot, random_texts(np.random.default_rng(slot), 3)) for slot in (0, 1)]
     batch = collate(texts, torch.device("cpu"))
@@ -109,6 +110,7 @@ def test_sizes_that_grouped_products_refuse_go_member_by_member(size: int, banke
         torch.testing.assert_close(out[segment.tokens], expected, rtol=1e-4, atol=1e-4)
 
 
+@needs_grouped_products
 @pytest.mark.parametrize(
     ("capability", "dtype", "expected"),
     [((9, 0), torch.bfloat16, True), ((8, 0), torch.bfloat16, False), ((9, 0), torch.float32, False)],
@@ -147,6 +149,7 @@ def test_members_come_and_go(tmp_path: Path) -> None:
     )
 
 
+@needs_grouped_products
 def test_a_step_and_a_prediction_on_another_device(tmp_path: Path) -> None:
     """Nothing is left on the host, and it waits for the device once a step."""
     command = [sys.executable, "-m", "tests.engine.elsewhere", str(tmp_path)]
@@ -154,7 +157,9 @@ def test_a_step_and_a_prediction_on_another_device(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr[-3000:]
 
 
-@pytest.mark.parametrize(("grouped", "fast"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize(
+    ("grouped", "fast"), [(False, False), (True, False), pytest.param(True, True, marks=needs_grouped_products)]
+)
 def test_a_member_gone_to_infinity_keeps_it_to_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grouped: bool, fast: bool
 ) -> None:
@@ -174,7 +179,9 @@ def test_a_member_gone_to_infinity_keeps_it_to_itself(
     assert all(torch.equal(whole, beside) for whole, beside in zip(*found, strict=True))
 
 
-@pytest.mark.parametrize("fast", [False, True], ids=["slow products", "fast products"])
+@pytest.mark.parametrize(
+    "fast", [False, pytest.param(True, marks=needs_grouped_products)], ids=["slow products", "fast products"]
+)
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0), (1,)])
 def test_any_members_in_any_order_are_predicted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: tuple[int, ...], fast: bool

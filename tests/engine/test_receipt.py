@@ -15,7 +15,7 @@ from striata.engine.bank import Bank
 from striata.errors import PlanError
 from striata.layout import make_plan
 
-from .models import LABELS, make_encoder
+from .models import LABELS, make_encoder, needs_grouped_products
 
 LAYOUT = "0 r2 a4 d0.03 query | 1 r4 a4 d0.05 query | 2-3 r8 a4 d0.1 query"
 QUERY = "roberta.encoder.layer.{}.attention.self.query"
@@ -190,6 +190,7 @@ def test_a_broken_model_is_refused_by_name(tmp_path: Path, damage: Callable[[Sta
         check_receipt(stack.plans[0], stack.receipt(0), "s")
 
 
+@needs_grouped_products
 @pytest.mark.parametrize(("damage", "message"), BANK_BREAKS, ids=[damage.__name__ for damage, _ in BANK_BREAKS])
 def test_a_bank_that_multiplies_otherwise_is_refused_by_name(
     tmp_path: Path, damage: Callable[[Stack], None], message: str
@@ -201,6 +202,7 @@ def test_a_bank_that_multiplies_otherwise_is_refused_by_name(
         check_receipt(stack.plans[0], stack.receipt(0), "s")
 
 
+@needs_grouped_products
 def test_a_bank_that_adds_to_a_member_without_an_adapter_is_refused(tmp_path: Path) -> None:
     stack = make_stack(tmp_path, grouped=True)
     stack.add(make_plan("3 r2 a4 key", base=stack.encoder.base, labels=LABELS))

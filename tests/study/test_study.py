@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -63,7 +64,7 @@ def test_a_study_becomes_runs_an_ensemble_and_figures(finished: tuple[Path, stri
 def test_a_run_explains_itself(finished: tuple[Path, striata.Trained]) -> None:
     for run in finished[1].runs.values():
         facts = run.facts
-        assert facts.versions["torch"] == torch.__version__
+        assert facts.versions["torch"] == importlib.metadata.version("torch")
         assert {"base_sha256", "data_fingerprint", "hardware", "split", "study", "recipe"} <= set(facts.model_fields_set)
         validation = run.validation()
         assert float((validation.logits.argmax(1) == validation.labels).mean()) == run.metrics["accuracy"]
