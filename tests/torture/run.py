@@ -1,29 +1,32 @@
 """`python -m tests.torture.run`: the whole of it, and a table of what was tried and what survived.
 
-Options: `--count N` for N cases of each kind drawn at random (0 for what a part takes by itself), `--seed S`, and names of parts.
+Options: `--count N` for N cases of each kind drawn at random (0 for what a part takes by itself), `--seed S`, `--only NAME` for one of
+the commands that are interrupted (again for another), and names of parts.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from .interruptions import HARMS, interruptions
 from .mutations import mutations
-from .world import World
+from .world import COMMANDS, World
 
-Part = Callable[[Path, int, int], Iterator[str]]
+Part = Callable[[Path, int, int, Sequence[str]], Iterator[str]]
 
 
 def _interrupted(harm: str) -> Part:
-    return lambda folder, count, seed: interruptions(World(folder), harms=[harm], count=count or None, seed=seed)
+    return lambda folder, count, seed, only: interruptions(
+        World(folder), commands=only or tuple(COMMANDS), harms=[harm], count=count or None, seed=seed
+    )
 
 
 PARTS: dict[str, Part] = {
     **{harm: _interrupted(harm) for harm in HARMS},
-    "mutations": lambda folder, count, seed: mutations(folder, count=count or 1000, seed=seed),
+    "mutations": lambda folder, count, seed, _: mutations(folder, count=count or 1000, seed=seed),
 }
 
 
@@ -33,12 +36,13 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
     parser.add_argument("--count", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", action="append", default=[], choices=COMMANDS)
     arguments = parser.parse_args()
     lines = ["| part | tried | survived |", "|---|---:|---:|"]
     failures = 0
     for name in arguments.parts or PARTS:
         with tempfile.TemporaryDirectory() as folder:
-            wrong = list(PARTS[name](Path(folder), arguments.count, arguments.seed))
+            wrong = list(PARTS[name](Path(folder), arguments.count, arguments.seed, arguments.only))
         for sentence in filter(None, wrong):
             print(sentence, flush=True)
             failures += 1

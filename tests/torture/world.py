@@ -9,11 +9,14 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import striata
+from striata.automl import fitting
 from striata.ensemble import write_ensemble
+from striata.ensemble.soup import write_soup
 from striata.model import whole_file
 from striata.report import write_card, write_report
 
@@ -22,6 +25,7 @@ from .operations import Ended, forked
 
 _TIMES = {"seconds", "shared_seconds", "texts_per_second", "checksum", "spent"}
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_RUN = re.compile(r"runs/layout-[^/]+")
 _SHOWN = {".html", ".svg", ".md"}  # have times of training in them
 
 
@@ -31,11 +35,14 @@ class Command:
 
     Args:
         call: does it, in the current folder.
-        trained: whether the study in `out` has been trained before.
+        before: name of the command that has been done there before; empty for none.
+        timed: whether what it makes depends on the time it takes, so that only the names of files are the same again, without
+            those of runs.
     """
 
     call: Callable[[], object]
-    trained: bool = True
+    before: str = "train"
+    timed: bool = False
 
 
 def study(**changes: Any) -> dict[str, Any]:
@@ -49,19 +56,39 @@ def _predict() -> None:
     whole_file.predict_file(striata.load("out/ensemble", device="cpu"), "new.csv", "predicted.csv", probabilities=True)
 
 
+def _train_alike() -> None:
+    """Runs that have learned next to nothing, so that their soup is as good as they are."""
+    striata.train(study(head="linear", layouts=["0-2 r2 query"], seeds=2, recipe={"learning_rate": 1e-6}), device="cpu")
+
+
+def fit(*, second: float) -> None:
+    """A fit on a clock that goes on by so many seconds whenever it is looked at, and an encoder of a known speed."""
+    clock = count(0, second)
+    fitting.measure_speed = lambda *_: 2e-4
+    request = fitting.Request(source="train.csv", test="test.csv", base="roberta", minutes=0.5, output="out")
+    fitting.fit_file(request, device="cpu", now=lambda: next(clock))
+
+
 COMMANDS: Mapping[str, Command] = {
-    "train": Command(lambda: striata.train(study(), device="cpu"), trained=False),
+    "train": Command(lambda: striata.train(study(), device="cpu"), before=""),
     "train with baselines": Command(
-        lambda: striata.train(study(baselines=["majority", "lexical", "frozen"]), device="cpu"), trained=False
+        lambda: striata.train(study(baselines=["majority", "lexical", "frozen"]), device="cpu"), before=""
     ),
     "search": Command(
         lambda: striata.train(
             study(layouts=[], budget=2_000, search={"trials": 3, "generation": 2, "ranks": [1, 2], "sections": [1, 2]}),
             device="cpu",
         ),
-        trained=False,
+        before="",
     ),
+    "train alike": Command(_train_alike, before=""),
     "ensemble": Command(lambda: write_ensemble("out", size=2, method="weighted")),
+    "soup": Command(lambda: write_soup("out", size=2, device="cpu"), before="train alike"),
+    "cascade": Command(
+        lambda: write_ensemble("out", out="out/cascade", method="cascade", size=2, loss=0.05), before="train with baselines"
+    ),
+    "fit": Command(lambda: fit(second=0.0), before=""),
+    "fit against the clock": Command(lambda: fit(second=0.05), before="", timed=True),
     "distil": Command(lambda: striata.distil("out", loss=1.0, device="cpu")),
     "predict": Command(_predict),
     "report": Command(lambda: write_report("out")),
@@ -78,7 +105,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._made: dict[bool, Path] = {}
+        self._made: dict[str, Path] = {}
         self._expected: dict[str, dict[str, str]] = {}
         self._tries = 0
 
@@ -86,21 +113,22 @@ class World:
         """A new folder in which the command can begin."""
         self._tries += 1
         place = self.folder / f"try-{self._tries}"
-        shutil.copytree(self._before(command.trained), place)
+        shutil.copytree(self._after(command.before), place)
         return place
 
-    def _before(self, trained: bool) -> Path:
-        if trained not in self._made:
-            place = self.folder / f"before-{trained}"
-            if trained:
-                shutil.copytree(self._before(False), place)
-                run(COMMANDS["train"], place)
+    def _after(self, name: str) -> Path:
+        if name not in self._made:
+            place = self.folder / f"after-{name or 'nothing'}"
+            if name:
+                shutil.copytree(self._after(COMMANDS[name].before), place)
+                ended = run(COMMANDS[name], place)
             else:
                 place.mkdir(parents=True)
                 make = lambda: (study_of(place), write_texts(place / "new.csv", 30, seed=5, labels=False))  # noqa: E731
-                assert forked(make, place).code == 0
-            self._made[trained] = place
-        return self._made[trained]
+                ended = forked(make, place)
+            assert ended.code == 0, ended.message
+            self._made[name] = place
+        return self._made[name]
 
     def operations(self, name: str, *, reads: bool = False) -> int:
         """How many a command has; what it makes is remembered."""
@@ -108,7 +136,7 @@ class World:
         place = self.fresh(command)
         ended = run(command, place, reads=reads)
         assert ended.code == 0, ended.message
-        self._expected[name] = state(place)
+        self._expected[name] = _state(command, place)
         shutil.rmtree(place)
         return ended.operations
 
@@ -125,7 +153,7 @@ class World:
         if second.code:
             wrong = wrong or f"the same command then ends with {second.code}: {' / '.join(second.message.splitlines()[-6:])}"
         else:
-            wrong = wrong or differences(self._expected[name], state(place))
+            wrong = wrong or differences(self._expected[name], _state(command, place))
         shutil.rmtree(place)
         return f"{name}, {'killed' if error is None else os.strerror(error)} at {at} ({first.last}): {wrong}" if wrong else ""
 
@@ -146,6 +174,13 @@ def run(command: Command, place: Path, **options: Any) -> Ended:
 def state(place: Path) -> dict[str, str]:
     """Every file and folder with a digest of its content, without the times that training took and what follows from them."""
     return {str(path.relative_to(place)): _content(path) for path in sorted(place.rglob("*"))}
+
+
+def _state(command: Command, place: Path) -> dict[str, str]:
+    """What is the same whenever a command has come to its end."""
+    if not command.timed:
+        return state(place)
+    return {_RUN.sub("runs/*", name): "" for name in state(place) if "/cache/" not in name}
 
 
 def _content(path: Path) -> str:
