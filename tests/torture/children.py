@@ -128,7 +128,7 @@ def _serve(cases: Sequence[int], call: Callable[[int], object], pipe: int, secon
     os.dup2(silence, 2)
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    resource.setrlimit(resource.RLIMIT_AS, (_status("VmSize") + 4 * memory, hard))  # protects the machine
+    resource.setrlimit(resource.RLIMIT_AS, (status("VmSize") + 4 * memory, hard))  # protects the machine
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     code = 1
     try:
@@ -137,9 +137,9 @@ def _serve(cases: Sequence[int], call: Callable[[int], object], pipe: int, secon
             limit = int(used.ru_utime + used.ru_stime + seconds) + 1
             resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
             Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-            before = _status("VmRSS")
+            before = status("VmRSS")
             kind, words = _outcome(case, call)
-            grown = _status("VmHWM") - before
+            grown = status("VmHWM") - before
             if grown > memory:
                 kind, words = BLOAT, f"{grown / 2**20:,.0f} MiB; {kind}: {words}"
             raw = words.encode(errors="backslashreplace")[:2000]
@@ -163,7 +163,7 @@ def _outcome(case: int, call: Callable[[int], object]) -> tuple[str, str]:
     return READ, ""
 
 
-def _status(key: str) -> int:
+def status(key: str) -> int:
     """Bytes of a line in /proc/self/status."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{key}:"):

@@ -1,7 +1,7 @@
 """`python -m tests.torture.run`: the whole of it, and a table of what was tried and what survived.
 
-Options: `--count N` for N cases of each kind drawn at random (0 for what a part takes by itself), `--seed S`, `--only NAME` for one of
-the commands that are interrupted (again for another), and names of parts.
+Options: `--count N` for N cases of each kind drawn at random (0 for what a part takes by itself), `--seed S`, `--only NAME` for
+one of the commands that are interrupted (again for another), and names of parts.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from .damage import damages
 from .interruptions import HARMS, interruptions
 from .mutations import mutations
+from .together import together
 from .world import COMMANDS, World
 
 Part = Callable[[Path, int, int, Sequence[str]], Iterator[str]]
@@ -26,6 +28,8 @@ def _interrupted(harm: str) -> Part:
 
 PARTS: dict[str, Part] = {
     **{harm: _interrupted(harm) for harm in HARMS},
+    "damage": lambda folder, count, seed, _: damages(World(folder), count=count or None, seed=seed),
+    "together": lambda folder, count, seed, _: together(World(folder), count=count or 3, seed=seed),
     "mutations": lambda folder, count, seed, _: mutations(folder, count=count or 1000, seed=seed),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -106,21 +107,21 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._made: dict[str, Path] = {}
-        self._expected: dict[str, dict[str, str]] = {}
+        self.expected: dict[str, dict[str, str]] = {}
         self._tries = 0
 
     def fresh(self, command: Command) -> Path:
         """A new folder in which the command can begin."""
         self._tries += 1
         place = self.folder / f"try-{self._tries}"
-        shutil.copytree(self._after(command.before), place)
+        shutil.copytree(self.after(command.before), place)
         return place
 
-    def _after(self, name: str) -> Path:
+    def after(self, name: str) -> Path:
         if name not in self._made:
             place = self.folder / f"after-{name or 'nothing'}"
             if name:
-                shutil.copytree(self._after(COMMANDS[name].before), place)
+                shutil.copytree(self.after(COMMANDS[name].before), place)
                 ended = run(COMMANDS[name], place)
             else:
                 place.mkdir(parents=True)
@@ -136,7 +137,7 @@ class World:
         place = self.fresh(command)
         ended = run(command, place, reads=reads)
         assert ended.code == 0, ended.message
-        self._expected[name] = _state(command, place)
+        self.expected[name] = state_after(command, place)
         shutil.rmtree(place)
         return ended.operations
 
@@ -153,44 +154,51 @@ class World:
         if second.code:
             wrong = wrong or f"the same command then ends with {second.code}: {' / '.join(second.message.splitlines()[-6:])}"
         else:
-            wrong = wrong or differences(self._expected[name], _state(command, place))
+            wrong = wrong or differences(self.expected[name], state_after(command, place))
         shutil.rmtree(place)
         return f"{name}, {'killed' if error is None else os.strerror(error)} at {at} ({first.last}): {wrong}" if wrong else ""
 
 
 def run(command: Command, place: Path, **options: Any) -> Ended:
     """Does a command in a folder, in a forked process."""
+    return forked(work_in(place, command.call), place, **options)
+
+
+def work_in(place: Path, call: Callable[[], object]) -> Callable[[], None]:
+    """The same call in a folder, on one thread."""
 
     def work() -> None:
         import torch
 
         os.chdir(place)
         torch.set_num_threads(1)
-        command.call()
+        call()
 
-    return forked(work, place, **options)
+    return work
 
 
 def state(place: Path) -> dict[str, str]:
     """Every file and folder with a digest of its content, without the times that training took and what follows from them."""
-    return {str(path.relative_to(place)): _content(path) for path in sorted(place.rglob("*"))}
+    return {str(path.relative_to(place)): content(path) for path in sorted(place.rglob("*"))}
 
 
-def _state(command: Command, place: Path) -> dict[str, str]:
+def state_after(command: Command, place: Path) -> dict[str, str]:
     """What is the same whenever a command has come to its end."""
     if not command.timed:
         return state(place)
     return {_RUN.sub("runs/*", name): "" for name in state(place) if "/cache/" not in name}
 
 
-def _content(path: Path) -> str:
+def content(path: Path) -> str:
+    """A digest of a file, or its values where times are among them."""
     if path.is_dir():
         return "folder"
     if path.suffix in _SHOWN or path.name == "search.db":
         return "file"
     data = path.read_bytes()
     if path.suffix == ".json":
-        return json.dumps(_timeless(json.loads(data)), sort_keys=True)
+        with contextlib.suppress(ValueError):  # it is damaged
+            return json.dumps(_timeless(json.loads(data)), sort_keys=True)
     return sha256(data).hexdigest()
 
 

@@ -1,0 +1,196 @@
+"""Every kind of file that striata writes, damaged; what reads it gives what it gave before, or says in a line what is wrong.
+
+Not damage, because nothing reads it again: `report.html` and model cards (README.md), which are for people, and lock files,
+which are empty. A flipped bit in the space between a JSON document's values changes none of them, and is let pass.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .console import Printed, limit_after, printed
+from .scenes import SCENES, Reading, Scene
+from .world import World, content
+
+NOT_DAMAGE = {"report.html", "README.md", ".lock", "train.lock"}
+_STRANGERS = ("notes.txt", "head.safetensors", "calibration.json", "run.json", "vocabulary.json", "adapter_model.bin", ".hidden")
+
+
+def _flip(data: bytes, chance: random.Random) -> bytes:
+    at = chance.randrange(len(data))
+    return data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[at + 1 :]
+
+
+def _erase(data: bytes, chance: random.Random) -> bytes:
+    at = chance.randrange(len(data))
+    return data[:at] + bytes(min(4096, len(data) - at)) + data[at + 4096 :]
+
+
+CHANGES: Mapping[str, Callable[[bytes, random.Random], bytes]] = {
+    "a flipped bit": _flip,
+    "truncated": lambda data, chance: data[: chance.randrange(len(data))],
+    "zeros": _erase,  # as after a power cut
+}
+DAMAGES = (*CHANGES, "deleted", "a file added")
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    scene: Scene
+    file: str
+    damage: str
+    seed: str
+
+    def apply(self, place: Path) -> str:
+        """Damages a copy of the scene; returns the name of the file that is not what it was."""
+        chance = random.Random(self.seed)
+        file = place / self.file
+        data = file.read_bytes()
+        if self.damage == "deleted":
+            file.unlink()
+            return self.file
+        if self.damage == "a file added":
+            name = chance.choice([*_STRANGERS, f"{file.stem}-copy{file.suffix}", f"0{file.name}"])
+            added = file.with_name(name)
+            if added.exists():
+                added = file.with_name("another.json")
+            added.write_bytes(data)
+            return str(added.relative_to(place))
+        file.write_bytes(CHANGES[self.damage](data, chance))
+        return self.file
+
+
+class _Stage:
+    """A scene, and what its readings give when nothing is wrong."""
+
+    def __init__(self, scene: Scene, world: World) -> None:
+        self.scene, self.folder = scene, world.folder / f"scene-{scene.name}"
+        scene.make(world, self.folder)
+        assert any(self.folder.glob(scene.needed)), f"{scene.name} has no {scene.needed}"
+        self._references: dict[str, tuple[Printed, dict[str, str]]] = {}
+        self._tries = 0
+
+    def files(self) -> list[str]:
+        """What striata has written."""
+        names = [str(path.relative_to(self.folder)) for path in sorted(self.folder.rglob("*")) if path.is_file()]
+        ours = (name for name in names if name.startswith(("out/", ".")))
+        return [name for name in ours if Path(name).name not in NOT_DAMAGE and (self.folder / name).stat().st_size]
+
+    def reference(self, reading: Reading) -> tuple[Printed, dict[str, str]]:
+        """What a reading prints and makes."""
+        if reading.name not in self._references:
+            place = self._copy()
+            done = printed(reading.call, place)
+            assert done.code == 0, f"{self.scene.name}, {reading.name} {done}"
+            self._references[reading.name] = done, _results(place, reading)
+            shutil.rmtree(place)
+        return self._references[reading.name]
+
+    def trial(self, case: _Case, reading: Reading) -> str:
+        """A reading of what is damaged: what is wrong with that, or nothing."""
+        before, expected = self.reference(reading)
+        place = self._copy()
+        try:
+            name = case.apply(place)
+            damaged = (place / name).read_bytes() if (place / name).exists() else None
+            after = printed(reading.call, place, seconds=limit_after(before))
+            wrong = self._judge(before, after) or (
+                "" if after.code else self._compare(reading, expected, place, name, damaged, before.remarks == after.remarks)
+            )
+        finally:
+            shutil.rmtree(place)
+        return f"{self.scene.name}, {case.file}, {case.damage} ({case.seed}), {reading.name}: {wrong}" if wrong else ""
+
+    def _judge(self, before: Printed, after: Printed) -> str:
+        if after.code:
+            return "" if after.refused else str(after)
+        if after.out != before.out and after.remarks == before.remarks and "took" not in after.out:
+            return f"prints another result in silence: {_other_line(before.out, after.out)}"
+        return ""
+
+    def _compare(
+        self, reading: Reading, expected: dict[str, str], place: Path, name: str, damaged: bytes | None, silent: bool
+    ) -> str:
+        actual = _results(place, reading)
+        other = sorted(
+            key
+            for key in expected.keys() | actual.keys()
+            if expected.get(key) != actual.get(key) and Path(key).name not in NOT_DAMAGE
+        )
+        original = self.folder / name
+        if not original.exists():
+            other = [key for key in other if key != name]
+        elif name in actual and (place / name).read_bytes() == damaged and not _same_values(original.read_bytes(), damaged):
+            other = [*other, f"{name} is still damaged"]
+        return f"makes another result{' in silence' if silent else ''}: {', '.join(other[:6])}" if other else ""
+
+    def _copy(self) -> Path:
+        self._tries += 1
+        place = self.folder.with_name(f"{self.folder.name}-{self._tries}")
+        shutil.copytree(self.folder, place)
+        return place
+
+
+def _results(place: Path, reading: Reading) -> dict[str, str]:
+    files = [path for name in reading.results for path in [place / name, *sorted((place / name).rglob("*"))] if path.is_file()]
+    names = {str(path.relative_to(place)): path for path in files}
+    return {name: content(path) for name, path in names.items() if not name.startswith(reading.ignored or "/")}
+
+
+def _same_values(one: bytes, other: bytes) -> bool:
+    try:
+        return bool(json.loads(one) == json.loads(other))
+    except ValueError:
+        return one == other
+
+
+def _other_line(before: str, after: str) -> str:
+    pairs = zip(before.splitlines(), after.splitlines(), strict=False)
+    return next((f"{one.strip()} | {other.strip()}" for one, other in pairs if one != other), "more or fewer lines")[:300]
+
+
+def damages(
+    world: World,
+    *,
+    count: int | None = None,
+    seed: int = 0,
+    scenes: Sequence[Scene] = SCENES,
+    tell: Callable[[str], object] = print,
+) -> Iterator[str]:
+    """Damages, each read by one command: an empty text for what survives, a sentence for what does not.
+
+    Args:
+        world: in which the scenes are made.
+        count: how many, drawn at random; None for every damage to every file.
+        seed: of the draw and the damages.
+        scenes: of :data:`SCENES`.
+        tell: told what is tried.
+    """
+    chance = random.Random(seed)
+    stages = {scene.name: _Stage(scene, world) for scene in scenes}
+    cases = [
+        _Case(stage.scene, file, damage, f"{seed} {file} {damage}")
+        for stage in stages.values()
+        for file in stage.files()
+        for damage in DAMAGES
+    ]
+    tell(f"{len(cases)} damages in {len(stages)} folders")
+    if count is not None:
+        cases = chance.sample(cases, min(count, len(cases)))
+    for case in cases:
+        yield stages[case.scene.name].trial(case, _reader(case, chance))
+
+
+def _reader(case: _Case, chance: random.Random) -> Reading:
+    """One of the commands, half the time one that reads the file's own folder where there is such a one."""
+    own = [
+        one
+        for one in case.scene.readings
+        if one.name.partition(" ")[2].startswith("out/") and case.file.startswith(one.name.split()[1])
+    ]
+    return chance.choice(own if own and chance.random() < 0.5 else list(case.scene.readings))
