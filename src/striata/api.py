@@ -115,7 +115,7 @@ def fit(
 
     Raises:
         DataError: the texts or labels cannot be used.
-        StudyError: the folder holds the fit of another request, or something else.
+        StudyError: the folder holds the fit of another request, or something else, or another process fits in it.
         StriataError: the encoder cannot be used, or the folder cannot be written.
         KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on, and the time spent counts.
     """

@@ -189,6 +189,26 @@ def test_a_folder_of_something_else_is_refused(folder: Path, tmp_path: Path) -> 
         fit_file(request(folder, output=str(tmp_path)))
 
 
+def test_of_two_fits_in_one_folder_the_second_is_refused_and_one_that_wrote_nothing_leaves_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = request(folder, output=str(tmp_path / "runs" / "out"))
+
+    def meanwhile(*_: object) -> float:
+        monkeypatch.setattr(fitting, "measure_speed", lambda *_: SPEED)
+        with pytest.raises(StudyError, match="another process is fitting in .*; wait for it, or choose another output"):
+            fit_file(same)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitting, "measure_speed", meanwhile)
+    with pytest.raises(KeyboardInterrupt):
+        fit_file(same)
+    assert not (tmp_path / "runs").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(StudyError, match="file is a file; choose a folder"):
+        fit_file(request(folder, output=str(tmp_path / "file")))
+
+
 def test_without_time_words_are_fitted_all_the_same(folder: Path, tmp_path: Path) -> None:
     ticks, lines = count(0, 1000.0), list[str]()
     fitted = fit_file(request(folder, output=str(tmp_path / "out")), now=lambda: next(ticks), listen=noting(lines))

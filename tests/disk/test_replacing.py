@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from striata.disk import system
+from striata.disk import sealed, system
 from striata.disk.files import new_folder, write_text
 from striata.disk.sealed import open_seal, sealing
 from striata.disk.workplace import sweep
@@ -89,6 +90,26 @@ def test_a_folder_is_there_at_every_moment(tmp_path: Path) -> None:
     for at in range(1, forked(lambda: write_folder(tmp_path / "name", "new"), tmp_path).operations + 1):
         forked(lambda: write_folder(tmp_path / "name", "new"), tmp_path, at=at)
         assert (tmp_path / "name" / "a").exists()
+
+
+def test_a_folder_that_others_replace_while_it_is_opened_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, names, turns = tmp_path / "name", sealed._names, count()
+
+    def replaced_meanwhile(folder: Path) -> list[str]:
+        if next(turns) < times:
+            with sealing(path, "run") as new:
+                (new / f"other{next(turns)}").write_text("new")
+        return names(folder)
+
+    monkeypatch.setattr(sealed, "_names", replaced_meanwhile)
+    times = 1
+    write_folder(path, "old")
+    assert [name[:5] for name in open_seal(path, "run", RunError).digests] == ["other"]
+    times = 1000
+    with pytest.raises(RunError, match="is replaced again and again; run the command again"):
+        open_seal(path, "run", RunError)
 
 
 def test_what_another_process_is_at_is_left_alone(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from striata.errors import StriataError
 from .children import SECONDS, status
 
 _UNSTEADY = re.compile(r"\d+:\d\d:\d\d|\d[\d.,]*( ?s\b| ?s/|it/s| texts a second)")
-_PATIENCE = 90  # seconds of wall-clock time, on a machine that does much else
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +30,14 @@ class Printed:
         out: its stdout.
         notes: its stderr.
         seconds: of processor time.
+        peak: largest memory, in bytes.
     """
 
     code: int
     out: str
     notes: str
     seconds: float
+    peak: int
 
     @property
     def refused(self) -> bool:
@@ -64,25 +65,27 @@ def striata(*arguments: str) -> Callable[[], None]:
     return call
 
 
-def printed(call: Callable[[], object], place: Path, *, seconds: float = 60.0) -> Printed:
+def printed(call: Callable[[], object], place: Path, *, seconds: float = 60.0, patience: int = 90) -> Printed:
     """Does something in a child whose current folder is `place`.
 
     Args:
         call: what; a StriataError becomes one line and code 2.
         place: a folder.
         seconds: of processor time that it may take.
+        patience: seconds of wall-clock time likewise, on a machine that does much else.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as notes:
         sys.stdout.flush()
         sys.stderr.flush()
         child = os.fork()
         if child == 0:
-            _serve(call, place, seconds, out.fileno(), notes.fileno())  # never returns
+            _serve(call, place, (seconds, patience), out.fileno(), notes.fileno())  # never returns
         _, status, usage = os.wait4(child, 0)
         for file in (out, notes):
             file.seek(0)
         texts = [file.read().decode(errors="replace") for file in (out, notes)]
-        return Printed(os.waitstatus_to_exitcode(status), texts[0], texts[1], usage.ru_utime + usage.ru_stime)
+        seconds, code = usage.ru_utime + usage.ru_stime, os.waitstatus_to_exitcode(status)
+        return Printed(code, texts[0], texts[1], seconds, usage.ru_maxrss * 1024)
 
 
 def limit_after(reference: Printed) -> float:
@@ -90,7 +93,7 @@ def limit_after(reference: Printed) -> float:
     return 2 * reference.seconds + SECONDS
 
 
-def _serve(call: Callable[[], object], place: Path, seconds: float, out: int, notes: int) -> None:
+def _serve(call: Callable[[], object], place: Path, limits: tuple[float, int], out: int, notes: int) -> None:
     code: object = 1
     try:
         os.dup2(out, 1)
@@ -98,7 +101,7 @@ def _serve(call: Callable[[], object], place: Path, seconds: float, out: int, no
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
         os.chdir(place)
-        _limit(seconds)
+        _limit(*limits)
         import torch
 
         torch.set_num_threads(1)
@@ -117,10 +120,10 @@ def _serve(call: Callable[[], object], place: Path, seconds: float, out: int, no
         os._exit(code if isinstance(code, int) else 1)
 
 
-def _limit(seconds: float) -> None:
+def _limit(seconds: float, patience: int) -> None:
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(_PATIENCE)
+    signal.alarm(patience)
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, hard))
     resource.setrlimit(resource.RLIMIT_AS, (status("VmSize") + 4 * 2**30, resource.getrlimit(resource.RLIMIT_AS)[1]))

@@ -1,6 +1,7 @@
 """`python -m tests.torture.run`: the whole of it, and a table of what was tried and what survived.
 
-Options: `--count N` for N cases of each kind drawn at random (0 for what a part takes by itself), `--seed S`, `--only NAME` for
+Options: `--count N` for N cases of each kind drawn at random (0 for what a part takes by itself; of `load` the size
+in percent), `--seed S`, `--only NAME` for
 one of the commands that are interrupted (again for another), and names of parts.
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from .damage import damages
 from .interruptions import HARMS, interruptions
+from .load import loads
 from .mutations import mutations
 from .together import together
 from .world import COMMANDS, World
@@ -30,6 +32,7 @@ PARTS: dict[str, Part] = {
     **{harm: _interrupted(harm) for harm in HARMS},
     "damage": lambda folder, count, seed, _: damages(World(folder), count=count or None, seed=seed),
     "together": lambda folder, count, seed, _: together(World(folder), count=count or 3, seed=seed),
+    "load": lambda folder, count, seed, only: loads(World(folder), percent=count or 100),
     "mutations": lambda folder, count, seed, _: mutations(folder, count=count or 1000, seed=seed),
 }
 

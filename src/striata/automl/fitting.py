@@ -22,7 +22,7 @@ from ..training.events import Event, Listener, doing, nobody, note
 from .cascade import write_cascade
 from .choices import LEAST_EMBEDDED, REFIT_BELOW, choose_lengths, hold_out
 from .clock import Clock
-from .history import History
+from .history import LOCK, History, alone
 from .layouts import choose_layouts
 from .overview import Overview, look
 from .study_text import Adapters, Decision, is_pending, with_adapters, write_study_text
@@ -155,11 +155,23 @@ def fit_file(
 
     Raises:
         DataError: the rows cannot be used.
-        StudyError: the folder holds the fit of another request.
+        StudyError: the folder holds the fit of another request, or another process fits in it.
         StriataError: the encoder cannot be used, or the folder cannot be written.
         KeyboardInterrupt: after Ctrl-C, with everything saved.
     """
     folder = Path(request.output).expanduser()
+    with alone(folder):
+        return _fit(request, rows, folder, listen, device, now)
+
+
+def _fit(
+    request: Request,
+    rows: Mapping[str, object] | None,
+    folder: Path,
+    listen: Listener,
+    device: str,
+    now: Callable[[], float],
+) -> Fitted:
     history = History(folder, request.to_json())
     clock = Clock(60 * request.minutes, before=history.seconds, now=now)
     with history.counting(clock, listen) as tell:
@@ -230,7 +242,7 @@ def _begin(
     device: str,
 ) -> None:
     """Decides what is trained, and writes it down as a study."""
-    if not history.exists and folder.exists() and any(folder.iterdir()):
+    if not history.exists and folder.exists() and any(entry.name != LOCK for entry in folder.iterdir()):
         raise StudyError(f"folder {folder} is not empty and holds no fit; choose another output")
     overview = look(rows.get("train", request.source), request.columns, request.base, rows.get("test", request.test))
     for sentence in overview.sentences:

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..disk.documents import Document, Exact, strictly
+from ..disk.locks import HeldError, holding
 from ..errors import StudyError
 from ..training.events import Event, Listener
 from .clock import Clock
 
 _FILE = "fit.json"
+LOCK = ".fit.lock"
 _EVERY = 2.0  # seconds of time that a kill may lose
 
 
@@ -25,6 +27,31 @@ class _History(Exact):
 _HISTORY = Document(
     kind="fit", parse=strictly(_History), error=StudyError, advice="delete it, and the time spent before counts no longer"
 )
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Holds the folder of a fit while the block runs; where nothing was written, no folder is left.
+
+    Raises:
+        StudyError: another process fits in it.
+        StriataError: the folder cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise StudyError(f"output {folder} is a file; choose a folder")
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(holding(folder / LOCK))
+        except HeldError:
+            raise StudyError(f"another process is fitting in {folder}; wait for it, or choose another output") from None
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                (folder / LOCK).unlink()
+                for place in missing:  # those that are not empty stay
+                    place.rmdir()
 
 
 class History:

@@ -135,6 +135,17 @@ def open_seal(path: Path, kind: str, error: type[StriataError]) -> Seal:
     Raises:
         StriataError: it is missing, unfinished, damaged, or of another kind.
     """
+    for _ in range(_TRIES):
+        data = _manifest(path, kind, error)
+        try:
+            return _sealed(path, kind, error, data)
+        except StriataError:  # or another process has replaced the folder between the manifest and its files' names
+            if _manifest(path, kind, error) == data:
+                raise
+    raise _replaced_again(path, kind, error)
+
+
+def _manifest(path: Path, kind: str, error: type[StriataError]) -> bytes:
     restore(path)
     with reading(path, error):
         if not path.is_dir():
@@ -142,7 +153,11 @@ def open_seal(path: Path, kind: str, error: type[StriataError]) -> Seal:
         file = path / NAME
         if not file.is_file():
             raise error(f"{path} is no finished {kind}: it has no {NAME}; give a {kind}'s folder", path=str(path))
-        data = file.read_bytes()
+        return file.read_bytes()
+
+
+def _sealed(path: Path, kind: str, error: type[StriataError], data: bytes) -> Seal:
+    """What a manifest says of a folder, if it is so."""
     try:
         content = parse_json(data)
         stated = content.pop("checksum")
@@ -187,7 +202,11 @@ def read_sealed(path: Path, kind: str, error: type[StriataError], read: Callable
         except StriataError:
             if not seal.is_replaced():
                 raise
-    raise error(f"{kind} {path} is replaced again and again; run the command again when that has ended", path=str(path))
+    raise _replaced_again(path, kind, error)
+
+
+def _replaced_again(path: Path, kind: str, error: type[StriataError]) -> StriataError:
+    return error(f"{kind} {path} is replaced again and again; run the command again when that has ended", path=str(path))
 
 
 def _names(path: Path) -> list[str]:
