@@ -21,7 +21,7 @@ from .stack_folder import stack_folders
 
 _PATIENCE = 60  # seconds to wait for another process that plans: it reads the runs that there are
 # These may change between two calls: layouts and seeds can be added, the rest does not touch what was trained.
-_BESIDE = (".lock", "study.yaml", "fit.json")  # may lie in a folder before a study is trained in it
+_BESIDE = (".lock", ".fit.lock", "study.yaml", "fit.json")  # may lie in a folder before a study is trained in it
 _FREE = ("baselines", "layouts", "controls", "seeds", "ensemble", "output")
 
 
