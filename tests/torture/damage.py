@@ -1,7 +1,8 @@
 """Every kind of file that striata writes, damaged; what reads it gives what it gave before, or says in a line what is wrong.
 
 Not damage, because nothing reads it again: `report.html` and model cards (README.md), which are for people, and lock files,
-which are empty. A flipped bit in the space between a JSON document's values changes none of them, and is let pass.
+which are empty. Nor is the deletion of a measurement that stands by itself (`test.json`, `audit.json`, `checks/`), which is how
+one gets rid of it: nothing says that it was there. A flipped bit in the space between a JSON document's values changes none.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from .console import Printed, limit_after, printed
@@ -18,6 +20,7 @@ from .scenes import SCENES, Reading, Scene
 from .world import World, content
 
 NOT_DAMAGE = {"report.html", "README.md", ".lock", "train.lock"}
+OPTIONAL = ("out/test.json", "out/audit.json", "out/checks/")
 _STRANGERS = ("notes.txt", "head.safetensors", "calibration.json", "run.json", "vocabulary.json", "adapter_model.bin", ".hidden")
 
 
@@ -99,35 +102,32 @@ class _Stage:
             name = case.apply(place)
             damaged = (place / name).read_bytes() if (place / name).exists() else None
             after = printed(reading.call, place, seconds=limit_after(before))
-            wrong = self._judge(before, after) or (
-                "" if after.code else self._compare(reading, expected, place, name, damaged, before.remarks == after.remarks)
-            )
+            wrong = "" if after.refused else str(after)
+            if not after.code:
+                wrong = self._compare(before, after, expected, _results(place, reading))
+                wrong = wrong or self._still_damaged(place, name, damaged, reading)
         finally:
             shutil.rmtree(place)
         return f"{self.scene.name}, {case.file}, {case.damage} ({case.seed}), {reading.name}: {wrong}" if wrong else ""
 
-    def _judge(self, before: Printed, after: Printed) -> str:
-        if after.code:
-            return "" if after.refused else str(after)
-        if after.out != before.out and after.remarks == before.remarks and "took" not in after.out:
+    def _compare(self, before: Printed, after: Printed, expected: dict[str, str], actual: dict[str, str]) -> str:
+        """What is another result than before, and not said to be one."""
+        if any("left out" in line for line in after.remarks - before.remarks):
+            return ""
+        if after.out != before.out and "took" not in after.out:
             return f"prints another result in silence: {_other_line(before.out, after.out)}"
-        return ""
+        names = expected.keys() | actual.keys()
+        other = sorted(name for name in names if expected.get(name) != actual.get(name) and Path(name).name not in NOT_DAMAGE)
+        other = [name for name in other if name in expected or (self.folder / name).exists()]  # what was added is none of it
+        return f"makes another result in silence: {', '.join(other[:6])}" if other else ""
 
-    def _compare(
-        self, reading: Reading, expected: dict[str, str], place: Path, name: str, damaged: bytes | None, silent: bool
-    ) -> str:
-        actual = _results(place, reading)
-        other = sorted(
-            key
-            for key in expected.keys() | actual.keys()
-            if expected.get(key) != actual.get(key) and Path(key).name not in NOT_DAMAGE
-        )
-        original = self.folder / name
-        if not original.exists():
-            other = [key for key in other if key != name]
-        elif name in actual and (place / name).read_bytes() == damaged and not _same_values(original.read_bytes(), damaged):
-            other = [*other, f"{name} is still damaged"]
-        return f"makes another result{' in silence' if silent else ''}: {', '.join(other[:6])}" if other else ""
+    def _still_damaged(self, place: Path, name: str, damaged: bytes | None, reading: Reading) -> str:
+        """Whether a command that writes a file has left it as it is."""
+        ours = name.startswith(reading.results) and not name.startswith(reading.ignored or "/") if reading.results else False
+        original, file = self.folder / name, place / name
+        if not ours or damaged is None or not original.exists() or not file.exists() or file.read_bytes() != damaged:
+            return ""
+        return "" if _same_values(original.read_bytes(), damaged) else f"{name} is still damaged"
 
     def _copy(self) -> Path:
         self._tries += 1
@@ -139,7 +139,15 @@ class _Stage:
 def _results(place: Path, reading: Reading) -> dict[str, str]:
     files = [path for name in reading.results for path in [place / name, *sorted((place / name).rglob("*"))] if path.is_file()]
     names = {str(path.relative_to(place)): path for path in files}
-    return {name: content(path) for name, path in names.items() if not name.startswith(reading.ignored or "/")}
+    return {name: _digest(path) for name, path in names.items() if not name.startswith(reading.ignored or "/")}
+
+
+def _digest(path: Path) -> str:
+    """Of what it holds; a cascade that a report leaves out is said so in the page, which is no other result in silence."""
+    if path.suffix != ".html":
+        return sha256(path.read_bytes()).hexdigest() if path.suffix == ".md" else content(path)
+    page = path.read_bytes()
+    return "says what is left out" if b"cascade beside it is left out" in page else sha256(page).hexdigest()
 
 
 def _same_values(one: bytes, other: bytes) -> bool:
@@ -178,6 +186,7 @@ def damages(
         for stage in stages.values()
         for file in stage.files()
         for damage in DAMAGES
+        if damage != "deleted" or not file.startswith(OPTIONAL)
     ]
     tell(f"{len(cases)} damages in {len(stages)} folders")
     if count is not None:
