@@ -196,7 +196,7 @@ def test_of_two_fits_in_one_folder_the_second_is_refused_and_one_that_wrote_noth
 
     def meanwhile(*_: object) -> float:
         monkeypatch.setattr(fitting, "measure_speed", lambda *_: SPEED)
-        with pytest.raises(StudyError, match="another process is fitting in .*; wait for it, or choose another output"):
+        with pytest.raises(StudyError, match=r"another process is fitting in .*; wait for it, or choose another output"):
             fit_file(same)
         raise KeyboardInterrupt
 
