@@ -334,7 +334,7 @@ PREDICTIONS = Choices(
 FORMS = Choices(
     "format",
     {
-        "labels": Choice("id and label by name"),
-        "id-label": Choice("ID,Label with integers"),
+        "labels": Choice("all columns of the input, then label"),
+        "id-label": Choice("ID,Label, the label as an integer"),
     },
 )

@@ -53,9 +53,9 @@ def predict(source: Path, out: Path, model: Counting | None = None, **options: A
 
 
 def numbers(out: Path) -> list[tuple[int, float]]:
-    """Row numbers, and the numbers that stood in these rows' texts."""
+    """The numbers in the rows' texts, and those that the model read there."""
     lines = [line.split(",") for line in out.read_text().splitlines()[1:]]
-    return [(int(cells[0]), float(cells[2])) for cells in lines]
+    return [(int(cells[0].split()[1]), float(cells[2])) for cells in lines]
 
 
 WHOLE = [(at, float(at)) for at in range(ROWS)]
@@ -158,6 +158,39 @@ def test_an_error_before_the_first_portion_leaves_nothing(tmp_path: Path) -> Non
         with pytest.raises(DataError, match=message):
             predict(tmp_path / "texts.csv", tmp_path / "out.csv")
         assert sorted(path.name for path in tmp_path.iterdir()) == ["texts.csv"]
+
+
+def test_a_source_that_changes_while_it_is_read_is_an_error_and_its_rows_are_predicted_again(
+    source: Path, tmp_path: Path
+) -> None:
+    text, out = source.read_text(), tmp_path / "out.csv"
+    for changed in (text.replace("row 25", "row 99"), text + "row 45\n"):
+        source.write_text(text)
+
+        def change(done: int, changed: str = changed) -> None:
+            if done == ROWS:
+                source.write_text(changed)
+
+        with pytest.raises(DataError, match=r"has changed from row (20|45) \(counted from 0\) on .* run the same command again"):
+            predict(source, out, progress=change)
+        assert not out.exists()
+        predict(source, out)
+        rows = [line.split(",") for line in out.read_text().splitlines()[1:]]
+        assert [row[0] for row in rows] == changed.splitlines()[1:]
+        assert [float(row[2]) for row in rows] == [float(row[0].split()[1]) for row in rows]
+        out.unlink()
+
+
+def test_a_file_of_a_folder_that_changes_begins_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / f"{name}.csv").write_text("text\n" + "".join(f"row {at}\n" for at in range(15)))
+    with pytest.raises(Cut):
+        predict(folder, tmp_path / "out.csv", progress=cut_at(25))
+    (folder / "a.csv").write_text("text\n" + "".join(f"row {at + 1}\n" for at in range(15)))
+    predict(folder, tmp_path / "out.csv")
+    assert numbers(tmp_path / "out.csv")[:15] == [(at, float(at)) for at in range(1, 16)]
 
 
 def test_the_file_is_on_the_disk_before_its_portions_go(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

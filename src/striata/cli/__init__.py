@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 # Arguments of the library's functions whose option has another name.
-_OPTIONS = {"settings": "--set", "coverage": "--sets", "id_label": "--format id-label"}
+_OPTIONS = {"settings": "--set", "coverage": "--sets", "id_label": "--format id-label", "id_column": "--id"}
 
 
 _INTERRUPTED = "interrupted: what was finished is kept; run the same command again to go on"

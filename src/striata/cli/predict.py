@@ -15,9 +15,23 @@ from .options import Device, ModelPath, Precision, Text, TextPair, Texts, named_
 def predict(
     model: ModelPath,
     file: Texts,
-    out: Annotated[Path, typer.Option(help=f"File to write: {PREDICTIONS.names}.")],
+    out: Annotated[
+        Path | None, typer.Option(help=f"File to write: {PREDICTIONS.names}; without it NAME.predicted.csv beside FILE.")
+    ] = None,
     form: Annotated[str, typer.Option("--format", help=f"What is written: {FORMS.help}.")] = "labels",
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also write p_LABEL for every label.")] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Keep only this column of the input; several with commas, or repeated."),
+    ] = None,
+    id_column: Annotated[
+        str | None,
+        typer.Option(
+            "--id",
+            metavar="COLUMN",
+            help="With --format id-label: the column that is the ID; else the one called id, or row numbers.",
+        ),
+    ] = None,
     uncalibrated: Annotated[
         bool, typer.Option("--uncalibrated", help="With --probabilities: as they are without the model's temperature.")
     ] = False,
@@ -37,14 +51,19 @@ def predict(
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> None:
-    """Predict the labels of a file; cut off and run again, it goes on where it was."""
+    """Predict the labels of a file: its rows with all their columns, and `label`.
+
+    A column of the input that is called `label` is kept, and ours is then `label_predicted`. Cut off and run again, it goes on
+    where it was.
+    """
     _check(form, probabilities, uncalibrated, sets, abstain_below, precision_at_least)
-    from ..model.whole_file import check_target, predict_file
+    _check_names(form, only, id_column)
+    from ..model.whole_file import check_target, default_target, predict_file
     from .inputs import open_model
     from .output import note, say
     from .progress import counter
 
-    check_target(out, file)
+    out = check_target(default_target(file) if out is None else out, file)
     opened = open_model(model, file, device=device, precision=precision)
     columns = replace(named_columns(opened.columns, text=text, text_pair=text_pair), label=None)
     if precision_at_least is not None:
@@ -56,8 +75,9 @@ def predict(
         )
     with counter("texts") as progress:
         rows = predict_file(
-            opened, file, out, columns=columns, probabilities=probabilities, id_label=form == "id-label",
-            calibrated=not uncalibrated, coverage=sets, abstain_below=abstain_below, progress=progress, remark=note,
+            opened, file, out, columns=columns, probabilities=probabilities, only=only or (), id_label=form == "id-label",
+            id_column=id_column, calibrated=not uncalibrated, coverage=sets, abstain_below=abstain_below,
+            progress=progress, remark=note,
         )  # fmt: skip
     if opened.combiner.cascade is not None and opened.texts:
         note(f"{opened.combiner.cascade.early} answered {opened.early / opened.texts:.1%} of {opened.texts:,} texts alone")
@@ -89,3 +109,13 @@ def _check(
     for share, option in ((sets, "sets"), (precision_at_least, "precision_at_least")):
         if share is not None:
             check_share(share, option)
+
+
+def _check_names(form: str, only: list[str] | None, id_column: str | None) -> None:
+    """Refuses names of columns that the format has no use for."""
+    from ..errors import DataError
+
+    if form == "id-label" and only:
+        raise DataError("--format id-label has the columns ID and Label only; leave --only out, and name the ID with --id")
+    if form != "id-label" and id_column is not None:
+        raise DataError("--id names the ID of --format id-label; the other format keeps every column, or those of --only")

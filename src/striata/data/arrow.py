@@ -73,6 +73,19 @@ def names_of(schema: Any, source: str) -> tuple[str, ...]:
         ) from None
 
 
+def types_of(schema: Any) -> dict[str, pa.DataType | None]:
+    """A schema's columns with the types of their values, however these are stored (dictionaries, runs, extensions)."""
+    return {field.name: _plain_type(field.type) for field in schema}
+
+
+def _plain_type(kind: Any) -> Any:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _plain_type(kind.storage_type)
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return _plain_type(kind.value_type)
+    return kind
+
+
 def class_label(feature: object) -> tuple[str, ...] | None:
     """Label names of a feature as datasets writes it in JSON; None where it is no ClassLabel, or its names are no texts."""
     if not isinstance(feature, dict) or feature.get("_type") != "ClassLabel":

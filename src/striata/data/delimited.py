@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+import pyarrow as pa
+
 from ..errors import DataError
 from .table import Chunk, place
 
@@ -85,6 +87,10 @@ class DelimitedReader:
     def declared(self, column: str) -> tuple[str, ...] | None:
         """Label names of a column: such files declare none."""
         return None
+
+    def types(self) -> dict[str, pa.DataType | None]:
+        """Every column: all are texts."""
+        return dict.fromkeys(self.columns, pa.string())
 
     def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
         """Rows in portions of at most `rows`, from row `skip` on; memory does not grow with the file.
@@ -167,6 +173,10 @@ class JsonLinesReader:
     def declared(self, column: str) -> tuple[str, ...] | None:
         """Label names of a column: such files declare none."""
         return None
+
+    def types(self) -> dict[str, pa.DataType | None]:
+        """Every key of any line, for which the file is read; only the values tell its type."""
+        return dict.fromkeys(key for _, record in self._records() for key in record)
 
     def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
         """Rows in portions of at most `rows`, from row `skip` on; memory does not grow with the file.

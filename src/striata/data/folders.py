@@ -7,10 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import pyarrow as pa
+
 from ..choices import READERS
 from ..errors import DataError
 from .table import Chunk
 
+PREDICTED = ".predicted.csv"  # how a file of predictions ends that got no other name
 NAMES = {  # of the parts of a data set, of their files and folders, as datasets has it
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),
@@ -26,6 +29,9 @@ class Reader(Protocol):
 
     def declared(self, column: str) -> tuple[str, ...] | None:
         """Label names of a column, where the source declares them."""
+
+    def types(self) -> dict[str, pa.DataType | None]:
+        """Every column with its type; None where only its values tell."""
 
     def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
         """Rows of some columns in portions of at most `rows`, from row `skip` on."""
@@ -58,6 +64,13 @@ class FilesReader:
         """Label names of a column, where the files declare them."""
         return self._readers[0].declared(column)
 
+    def types(self) -> dict[str, pa.DataType | None]:
+        """Every column of any of the files with its type; None where they differ in it, or only the values tell."""
+        types: dict[str, pa.DataType | None] = {}
+        for reader in self._readers:
+            types |= {name: kind if types.get(name, kind) == kind else None for name, kind in reader.types().items()}
+        return types
+
     def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
         """Rows in portions of at most `rows`, from row `skip` on; a portion ends where a file ends."""
         at = 0
@@ -72,11 +85,14 @@ class FilesReader:
 def data_files(folder: Path) -> dict[str, list[Path]]:
     """Files of a folder and of the folders in it, by the part of the data that their names say; all are "train" where none does.
 
+    Files of predictions that got no other name (`NAME.predicted.csv`) are not data.
+
     Raises:
         DataError: there are none, or files of several formats.
     """
     files = [path for pattern in ("*", "*/*") for path in sorted(folder.glob(pattern)) if path.suffix.lower() in READERS]
     files = [path for path in files if path.is_file() and not path.relative_to(folder).as_posix().startswith((".", "_"))]
+    files = [path for path in files if not path.name.endswith(PREDICTED)]
     if not files:
         raise DataError(
             f"folder {folder} holds no data; expected one that save_to_disk wrote, or data files ({', '.join(READERS)})"

@@ -49,6 +49,10 @@ class MemoryReader:
         """Label names of a column, where it declares them."""
         return self._declared.get(column)
 
+    def types(self) -> dict[str, pa.DataType | None]:
+        """Every column; only the values tell its type."""
+        return dict.fromkeys(self.columns)
+
     def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
         """Rows in portions of at most `rows`, from row `skip` on."""
         columns = {name: self._values(self.columns.index(name)) for name in names}

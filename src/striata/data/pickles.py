@@ -116,6 +116,10 @@ class PickleReader:
         """Label names of a ClassLabel column."""
         return self._names.get(column)
 
+    def types(self) -> dict[str, pa.DataType | None]:
+        """Every column; only the values tell its type."""
+        return dict.fromkeys(self.columns)
+
     def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
         """Rows in portions of at most `rows`, from row `skip` on.
 

@@ -13,7 +13,7 @@ from ..choices import READERS
 from ..disk.paths import is_file, is_folder
 from ..errors import DataError, did_you_mean
 from ..extras import require
-from .arrow import class_labels, reason, rows_of
+from .arrow import class_labels, reason, rows_of, types_of
 from .folders import NAMES, FilesReader, Reader, data_files
 from .saved import SavedReader, is_saved, saved_splits
 from .table import Chunk
@@ -82,11 +82,11 @@ class ParquetReader:
         self.source = str(path)
         try:
             self._file = parquet.ParquetFile(path, memory_map=True)
-            schema, facts = self._file.schema_arrow, self._file.metadata
+            self._schema, facts = self._file.schema_arrow, self._file.metadata
         except _DAMAGE as error:
             raise self._damaged(error) from None
-        self.columns: tuple[str, ...] = tuple(schema.names)
-        self._names = class_labels(schema.metadata)
+        self.columns: tuple[str, ...] = tuple(self._schema.names)
+        self._names = class_labels(self._schema.metadata)
         size = path.stat().st_size
         if facts.num_rows > max(1_000_000, 8 * size):
             raise DataError(f"{path} claims {facts.num_rows:,} rows in {size:,} bytes; it was refused as a bomb")
@@ -94,6 +94,10 @@ class ParquetReader:
     def declared(self, column: str) -> tuple[str, ...] | None:
         """Label names that datasets wrote into the file for a column."""
         return self._names.get(column)
+
+    def types(self) -> dict[str, pa.DataType | None]:
+        """Every column with its type."""
+        return types_of(self._schema)
 
     def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
         """Rows in portions of at most `rows`, from row `skip` on; memory does not grow with the file.
@@ -134,6 +138,10 @@ class DatasetReader:
         """Label names of a ClassLabel column."""
         names = getattr(self._dataset.features[column], "names", None)
         return None if names is None else tuple(names)
+
+    def types(self) -> dict[str, pa.DataType | None]:
+        """Every column with its type."""
+        return types_of(self._dataset.features.arrow_schema)
 
     def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
         """Rows in portions of at most `rows`, from row `skip` on; memory does not grow with the data set."""

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import DataError
-from .arrow import class_label, names_of, reason, rows_of
+from .arrow import class_label, names_of, reason, rows_of, types_of
 from .table import Chunk
 
 _DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, MemoryError, pa.ArrowException)
@@ -59,6 +59,10 @@ class SavedReader:
     def declared(self, column: str) -> tuple[str, ...] | None:
         """Label names of a ClassLabel column."""
         return class_label(self._features.get(column))
+
+    def types(self) -> dict[str, pa.DataType | None]:
+        """Every column with its type."""
+        return types_of(self._table.schema)
 
     def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
         """Rows in portions of at most `rows`, from row `skip` on; memory does not grow with the data set.

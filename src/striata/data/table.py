@@ -13,7 +13,7 @@ from ..errors import DataError
 from .columns import SourceColumns
 
 Ints = npt.NDArray[np.int64]
-_SURROGATE = "half of a surrogate pair, which is no character"
+SURROGATE = "half of a surrogate pair, which is no character"
 _MOST_BITS = 1024  # of an integer label
 IN_MEMORY = "rows sha256:"
 
@@ -130,7 +130,7 @@ class Checker:
         self._strict, self._defer = strict, defer
         for name in names or ():
             if not _is_unicode(name):
-                raise DataError(f"{source} declares a label that holds {_SURROGATE}; expected valid Unicode; correct the label")
+                raise DataError(f"{source} declares a label that holds {SURROGATE}; expected valid Unicode; correct the label")
         self._empty, self._first_empty = 0, ""
 
     def table(self, chunk: Chunk) -> Table:
@@ -186,7 +186,7 @@ class Checker:
         for index, text in enumerate(texts):
             if not _is_unicode(text):
                 raise DataError(
-                    f"{self._source}: {chunk.where(index)}, column '{column}' holds {_SURROGATE}; expected valid Unicode; "
+                    f"{self._source}: {chunk.where(index)}, column '{column}' holds {SURROGATE}; expected valid Unicode; "
                     "correct or delete the row",
                     row=chunk.first + index,
                 )
@@ -205,7 +205,7 @@ def _label(value: object, names: tuple[str, ...] | None) -> tuple[str, str]:
     """A label and "", or "" and what is wrong with it."""
     if isinstance(value, str):
         if not _is_unicode(value):
-            return "", f"the label holds {_SURROGATE}; expected valid Unicode; correct or delete the row"
+            return "", f"the label holds {SURROGATE}; expected valid Unicode; correct or delete the row"
         return (value, "") if value and not value.isspace() else ("", "missing label; expected a label in every row")
     if value is None or value != value:
         return "", "missing label; expected a label in every row"

@@ -1,4 +1,5 @@
-"""Logits of a file's rows in portions, each with its place and a digest: none is lost, out of place or damaged unseen."""
+"""Logits of a file's rows in portions, each with its place and digests: none is lost, out of place, damaged or of other texts
+unseen."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ _JOB: Document[dict[str, Any]] = Document(
 _NOTE = "job.json"
 _ENDING = ".logits"
 _HEADER = 24  # bytes: first row, rows, labels
-_DIGEST = hashlib.sha256().digest_size
+_DIGEST = hashlib.sha256().digest_size  # of the texts, behind the header, and of everything before it, at the end
 _Floats = npt.NDArray[np.float32]
 
 
@@ -57,36 +58,42 @@ class Portions:
                 _JOB.write(folder / _NOTE, job)
             while portions._file.exists():
                 try:
-                    portions.rows += len(portions._read(portions.rows))
+                    portions.rows += len(portions._read(portions.rows)[0])
                 except DataError:
                     break
             portions._drop()
             return portions
 
-    def add(self, logits: _Floats) -> None:
-        """Writes the next rows' logits, (rows, labels).
+    def add(self, logits: _Floats, texts: bytes) -> None:
+        """Writes the next rows' logits, (rows, labels), and the SHA-256 of their texts.
 
         Raises:
             StriataError: the disk is full, or the folder is gone or cannot be written.
         """
-        content = np.array([self.rows, *logits.shape], np.int64).tobytes() + np.ascontiguousarray(logits, np.float32).tobytes()
+        header = np.array([self.rows, *logits.shape], np.int64).tobytes()
+        content = header + texts + np.ascontiguousarray(logits, np.float32).tobytes()
         with writing(self._file), open(self._file, "wb") as file:  # what is cut off has no digest, and is no portion
             file.write(content + hashlib.sha256(content).digest())
             file.flush()
             os.fsync(file.fileno())
         self.rows += len(logits)
 
-    def read(self) -> Iterator[tuple[int, _Floats]]:
-        """The first row's number and the logits of each portion, all rows in their order.
+    def read(self) -> Iterator[tuple[_Floats, bytes]]:
+        """The logits of each portion and the SHA-256 of its texts, all rows in their order.
 
         Raises:
             DataError: a portion has been damaged or deleted since it was written.
         """
         row = 0
         while row < self.rows:
-            logits = self._read(row)
-            yield row, logits
+            logits, texts = self._read(row)
+            yield logits, texts
             row += len(logits)
+
+    def forget(self, row: int) -> None:
+        """Deletes the portions from a row on, which is the first one of a portion."""
+        self.rows = row
+        self._drop()
 
     @property
     def _file(self) -> Path:
@@ -96,16 +103,17 @@ class Portions:
     def _name(self, row: int) -> Path:
         return self.folder / f"{row:012}{_ENDING}"
 
-    def _read(self, row: int) -> _Floats:
+    def _read(self, row: int) -> tuple[_Floats, bytes]:
         try:
             data = self._name(row).read_bytes()
         except OSError:
             data = b""
         content, digest = data[:-_DIGEST], data[-_DIGEST:]
-        if len(content) > _HEADER and hashlib.sha256(content).digest() == digest:
+        if len(content) > _HEADER + _DIGEST and hashlib.sha256(content).digest() == digest:
             first, rows, labels = np.frombuffer(content, np.int64, 3)
             if first == row and rows > 0:
-                return np.frombuffer(content, np.float32, offset=_HEADER).reshape(rows, labels)
+                logits = np.frombuffer(content, np.float32, offset=_HEADER + _DIGEST).reshape(rows, labels)
+                return logits, content[_HEADER : _HEADER + _DIGEST]
         raise DataError(
             f"what was predicted of the rows from {row:,} on is damaged or gone in {self.folder}; run the same command again, "
             "which predicts them anew"

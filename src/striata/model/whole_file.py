@@ -3,49 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
-import json
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
-
-import numpy as np
-import pyarrow as pa
-from pyarrow import parquet
+from typing import Any
 
 from ..choices import PREDICTIONS
-from ..data import Columns, Stream
+from ..data import Columns, Stream, Table
+from ..data.carried import Pieces
+from ..data.columns import find_columns
+from ..data.folders import PREDICTED
+from ..data.table import Checker
 from ..disk.files import apart
 from ..disk.locks import HeldError, holding, remove_held
+from ..disk.paths import is_folder
 from ..disk.system import confirm, writing
 from ..errors import DataError
-from ..tasks import label_numbers
 from .model import Model
 from .portions import Portions
+from .result import Contents, Result
+from .writers import Rows, write_rows
 
 PORTION = 4096
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
-    """What is written of each row.
-
-    Args:
-        probabilities: one column `p_LABEL` per label.
-        calibrated: whether these are the calibrated ones.
-        coverage: of the label sets in the column `labels`; None for no such column.
-        abstain_below: smallest calibrated probability of a label that is written; None writes all.
-        id_label: instead of all this the columns `ID` and `Label`, the label as an integer.
-    """
-
-    probabilities: bool = False
-    calibrated: bool = True
-    coverage: float | None = None
-    abstain_below: float | None = None
-    id_label: bool = False
 
 
 def predict_file(
@@ -55,14 +35,16 @@ def predict_file(
     *,
     columns: Columns | None = None,
     probabilities: bool = False,
+    only: Sequence[str] = (),
     id_label: bool = False,
+    id_column: str | None = None,
     calibrated: bool = True,
     coverage: float | None = None,
     abstain_below: float | None = None,
     progress: Callable[[int], None] | None = None,
     remark: Callable[[str], None] | None = None,
 ) -> int:
-    """Predicts every row of a source into a file.
+    """Predicts every row of a source into a file: its rows in order with all their columns, and what is predicted of them.
 
     Cut off and called again with the same model, source and options, it goes on behind the last finished portion; what is
     finished lies in a hidden folder beside `out` until then, and `out` is written in one step at the end.
@@ -70,12 +52,15 @@ def predict_file(
     Args:
         model: a run or an ensemble.
         source: file, folder or Hub name.
-        out: ends in .csv, .jsonl or .parquet. Columns: `id` (row number from 0), `label`, with `coverage` also `labels`, with
-            `probabilities` one column `p_LABEL` per label.
+        out: ends in .csv, .jsonl or .parquet. Behind the source's columns it has `label`, with `coverage` also `labels`, with
+            `probabilities` one column `p_LABEL` per label; one that the source has too is called `label_predicted` and so on.
         columns: names of columns; those of the study by default.
-        probabilities: whether to write them.
+        probabilities: whether to write them; in CSV and JSON Lines they have six digits.
+        only: names of the source's columns that are kept; nothing for all.
         id_label: instead write the columns `ID` and `Label`, the label as an integer: itself when all labels are integers, else
             its place in the order of labels.
+        id_column: with `id_label` the source's column that is the `ID`, unchanged; None for the one called id, and where there
+            is none for the row's number from 0.
         calibrated: whether the probabilities that are written are (see :meth:`Model.predict_proba`).
         coverage: also write the labels a row may have, most likely first (see :meth:`Model.predict_sets`): a list, in CSV as
             JSON text.
@@ -87,33 +72,36 @@ def predict_file(
         The number of rows.
 
     Raises:
-        DataError: the source cannot be read, a row has no text, `out` has another ending, another prediction is writing it, or
-            what is wanted is not possible.
+        DataError: the source cannot be read or has changed meanwhile, a row has no text, `out` has another ending or cannot hold
+            a column, another prediction is writing it, or what is wanted is not possible.
         StriataError: the place cannot be written, or is full.
     """
     target = check_target(out, source)
     contents = Contents(
-        probabilities=probabilities, calibrated=calibrated, coverage=coverage, abstain_below=abstain_below, id_label=id_label
-    )
-    _check(model, contents)
+        probabilities=probabilities, calibrated=calibrated, coverage=coverage, abstain_below=abstain_below,
+        only=only, id_label=id_label, id_column=id_column,
+    )  # fmt: skip
+    contents.check(model)
     names = columns or model.columns
     stream = Stream.open(str(source), names)
+    result = Result.of(model, stream, target.suffix.lower(), contents)
     if remark is not None:
-        for sentence in _hidden(model, stream.reader.columns, target, contents):
+        for sentence in result.remarks:
             remark(sentence)
+    result.try_first(stream, target.suffix.lower(), PORTION)
     folder = target.with_name(f".{target.name}.partial")
-    job = {"model": model.identity, "source": _identity(source), "columns": names.to_json(), "portion": PORTION}
+    job = {"model": model.identity, "source": _identity(source), "columns": names.to_json(), "portion": PORTION, "form": 2}
     tell = progress or (lambda _: None)
     with _alone(folder / ".lock", target):
         portions = Portions.open(folder, job)
         try:
             tell(portions.rows)
             for table in stream.tables(rows=PORTION, skip=portions.rows):
-                portions.add(model.logits(table.texts, table.pairs))
+                portions.add(model.logits(table.texts, table.pairs), _digest(table))
                 tell(portions.rows)
             if not portions.rows:
                 raise DataError(f"{source} has no rows; expected at least one")
-            _assemble(portions, target, model, contents)
+            _assemble(portions, target, stream, result)
         except BaseException:
             if not portions.rows:
                 remove_held(folder / ".lock")
@@ -137,7 +125,7 @@ def check_target(out: str | Path, source: str | Path) -> Path:
     """Where predictions of a source are written, if they can be.
 
     Raises:
-        DataError: the ending is not known, or it is a folder.
+        DataError: the ending is not known, it is a folder, or there is no folder for it.
         StriataError: it is the source.
     """
     target = Path(out)
@@ -146,102 +134,68 @@ def check_target(out: str | Path, source: str | Path) -> Path:
         raise DataError(f"{target}: unknown format '{target.suffix}'; {expected}", argument="out", path=str(target))
     if target.is_dir():
         raise DataError(f"{target} is a folder; give a file's name", argument="out", path=str(target))
+    if not is_folder(target.parent):
+        raise DataError(
+            f"{target}: there is no folder {target.parent}; make it, or change the path", argument="out", path=str(target)
+        )
     apart(target, source)
     return target
 
 
-def _hidden(model: Model, columns: Sequence[str], target: Path, contents: Contents) -> Iterator[str]:
-    """What the names of the columns that are written may hide."""
-    name = "ID" if contents.id_label else "id"
-    for column in columns:
-        if column.lower() == "id":
-            yield f"column '{column}' is not copied: {name} in {target} is the row's number, counted from 0"
-    if contents.id_label and label_numbers(model.labels) is None:
-        places = ", ".join(f"{place} for '{label}'" for place, label in enumerate(model.labels[:4]))
-        yield f"labels are no integers: Label is each one's place ({places}{', ...' if len(model.labels) > 4 else ''})"
+def default_target(source: str | Path) -> Path:
+    """Where predictions are written that got no name: `NAME.predicted.csv` beside the source, of a Hub name in this folder."""
+    path = Path(source).expanduser()
+    name = (path.name if is_folder(path) else path.stem) or path.resolve().name
+    return (path.parent if path.exists() else Path()) / f"{name}{PREDICTED}"
 
 
 def _identity(source: str | Path) -> list[Any]:
     path = Path(source).expanduser()
     if not path.exists():
         return [str(source)]
-    facts = path.stat()
-    return [str(path.resolve()), facts.st_size, facts.st_mtime_ns]
+    facts = [(file, file.stat()) for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    return [str(path.resolve()), *([str(file.relative_to(path)), of.st_size, of.st_mtime_ns] for file, of in facts)]
 
 
-def _check(model: Model, contents: Contents) -> None:
-    """Says before the first text is read what cannot be written after the last."""
-    if contents.id_label and (contents.coverage is not None or contents.abstain_below is not None):
-        raise DataError("the columns ID and Label have room for one label a row; leave the label sets and the threshold out")
-    if contents.id_label:
-        label_numbers(model.labels)
-    none = np.zeros((0, len(model.labels)), np.float32)
-    if contents.coverage is not None:
-        model.label_sets(none, contents.coverage)
-    if contents.abstain_below is not None:
-        model.sure(none, contents.abstain_below)
+def _digest(table: Table) -> bytes:
+    digest = hashlib.sha256()
+    table.add_to(digest)
+    return digest.digest()
 
 
-def _columns(model: Model, contents: Contents, logits: np.ndarray, first: int) -> dict[str, tuple[pa.DataType, Any]]:
-    """Names, types and values of the columns of some rows, the first of which has the number `first`."""
-    chosen = model.task.decide(logits)
-    ids = np.arange(first, first + len(logits))
-    labels: list[str | None] = [model.labels[i] for i in chosen]
-    if contents.id_label:
-        numbers = label_numbers(model.labels)
-        return {"ID": (pa.int64(), ids), "Label": (pa.int64(), chosen if numbers is None else np.array(numbers)[chosen])}
-    if contents.abstain_below is not None:
-        labels = [label if sure else None for label, sure in zip(labels, model.sure(logits, contents.abstain_below), strict=True)]
-    columns: dict[str, tuple[pa.DataType, Any]] = {"id": (pa.int64(), ids), "label": (pa.string(), labels)}
-    if contents.coverage is not None:
-        columns["labels"] = (pa.list_(pa.string()), model.label_sets(logits, contents.coverage))
-    if contents.probabilities:
-        values = model.probabilities(logits, calibrated=contents.calibrated)
-        columns |= {f"p_{label}": (pa.float32(), column) for label, column in zip(model.labels, values.T, strict=True)}
-    return columns
+def _rows(portions: Portions, stream: Stream, result: Result) -> Iterator[Rows]:
+    """All rows with what is predicted of them; the source is read once more, and its texts are those that were predicted."""
+    reader = stream.reader
+    roles = find_columns(reader.columns, stream.columns, reader.source, label=False)
+    checker = Checker(reader.source, roles, None, strict=False)
+    pieces = Pieces(reader, list(dict.fromkeys([*roles.names, *result.carried])), rows=PORTION)
+    row = 0
+    for logits, texts in portions.read():
+        chunk = pieces.take(len(logits))
+        if _digest(checker.table(chunk)) != texts:
+            portions.forget(row)
+            raise _changed(reader.source, row)
+        row += len(logits)
+        yield result.rows(chunk, logits)
+    if len(pieces.take(1)):
+        raise _changed(reader.source, row)
 
 
-def _batches(portions: Portions, schema: pa.Schema, model: Model, contents: Contents) -> Iterator[pa.RecordBatch]:
-    for first, logits in portions.read():
-        columns = _columns(model, contents, logits, first)
-        yield pa.RecordBatch.from_arrays([pa.array(values, kind) for kind, values in columns.values()], schema=schema)
+def _changed(source: str, row: int) -> DataError:
+    return DataError(
+        f"{source} has changed from row {row:,} (counted from 0) on since it was predicted; run the same command again, which "
+        "predicts these rows anew"
+    )
 
 
-def _assemble(portions: Portions, target: Path, model: Model, contents: Contents) -> None:
+def _assemble(portions: Portions, target: Path, stream: Stream, result: Result) -> None:
     """Writes the file in one step, which is on the disk when this returns."""
-    none = np.zeros((0, len(model.labels)), np.float32)
-    schema = pa.schema({name: kind for name, (kind, _) in _columns(model, contents, none, 0).items()})
     whole = portions.folder / "whole"
     with writing(target):
         with open(whole, "wb") as file:
-            _write(file, target.suffix.lower(), schema, _batches(portions, schema, model, contents))
+            write_rows(file, target.suffix.lower(), result.types, _rows(portions, stream, result), stream.reader.source)
             file.flush()
             os.fsync(file.fileno())
         whole.chmod(0o644)
         whole.replace(target)
         confirm(target)
-
-
-def _write(file: IO[bytes], kind: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
-    if kind == ".jsonl":
-        for batch in batches:
-            for row in batch.to_pylist():
-                file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
-        return
-    if kind == ".parquet":
-        with parquet.ParquetWriter(file, schema) as table:
-            for batch in batches:
-                table.write_batch(batch)
-        return
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(schema.names)
-    for batch in batches:
-        writer.writerows(zip(*(_cells(column) for column in batch.columns), strict=True))
-    text.detach()
-
-
-def _cells(column: pa.Array) -> list[Any]:
-    """Values of a CSV column; a list becomes JSON, in which no label can be mistaken for two."""
-    values: list[Any] = column.to_pylist()
-    return [json.dumps(value, ensure_ascii=False) for value in values] if pa.types.is_list(column.type) else values
