@@ -183,7 +183,7 @@ def test_predictions_in_every_format(trained: Path, tmp_path: Path, kind: str) -
     rows = read(out)
     texts = source.read_text().splitlines()[1:]
     probabilities = striata.load(trained / "out/ensemble").predict_proba(texts)
-    assert [int(row["id"]) for row in rows] == list(range(30))
+    assert [row["text"] for row in rows] == texts
     assert [row["label"] for row in rows] == [LABELS[i] for i in probabilities.argmax(1)]
     found = np.array([[float(row[f"p_{label}"]) for label in LABELS] for row in rows])
     np.testing.assert_allclose(found, probabilities, atol=1e-3)
@@ -211,14 +211,13 @@ def test_the_contests_format(trained: Path, tmp_path: Path) -> None:
     run("predict", trained / "out/ensemble", source, "--out", tmp_path / "b.csv", cwd=tmp_path)
     assert (tmp_path / "a.csv").read_text().splitlines()[0] == "ID,Label"
     names = [row["label"] for row in read(tmp_path / "b.csv")]
+    assert [row["ID"] for row in read(tmp_path / "a.csv")] == [str(at) for at in range(12)]
     assert [int(row["Label"]) for row in read(tmp_path / "a.csv")] == [LABELS.index(name) for name in names]
-    source.write_text(
-        "\n".join(f"{9 - at},{line}" for at, line in enumerate(source.read_text().splitlines())).replace("9,", "Id,", 1)
-    )
-    told = run(
-        "predict", trained / "out/ensemble", source, "--out", tmp_path / "a.csv", "--format", "id-label", cwd=tmp_path
-    ).stderr
-    assert "is not copied: ID in" in told
+    lines = source.read_text().splitlines()
+    source.write_text("\n".join(["Nr,text", *(f"A-{12 - at:04},{line}" for at, line in enumerate(lines[1:]))]))
+    told = run("predict", trained / "out/ensemble", source, "--format", "id-label", "--id", "nr", cwd=tmp_path).stderr
+    assert f"ID is column 'Nr' of {source}" in told
+    assert [row["ID"] for row in read(tmp_path / "new.predicted.csv")] == [f"A-{12 - at:04}" for at in range(12)]
     assert "labels are no integers: Label is each one's place (0 for 'Business', 1 for 'Sports', 2 for 'World')" in told
 
 
@@ -301,6 +300,9 @@ ERRORS: Sequence[tuple[Sequence[str], str]] = [
     (("evaluate", "{out}/ensemble", "unknown.csv"), "has label 'Weather'"),
     (("evaluate", "{out}/ensemble", "unlabelled.csv"), "no label column among 'text'"),
     (("predict", "{out}/ensemble", "test.csv", "--out", "x.csv", "--format", "idlabel"), "(did you mean 'id-label'?)"),
+    (("predict", "{out}/ensemble", "test.csv", "--out", "no/x.csv"), "--out no/x.csv: there is no folder no; make it"),
+    (("predict", "{out}/ensemble", "test.csv", "--out", "x.csv", "--only", "id"), "--only id: no such column in test.csv"),
+    (("predict", "{out}/ensemble", "test.csv", "--out", "x.csv", "--id", "nr"), "--id names the ID of --format id-label"),
 ]  # fmt: skip
 
 

@@ -6,6 +6,8 @@ import csv
 import datetime
 import decimal
 import json
+import re
+import textwrap
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
@@ -328,3 +330,22 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.3 * peaks[0]
+
+
+def test_the_guides_example_is_what_comes_out(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text()
+    (before,) = re.findall(r"Of `new\.csv`\n\n((?: {4}.*\n)+)", guide)
+    (after,) = re.findall(r"makes `new\.predicted\.csv`\n\n((?: {4}.*\n)+)", guide)
+    source = tmp_path / "new.csv"
+    source.write_text(textwrap.dedent(before))
+    shares = [[0.901228, 0.041573, 0.057199], [0.014064, 0.972345, 0.013591]]
+
+    class Shown(Reading):
+        def logits(self, texts: Sequence[str], pairs: object) -> np.ndarray:
+            return np.log(np.array(shares, np.float32))
+
+        def probabilities(self, logits: np.ndarray, *, calibrated: bool = True) -> np.ndarray:
+            return SINGLE_LABEL.probabilities(logits)
+
+    predict_file(Shown(), source, default_target(source), probabilities=True)  # type: ignore[arg-type]
+    assert default_target(source).read_text() == textwrap.dedent(after)
