@@ -21,6 +21,7 @@ _EXPECTED = (
     "a pandas or polars DataFrame, a datasets.Dataset, a pyarrow Table, a dict of columns, a list of dicts, "
     "or a tuple (texts, labels)"
 )
+_TEXTS = "a list, tuple, array or series of texts, "
 
 
 class MemoryReader:
@@ -60,19 +61,52 @@ class MemoryReader:
             yield Chunk(first=first, values={name: values[first : first + rows] for name, values in columns.items()})
 
 
-def open_rows(rows: object, name: str, columns: Columns) -> Reader:
+def texts_alone(rows: object) -> list[Any] | None:
+    """Texts that are in no column: the values of a list or another sequence, an array of one dimension, a series or an Arrow
+    array; None for rows with columns, and for everything else.
+
+    Raises:
+        DataError: an Arrow array is damaged.
+    """
+    if _is(rows, "pandas", "Series") or _is(rows, "pandas", "Index"):
+        return _of_pandas(rows)
+    if _is(rows, "polars", "Series"):
+        series: Any = rows
+        return list(series.to_list())
+    if isinstance(rows, pa.Array | pa.ChunkedArray):
+        return column_values(rows, "text", "texts")
+    if isinstance(rows, np.ndarray):
+        return [_plain(value) for value in rows] if rows.ndim == 1 else None
+    if isinstance(rows, str | bytes | bytearray | memoryview) or not isinstance(rows, Sequence) or _is_texts_and_labels(rows):
+        return None
+    if rows and all(isinstance(row, Mapping) for row in rows):
+        return None
+    return rows if isinstance(rows, list) else list(rows)
+
+
+def _is_texts_and_labels(rows: object) -> bool:
+    return isinstance(rows, tuple) and len(rows) == 2 and not any(isinstance(part, str | Mapping) for part in rows)
+
+
+def open_rows(rows: object, name: str, columns: Columns, *, texts: bool = False) -> Reader:
     """A reader of rows in memory, by which they are checked as those of a file are.
 
     Args:
         rows: a pandas or polars DataFrame, a `datasets.Dataset`, a pyarrow Table or RecordBatch, a dict of columns, a list of
-            dicts (the first one's keys are the columns), or a tuple (texts, labels).
+            dicts or an iterator of dicts (the first one's keys are the columns), or a tuple (texts, labels).
         name: what messages call the rows, e.g. "train rows".
         columns: names asked for, which the columns of a tuple get.
+        texts: whether texts without columns are rows too; see :func:`texts_alone`.
 
     Raises:
         DataError: they are something else, or columns differ in length.
     """
-    source = f"{name} ({_package(rows)}{type(rows).__name__})"
+    kind = f"{_package(rows)}{type(rows).__name__}"
+    source = f"{name} ({kind})"
+    if isinstance(rows, Iterator):
+        rows = list(rows)
+    if texts and (alone := texts_alone(rows)) is not None:
+        return _of_columns(source, {columns.text or "text": alone})
     if _is(rows, "pandas", "DataFrame"):
         frame: Any = rows
         return MemoryReader(source, [str(c) for c in frame.columns], len(frame), lambda at: _of_pandas(frame.iloc[:, at]))
@@ -86,13 +120,14 @@ def open_rows(rows: object, name: str, columns: Columns) -> Reader:
         return MemoryReader(source, names, rows.num_rows, lambda at: column_values(rows.column(at), names[at], source), labels)
     if isinstance(rows, Mapping):
         return _of_columns(source, rows)
-    if isinstance(rows, tuple) and len(rows) == 2 and not any(isinstance(part, str | Mapping) for part in rows):
+    if isinstance(rows, tuple) and _is_texts_and_labels(rows):
         return _of_columns(source, dict(zip((columns.text or "text", columns.label or "label"), rows, strict=True)))
     if isinstance(rows, list) and rows and all(isinstance(row, Mapping) for row in rows):
         keys = list(rows[0])
         return MemoryReader(source, [str(k) for k in keys], len(rows), lambda at: [_plain(row.get(keys[at])) for row in rows])
     lazy = {"LazyFrame": "; call `collect()` on it first", "IterableDataset": "; it is a stream: make a `Dataset` of it first"}
-    raise DataError(f"{name} are a {type(rows).__name__}{lazy.get(type(rows).__name__, '')}; expected {_EXPECTED}")
+    expected = (_TEXTS if texts else "") + _EXPECTED
+    raise DataError(f"{name} are a {kind}{lazy.get(type(rows).__name__, '')}; expected {expected}")
 
 
 def split_rows(data: object) -> dict[str, object]:

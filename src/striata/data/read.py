@@ -45,21 +45,22 @@ def read_table(source: object, columns: Columns, *, split: str = "train") -> Tab
     return _joined(parts)
 
 
-def read_texts(source: object, columns: Columns) -> Table:
+def read_texts(source: object, columns: Columns, *, name: str = "unlabelled rows") -> Table:
     """All texts of a source; labels are not looked for.
 
     Args:
-        source: as for :func:`read_table`, or a list of strings; of a source with several parts the test part.
+        source: as for :func:`read_table`, or texts alone: a list, tuple, array, series or iterator; of a source with several
+            parts the test part.
         columns: names asked for.
+        name: what messages call rows in memory.
 
     Raises:
         DataError: the source cannot be read, has no text column or no rows, or a row has no text.
     """
     if isinstance(source, Table):
         return replace(source, labels=None, label_names=None)
-    if isinstance(source, list) and source and all(isinstance(text, str) for text in source):
-        source = {columns.text or "text": source}
-    reader = _open(source, columns, "test" if isinstance(source, str | Path) else "unlabelled")
+    in_memory = not isinstance(source, str | Path)
+    reader = open_rows(source, name, columns, texts=True) if in_memory else _open(source, columns, "test")
     parts = list(Stream(reader, columns).tables(rows=_PORTION))
     if not parts:
         raise DataError(f"{reader.source} has no rows; expected at least one")

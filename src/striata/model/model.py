@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ from ..calibration import (
     set_figures,
     set_threshold,
 )
-from ..data import Columns, Table, encode_labels, read_table
+from ..data import Columns, Table, encode_labels, read_table, read_texts, texts_alone
 from ..disk.workplace import restore
 from ..ensemble import Cascade, Combiner, Ensemble, load_ensemble
 from ..errors import DataError, RunError
@@ -149,17 +149,44 @@ class Model:
             for name, logits in scorer.logits(texts, pairs).items()
         }
 
-    def logits(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> _Floats:
+    def logits(self, texts: object, pairs: object = None) -> _Floats:
         """Combined logits, (texts, labels); of a cascade, texts that are answered early are read by no other member.
 
         Args:
-            texts: any number.
-            pairs: the second texts, for models of pairs.
+            texts: any number: a list, tuple, array, series or iterator of strings, or rows with columns, of which those with the
+                texts (and second texts) are looked for as in a file: a pandas or polars DataFrame, a `datasets.Dataset`, a
+                pyarrow Table, a dict of columns, a list of dicts.
+            pairs: the second texts, for models of pairs whose first texts are in no column.
 
         Raises:
-            DataError: a text is empty, or is no string.
+            DataError: a text is empty, or is no string, or the texts are something else.
         """
-        _check(texts)
+        return self._combined(*self._read(texts, pairs))
+
+    def _read(self, texts: object, pairs: object) -> tuple[list[str], list[str] | None]:
+        """Texts and second texts of whatever holds them."""
+        if isinstance(texts, str):
+            raise DataError("one string was given; expected a list of texts")
+        if isinstance(texts, Path):
+            raise DataError(f"texts are the path {texts}; expected texts; `striata predict` predicts a file")
+        texts, pairs = (list(part) if isinstance(part, Iterator) else part for part in (texts, pairs))
+        alone = texts_alone(texts)
+        if alone is None:
+            if pairs is not None:
+                raise DataError("second texts were given beside rows with columns; give them as a column, or both as lists")
+            table = read_texts(texts, self.columns, name="texts")
+            return table.texts, table.pairs
+        _check(alone)
+        if pairs is None:
+            return alone, None
+        seconds = texts_alone(pairs)
+        if seconds is None:
+            raise DataError(f"second texts are a {type(pairs).__name__}; expected a list of texts")
+        if len(seconds) != len(alone):
+            raise DataError(f"there are {len(alone):,} texts and {len(seconds):,} second texts; expected as many of both")
+        return alone, seconds
+
+    def _combined(self, texts: Sequence[str], pairs: Sequence[str] | None) -> _Floats:
         cascade, early = self.combiner.cascade, 0
         parts = [np.zeros((0, len(self.labels)), np.float32)]
         for at in range(0, len(texts), _BATCH):
@@ -225,16 +252,14 @@ class Model:
         return self.task.probabilities(scaled)
 
     @overload
-    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[str]: ...
+    def predict(self, texts: object, pairs: object = None) -> list[str]: ...
     @overload
-    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, abstain_below: float) -> list[str | None]: ...
-    def predict(
-        self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, abstain_below: float | None = None
-    ) -> list[str] | list[str | None]:
+    def predict(self, texts: object, pairs: object = None, *, abstain_below: float) -> list[str | None]: ...
+    def predict(self, texts: object, pairs: object = None, *, abstain_below: float | None = None) -> list[str] | list[str | None]:
         """The most likely label of each text, by name; raises as :meth:`logits`.
 
         Args:
-            texts: any number.
+            texts: any number: a list or series of strings, a DataFrame, a data set, ...; see :meth:`logits`.
             pairs: the second texts, for models of pairs.
             abstain_below: None instead of a label whose calibrated probability is smaller; :meth:`answers` finds the value for
                 a wanted precision.
@@ -257,9 +282,7 @@ class Model:
         result: npt.NDArray[np.bool_] = self.probabilities(logits).max(1) >= abstain_below
         return result
 
-    def predict_proba(
-        self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, calibrated: bool = True
-    ) -> npt.NDArray[np.float32]:
+    def predict_proba(self, texts: object, pairs: object = None, *, calibrated: bool = True) -> npt.NDArray[np.float32]:
         """Probabilities, (texts, labels); raises as :meth:`logits`.
 
         Calibrated by default: the combined logits are divided by the model's temperature, so that of the answers given with
@@ -267,17 +290,17 @@ class Model:
         answer, is the same without.
 
         Args:
-            texts: any number.
+            texts: any number: a list or series of strings, a DataFrame, a data set, ...; see :meth:`logits`.
             pairs: the second texts, for models of pairs.
             calibrated: False for the softmax of the combined logits as they are.
         """
         return self.probabilities(self.logits(texts, pairs), calibrated=calibrated)
 
-    def predict_sets(self, texts: Sequence[str], coverage: float, pairs: Sequence[str] | None = None) -> list[list[str]]:
+    def predict_sets(self, texts: object, coverage: float, pairs: object = None) -> list[list[str]]:
         """For each text the labels it may have, most likely first; at least one.
 
         Args:
-            texts: any number.
+            texts: any number: a list or series of strings, a DataFrame, a data set, ...; see :meth:`logits`.
             coverage: share of texts whose set holds the true label, e.g. 0.95; see :mod:`striata.calibration.conformal` for what
                 that promises.
             pairs: the second texts, for models of pairs.
@@ -329,7 +352,8 @@ class Model:
         """Figures on labelled rows.
 
         Args:
-            data: file, folder or Hub name, or rows in memory: a DataFrame, a data set, an Arrow table, lists, a table.
+            data: file, folder or Hub name, or rows in memory: a pandas or polars DataFrame, a `datasets.Dataset`, a pyarrow
+                Table, a dict of columns, a list or an iterator of dicts, or a tuple (texts, labels).
             columns: names of columns; those of the study by default.
             coverage: also measure the label sets of this coverage.
 
