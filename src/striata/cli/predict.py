@@ -11,41 +11,49 @@ import typer
 from ..choices import FORMS, PREDICTIONS
 from .options import Device, ModelPath, Precision, Text, TextPair, Texts, named_columns
 
+Out = Annotated[Path | None, typer.Option(help=f"File to write: {PREDICTIONS.names}; without it NAME.predicted.csv beside FILE.")]
+Form = Annotated[str, typer.Option("--format", help=f"What is written: {FORMS.help}.")]
+Probabilities = Annotated[bool, typer.Option("--probabilities", help="Also write p_LABEL for every label.")]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(metavar="COLUMN", help="Keep only this column of the input; several with commas, or repeated."),
+]
+IdColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--id",
+        metavar="COLUMN",
+        help="With --format id-label: the column that is the ID; else the one called id, or row numbers.",
+    ),
+]
+Uncalibrated = Annotated[
+    bool, typer.Option("--uncalibrated", help="With --probabilities: as they are without the model's temperature.")
+]
+Sets = Annotated[
+    float | None,
+    typer.Option(metavar="COVERAGE", help="Also write `labels`: lists of labels, of which this share holds the true one."),
+]
+AbstainBelow = Annotated[
+    float | None, typer.Option(metavar="P", help="Leave the label out where its calibrated probability is below P.")
+]
+PrecisionAtLeast = Annotated[
+    float | None,
+    typer.Option(metavar="SHARE", help="Likewise, with the P from which on SHARE of the validation rows' labels are right."),
+]
+
 
 def predict(
     model: ModelPath,
     file: Texts,
-    out: Annotated[
-        Path | None, typer.Option(help=f"File to write: {PREDICTIONS.names}; without it NAME.predicted.csv beside FILE.")
-    ] = None,
-    form: Annotated[str, typer.Option("--format", help=f"What is written: {FORMS.help}.")] = "labels",
-    probabilities: Annotated[bool, typer.Option("--probabilities", help="Also write p_LABEL for every label.")] = False,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="Keep only this column of the input; several with commas, or repeated."),
-    ] = None,
-    id_column: Annotated[
-        str | None,
-        typer.Option(
-            "--id",
-            metavar="COLUMN",
-            help="With --format id-label: the column that is the ID; else the one called id, or row numbers.",
-        ),
-    ] = None,
-    uncalibrated: Annotated[
-        bool, typer.Option("--uncalibrated", help="With --probabilities: as they are without the model's temperature.")
-    ] = False,
-    sets: Annotated[
-        float | None,
-        typer.Option(metavar="COVERAGE", help="Also write `labels`: lists of labels, of which this share holds the true one."),
-    ] = None,
-    abstain_below: Annotated[
-        float | None, typer.Option(metavar="P", help="Leave the label out where its calibrated probability is below P.")
-    ] = None,
-    precision_at_least: Annotated[
-        float | None,
-        typer.Option(metavar="SHARE", help="Likewise, with the P from which on SHARE of the validation rows' labels are right."),
-    ] = None,
+    out: Out = None,
+    form: Form = "labels",
+    probabilities: Probabilities = False,
+    only: Only = None,
+    id_column: IdColumn = None,
+    uncalibrated: Uncalibrated = False,
+    sets: Sets = None,
+    abstain_below: AbstainBelow = None,
+    precision_at_least: PrecisionAtLeast = None,
     text: Text = None,
     text_pair: TextPair = None,
     device: Device = "auto",

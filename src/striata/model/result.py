@@ -113,8 +113,8 @@ class Result:
         """
         reader = stream.reader
         if contents.id_label:
-            found = find_id(reader, contents.id_column)
-            types = {} if found is None else {found: reader.types()[found]}
+            id_name = find_id(reader, contents.id_column)
+            types = {} if id_name is None else {id_name: reader.types()[id_name]}
             carried = dict.fromkeys(types, "ID")
         else:
             types = carried_columns(reader, contents.only)
@@ -147,7 +147,7 @@ class Result:
         try:
             chunk = Pieces(stream.reader, list(self.carried), rows=rows).take(rows)
             types = {name: self.types[name] for name in self.carried.values()}
-            write_rows(io.BytesIO(), ending, types, iter([Rows(chunk.first, self._kept(chunk))]), stream.reader.source)
+            write_rows(io.BytesIO(), ending, types, iter([Rows(chunk.first, self._carried_of(chunk))]), stream.reader.source)
         except DataError as error:
             for _ in stream.tables(rows=rows):  # raises what is wrong with the rows whatever is kept of them
                 break
@@ -157,9 +157,9 @@ class Result:
         """What is written of some rows."""
         columns = _ours(self.model, self.contents, logits, chunk.first, bool(self.carried))
         own = {self.own[name]: _rounded(values, kind) if self.text else values for name, (kind, values) in columns.items()}
-        return Rows(chunk.first, self._kept(chunk) | own)
+        return Rows(chunk.first, self._carried_of(chunk) | own)
 
-    def _kept(self, chunk: Chunk) -> dict[str, Sequence[Any]]:
+    def _carried_of(self, chunk: Chunk) -> dict[str, Sequence[Any]]:
         return {new: chunk.values[name] for name, new in self.carried.items()}
 
 
