@@ -159,7 +159,7 @@ def test_the_contests_ids_are_the_files_own(tmp_path: Path) -> None:
     assert cells(out) == [["ID", "Label"], ["2", "2"]]
     source.write_text("text,nr\na 2,x\nb 0,y\nc 1,z\n")
     told = predict(source, out, id_label=True)
-    assert "has no column called id: ID is the row's number, counted from 0 (--id names another column)" in told[0]
+    assert "has no column called id: ID is the row's number, counted from 0" in told[0]
     assert cells(out) == [["ID", "Label"], ["0", "2"], ["1", "0"], ["2", "1"]]
     frame = pd.DataFrame({"text": ["a 1", "b 0"], "id": [70, 3]})
     frame.to_parquet(tmp_path / "new.parquet")
@@ -226,7 +226,7 @@ def test_bytes_are_refused_before_the_first_text(tmp_path: Path) -> None:
     source, out = tmp_path / "new.parquet", tmp_path / "out.csv"
     pa.parquet.write_table(pa.table({"text": ["a 0"], "image": [{"bytes": b"\x89PNG"}]}), source)
     assert refused(source, out) == (
-        f"{source}: column 'image' holds bytes, which have no form in text; name the columns to keep with `only` (--only), or "
+        f"{source}: column 'image' holds bytes, which have no form in text; name the columns to keep with `only`, or "
         "write .parquet"
     )
     predict(source, out, only=["text"])
@@ -277,7 +277,7 @@ def test_a_column_that_cannot_be_read_is_named_and_can_be_left_out(tmp_path: Pat
     pd.DataFrame({"text": ["a 0"], "odd": [{1, 2}]}).to_pickle(source)
     message = refused(source, out)
     assert "column 'odd', is pickled in a form that is not understood" in message
-    assert message.endswith("; or name the columns to keep with `only` (--only)")
+    assert message.endswith("; or name the columns to keep with `only`")
     predict(source, out, only=["text"])
     assert cells(out) == [["text", "label"], ["a 0", "Business"]]
 

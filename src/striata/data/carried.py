@@ -47,7 +47,7 @@ def carried_columns(reader: Reader, only: Sequence[str] = ()) -> dict[str, pa.Da
         if list(reader.columns).count(name) > 1:
             raise DataError(
                 f"{reader.source}: two columns are named '{name}', and a result can keep one; rename one, or name the columns to "
-                "keep with `only` (--only)"
+                "keep with `only`"
             )
     return {name: types[name] for name in names}
 

@@ -151,7 +151,7 @@ class Result:
         except DataError as error:
             for _ in stream.tables(rows=rows):  # raises what is wrong with the rows whatever is kept of them
                 break
-            raise DataError(f"{error}; or name the columns to keep with `only` (--only)", row=error.row) from None
+            raise DataError(f"{error}; or name the columns to keep with `only`", row=error.row) from None
 
     def rows(self, chunk: Chunk, logits: np.ndarray) -> Rows:
         """What is written of some rows."""
@@ -176,7 +176,7 @@ def _remarks(model: Model, contents: Contents, source: str, carried: Mapping[str
     if carried:
         yield f"ID is column '{next(iter(carried))}' of {source}"
     else:
-        yield f"{source} has no column called id: ID is the row's number, counted from 0 (--id names another column)"
+        yield f"{source} has no column called id: ID is the row's number, counted from 0"
     if label_numbers(model.labels) is None:
         places = ", ".join(f"{place} for '{label}'" for place, label in enumerate(model.labels[:4]))
         yield f"labels are no integers: Label is each one's place ({places}{', ...' if len(model.labels) > 4 else ''})"

@@ -50,8 +50,7 @@ def check_names(ending: str, types: Mapping[str, pa.DataType | None], source: st
     for name, kind in types.items():
         if ending != ".jsonl" and _SURROGATE.search(name):
             raise DataError(
-                f"{source}: the name of column {name!a} holds {SURROGATE}; rename it, or name the columns to keep with `only` "
-                "(--only)"
+                f"{source}: the name of column {name!a} holds {SURROGATE}; rename it, or name the columns to keep with `only`"
             )
         if ending != ".parquet" and kind is not None and _is_binary(kind):
             raise DataError(f"{source}: {_bytes(name)}")
@@ -73,7 +72,7 @@ def write_rows(file: IO[bytes], ending: str, types: Mapping[str, pa.DataType | N
     try:
         _write(file, ending, types, parts, source)
     except RecursionError:
-        told = "holds a value that is nested too deeply to be written; name the columns to keep with `only` (--only)"
+        told = "holds a value that is nested too deeply to be written; name the columns to keep with `only`"
         raise DataError(f"{source} {told}") from None
 
 
@@ -166,21 +165,20 @@ def _array(rows: Rows, name: str, kind: pa.DataType | None, source: str) -> pa.A
     except _NOT_ARROW as error:
         raise DataError(
             f"{source}: column '{name}' cannot be written to Parquet as {kind} ({reason(error)}); name the columns to keep with "
-            "`only` (--only), or write CSV"
+            "`only`, or write CSV"
         ) from None
 
 
 def _not_unicode(name: str, row: int, source: str) -> DataError:
     return DataError(
-        f"{source}: {place(row)}, column '{name}' holds {SURROGATE}; name the columns to keep with `only` (--only), or write "
-        ".jsonl",
+        f"{source}: {place(row)}, column '{name}' holds {SURROGATE}; name the columns to keep with `only`, or write .jsonl",
         row=row,
     )
 
 
 def _bytes(name: str) -> str:
     what = f"column '{name}' holds bytes, which have no form in text"
-    return f"{what}; name the columns to keep with `only` (--only), or write .parquet"
+    return f"{what}; name the columns to keep with `only`, or write .parquet"
 
 
 def _is_binary(kind: Any) -> bool:
