@@ -47,6 +47,15 @@ class Trained:
     ensemble: Ensemble | None
     test: Mapping[str, Mapping[str, float]]
 
+    def __repr__(self) -> str:
+        parts = [f"{len(self.runs)} runs"]
+        if self.runs:
+            best = max(self.runs.values(), key=lambda run: (run.metrics["accuracy"], -run.metrics["loss"]))
+            parts[0] += f", the best {best.name} with accuracy {best.metrics['accuracy']:.4f}"
+        parts += [] if self.ensemble is None else [repr(self.ensemble)]
+        parts += [f"{len(self.failed)} failed"] if self.failed else []
+        return f"Trained({self.folder}: {'; '.join(parts)})"
+
 
 def plan_study(
     study: Study | str | Path | Mapping[str, Any],

@@ -50,6 +50,8 @@ def texts_of(folder: Path) -> tuple[list[str], list[str]]:
 def test_the_studys_settings_make_the_ensemble(folder: Path, model: Model) -> None:
     texts, _ = texts_of(folder)
     assert model.combiner.kind == "probabilities"
+    base = Path(next(iter(model.runs.values())).facts.base or "").name
+    assert repr(model) == f"Model(ensemble of {len(model.runs)}, 3 labels, {base}, cpu fp32)"
     weights = model.combiner.weights
     each = {name: striata.load(folder / "out/runs" / name, precision="fp32").logits(texts) for name in weights}
     expected = sum(weight * softmax(each[name], axis=1) for name, weight in weights.items())
@@ -69,7 +71,8 @@ def test_probabilities_are_calibrated_and_answers_unchanged(folder: Path, model:
 def test_a_run_keeps_its_calibration_sealed(folder: Path) -> None:
     (run, *_) = sorted((folder / "out/runs").iterdir())
     assert "calibration.json" in json.loads((run / "manifest.json").read_text())["files"]
-    opened = striata.load(run)
+    opened = striata.load(run, precision="fp32")
+    assert repr(opened).startswith(f"Model(run {run.name}, 3 labels, ")
     assert opened.calibration.rows == 40
     assert json.loads((run / "calibration.json").read_text())["temperature"] == opened.calibration.temperature
 

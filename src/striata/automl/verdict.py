@@ -48,6 +48,11 @@ class Fitted:
     answered_early: float | None = None
     most_lost: float | None = None
 
+    def __repr__(self) -> str:
+        low, high = f"{self.accuracy.low:.4f}", f"{self.accuracy.high:.4f}"
+        accuracy = f"accuracy {self.accuracy.value:.4f} ({low} to {high}) on {self.rows:,} {self.measured_on} rows"
+        return f"Fitted({self.name}: {accuracy}; {self.model})"
+
     def to_json(self) -> dict[str, object]:
         """All fields, folders as text."""
         return {

@@ -128,6 +128,10 @@ class Ensemble:
     rows: int
     trainable: int
 
+    def __repr__(self) -> str:
+        accuracy = f"accuracy {self.nested['accuracy']:.4f} on {self.rows:,} rows it was not chosen by"
+        return f"Ensemble({len(self.runs)} runs by {self.method}, {len(self.labels)} labels: {accuracy})"
+
     @property
     def members(self) -> Mapping[str, float]:
         """Weight of each run, by name; they add up to 1."""

@@ -133,6 +133,12 @@ class Comparison:
     confidence: float
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        best = f", the best {self.layouts[0].layout} with accuracy {self.layouts[0].accuracy:.4f}" if self.layouts else ""
+        apart = sum(difference.verdict in ("better", "worse") for difference in self.differences)
+        told = f"{apart} of {len(self.differences)} differences told apart"
+        return f"Comparison({len(self.layouts)} layouts on {self.rows:,} rows{best}; {told})"
+
     def to_json(self) -> dict[str, object]:
         """All fields."""
         return asdict(self)

@@ -88,6 +88,11 @@ class Plan:
     budget: int | None
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        limit = "" if self.budget is None else f" of at most {self.budget:,}"
+        parts = f"{self.lora:,} in adapters at {len(self.sites)} sites, {self.head.parameters:,} in the head"
+        return f"Plan({self.layout}, {Path(self.base).name}, {self.labels} labels: {self.trainable:,} parameters{limit}, {parts})"
+
     @property
     def lora(self) -> int:
         """Trainable parameters of all adapters."""

@@ -28,6 +28,7 @@ from ..data import Columns, Table, encode_labels, read_table, read_texts, texts_
 from ..disk.workplace import restore
 from ..ensemble import Cascade, Combiner, Ensemble, load_ensemble
 from ..errors import DataError, RunError
+from ..figures.intervals import wilson
 from ..figures.scores import Metrics
 from ..runs import Run
 from ..runs.joined import in_order
@@ -53,6 +54,11 @@ class Evaluation:
     calibrated: Quality
     uncalibrated: Quality
     sets: SetFigures | None
+
+    def __repr__(self) -> str:
+        share, scores = wilson(self.accuracy, self.metrics.rows), self.metrics.scores
+        right = f"accuracy {share.value:.4f} ({share.low:.4f} to {share.high:.4f}) on {self.metrics.rows:,} rows"
+        return f"Evaluation({right}, macro F1 {scores.macro_f1:.4f}, loss {scores.loss:.4f})"
 
     @property
     def accuracy(self) -> float:
@@ -120,6 +126,12 @@ class Model:
         run = find_run(path)
         alone = Combiner(kind="logits", weights={run.name: 1.0})
         return cls(path, {run.name: run}, alone, run, device=device, precision=precision)
+
+    def __repr__(self) -> str:
+        what = f"run {self._source.name}" if isinstance(self._source, Run) else f"ensemble of {len(self.runs)}"
+        bases = dict.fromkeys(Path(run.facts.base).name for run in self.runs.values() if run.facts.base is not None)
+        ways = dict.fromkeys(scorer.way for scorer in self.scorers if isinstance(scorer, EncoderScorer))
+        return f"Model({', '.join([what, f'{len(self.labels)} labels', *bases, *ways])})"
 
     @property
     def identity(self) -> str:

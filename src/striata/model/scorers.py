@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ..choices import PRECISIONS
 from ..data import Encoded, Tokenizer
 from ..errors import RunError
 from ..runs import Run
@@ -102,6 +103,12 @@ class EncoderScorer:
     def identity(self) -> str:
         """Precision and device."""
         return f"{self.engine.dtype} {self.engine.device.type}"
+
+    @property
+    def way(self) -> str:
+        """Device and precision by the names they are chosen by, e.g. `cpu fp32`."""
+        dtype = str(self.engine.dtype).removeprefix("torch.")
+        return f"{self.engine.device.type} {next(name for name, choice in PRECISIONS.items() if choice.dtype == dtype)}"
 
     def logits(self, texts: Sequence[str], pairs: Sequence[str] | None) -> dict[str, Floats]:
         """Logits of each run by its name, (texts, labels)."""

@@ -162,6 +162,10 @@ class Run:
     facts: RunFacts
     seal: Seal
 
+    def __repr__(self) -> str:
+        accuracy = f"accuracy {self.metrics['accuracy']:.4f} on {self.facts.split.get('validation', 0):,} rows"
+        return f"Run({self.name}, {self.kind}, {len(self.labels)} labels: {accuracy}, {self.trainable:,} parameters)"
+
     @classmethod
     def load(cls, path: str | Path) -> Run:
         """Opens a run.

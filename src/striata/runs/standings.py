@@ -67,6 +67,10 @@ class Standing:
     texts_per_second: float | None
     aliases: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        test = "" if self.test_accuracy is None else f", {self.test_accuracy:.4f} on test rows"
+        return f"Standing({self.run}, {self.kind}: accuracy {self.accuracy:.4f}{test}, {self.trainable:,} parameters)"
+
 
 def leaderboard(folder: StudyFolder) -> list[Standing]:
     """The finished runs by validation accuracy, then loss.
