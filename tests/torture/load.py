@@ -16,7 +16,7 @@ import yaml
 
 import striata
 from striata.ensemble import write_ensemble
-from striata.model import predict_file
+from striata.model.whole_file import predict_file
 
 from .console import Printed, printed
 from .console import striata as command
