@@ -158,7 +158,7 @@ def _predictions(world: World, rows: int, tell: Callable[[str], object]) -> Iter
     yield "" if grown <= _FLAT else f"ten times the rows need {grown / _MEGABYTE:,.0f} MB more"
     (place / "predicted.csv").unlink()
     portions = -(-rows // 4096)
-    ended = forked(work_in(place, predict), place, at=2 * portions)  # in the middle: a portion is at least two operations
+    ended = forked(work_in(place, predict), place, at=10 + portions)  # a portion is two operations
     left = len(list(place.glob(".predicted.csv.partial/*.logits")))
     tell(f"killed behind {left} of {portions} portions")
     done = printed(predict, place, seconds=3_600, patience=7_200)

@@ -47,13 +47,11 @@ class Scene:
         name: of it.
         make: makes the folder, in a world.
         readings: commands that read it.
-        needed: a pattern of what has to lie in it.
     """
 
     name: str
     make: Callable[[World, Path], None]
     readings: Sequence[Reading]
-    needed: str = "out/study.json"
 
 
 def _predicts(model: str) -> Reading:
@@ -97,16 +95,22 @@ def _soup(world: World, place: Path) -> None:
     shutil.copytree(world.after("soup"), place)
 
 
-def _stopped(name: str, share: float, world: World, place: Path) -> None:
-    """What a command has left that was killed when so much of it was done."""
-    command = COMMANDS[name]
-    shutil.copytree(world.after(command.before), place)
-    ended = run(command, place, at=round(share * world.operations(name)))
-    assert ended.code == 137, ended
+def _stopped(name: str, needed: str, world: World, place: Path) -> None:
+    """What a command has left that was killed about half way, when something had been written."""
+    command, operations = COMMANDS[name], world.operations(name)
+    for at in range(operations // 2, operations, max(1, operations // 20)):
+        shutil.copytree(world.after(command.before), place)
+        ended = run(command, place, at=at)
+        assert ended.code == 137, ended
+        if any(place.glob(needed)):
+            return
+        shutil.rmtree(place)
+    raise AssertionError(f"{name} writes no {needed}")
 
 
-def _retrain(name: str) -> Reading:
-    return Reading(f"{name} again", COMMANDS[name].call, ("out",), ("out/report.html",))
+def _interrupted(scene: str, name: str, needed: str) -> Scene:
+    again = Reading(f"{name} again", COMMANDS[name].call, ("out",), ("out/report.html",))
+    return Scene(scene, partial(_stopped, name, needed), [again])
 
 
 def _predict_on() -> None:
@@ -143,11 +147,10 @@ SCENES: Sequence[Scene] = (
         "soup", _soup,
         [*_TOLD, _predicts("out/soup"), Reading("soup again", lambda: write_soup("out", size=2), ("out/soup",))],
     ),
+    _interrupted("interrupted", "train with baselines", "out/stacks/*/checkpoint*"),
+    _interrupted("search", "search", "out/**/search.db"),
+    _interrupted("fit", "fit", "out/fit.json"),
     Scene(
-        "interrupted", partial(_stopped, "train with baselines", 0.55), [_retrain("train with baselines")],
-        "out/stacks/*/checkpoint*",
+        "prediction", partial(_stopped, "predict", ".*/*.logits"), [Reading("predict", _predict_on, ("predicted.csv",))],
     ),
-    Scene("search", partial(_stopped, "search", 0.6), [_retrain("search")], "out/**/search.db"),
-    Scene("fit", partial(_stopped, "fit", 0.6), [_retrain("fit")], "out/fit.json"),
-    Scene("prediction", partial(_stopped, "predict", 0.6), [Reading("predict", _predict_on, ("predicted.csv",))], ".*/*.logits"),
 )  # fmt: skip
