@@ -72,10 +72,11 @@ class _Stage:
     """A scene, and what its readings give when nothing is wrong."""
 
     def __init__(self, scene: Scene, world: World) -> None:
-        self.scene, self.folder = scene, world.folder / f"scene-{scene.name}"
-        scene.make(world, self.folder)
+        self.scene, self.folder = scene, world.folder / f"whole-{scene.name}"
+        self._place = world.folder / f"scene-{scene.name}"  # always the same, as what is written may name it
+        scene.make(world, self._place)
+        self._place.rename(self.folder)
         self._references: dict[str, tuple[Printed, dict[str, str]]] = {}
-        self._tries = 0
 
     def files(self) -> list[str]:
         """What striata has written."""
@@ -129,10 +130,8 @@ class _Stage:
         return "" if _same_values(original.read_bytes(), damaged) else f"{name} is still damaged"
 
     def _copy(self) -> Path:
-        self._tries += 1
-        place = self.folder.with_name(f"{self.folder.name}-{self._tries}")
-        shutil.copytree(self.folder, place)
-        return place
+        shutil.copytree(self.folder, self._place)
+        return self._place
 
 
 def _results(place: Path, reading: Reading) -> dict[str, str]:

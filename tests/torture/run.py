@@ -49,12 +49,13 @@ def main() -> int:
     failures = 0
     for name in arguments.parts or PARTS:
         with tempfile.TemporaryDirectory() as folder:
-            wrong = list(PARTS[name](Path(folder), arguments.count, arguments.seed, arguments.only))
-        for sentence in filter(None, wrong):
-            print(sentence, flush=True)
-            failures += 1
-        lines.append(f"| {name} | {len(wrong)} | {wrong.count('')} |")
-    print("\n".join(lines))
+            tried = survived = 0
+            for wrong in PARTS[name](Path(folder), arguments.count, arguments.seed, arguments.only):
+                tried, survived = tried + 1, survived + (not wrong)
+                print(wrong or ".", end="\n" if wrong else "", flush=True)
+        failures += tried - survived
+        lines.append(f"| {name} | {tried:,} | {survived:,} |")
+    print("", *lines, sep="\n")
     return 1 if failures else 0
 
 
