@@ -2,7 +2,9 @@
 
 Not damage, because nothing reads it again: `report.html` and model cards (README.md), which are for people, and lock files,
 which are empty. Nor is the deletion of a measurement that stands by itself (`test.json`, `audit.json`, `checks/`), which is how
-one gets rid of it: nothing says that it was there. A flipped bit in the space between a JSON document's values changes none.
+one gets rid of it: nothing says that it was there. A file of embeddings that are not needed again stays as it is: whoever reads
+it later sees by its name that it is damaged, and computes them anew. A flipped bit in the space between a JSON document's values
+changes none of them.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ LOADS = (
     Load("a study with so many labels of two rows each", _many_labels, 300, 900, 60),
     Load("the same", _many_labels, 5_000, 2_000, 300),
     Load("members of one study, all in one ensemble", _many_members, 200, 1_500, 300),
-    Load("letters of a text, thrice among the rows of a study", _long_text, 1_000_000, 1_000, 60),
+    Load("letters of a text, thrice among the rows of a study", _long_text, 1_000_000, 1_500, 60),
     Load("rows checked", _check, 1_000_000, 3_000, 300),
 )
 

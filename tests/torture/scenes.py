@@ -19,7 +19,7 @@ from .console import printed, striata
 from .world import COMMANDS, World, run, study
 
 LAYOUTS = {"low": "0-2 r2 query", "high": "1-2 r3 query value"}
-_BESIDE = ("out/report.html", "out/cascade", "out/distilled", "out/soup", "out/checks", "out/ensemble/README.md")
+_BESIDE = ("out/report.html", "out/cascade", "out/distilled", "out/soup", "out/checks", "out/ensemble/README.md", "out/cache")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def _stopped(name: str, needed: str, world: World, place: Path) -> None:
 
 
 def _interrupted(scene: str, name: str, needed: str) -> Scene:
-    again = Reading(f"{name} again", COMMANDS[name].call, ("out",), ("out/report.html",))
+    again = Reading(f"{name} again", COMMANDS[name].call, ("out",), ("out/report.html", "out/cache"))
     return Scene(scene, partial(_stopped, name, needed), [again])
 
 
