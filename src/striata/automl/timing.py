@@ -19,6 +19,7 @@ _TRAINING = 2.8  # a token's training costs about so many times its forward pass
 _WORDS = 1.4e-5  # seconds a token takes when words are counted and fitted for four labels
 _HARDEST = 4.0  # times as long for many labels, at most
 _READING = 4e-6  # seconds a token takes when texts are read and tokenized once more
+_FITTING = 8.0  # seconds in which the baselines on frozen embeddings are chosen and fitted
 _FIXED = 15.0  # seconds for opening the encoder and for what is written at the end
 _EMBEDDING = 0.6  # most of the time that frozen embeddings take where adapters are trained
 _SPARE = 0.06  # share of the time that nothing is planned for
@@ -58,8 +59,9 @@ class Costs:
     def around(self) -> float:
         """Seconds for all that needs no encoder's pass."""
         harder = min(_HARDEST, 0.75 + self.labels / 16)  # more weights to fit; with very many labels another model is
-        words = (2 if self.refit else 1) * harder * _WORDS * self.rows
-        return self.slower * (_FIXED + self.tokens * (words + _READING * (self.rows + self.judged)))
+        fits = 2 if self.refit else 1
+        words = fits * harder * _WORDS * self.rows
+        return self.slower * (_FIXED + fits * _FITTING + self.tokens * (words + _READING * (self.rows + self.judged)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

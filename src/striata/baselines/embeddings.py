@@ -13,6 +13,7 @@ from ..disk.files import write_bytes
 
 Halves = npt.NDArray[np.float16]
 Compute = Callable[[Sequence[str], Sequence[str] | None], npt.NDArray[np.floating]]
+_CONTENT = "means of last hidden states and of tokens' embeddings"
 PORTION = 16_384  # texts that are computed and written at once: an interruption loses no more
 
 
@@ -30,7 +31,7 @@ class EmbeddingCache:
     """
 
     def __init__(self, folder: Path, *, encoder: str, tokenizer: str, max_length: int) -> None:
-        key = hashlib.sha256("\n".join([encoder, tokenizer, str(max_length)]).encode()).hexdigest()
+        key = hashlib.sha256("\n".join([_CONTENT, encoder, tokenizer, str(max_length)]).encode()).hexdigest()
         self.folder = folder / f"embeddings-{key[:16]}"
         self._known: dict[bytes, tuple[int, int]] | None = None
         self._parts: list[Halves] = []

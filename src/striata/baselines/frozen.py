@@ -1,4 +1,4 @@
-"""The frozen encoder's mean embeddings and a linear model."""
+"""The frozen encoder's mean embeddings and a small model on them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..errors import DataError
 from ..figures.folds import deal_folds
 from .linear import Linear
 from .majority import log_shares
+from .network import DECAY, Network, train_network
 from .rows import Floats, Ints, Logits, Rows
 from .selection import Judgement, climb, cross_fit, judge
 from .store import Facts, Tried, read_baseline, refuse, write_baseline
@@ -25,27 +26,31 @@ _WORK = 400_000_000  # most rows times columns times labels for a logistic regre
 _SEARCH = 20_000_000  # the same in a fit that only chooses
 _FEWEST = 500  # rows for that
 _MOST = 300_000  # rows that are fitted on
-Solver = Literal["logistic", "discriminant"]
+Solver = Literal["logistic", "discriminant", "network"]
 _NEVER = -50.0  # bias of a label without rows
 
 
 class FrozenFacts(Facts):
-    """What `baseline.json` says of it; the fields are those of :class:`Frozen`, and how many numbers an embedding has."""
+    """What `baseline.json` says of it; the fields are those of :class:`Frozen`, and how many numbers a mean of last hidden states
+    has, and one of tokens' embeddings where they are read."""
 
     kind: Literal["frozen"]
     features: int
+    words: int = 0
     solver: Solver
     strength: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frozen:
-    """A logistic regression, or a discriminant analysis with a shrunk covariance, on embeddings; fit one with :meth:`fit`.
+    """A logistic regression or a discriminant analysis with a shrunk covariance on the means of last hidden states, or a network
+    of one hidden layer on these and the means of the tokens' own embeddings; fit one with :meth:`fit`.
 
     Args:
         model: embeddings as logits; standardization is part of the weights.
-        solver: "logistic" or "discriminant".
-        strength: C of the logistic regression, or the shrinkage of the covariance.
+        words: how many numbers a mean of tokens' embeddings has; 0 where they are not read.
+        solver: "logistic", "discriminant" or "network".
+        strength: C of the logistic regression, the shrinkage of the covariance, or the network's weight decay.
         rows: how many it was fitted on.
         tried: what was judged to choose the solver.
         notes: what a user should know.
@@ -55,7 +60,8 @@ class Frozen:
     kind: ClassVar[str] = "frozen"
     embedded: ClassVar[bool] = True
 
-    model: Linear
+    model: Linear | Network
+    words: int = 0
     solver: Solver
     strength: float
     rows: int
@@ -66,7 +72,7 @@ class Frozen:
     @property
     def labels(self) -> int:
         """How many labels."""
-        return len(self.model.bias)
+        return self.model.labels
 
     @property
     def trainable(self) -> int:
@@ -85,6 +91,7 @@ class Frozen:
         """
         start, notes = time.perf_counter(), []
         vectors = embeddings_of(rows)
+        words = 0 if rows.words is None else rows.words.shape[1]
         order = np.random.default_rng(seed).permutation(len(rows))
         used = np.sort(order[:_MOST])
         if len(used) < len(rows):
@@ -94,17 +101,20 @@ class Frozen:
         part, goals = rows.take(few), targets[few]
         folds = deal_folds(goals, 3 if len(few) > 1000 else 5, seed, part.groups)
         judged: dict[tuple[Solver, float], Judgement] = {
-            ("discriminant", 0.0): _judged(part, goals, folds, labels, "discriminant", 0.0)
+            ("discriminant", 0.0): _judged(part, goals, folds, labels, "discriminant", 0.0, seed)
         }
         if len(used) * size <= _WORK and len(few) >= min(len(used), 4 * labels):
-            at = climb(STRENGTHS, lambda c: _judged(part, goals, folds, labels, "logistic", c))
+            at = climb(STRENGTHS, lambda c: _judged(part, goals, folds, labels, "logistic", c, seed))
             judged |= {("logistic", strength): value for strength, value in at.items()}
         else:
             notes.append(f"only discriminant analysis was tried: a logistic regression of {labels:,} labels would take too long")
+        if words and len(np.unique(goals)) > 1:
+            judged["network", DECAY] = _judged(part, goals, folds, labels, "network", DECAY, seed)
         solver, strength = min(judged, key=lambda key: judged[key].loss)
-        model, shown = _solve(vectors[used], targets[used], labels, solver, strength)
+        model, shown = _solve(_read(rows.take(used), solver), targets[used], labels, solver, strength, seed)
         return cls(
             model=model.scaled(judged[solver, strength].scale),
+            words=words if solver == "network" else 0,
             solver=solver,
             strength=shown,
             rows=len(used),
@@ -122,13 +132,13 @@ class Frozen:
         Raises:
             DataError: the rows have no embeddings, or of another size.
         """
-        vectors = embeddings_of(rows, len(self.model.weights))
-        return self.model.scores(vectors)
+        embeddings_of(rows, self.model.features - self.words)
+        return self.model.scores(_read(rows, self.solver))
 
     def out_of_fold(self, rows: Rows, targets: Ints, *, seed: int = 0) -> Logits:
         """See :meth:`striata.baselines.rows.Baseline.out_of_fold`."""
         folds = deal_folds(targets, 5, seed, rows.groups)
-        scores = _crossed(embeddings_of(rows), targets, folds, self.labels, self.solver, self.strength)
+        scores = _crossed(_read(rows, self.solver), targets, folds, self.labels, self.solver, self.strength, seed)
         return (scores * np.float32(judge(scores, targets).scale)).astype(np.float32)
 
     def receipt(self) -> dict[str, Any]:
@@ -141,7 +151,8 @@ class Frozen:
             labels=self.labels,
             rows=self.rows,
             trainable=self.trainable,
-            features=len(self.model.weights),
+            features=self.model.features - self.words,
+            words=self.words,
             solver=self.solver,
             strength=self.strength,
             tried=self.tried,
@@ -157,9 +168,11 @@ class Frozen:
     def read(cls, folder: Path) -> Frozen:
         """See :meth:`striata.baselines.rows.Baseline.read`."""
         facts, tensors = read_baseline(folder, FrozenFacts)
+        model = Network if facts.solver == "network" else Linear
         try:
             return cls(
-                model=Linear.from_tensors(tensors, features=facts.features, labels=facts.labels),
+                model=model.from_tensors(tensors, features=facts.features + facts.words, labels=facts.labels),
+                words=facts.words,
                 solver=facts.solver,
                 strength=facts.strength,
                 rows=facts.rows,
@@ -186,23 +199,41 @@ def embeddings_of(rows: Rows, size: int | None = None) -> npt.NDArray[np.float32
     return np.asarray(rows.vectors, np.float32)
 
 
-def _judged(rows: Rows, targets: Ints, folds: Ints, labels: int, solver: Solver, strength: float) -> Judgement:
-    return judge(_crossed(embeddings_of(rows), targets, folds, labels, solver, strength), targets)
+def _read(rows: Rows, solver: Solver) -> Floats:
+    """What a solver reads of the rows.
+
+    Raises:
+        DataError: it is not there.
+    """
+    vectors = embeddings_of(rows)
+    if solver != "network":
+        return vectors
+    if rows.words is None:
+        raise DataError("these rows have no means of their tokens' embeddings, which the baseline reads")
+    return np.concatenate([vectors, np.asarray(rows.words, np.float32)], axis=1)
 
 
-def _crossed(vectors: Floats, targets: Ints, folds: Ints, labels: int, solver: Solver, strength: float) -> Logits:
+def _judged(rows: Rows, targets: Ints, folds: Ints, labels: int, solver: Solver, strength: float, seed: int) -> Judgement:
+    return judge(_crossed(_read(rows, solver), targets, folds, labels, solver, strength, seed), targets)
+
+
+def _crossed(features: Floats, targets: Ints, folds: Ints, labels: int, solver: Solver, strength: float, seed: int) -> Logits:
     def score(inside: Ints, held: Ints) -> Logits:
-        return _solve(vectors[inside], targets[inside], labels, solver, strength)[0].scores(vectors[held])
+        return _solve(features[inside], targets[inside], labels, solver, strength, seed)[0].scores(features[held])
 
     return cross_fit(score, folds, labels)
 
 
-def _solve(vectors: Floats, targets: Ints, labels: int, solver: Solver, strength: float) -> tuple[Linear, float]:
+def _solve(
+    vectors: Floats, targets: Ints, labels: int, solver: Solver, strength: float, seed: int
+) -> tuple[Linear | Network, float]:
     """The model on standardized columns, written for columns as they are, and its strength."""
     mean, spread = vectors.mean(0, dtype=np.float64), vectors.std(0, dtype=np.float64)
     spread = np.where(spread > 1e-7, spread, 1.0)
     standard = (vectors - mean) / spread
     present = np.unique(targets)
+    if solver == "network" and len(present) > 1:
+        return train_network(standard, targets, labels, seed=seed).on_columns(mean, spread), strength
     if len(present) == 1:
         coefficients, intercepts = np.zeros((1, vectors.shape[1])), log_shares(targets, labels)[present].astype(np.float64)
     elif solver == "discriminant":

@@ -36,6 +36,16 @@ class Linear:
         """How many numbers were fitted."""
         return int(self.weights.nnz if isinstance(self.weights, sp.csr_array) else self.weights.size) + len(self.bias)
 
+    @property
+    def features(self) -> int:
+        """How many numbers it reads of a row."""
+        return int(self.weights.shape[0])
+
+    @property
+    def labels(self) -> int:
+        """How many labels it scores."""
+        return len(self.bias)
+
     def scores(self, features: Any) -> Logits:
         """(n, labels) float32 for sparse float32 features, (n, features); a row's scores do not depend on its neighbours."""
         product: Any = features @ self.weights

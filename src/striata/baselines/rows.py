@@ -25,12 +25,14 @@ class Rows:
     Args:
         texts: n texts.
         pairs: n second texts, or None where a row is one text.
-        vectors: the encoder's mean embeddings, (n, size), for the baselines that read them.
+        vectors: means of the encoder's last hidden states, (n, size), for the baselines that read them.
+        words: means of its tokens' own embeddings, before any layer, (n, size of these).
     """
 
     texts: Sequence[str]
     pairs: Sequence[str] | None = None
     vectors: Floats | None = None
+    words: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -50,7 +52,8 @@ class Rows:
         return Rows(
             texts=[*self.texts, *others.texts],
             pairs=None if self.pairs is None or others.pairs is None else [*self.pairs, *others.pairs],
-            vectors=None if self.vectors is None or others.vectors is None else np.concatenate([self.vectors, others.vectors]),
+            vectors=_joined(self.vectors, others.vectors),
+            words=_joined(self.words, others.words),
         )
 
     def take(self, places: Ints) -> Rows:
@@ -60,7 +63,12 @@ class Rows:
             texts=[self.texts[at] for at in chosen],
             pairs=None if self.pairs is None else [self.pairs[at] for at in chosen],
             vectors=None if self.vectors is None else self.vectors[places],
+            words=None if self.words is None else self.words[places],
         )
+
+
+def _joined(some: Floats | None, others: Floats | None) -> Floats | None:
+    return None if some is None or others is None else np.concatenate([some, others])
 
 
 class Baseline(Protocol):

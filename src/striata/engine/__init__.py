@@ -1,7 +1,7 @@
 """The engine: one frozen encoder, a stream of tokens without padding, a stack of members on it."""
 
 from .batch import Batch, Segment, collate, on_device, on_host
-from .embedding import embed
+from .embedding import embed, embed_words
 from .encoder import Encoder
 from .interface import Engine
 from .loading import choose_device
@@ -11,5 +11,5 @@ from .stack import Stack
 
 __all__ = [
     "Batch", "Encoder", "Engine", "RandomStream", "Receipt", "Segment", "Stack", "check_receipt", "choose_device", "collate",
-    "embed", "on_device", "on_host", "seed_of",
+    "embed", "embed_words", "on_device", "on_host", "seed_of",
 ]  # fmt: skip

@@ -32,3 +32,24 @@ def embed(encoder: Encoder, encoded: Encoded, *, max_tokens: int = 16384) -> np.
             lengths = torch.tensor(batch.lengths, device=encoder.device)
             result[rows] = mean_pool(encoder.hidden(batch), lengths).cpu().numpy()
     return result
+
+
+def embed_words(encoder: Encoder, encoded: Encoded, *, max_tokens: int = 16384) -> np.ndarray:
+    """The mean of the embeddings of each text's tokens, before any layer: no pass through the encoder.
+
+    Args:
+        encoder: whose table of embeddings is read.
+        encoded: the texts.
+        max_tokens: most tokens looked up at once.
+
+    Returns:
+        (texts, size of an embedding) float32, texts in the order given.
+    """
+    table = encoder.words
+    result = np.empty((len(encoded), table.embedding_dim), np.float32)
+    with torch.inference_mode():
+        for rows in token_chunks(np.arange(len(encoded)), encoded.lengths, max_tokens):
+            batch = collate([(_NOBODY, encoded.take(rows))], encoder.device)
+            lengths = torch.tensor(batch.lengths, device=encoder.device)
+            result[rows] = mean_pool(table(batch.ids), lengths).cpu().numpy()
+    return result

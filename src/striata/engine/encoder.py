@@ -117,6 +117,14 @@ class Encoder:
             if family.passes is None:
                 watch_layer(self.model.get_submodule(layer), layer)
 
+    @property
+    def words(self) -> nn.Embedding:
+        """Its tokens' embeddings."""
+        model: Any = self.model
+        table = model.get_input_embeddings()
+        assert isinstance(table, nn.Embedding), "a text encoder has a table of tokens"
+        return table
+
     def pooler(self, first: Tensor) -> Tensor:
         """The encoder's own frozen pooler on first tokens, (sequences, size) -> (sequences, size)."""
         pooled = first[:, None]  # BERT's pooler takes the first token of each sequence itself

@@ -98,10 +98,11 @@ class EmbeddingScorer(TextScorer):
 
     def rows(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Rows:
         """Texts with their embeddings, rounded as those of the training rows are."""
-        from ..engine import embed
+        from ..engine import embed, embed_words
 
-        vectors = embed(self.encoder, self.tokenizer.encode(texts, pairs)).astype(np.float16)
-        return Rows(texts=list(texts), pairs=None if pairs is None else list(pairs), vectors=vectors)
+        encoded = self.tokenizer.encode(texts, pairs)
+        vectors, words = (read(self.encoder, encoded).astype(np.float16) for read in (embed, embed_words))
+        return Rows(texts=list(texts), pairs=None if pairs is None else list(pairs), vectors=vectors, words=words)
 
 
 def text_scorers(runs: Mapping[str, Run], *, device: str, precision: str) -> list[TextScorer]:

@@ -313,7 +313,7 @@ def _by_runs(prepared: Prepared, runs: Sequence[Run]) -> _Judged:
 
 def _by_embeddings(prepared: Prepared, sampled: Mapping[str, np.ndarray], seed: int, embeddings: StudyEmbeddings) -> _Judged:
     tables = prepared.splits.tables()
-    vectors = np.concatenate([embeddings.of(tables[name].take(rows)) for name, rows in sampled.items()]).astype(np.float32)
+    vectors = np.concatenate([embeddings.of(tables[name].take(rows)).means for name, rows in sampled.items()]).astype(np.float32)
     targets = np.concatenate([prepared.targets[name][rows] for name, rows in sampled.items()])
     texts = [text for name, rows in sampled.items() for text in whole_texts(tables[name].take(rows))]
     probabilities = cross_fitted(vectors, targets, texts, len(prepared.splits.labels), seed=seed)

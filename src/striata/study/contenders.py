@@ -18,7 +18,7 @@ from ..runs.facts import RunFacts
 from ..runs.run import RunRecord, Validation, write_run
 from ..runs.study_folder import is_run
 from ..training.events import Event, Listener, doing, note
-from .embeddings import StudyEmbeddings
+from .embeddings import Embedded, StudyEmbeddings
 from .preparation import Prepared
 from .stack_folder import StackFolder
 from .work import Work
@@ -88,7 +88,7 @@ class _Contest:
     def __init__(self, work: Work, listen: Listener, device: str) -> None:
         self._work, self._listen, self._device = work, listen, device
         self._prepared: Prepared = work.prepared
-        self._vectors: dict[str, np.ndarray] | None = None
+        self._vectors: dict[str, Embedded] | None = None
         self._base_sha256 = ""
         self._embedded_a_second = float("inf")
         study = self._prepared.study
@@ -96,7 +96,7 @@ class _Contest:
 
     def fit(self, kind: str) -> None:
         """Fits one, measures it on the validation rows and writes its run; or records why it cannot be fitted."""
-        vectors: dict[str, np.ndarray] | None = None
+        vectors: dict[str, Embedded] | None = None
         embedded = BASELINES[kind].embedded
         if embedded and not self._prepared.study.has_encoder:
             note(self._listen, f"no baseline {kind}: the study has no encoder")
@@ -119,7 +119,7 @@ class _Contest:
             note(self._listen, f"baseline {kind}: {sentence}")
         self._write(kind, fitted)
 
-    def _fitted(self, kind: str, vectors: dict[str, np.ndarray] | None) -> _Fitted:
+    def _fitted(self, kind: str, vectors: dict[str, Embedded] | None) -> _Fitted:
         method, targets, splits = BASELINES[kind], self._prepared.targets, self._prepared.splits
         train, goals = splits.train, targets["train"]
         if vectors is not None:
@@ -137,7 +137,7 @@ class _Contest:
             fitting += baseline.seconds
         return _Fitted(baseline, logits, fitting=fitting, answering=answering)
 
-    def _embed(self) -> dict[str, np.ndarray]:
+    def _embed(self) -> dict[str, Embedded]:
         """Embeddings of the training rows that are used and of the validation rows, by table."""
         if self._vectors is not None:
             return self._vectors
@@ -213,5 +213,8 @@ def _ended(facts: RunFacts) -> Event:
     )
 
 
-def _rows(table: Table, vectors: dict[str, np.ndarray] | None, name: str) -> Rows:
-    return Rows(texts=table.texts, pairs=table.pairs, vectors=None if vectors is None else vectors[name])
+def _rows(table: Table, vectors: dict[str, Embedded] | None, name: str) -> Rows:
+    if vectors is None:
+        return Rows(texts=table.texts, pairs=table.pairs)
+    embedded = vectors[name]
+    return Rows(texts=table.texts, pairs=table.pairs, vectors=embedded.means, words=embedded.words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,23 @@ from ..data import Table, Tokenizer
 from ..layout import Head
 from ..settings import Study
 
+Halves = npt.NDArray[np.float16]
+
 CACHE = "cache"
 _PROBE = 64  # texts on which the speed is measured where all were embedded before
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Rows of a table as vectors.
+
+    Args:
+        means: of the frozen encoder's last hidden states, (rows, hidden size).
+        words: means of the tokens' own embeddings, (rows, size of these).
+    """
+
+    means: Halves
+    words: Halves
 
 
 class StudyEmbeddings:
@@ -51,11 +67,14 @@ class StudyEmbeddings:
             )
         self._texts, self._seconds = 0, 0.0
 
-    def of(self, table: Table) -> npt.NDArray[np.float16]:
-        """Embeddings of the rows of a table, (rows, size)."""
+    def of(self, table: Table) -> Embedded:
+        """The rows of a table as vectors."""
         if self._cache is None:
-            return self._compute(table.texts, table.pairs).astype(np.float16)
-        return self._cache.embed(table.texts, table.pairs, self._compute)
+            both = self._compute(table.texts, table.pairs).astype(np.float16)
+        else:
+            both = self._cache.embed(table.texts, table.pairs, self._compute)
+        hidden = self._encoder.shape.hidden
+        return Embedded(both[:, :hidden], both[:, hidden:])
 
     def texts_a_second(self, some: Table) -> float:
         """How fast texts were embedded; measured on `some` where none were, since an earlier call had embedded all."""
@@ -65,9 +84,10 @@ class StudyEmbeddings:
         return self._texts / self._seconds
 
     def _compute(self, texts: Sequence[str], pairs: Sequence[str] | None) -> npt.NDArray[np.floating]:
-        from ..engine import embed
+        from ..engine import embed, embed_words
 
         start = time.perf_counter()
-        vectors = embed(self._encoder, self._tokenizer.encode(list(texts), pairs))
+        encoded = self._tokenizer.encode(list(texts), pairs)
+        vectors = np.concatenate([embed(self._encoder, encoded), embed_words(self._encoder, encoded)], axis=1)
         self._texts, self._seconds = self._texts + len(texts), self._seconds + time.perf_counter() - start
         return vectors
