@@ -275,7 +275,7 @@ BASELINES = Choices(
     {
         "majority": Choice("the shares of the labels, whatever the text"),
         "lexical": Choice("words and parts of words counted, and a linear model"),
-        "frozen": Choice("the frozen encoder's mean embeddings, and a linear model"),
+        "frozen": Choice("the frozen encoder's mean embeddings, and a linear model or a network of one hidden layer"),
         "neighbours": Choice("the nearest training rows among these embeddings"),
     },
 )

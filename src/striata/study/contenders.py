@@ -27,7 +27,7 @@ _PLACE = "baselines"  # among the study's stacks, while they are fitted
 _WHAT = {
     "majority": "shares of the labels",
     "lexical": "words and a linear model",
-    "frozen": "frozen embeddings and a linear model",
+    "frozen": "frozen embeddings and a small model on them",
     "neighbours": "nearest neighbours of frozen embeddings",
 }
 
