@@ -94,15 +94,17 @@ def overview_of(rows: int, length: int) -> Overview:
     )  # fmt: skip
 
 
-def test_texts_are_cut_shorter_where_that_alone_leaves_time_for_adapters() -> None:
+def test_texts_are_cut_shorter_where_that_alone_leaves_time_for_adapters_or_embeds_more_rows() -> None:
     overview, speed = overview_of(5_000, 200), 1.65e-4
     cut = {
         minutes: decide(Request(source="x.csv", output="out", minutes=minutes), overview, seconds_a_token=speed)
         for minutes in (1, 5, 9, 60)
     }
-    assert [decision.max_length for decision in cut.values()] == [128, 64, 128, 200]
+    assert [decision.max_length for decision in cut.values()] == [64, 64, 128, 200]
     trained = [decision.adapters is not None and decision.adapters.training is not None for decision in cut.values()]
     assert trained == [False, True, True, True]
+    few = decide(Request(source="x.csv", output="out", minutes=1), overview_of(300, 200), seconds_a_token=speed)
+    assert (few.max_length, few.embedded_rows) == (128, None)  # all rows are embedded as they are
 
 
 def test_little_time_embeds_few_rows_and_the_study_says_so() -> None:

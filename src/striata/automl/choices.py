@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 LEAST_VALIDATION, MOST_VALIDATION, MOST_TEST = 100, 3000, 2000
 TEST_FROM = 4000  # rows from which on a part can be spared for the last word
-SHORTER = (128, 64)  # tokens, where the time does not suffice for adapters on more
+SHORTER = (128, 64)  # tokens, where the time does not suffice for adapters, or for embedding all rows, on more
 LEAST_EMBEDDED = 100  # rows, below which frozen embeddings of some of the rows teach nothing
 REFIT_BELOW = 20_000  # rows below which baselines are fitted once more with the validation rows
 

@@ -104,7 +104,8 @@ def decide(
 
     lengths = choose_lengths(overview.lengths, limit=overview.limit, minutes=request.minutes)
     plans = {length: share_out(costs(length), left) for length in lengths}
-    length = next((length for length, shares in plans.items() if shares.training is not None), lengths[0])
+    most = max(plans, key=lambda length: plans[length].embedded)  # the longest of equals: it comes first
+    length = next((length for length, shares in plans.items() if shares.training is not None), most)
     shares = plans[length]
     embedded = shares.embedded if shares.embedded >= min(rows, LEAST_EMBEDDED) else 0
     return Decision(
