@@ -84,13 +84,20 @@ def test_training_disturbs_nobody_elses_chance_and_is_bounded(monkeypatch: pytes
     with torch.no_grad():
         train_network(features, targets, 2, seed=0)
     assert torch.equal(torch.random.get_rng_state(), before)
-    monkeypatch.setattr(network_module, "_WORK", 50 * network_module.FEWEST_EPOCHS * network_module.FEW * 6)
+    monkeypatch.setattr(network_module, "_WORK", 50 * network_module.FEWEST_EPOCHS * network_module.MANY * 6)
     bounded = train_network(features, targets, 2, seed=0)
     unseen = np.random.default_rng(0).permutation(200)[50:]
     features[unseen] = 9.0
     assert train_network(features, targets, 2, seed=0).first.tobytes() == bounded.first.tobytes()
     features[np.setdiff1d(np.arange(200), unseen)[0]] = 9.0
     assert train_network(features, targets, 2, seed=0).first.tobytes() != bounded.first.tobytes()
+
+
+def test_a_sample_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, targets = crossed(600, 0)
+    monkeypatch.setattr(network_module, "_WORK", 500 * network_module.FEWEST_EPOCHS * network_module.MANY * (9 + 2))
+    fitted = Frozen.fit(rows, targets, 2)
+    assert (fitted.solver, fitted.rows, fitted.notes) == ("network", 500, ("fitted on 500 of 600 rows",))
 
 
 def test_rows_without_words_go_by_the_encoder_alone(tmp_path: Path) -> None:

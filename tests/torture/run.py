@@ -1,8 +1,7 @@
 """`python -m tests.torture.run`: the whole of it, and a table of what was tried and what survived.
 
-Options: `--count N` for N cases of each kind drawn at random (0 for what a part takes by itself; of `load` the size
-in percent), `--seed S`, `--only NAME` for
-one of the commands that are interrupted (again for another), and names of parts.
+Options: `--count N` for N cases of each kind drawn at random (0 for what a part takes by itself; of `load` the size in percent),
+`--seed S`, `--only NAME` for one of the commands that are interrupted (again for another), and names of parts.
 """
 
 from __future__ import annotations

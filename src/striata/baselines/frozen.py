@@ -15,7 +15,7 @@ from ..errors import DataError
 from ..figures.folds import deal_folds
 from .linear import Linear
 from .majority import log_shares
-from .network import DECAY, Network, train_network
+from .network import DECAY, Network, most_rows, train_network
 from .rows import Floats, Ints, Logits, Rows
 from .selection import Judgement, climb, cross_fit, judge
 from .store import Facts, Tried, read_baseline, refuse, write_baseline
@@ -84,7 +84,8 @@ class Frozen:
         """See :meth:`striata.baselines.rows.Baseline.fit`.
 
         The solver and its strength are those with the smallest log loss on held-out folds of up to 4,000 rows; equal texts are
-        always in one fold. Above 300,000 rows a sample of these is fitted on.
+        always in one fold. A sample of the rows is fitted on where there are more than 300,000, or, for a network, more than
+        :func:`striata.baselines.network.most_rows` says.
 
         Raises:
             DataError: the rows have no embeddings.
@@ -94,8 +95,6 @@ class Frozen:
         words = 0 if rows.words is None else rows.words.shape[1]
         order = np.random.default_rng(seed).permutation(len(rows))
         used = np.sort(order[:_MOST])
-        if len(used) < len(rows):
-            notes.append(f"fitted on {len(used):,} of {len(rows):,} rows")
         size = vectors.shape[1] * labels
         few = np.sort(order[: max(_FEWEST, min(_TRIED, _SEARCH // size))])
         part, goals = rows.take(few), targets[few]
@@ -107,10 +106,14 @@ class Frozen:
             at = climb(STRENGTHS, lambda c: _judged(part, goals, folds, labels, "logistic", c, seed))
             judged |= {("logistic", strength): value for strength, value in at.items()}
         else:
-            notes.append(f"only discriminant analysis was tried: a logistic regression of {labels:,} labels would take too long")
+            notes.append(f"no logistic regression was tried: with {labels:,} labels it would take too long")
         if words and len(np.unique(goals)) > 1:
             judged["network", DECAY] = _judged(part, goals, folds, labels, "network", DECAY, seed)
         solver, strength = min(judged, key=lambda key: judged[key].loss)
+        if solver == "network":
+            used = np.sort(order[: min(len(used), most_rows(vectors.shape[1] + words, labels))])
+        if len(used) < len(rows):
+            notes.append(f"fitted on {len(used):,} of {len(rows):,} rows")
         model, shown = _solve(_read(rows.take(used), solver), targets[used], labels, solver, strength, seed)
         return cls(
             model=model.scaled(judged[solver, strength].scale),
@@ -132,8 +135,7 @@ class Frozen:
         Raises:
             DataError: the rows have no embeddings, or of another size.
         """
-        embeddings_of(rows, self.model.features - self.words)
-        return self.model.scores(_read(rows, self.solver))
+        return self.model.scores(_read(rows, self.solver, self.model.features - self.words))
 
     def out_of_fold(self, rows: Rows, targets: Ints, *, seed: int = 0) -> Logits:
         """See :meth:`striata.baselines.rows.Baseline.out_of_fold`."""
@@ -199,13 +201,13 @@ def embeddings_of(rows: Rows, size: int | None = None) -> npt.NDArray[np.float32
     return np.asarray(rows.vectors, np.float32)
 
 
-def _read(rows: Rows, solver: Solver) -> Floats:
-    """What a solver reads of the rows.
+def _read(rows: Rows, solver: Solver, size: int | None = None) -> Floats:
+    """What a solver reads of the rows, whose embeddings are of a size.
 
     Raises:
         DataError: it is not there.
     """
-    vectors = embeddings_of(rows)
+    vectors = embeddings_of(rows, size)
     if solver != "network":
         return vectors
     if rows.words is None:

@@ -57,7 +57,7 @@ class Network:
         from scipy.special import ndtr
 
         hidden = features @ self.first + self.first_bias
-        return np.asarray((hidden * ndtr(hidden)).astype(np.float32) @ self.second + self.second_bias, np.float32)
+        return np.asarray((hidden * ndtr(hidden)) @ self.second + self.second_bias, np.float32)
 
     def scaled(self, factor: float) -> Network:
         """The network whose scores are `factor` times as large."""
@@ -96,11 +96,16 @@ class Network:
         return network
 
 
+def most_rows(features: int, labels: int) -> int:
+    """How many rows a network of so many features and labels is trained on; more would take too long."""
+    return max(1, _WORK // (FEWEST_EPOCHS * MANY * (features + labels)))
+
+
 def train_network(features: Floats, targets: Ints, labels: int, *, seed: int) -> Network:
     """Trains by AdamW with a one-cycle schedule, dropout before both layers (Srivastava et al. 2014), on the CPU.
 
     Args:
-        features: (n, features), columns of one scale.
+        features: (n, features), columns of one scale; of more rows than :func:`most_rows` a sample is trained on.
         targets: places of the labels, (n,).
         labels: how many.
         seed: of weights, dropout and order; the same rows and seed give the same network with the same number of threads.
@@ -109,8 +114,7 @@ def train_network(features: Floats, targets: Ints, labels: int, *, seed: int) ->
     from torch.nn import functional
 
     units = FEW if len(features) < MANY_ROWS else MANY
-    weights = units * (features.shape[1] + labels)
-    chosen = np.random.default_rng(seed).permutation(len(features))[: max(1, _WORK // (FEWEST_EPOCHS * weights))]
+    chosen = np.random.default_rng(seed).permutation(len(features))[: most_rows(features.shape[1], labels)]
     inputs = torch.from_numpy(np.ascontiguousarray(features[chosen], np.float32))
     goals = torch.from_numpy(targets[chosen])
     rows = len(inputs)

@@ -22,6 +22,7 @@ from ..data.arrow import reason
 from ..data.table import SURROGATE, place
 from ..errors import DataError
 
+# Not the csv module's: it leaves a lone carriage return unquoted, which its own reader then takes for the end of a row.
 _TO_QUOTE = re.compile('[,"\r\n]')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_ARROW = (ValueError, TypeError, OverflowError, NotImplementedError, pa.ArrowException)  # what pyarrow raises of odd values

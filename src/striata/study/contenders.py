@@ -184,7 +184,11 @@ class _Contest:
             seconds=fitted.fitting + shared,
             shared_seconds=shared,
             texts_per_second=validated / answering if answering else None,
-            versions={"python": platform.python_version()} | {n: version(n) for n in ("striata", "scikit-learn", "numpy")},
+            versions={"python": platform.python_version()}
+            | {
+                name: version(name)
+                for name in ("striata", "scikit-learn", "numpy", *(("torch", "transformers") if embedded else ()))
+            },
             hardware={"device": "cpu", "name": platform.processor() or platform.machine(), "cores": str(os.cpu_count())},
             split={"train": len(splits.train), "validation": len(splits.validation)},
             study=study.to_dict(),
