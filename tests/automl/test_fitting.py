@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 import striata
 from striata.automl import fitting
 from striata.automl.fitting import Request, fit_file
+from striata.automl.timing import Shares
 from striata.automl.verdict import Fitted
 from striata.baselines import Lexical, Rows
 from striata.choices import BASELINES
@@ -216,6 +218,33 @@ def test_without_time_words_are_fitted_all_the_same(folder: Path, tmp_path: Path
     assert "no frozen embeddings: the time suffices for too few rows" in lines
 
 
+def test_embeddings_that_a_busy_moment_forbade_are_computed_in_the_time_that_words_leave(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speeds, lines = iter([1.0, SPEED]), list[str]()
+    monkeypatch.setattr(fitting, "measure_speed", lambda *_: next(speeds))
+    fitted = fit_file(request(folder, output=str(tmp_path / "out")), listen=noting(lines), now=lambda: 0.0)
+    assert "no frozen embeddings: the time suffices for too few rows" in lines
+    assert {run.kind for run in StudyFolder(fitted.folder).runs()} == {*BASELINES, "adapter"}
+    study = load_study(fitted.folder / "study.yaml")
+    assert study.baselines.kinds == tuple(BASELINES)
+    assert study.ensemble.size == len(BASELINES) - 1 + len(study.layouts)
+
+
+def test_time_that_no_adapter_can_use_embeds_more_rows(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "measure_speed", lambda *_: SPEED)
+    monkeypatch.setattr(fitting, "share_out", lambda *_: Shares(embedded=100, training=None))
+    lines, rows = list[str](), 300
+    source = str(write_texts(tmp_path / "train.csv", rows))
+    without_room = request(folder, source=source, output=str(tmp_path / "out"), budget=10)
+    fitted = fit_file(without_room, listen=noting(lines), now=lambda: 0.0)
+    held = load_study(fitted.folder / "study.yaml").data.validation
+    assert f"time is left: {rows - held} training rows are embedded, not 100" in lines
+    for kind in ("frozen", "neighbours"):
+        assert json.loads((fitted.folder / "runs" / kind / "baseline.json").read_text())["rows"] == rows
+    assert load_study(fitted.folder / "study.yaml").baselines.embedded_rows is None
+
+
 @pytest.mark.parametrize(
     ("labels", "rows_a_label"), [(400, 2), (700, 7)], ids=["two rows a label", "a tenth of the rows is less than the labels"]
 )
@@ -358,6 +387,7 @@ def listen(event):
 
 ticks = count(0, 0.01)
 fitting.measure_speed = lambda *_: 1e-5
+fitting.observed_speed = lambda *_: None
 request = fitting.Request(source=f"{folder}/train.csv", base=f"{folder}/roberta", minutes=0.5, output=output)
 fitting.fit_file(request, listen=listen, now=lambda: next(ticks))
 """

@@ -16,6 +16,7 @@ from striata.automl.timing import (
     FEW_STEPS,
     Costs,
     Training,
+    embed_more,
     plan_training,
     share_out,
 )
@@ -92,6 +93,21 @@ def overview_of(rows: int, length: int) -> Overview:
         sample=Table(source="x.csv", ids=np.arange(1), texts=["a"]),
         labels=("a", "b"), rarest=9, base="roberta-base", lengths=np.full(100, length), limit=256,
     )  # fmt: skip
+
+
+@given(rows=st.integers(100, 1_000_000), embedded=st.integers(0, 100_000), seconds=times, speed=st.floats(1e-6, 1e-2))
+def test_more_rows_are_embedded_where_the_time_suffices_for_many_more(
+    rows: int, embedded: int, seconds: float, speed: float
+) -> None:
+    costs, embedded = costs_of(rows, speed=speed), min(rows, embedded)
+    more = embed_more(costs, seconds, embedded)
+    if more is None:
+        without = embed_more(costs, 10 * seconds + 1e9, embedded)
+        assert without == (None if 1.25 * embedded > rows else rows)  # time was missing, or nothing was worth it
+    else:
+        assert rows >= more >= max(100, 1.25 * embedded)
+        assert (more - embedded) * 50 * speed <= seconds
+        assert embedded or (more - embedded) * 50 * speed <= 0.6 * seconds  # adapters are to have their part
 
 
 def test_texts_are_cut_shorter_where_that_alone_leaves_time_for_adapters_or_embeds_more_rows() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +52,18 @@ def test_what_will_be_fitted_is_told_before(tmp_path: Path) -> None:
     study = study_of(tmp_path, baselines=["majority"], layouts=[])
     striata.train(study, listen=lambda event: notes.append(event.message) if event.kind == "note" else None)
     assert "baselines, fitted first: majority" in notes
+
+
+def test_a_baseline_is_fitted_anew_where_the_study_names_other_settings_for_it(tmp_path: Path) -> None:
+    def fitted(**settings: Any) -> dict[str, tuple[int, int]]:
+        """Rows that each run's baseline was fitted on, and when its files were written."""
+        kinds = {"kinds": ["lexical", "frozen"]}
+        folder = striata.train(study_of(tmp_path, baselines=kinds | settings, layouts=[])).folder / "runs"
+        files = {name: folder / name / "baseline.json" for name in kinds["kinds"]}
+        return {name: (json.loads(file.read_text())["rows"], file.stat().st_mtime_ns) for name, file in files.items()}
+
+    first, again, more, last = fitted(embedded_rows=40), fitted(embedded_rows=40), fitted(embedded_rows=60), fitted(refit=True)
+    assert again == first
+    assert (first["frozen"][0], more["frozen"][0]) == (40, 60)
+    assert more["lexical"] == first["lexical"]  # reads no embeddings
+    assert (last["frozen"][0], last["lexical"][0]) == (150, 150)

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data import Columns
+from ..data import Columns, Table
 from ..data.table import IN_MEMORY
 from ..disk.files import write_text
 from ..errors import StriataError, StudyError
-from ..layout import shape_of
+from ..layout import Head, shape_of
 from ..report import write_report
+from ..runs import Run
+from ..runs.study_folder import is_run
 from ..settings import load_study
 from ..steps import choose, collect, plan_study, train_stacks
 from ..study import Work, fit_baselines, plan_work
@@ -25,11 +27,12 @@ from .clock import Clock
 from .history import LOCK, History, alone
 from .layouts import choose_layouts
 from .overview import Overview, look
-from .study_text import Adapters, Decision, is_pending, with_adapters, write_study_text
-from .timing import USUAL_SPEED, Costs, Training, finishing, share_out, share_rest
+from .study_text import Adapters, Decision, is_pending, with_adapters, with_embeddings, write_study_text
+from .timing import USUAL_SPEED, Costs, Training, embed_more, finishing, share_out, share_rest
 from .verdict import Fitted, judge_fit
 
 STUDY_FILE = "study.yaml"
+FROZEN = "frozen"  # the baseline that tells how fast texts were embedded
 _PROBE, _PROBES = 64, 4  # texts with which the encoder's speed is measured, and how often
 
 
@@ -104,7 +107,8 @@ def decide(
 
     lengths = choose_lengths(overview.lengths, limit=overview.limit, minutes=request.minutes)
     plans = {length: share_out(costs(length), left) for length in lengths}
-    most = max(plans, key=lambda length: plans[length].embedded)  # the longest of equals: it comes first
+    enough = [length for length in lengths if plans[length].embedded >= min(rows, LEAST_EMBEDDED)]
+    most = max(enough or lengths[-1:], key=lambda length: plans[length].embedded)  # the longest of equals: it comes first
     length = next((length for length, shares in plans.items() if shares.training is not None), most)
     shares = plans[length]
     embedded = shares.embedded if shares.embedded >= min(rows, LEAST_EMBEDDED) else 0
@@ -181,9 +185,9 @@ def _fit(
             _begin(request, rows or {}, folder, history, clock, tell, device)
         doing(tell, "reading the data")
         work = plan_study(load_study(folder / STUDY_FILE), data=rows, listen=tell)
-        if is_pending((folder / STUDY_FILE).read_text(encoding="utf-8")):
+        while is_pending((folder / STUDY_FILE).read_text(encoding="utf-8")):
             fit_baselines(work, listen=tell, device=device)
-            work = _add_adapters(request, work, folder / STUDY_FILE, history, clock, tell)
+            work = _go_on(request, work, folder / STUDY_FILE, history, clock, tell, device)
         latest = clock.limit - history.finishing
         train_stacks(work, listen=tell, device=device, overdue=lambda: clock.spent > latest)
         trained = choose(work, collect(work), listen=tell, device=device)
@@ -196,27 +200,56 @@ def _fit(
         return replace(fitted, report=report, seconds=clock.spent)
 
 
-def _add_adapters(request: Request, work: Work, file: Path, history: History, clock: Clock, listen: Listener) -> Work:
-    """Decides what is trained in the time that the baselines have left, and writes it into the study file."""
-    prepared = work.prepared
-    splits, study = prepared.splits, prepared.study
-    costs = Costs(
-        rows=len(splits.train),
-        judged=sum(map(len, splits.tables().values())) - len(splits.train),
+def _go_on(request: Request, work: Work, file: Path, history: History, clock: Clock, listen: Listener, device: str) -> Work:
+    """Decides what is done in the time that the baselines have left, and writes it into the study file: more embeddings, or
+    what is trained."""
+    study, splits = work.prepared.study, work.prepared.splits
+    costs, embedded = _costs_now(work, device), _embedded_rows(work)
+    adapters = _choose_adapters(request, study.base, costs.labels, share_rest(costs, clock.left))
+    more = embed_more(costs, clock.left, embedded) if adapters.training is None or not embedded else None
+    text = file.read_text(encoding="utf-8")
+    if more is not None:
+        note(listen, f"time is left: {more:,} training rows are embedded, not {embedded:,}")
+        write_text(file, with_embeddings(text, None if more == len(splits.train) else more, refit=costs.refit))
+    else:
+        if adapters.reason:
+            note(listen, f"no adapters: {adapters.reason}")
+        history.finishing = finishing(costs, len(adapters.layouts))
+        history.write(clock.spent)  # first, so that what is decided is never without it
+        write_text(file, with_adapters(text, adapters, kinds=study.baselines.kinds, seed=request.seed))
+        note(listen, _written(file))
+    decided = load_study(file).model_copy(update={"data": study.data})
+    return plan_work(replace(work.prepared, study=decided), listen=listen, known=True)
+
+
+def _embedded_rows(work: Work) -> int:
+    """Training rows that the study embeds for baselines."""
+    baselines, rows = work.prepared.study.baselines, len(work.prepared.splits.train)
+    return min(rows, baselines.embedded_rows or rows) if FROZEN in baselines.kinds else 0
+
+
+def _costs_now(work: Work, device: str) -> Costs:
+    """What there is to do once baselines are there, at the speed that the encoder had in them, or has where none used it."""
+    study, splits = work.prepared.study, work.prepared.splits
+    rows, lengths = len(splits.train), work.prepared.encoded["train"].lengths
+    seconds = observed_speed(work, _embedded_rows(work) + len(splits.validation))
+    return Costs(
+        rows=rows,
+        judged=sum(map(len, splits.tables().values())) - rows,
         labels=len(splits.labels),
-        tokens=float(prepared.encoded["train"].lengths.mean()),
-        seconds_a_token=history.seconds_a_token or USUAL_SPEED,
+        tokens=float(lengths.mean()),
+        seconds_a_token=seconds or measure_speed(study.base, splits.train, study.data.max_length, device),
         refit=study.baselines.refit,
     )
-    adapters = _choose_adapters(request, study.base, costs.labels, share_rest(costs, clock.left))
-    if adapters.reason:
-        note(listen, f"no adapters: {adapters.reason}")
-    history.finishing = finishing(costs, len(adapters.layouts))
-    history.write(clock.spent)  # first, so that what is decided is never without it
-    write_text(file, with_adapters(file.read_text(encoding="utf-8"), adapters, kinds=study.baselines.kinds, seed=request.seed))
-    note(listen, _written(file))
-    decided = load_study(file).model_copy(update={"data": study.data})
-    return plan_work(replace(prepared, study=decided), listen=listen, known=True)
+
+
+def observed_speed(work: Work, embedded: int) -> float | None:
+    """Seconds a token took when texts were embedded for baselines; None where none were."""
+    folder = work.folder.run_folder(FROZEN)
+    if not is_run(folder):
+        return None
+    seconds = Run.load(folder).facts.shared_seconds / embedded
+    return seconds / float(work.prepared.encoded["train"].lengths.mean())
 
 
 def _written(file: Path) -> str:
@@ -251,12 +284,12 @@ def _begin(
     speed = USUAL_SPEED
     if overview.base is not None:
         doing(listen, "measuring the speed of the encoder")
-        speed = measure_speed(overview, overview.base, request, device)
+        longest = choose_lengths(overview.lengths, limit=overview.limit, minutes=request.minutes)[0]
+        speed = measure_speed(overview.base, overview.sample, longest, device)
     file = folder / STUDY_FILE
     decision = decide(request, overview, seconds_a_token=speed, seconds=clock.left)
     if decision.embedded_rows == 0:
         note(listen, "no frozen embeddings: the time suffices for too few rows")
-    history.seconds_a_token = speed
     history.write(clock.spent)  # first, so that a folder with a study file alone is never a fit's
     if overview.base is not None:
         decision = replace(decision, adapters=None)
@@ -265,18 +298,15 @@ def _begin(
         note(listen, _written(file))
 
 
-def measure_speed(overview: Overview, base: str, request: Request, device: str) -> float:
-    """Seconds a token takes through the frozen encoder forward, on some of the texts: the least of a few, what else the machine
-    does adds to it."""
+def measure_speed(base: str, some: Table, max_length: int, device: str) -> float:
+    """Seconds a token takes through the frozen encoder forward: the least of a few times over some of the texts, for what else
+    the machine does adds to it."""
     from ..data import Tokenizer
     from ..engine import Encoder, embed
-    from ..layout import make_plan
 
-    plan = make_plan("0/1-1/1 r1 query", base=base, labels=len(overview.labels), head="mean")
-    encoder = Encoder.load(base, head=plan.head, precision="auto", device=device)
-    texts = overview.sample.take(np.arange(min(_PROBE, len(overview.sample))))
-    length = choose_lengths(overview.lengths, limit=overview.limit, minutes=request.minutes)[0]
-    encoded = Tokenizer.load(base, length).encode(texts.texts, texts.pairs)
+    encoder = Encoder.load(base, head=Head(kind="mean", pooling="mean", steps=()), precision="auto", device=device)
+    texts = some.take(np.arange(min(_PROBE, len(some))))
+    encoded = Tokenizer.load(base, max_length).encode(texts.texts, texts.pairs)
     seconds = []
     for _ in range(_PROBES):
         start = time.perf_counter()

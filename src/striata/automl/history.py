@@ -21,7 +21,6 @@ class _History(Exact):
     request: dict[str, str | int | float | None]
     seconds: float
     finishing: float = 0.0
-    seconds_a_token: float | None = None
 
 
 _HISTORY = Document(
@@ -64,7 +63,6 @@ class History:
     Attributes:
         seconds: that earlier calls took.
         finishing: seconds that are needed after training.
-        seconds_a_token: that the encoder takes forward on this machine; None while that is not measured.
 
     Raises:
         StudyError: the file cannot be read, or the folder holds the fit of another request.
@@ -73,13 +71,12 @@ class History:
     def __init__(self, folder: Path, request: Mapping[str, str | int | float | None]) -> None:
         self._file, self._request = folder / _FILE, dict(request)
         self.seconds, self._written, self.finishing = 0.0, 0.0, 0.0
-        self.seconds_a_token: float | None = None
         self.exists = self._file.exists()
         if not self.exists:
             return
         before = _HISTORY.read(self._file)
         self.seconds = self._written = before.seconds
-        self.finishing, self.seconds_a_token = before.finishing, before.seconds_a_token
+        self.finishing = before.finishing
         for key, value in self._request.items():
             if key != "minutes" and before.request.get(key) != value:
                 raise StudyError(
@@ -90,8 +87,7 @@ class History:
     def write(self, seconds: float) -> None:
         """Keeps the seconds that all calls together have taken."""
         self.exists, self._written = True, seconds
-        planned = {"finishing": self.finishing, "seconds_a_token": self.seconds_a_token}
-        _HISTORY.write(self._file, {"request": self._request, "seconds": seconds, **planned})
+        _HISTORY.write(self._file, {"request": self._request, "seconds": seconds, "finishing": self.finishing})
 
     @contextlib.contextmanager
     def counting(self, clock: Clock, listen: Listener) -> Iterator[Listener]:

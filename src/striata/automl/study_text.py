@@ -1,6 +1,7 @@
 """The study file that repeats a fit, with a comment on every choice.
 
-It is written twice: at first without adapters, for nobody knows yet what time the baselines leave; then with them.
+It is written again while it is carried out: at first without adapters, for nobody knows yet what time the baselines leave; then
+perhaps with more embedded rows; then with adapters.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def write_study_text(
         *_encoder_lines(overview),
         *_data_lines(overview, decision, test, seed),
         *([f"budget: {budget}         # most trainable parameters of a member, head included"] if budget else []),
-        f"baselines: {_baselines(kinds, decision)}   # contenders that cost seconds: the bar, and members of the ensemble",
+        _baselines(kinds, decision.embedded_rows, decision.refit),
         f"output: {_quoted(output)}",
         *([_PENDING] if decision.adapters is None else _training_lines(decision.adapters, seed)),
         _ensemble(kinds, decision.adapters),
@@ -87,6 +88,19 @@ def write_study_text(
 def is_pending(text: str) -> bool:
     """Whether a study file leaves open what is trained."""
     return _PENDING in text
+
+
+def with_embeddings(text: str, rows: int | None, *, refit: bool) -> str:
+    """A study file that leaves open what is trained, with all baselines.
+
+    Args:
+        text: of the file.
+        rows: most training rows that are passed through the frozen encoder; None for all.
+        refit: whether baselines are fitted once more with the validation rows.
+    """
+    kinds = list(BASELINES)
+    lines = [line for line in text[: text.index(_PENDING)].splitlines() if not line.startswith("baselines:")]
+    return "\n".join([*lines, _baselines(kinds, rows, refit), _PENDING, _ensemble(kinds, None)]) + "\n"
 
 
 def with_adapters(text: str, adapters: Adapters, *, kinds: Sequence[str], seed: int) -> str:
@@ -112,11 +126,11 @@ def _quoted(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _baselines(kinds: Sequence[str], decision: Decision) -> str:
+def _baselines(kinds: Sequence[str], embedded_rows: int | None, refit: bool) -> str:
     settings = [f"kinds: [{', '.join(kinds)}]"]
-    settings += [f"embedded_rows: {decision.embedded_rows}"] if decision.embedded_rows else []
-    settings += ["refit: true"] if decision.refit else []
-    return f"{{{', '.join(settings)}}}"
+    settings += [f"embedded_rows: {embedded_rows}"] if embedded_rows else []
+    settings += ["refit: true"] if refit else []
+    return f"baselines: {{{', '.join(settings)}}}   # contenders that cost seconds: the bar, and members of the ensemble"
 
 
 def _encoder_lines(overview: Overview) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..settings.file import RaceSettings
 from ..study.automatic import EPOCHS, RACING_STEPS, RATES, UNTIL, USEFUL_STEPS
 from ..study.race import Race
+from .choices import LEAST_EMBEDDED
 
 BATCH = 16
 FEW_STEPS = 150  # an adapter with fewer says less than more frozen embeddings would
@@ -22,6 +23,7 @@ _READING = 4e-6  # seconds a token takes when texts are read and tokenized once 
 _FITTING = 8.0  # seconds in which the baselines on frozen embeddings are chosen and fitted
 _FIXED = 15.0  # seconds for opening the encoder and for what is written at the end
 _EMBEDDING = 0.6  # most of the time that frozen embeddings take where adapters are trained
+_MANY_MORE = 1.25  # times as many embedded rows as before are worth fitting on them once more
 _SPARE = 0.06  # share of the time that nothing is planned for
 
 
@@ -115,6 +117,23 @@ def share_rest(costs: Costs, seconds: float) -> Training | None:
         seconds: that are left.
     """
     return plan_training(costs, (1 - _SPARE) * seconds - finishing(costs, 0))
+
+
+def embed_more(costs: Costs, seconds: float, embedded: int) -> int | None:
+    """Training rows whose frozen embeddings are computed in all, in the time that the first baselines have left.
+
+    Args:
+        costs: of the work.
+        seconds: that are left.
+        embedded: rows that are embedded by now; where there are any, no adapters are to have a part of the time.
+
+    Returns:
+        None where the time does not suffice for so many more that fitting once more on them is worth it.
+    """
+    again = costs.slower * _FITTING * (2 if costs.refit else 1) + finishing(costs, 0)
+    usable = (1 - _SPARE) * seconds - again - (0 if embedded else costs.judged * costs.row)
+    rows = min(costs.rows, embedded + int((1 if embedded else _EMBEDDING) * usable / costs.row))
+    return rows if rows >= max(min(costs.rows, LEAST_EMBEDDED), _MANY_MORE * embedded) else None
 
 
 def finishing(costs: Costs, members: int) -> float:

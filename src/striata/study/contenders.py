@@ -7,6 +7,7 @@ import platform
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,9 @@ from ..baselines import BASELINES, Baseline, Rows
 from ..data import Table
 from ..errors import EncoderError
 from ..runs.facts import RunFacts
-from ..runs.run import RunRecord, Validation, write_run
+from ..runs.run import Run, RunRecord, Validation, write_run
 from ..runs.study_folder import is_run
+from ..settings import Study
 from ..training.events import Event, Listener, doing, note
 from .embeddings import Embedded, StudyEmbeddings
 from .preparation import Prepared
@@ -33,7 +35,7 @@ _WHAT = {
 
 
 def fit_baselines(work: Work, *, listen: Listener, device: str = "auto") -> None:
-    """Fits the baselines that a study names and that are no runs yet.
+    """Fits the baselines that a study names and that are no runs yet, or runs of other settings than the study's now.
 
     One whose encoder cannot be loaded is only noted. One whose own fit fails is recorded as failed, with the reason; the study
     goes on without it, and it is not tried again.
@@ -49,16 +51,30 @@ def fit_baselines(work: Work, *, listen: Listener, device: str = "auto") -> None
     """
     failed = work.folder.failed()
     remaining = [kind for kind in work.prepared.study.baselines.kinds if kind not in failed]
-    kinds = [kind for kind in remaining if not is_run(work.folder.run_folder(kind))]
+    kinds = [kind for kind in remaining if not _is_fitted(work, kind)]
     if not kinds:
         return
     stack = StackFolder(work.folder.stacks / _PLACE)
     with stack.held():
         contest = _Contest(work, listen, device)
         for kind in kinds:
-            if not is_run(work.folder.run_folder(kind)):
+            if not _is_fitted(work, kind):
                 contest.fit(kind)
         stack.remove()
+
+
+def _is_fitted(work: Work, kind: str) -> bool:
+    """Whether there is a run of this name that no fit by the study's settings would be another than."""
+    folder = work.folder.run_folder(kind)
+    if not is_run(folder):
+        return False
+    facts = Run.load(folder).facts
+    return facts.kind != kind or facts.recipe == _recipe(work.prepared.study, kind)
+
+
+def _recipe(study: Study, kind: str) -> dict[str, Any]:
+    rows = study.baselines.embedded_rows if BASELINES[kind].embedded else None
+    return {"baseline": kind, "embedded_rows": rows} | ({"refit": True} if study.baselines.refit else {})
 
 
 def rows_embedded(rows: int, most: int | None, seed: int) -> npt.NDArray[np.int64]:
@@ -164,8 +180,7 @@ class _Contest:
             layout=_WHAT[kind],
             seed=study.data.seed,
             plan_hash="",
-            recipe={"baseline": kind, "embedded_rows": study.baselines.embedded_rows if embedded else None}
-            | ({"refit": True} if study.baselines.refit else {}),
+            recipe=_recipe(study, kind),
             trainable=baseline.trainable,
             lora=0,
             task=splits.task.name,
