@@ -47,6 +47,17 @@ class Trained:
     ensemble: Ensemble | None
     test: Mapping[str, Mapping[str, float]]
 
+    def to_json(self) -> dict[str, object]:
+        """All of it as JSON values; of each run its folder and its figures on the validation rows."""
+        runs = {name: {"folder": str(run.path), **run.metrics} for name, run in self.runs.items()}
+        return {
+            "folder": str(self.folder),
+            "runs": runs,
+            "failed": dict(self.failed),
+            "ensemble": None if self.ensemble is None else self.ensemble.to_json(),
+            "test": {name: dict(figures) for name, figures in self.test.items()},
+        }
+
     def __repr__(self) -> str:
         parts = [f"{len(self.runs)} runs"]
         if self.runs:

@@ -53,7 +53,13 @@ def test_the_leaderboard_by_layout_by_run_and_as_json(study: Path) -> None:
     assert verdicts == {
         "s8": ("s8:uniform", "not told apart"), "s8:reversed": ("s8:uniform", "worse"), "s5": ("s8", "not told apart"),
     }  # fmt: skip
-    shown = run("leaderboard", "out", cwd=study)
+    brief = run("leaderboard", "out", cwd=study).stdout
+    assert "s8:reversed is worse than s8:uniform by 1,200 rows and 3 seeds: " in brief
+    (closest,) = [line for line in brief.splitlines() if line.startswith("none of 2 others is told apart from its reference")]
+    assert "closest: s" in closest
+    assert found["summary"][-1] == closest
+    assert "s8 is not told apart" not in brief
+    shown = run("leaderboard", "out", "--explain", cwd=study)
     assert shown.returncode == 0, shown.stderr
     assert "95% interval" in shown.stdout
     assert "s8 is not told apart from s8:uniform by 1,200 rows and 3 seeds: " in shown.stdout

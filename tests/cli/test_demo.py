@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -39,8 +40,9 @@ def test_the_demo_is_a_fit_with_a_report_and_predictions(place: Path) -> None:
     assert (place / "runs/demo/report.html").is_file()
     with (place / "runs/demo/predictions.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 15
-    again = CliRunner().invoke(app, ["demo", "--minutes", "0.2"])
+    again = CliRunner().invoke(app, ["demo", "--minutes", "0.2", "--json"])
     assert again.exit_code == 0, again.output
+    assert json.loads(again.stdout)["predictions"] == "runs/demo/predictions.csv"
 
 
 def test_the_layouts_are_a_study_with_its_evidence(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,8 @@ from striata.ensemble import load_ensemble
 from striata.errors import RunError, StriataError, StudyError
 from striata.runs import Run, StudyFolder, leaderboard
 from striata.runs.adapter import HEAD
+from striata.settings import load_study
+from striata.study import check_output
 from striata.training.events import Event
 
 from .small import LABELS, make_base, noting, study_of, write_texts
@@ -433,3 +435,25 @@ def test_equal_plans_are_trained_once_whatever_they_are_called(tmp_path: Path) -
     assert any("all 1 members are finished" in line for line in lines)
     assert list(again.runs) == ["one-seed0"]
     assert tree(tmp_path / "out" / "runs") == before
+
+
+def test_check_says_what_would_keep_the_study_from_writing_its_folder(tmp_path: Path) -> None:
+    study = load_study(study_of(tmp_path))
+    check_output(study)
+    assert not Path(study.output).exists()
+
+    def refused(output: Path, match: str, **changes: Any) -> None:
+        with pytest.raises(StudyError, match=match) as error:
+            check_output(load_study(study_of(tmp_path, output=str(output), **changes)))
+        assert "\n" not in str(error.value)
+
+    refused(tmp_path / "train.csv", r"output .*train\.csv is a file; choose a folder")
+    refused(tmp_path / "train.csv" / "inside", r"lies in .*train\.csv, which is a file")
+    striata.train(study_of(tmp_path, layouts=[], baselines=["majority"]))
+    refused(tmp_path / "out", "was written by another study: there data.seed is 0, here 1", data={"seed": 1})
+
+
+def test_names_of_choices_are_taken_in_any_case(tmp_path: Path) -> None:
+    study = load_study(study_of(tmp_path, recipe={"optimizer": "AdamW", "schedule": "Linear"}, head="Mean"))
+    assert (study.recipe.optimizer.name, study.recipe.schedule, study.head) == ("adamw", "linear", "mean")
+    assert study.recipe.optimizer == load_study(study_of(tmp_path, recipe={"optimizer": "adamw"})).recipe.optimizer

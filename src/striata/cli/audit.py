@@ -25,7 +25,10 @@ def audit(
     as_json: Json = False,
     out: Annotated[Path | None, typer.Option(help="Also write all suspicious rows to this CSV file.")] = None,
 ) -> None:
-    """Find labels that are probably wrong, copies with different labels, and labels taken for each other."""
+    """Find labels that are probably wrong, copies with different labels, and labels taken for each other.
+
+    Example: striata audit runs/mine
+    """
     from ..robustness import audit_labels
     from .output import print_json
 

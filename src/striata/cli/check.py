@@ -28,16 +28,20 @@ def check(
     like: Annotated[Path | None, typer.Option(help="Folder of a finished study: foresee with the noise measured there.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Validate a study and its data, and show members, plans and cost, without training."""
+    """Validate a study and its data, and show members, plans and cost, without training.
+
+    Example: striata check study.yaml
+    """
     from ..errors import StudyError
     from ..evidence import foresee, measured_noise
     from ..runs import StudyFolder
     from ..search import Space
-    from ..study import advise, baseline_lines, plan_members, prepare, shared_plans
+    from ..study import advise, baseline_lines, check_output, plan_members, prepare, shared_plans
     from .inputs import open_study
     from .output import note, print_json, say
 
     spec = open_study(study, settings or [])
+    check_output(spec)
     earlier = None if like is None else StudyFolder.open(like)
     prepared = prepare(spec)
     spec = prepared.study

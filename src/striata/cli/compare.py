@@ -20,6 +20,8 @@ def compare(
 
     Two layouts are compared by the seeds that both have, two runs by McNemar's exact test. The p-value is that of this one
     comparison; choose A and B before looking at the leaderboard, or read its corrected values instead.
+
+    Example: striata compare runs/mine s8 s8:uniform
     """
     from ..evidence import compare_pair
     from ..runs import StudyFolder
@@ -30,4 +32,4 @@ def compare(
     if as_json:
         print_json(comparison.to_json())
     else:
-        show_comparison(comparison)
+        show_comparison(comparison, explain=True)

@@ -10,13 +10,14 @@ import typer
 
 from ..choices import DEMOS
 from .fit import Minutes
-from .options import Settings
+from .options import Json, Settings
 
 
 def demo(
     what: Annotated[str, typer.Argument(help=f"What is shown: {DEMOS.help}.")] = "fit",
     minutes: Minutes = 2.0,
     settings: Settings = None,
+    as_json: Json = False,
 ) -> None:
     """Fit Reuters R8 with MiniLM: baselines, adapters, an ensemble, a report, predictions of unlabelled texts.
 
@@ -27,7 +28,7 @@ def demo(
     """
     from .. import demo as parts
     from ..errors import StudyError
-    from .output import say
+    from .output import print_json, say, without_lines
 
     DEMOS.check(what, StudyError)
     if what == "fit" and settings:
@@ -36,14 +37,14 @@ def demo(
         )
     began = time.monotonic()
     encoder, data = parts.encoder_folder(), parts.write_data()
-    if what == "layouts":
-        _layouts(encoder, data, settings or [])
-    else:
-        _fit(encoder, data, minutes)
-    say(f"took        {time.monotonic() - began:.0f} s in all")
+    with without_lines(as_json):
+        document = _layouts(encoder, data, settings or []) if what == "layouts" else _fit(encoder, data, minutes)
+        say(f"took        {time.monotonic() - began:.0f} s in all")
+    if as_json:
+        print_json(document)
 
 
-def _fit(encoder: Path, data: Path, minutes: float) -> None:
+def _fit(encoder: Path, data: Path, minutes: float) -> dict[str, object]:
     from .. import fit as fit_data
     from .fit import show_fit
     from .output import note, say
@@ -55,11 +56,12 @@ def _fit(encoder: Path, data: Path, minutes: float) -> None:
         fitted = fit_data(train, test=test, base=str(encoder), minutes=minutes, output="runs/demo", listen=listen)
     say()
     show_fit(fitted)
-    _predict(fitted.model, data, fitted.folder)
+    predictions = _predict(fitted.model, data, fitted.folder)
     say(f"next        striata leaderboard {fitted.folder}")
+    return {**fitted.to_json(), "predictions": str(predictions)}
 
 
-def _layouts(encoder: Path, data: Path, settings: list[str]) -> None:
+def _layouts(encoder: Path, data: Path, settings: list[str]) -> dict[str, object]:
     from .. import demo as parts
     from .. import load, load_study
     from .. import train as train_study
@@ -79,11 +81,12 @@ def _layouts(encoder: Path, data: Path, settings: list[str]) -> None:
     say()
     say(f"ensemble    {result.ensemble.folder} ({', '.join(result.ensemble.members)})")
     say(f"test        {measured.accuracy:.4f} right on the {measured.metrics.rows:,} rows of the official R8 test")
-    _predict(result.ensemble.folder, data, result.folder)
+    predictions = _predict(result.ensemble.folder, data, result.folder)
     say(f"next        striata report {result.folder}")
+    return {**result.to_json(), "measured": measured.to_json(), "predictions": str(predictions)}
 
 
-def _predict(model: Path, data: Path, folder: Path) -> None:
+def _predict(model: Path, data: Path, folder: Path) -> Path:
     """Predicts the unlabelled texts into a study's folder."""
     from .. import load
     from ..model.whole_file import predict_file
@@ -94,3 +97,4 @@ def _predict(model: Path, data: Path, folder: Path) -> None:
     with counter("texts") as count:
         rows = predict_file(load(model), data / "r8-unlabelled.csv", out, progress=count)
     say(f"predictions {out} ({rows:,} rows of {data / 'r8-unlabelled.csv'})")
+    return out

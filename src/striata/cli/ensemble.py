@@ -33,6 +33,8 @@ def ensemble(
 
     Runs of several studies are combined into --out; they may be on different encoders, but have the same labels. Where the
     studies' data differ, validation rows are joined by their texts.
+
+    Example: striata ensemble runs/mine --method greedy
     """
     from ..ensemble import combine_runs
     from .output import note, print_json, say

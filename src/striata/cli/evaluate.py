@@ -25,7 +25,10 @@ def evaluate(
     precision: Precision = "auto",
     as_json: Json = False,
 ) -> None:
-    """Measure a run or an ensemble on labelled rows."""
+    """Measure a run or an ensemble on labelled rows.
+
+    Example: striata evaluate runs/mine/ensemble test.csv
+    """
     from ..calibration import check_share
     from .inputs import open_model
     from .output import print_json

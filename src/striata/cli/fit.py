@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Device, Json, Label, LabelledTexts, Seed, Text, TextPair
+from .options import Budget, Device, Json, Label, LabelledTexts, Seed, Text, TextPair
 
 if TYPE_CHECKING:
     from ..automl.verdict import Fitted
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 Minutes = Annotated[float, typer.Option(min=0.1, help="Time for everything, also over several calls.")]
 Test = Annotated[str | None, typer.Option(help="Labelled texts for the last word; without, some rows are held out.")]
 Base = Annotated[str | None, typer.Option(help="Encoder: folder or Hub name, or none; MiniLM when left out.")]
-Most = Annotated[int | None, typer.Option(help="Most trainable parameters of a member, head included.")]
 Out = Annotated[str | None, typer.Option(help="Folder of everything that comes out; runs/NAME of the data when left out.")]
 
 
@@ -26,7 +25,7 @@ def fit(
     test: Test = None,
     base: Base = None,
     minutes: Minutes = 5.0,
-    budget: Most = 1_000_000,
+    budget: Budget = 1_000_000,
     out: Out = None,
     seed: Seed = 0,
     device: Device = "auto",

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .fit import Base, Minutes, Most, Test
-from .options import Label, LabelledTexts, Seed, Text, TextPair
+from .fit import Base, Minutes, Test
+from .options import Budget, Json, Label, LabelledTexts, Seed, Text, TextPair
 
 
 def init(
@@ -19,9 +19,10 @@ def init(
     test: Test = None,
     base: Base = None,
     minutes: Minutes = 5.0,
-    budget: Most = 1_000_000,
+    budget: Budget = 1_000_000,
     out: Annotated[Path, typer.Option(help="The study file to write.")] = Path("study.yaml"),
     seed: Seed = 0,
+    as_json: Json = False,
 ) -> None:
     """Write the commented study file that `striata fit` would train, without training.
 
@@ -32,7 +33,8 @@ def init(
     from ..data import Columns
     from ..disk.files import write_text
     from ..errors import StudyError
-    from .output import note, say
+    from ..settings import load_study
+    from .output import note, print_json, say
 
     if out.exists():
         raise StudyError(f"{out} exists; choose another name with --out, or delete it")
@@ -50,4 +52,7 @@ def init(
     for sentence in overview.sentences:
         note(sentence)
     write_text(out, study_text(request, overview, decide(request, overview)))
+    if as_json:
+        print_json({"study": str(out), "settings": load_study(out).to_dict()})
+        return
     say(f"wrote {out}; look at it, then: striata train {out}")

@@ -10,6 +10,8 @@ def layouts(as_json: Json = False) -> None:
 
     Any layout's name may be followed by :uniform (the same sites with the largest single rank that trains no more parameters) or
     :reversed (its layers in reverse order).
+
+    Example: striata layouts
     """
     from ..layout import builtin_layouts
     from .output import print_json, table

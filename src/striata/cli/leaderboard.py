@@ -25,6 +25,7 @@ def leaderboard(
         typer.Option(help=f"What each layout is compared with: a layout, or its own control: {CONTROLS.help}."),
     ] = None,
     confidence: Confidence = 0.95,
+    explain: Annotated[bool, typer.Option("--explain", help="Say every difference in a sentence of its own.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show the layouts of a study, best first, with intervals and which differences are real.
@@ -33,6 +34,8 @@ def leaderboard(
 
     A layout's accuracy is the mean over its seeds on the validation rows. Its difference to the reference (its own :uniform
     control, else the study's first layout) has a p-value corrected for the number of comparisons, and a verdict.
+
+    Example: striata leaderboard runs/mine --explain
     """
     from ..evidence import compare_study
     from ..runs import StudyFolder
@@ -41,7 +44,7 @@ def leaderboard(
 
     opened = StudyFolder.open(folder)
     if not as_json:
-        show_leaderboard(folder, runs=runs, reference=reference, confidence=confidence)
+        show_leaderboard(folder, runs=runs, reference=reference, confidence=confidence, explain=explain)
     elif runs:
         print_json([asdict(row) for row in standings(opened)])
     else:
@@ -49,7 +52,9 @@ def leaderboard(
         print_json({"worth": _worth(opened, confidence).to_json()} | comparison.to_json())
 
 
-def show_leaderboard(folder: Path, *, runs: bool = False, reference: str | None = None, confidence: float = 0.95) -> None:
+def show_leaderboard(
+    folder: Path, *, runs: bool = False, reference: str | None = None, confidence: float = 0.95, explain: bool = False
+) -> None:
     """Prints the leaderboard of a study's folder, by layout or by run."""
     from ..evidence import compare_study
     from ..runs import StudyFolder
@@ -62,7 +67,7 @@ def show_leaderboard(folder: Path, *, runs: bool = False, reference: str | None 
     if runs:
         _show_runs(opened)
     else:
-        show_comparison(compare_study(opened, reference=reference, confidence=confidence))
+        show_comparison(compare_study(opened, reference=reference, confidence=confidence), explain=explain)
     for name, reason in opened.failed().items():
         note(f"{name} failed: {reason}")
     for sentence in opened.strays():
@@ -85,8 +90,8 @@ def _worth(opened: StudyFolder, confidence: float) -> Worth:
     return measure_worth(runs, ensemble, confidence=confidence)
 
 
-def show_comparison(comparison: Comparison) -> None:
-    """Prints layouts, differences and the sentences about them."""
+def show_comparison(comparison: Comparison, *, explain: bool) -> None:
+    """Prints layouts, differences, and a summary of these or a sentence about each."""
     from ..evidence.sentences import chance, counted, points
     from .output import fits, note, say, table
 
@@ -126,8 +131,8 @@ def show_comparison(comparison: Comparison) -> None:
     say()
     for mean in comparison.together:
         say(mean.sentence)
-    for one in comparison.differences:
-        say(one.sentence)
+    for sentence in [one.sentence for one in comparison.differences] if explain else comparison.summary:
+        say(sentence)
     rows = counted(comparison.rows, "row")
     note(f"{rows} of validation; compared with: {comparison.reference}; differences in percentage points")
     for remark in comparison.notes:

@@ -7,15 +7,16 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-console = Console(highlight=False, soft_wrap=True, emoji=False)
-notes = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+console = Console(highlight=False, emoji=False)
+notes = Console(stderr=True, highlight=False, emoji=False)
 
 _GAP = 2  # between the columns of a table, 1 where it would not fit
 _LEAST = 24  # what a column of texts keeps, however narrow the terminal
@@ -31,12 +32,41 @@ def visible(text: str) -> str:
 
 def say(text: str = "") -> None:
     """Prints a line of the result on stdout, as it is (no markup)."""
-    console.print(visible(text), markup=False)
+    _print(console, text)
 
 
 def note(text: str, style: str = "dim") -> None:
     """Prints a remark on stderr, as it is (no markup)."""
-    notes.print(visible(text), style=style, markup=False)
+    _print(notes, text, style)
+
+
+def _print(where: Console, text: str, style: str = "") -> None:
+    """Prints a text; on a terminal its lines break between words, and a word that is longer than a line, such as a path, stays
+    whole."""
+    lines = visible(text).split("\n")
+    if where.is_terminal:
+        lines = [part for line in lines for part in _between_words(line, where.width)]
+    where.print(Text("\n".join(lines), style), soft_wrap=True)
+
+
+def _between_words(line: str, width: int) -> list[str]:
+    if len(line) <= width:
+        return [line]
+    return textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False, expand_tabs=False)
+
+
+@contextmanager
+def without_lines(silent: bool) -> Iterator[None]:
+    """Prints no line of the result while the block runs, where one JSON document is to stand alone.
+
+    Args:
+        silent: whether that is so.
+    """
+    console.quiet = silent
+    try:
+        yield
+    finally:
+        console.quiet = False
 
 
 def print_json(value: object) -> None:

@@ -25,7 +25,10 @@ def plan(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a layout trains on an encoder, to the parameter, without loading weights."""
+    """Show what a layout trains on an encoder, to the parameter, without loading weights.
+
+    Example: striata plan s8 --base roberta-base --labels 4
+    """
     from ..errors import PlanError
     from ..layout import fit as fit_layout
     from ..layout import make_plan

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..choices import FORMS, PREDICTIONS
-from .options import Device, ModelPath, Precision, Text, TextPair, Texts, named_columns
+from .options import Device, Json, ModelPath, Precision, Text, TextPair, Texts, named_columns
 
 Out = Annotated[Path | None, typer.Option(help=f"File to write: {PREDICTIONS.names}; without it NAME.predicted.csv beside FILE.")]
 Form = Annotated[str, typer.Option("--format", help=f"What is written: {FORMS.help}.")]
@@ -58,17 +58,20 @@ def predict(
     text_pair: TextPair = None,
     device: Device = "auto",
     precision: Precision = "auto",
+    as_json: Json = False,
 ) -> None:
     """Predict the labels of a file: its rows with all their columns, and `label`.
 
     A column of the input that is called `label` is kept, and ours is then `label_predicted`. Cut off and run again, it goes on
     where it was.
+
+    Example: striata predict runs/mine/ensemble new.csv --probabilities
     """
     _check(form, probabilities, uncalibrated, sets, abstain_below, precision_at_least)
     _check_names(form, only, id_column)
     from ..model.whole_file import check_target, default_target, predict_file
     from .inputs import open_model
-    from .output import note, say
+    from .output import note, print_json, say
     from .progress import counter
 
     out = check_target(default_target(file) if out is None else out, file)
@@ -89,6 +92,9 @@ def predict(
         )  # fmt: skip
     if opened.combiner.cascade is not None and opened.texts:
         note(f"{opened.combiner.cascade.early} answered {opened.early / opened.texts:.1%} of {opened.texts:,} texts alone")
+    if as_json:
+        print_json({"predictions": str(out), "rows": rows, "members": len(opened.runs), "abstain_below": abstain_below})
+        return
     say(f"{rows:,} rows predicted by {len(opened.runs)} member(s), in {out}")
 
 

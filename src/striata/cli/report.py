@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import StudyPath, Track
+from .options import Json, StudyPath, Track
 
 
 def report(
@@ -15,12 +15,19 @@ def report(
     out: Annotated[Path | None, typer.Option(help="The HTML file; by default FOLDER/report.html.")] = None,
     png: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Also write every figure here, as PNG and SVG.")] = None,
     track: Track = None,
+    as_json: Json = False,
 ) -> None:
-    """Write a study as one HTML file to look at and to hand on: it loads nothing from elsewhere."""
+    """Write a study as one HTML file to look at and to hand on: it loads nothing from elsewhere.
+
+    Example: striata report runs/mine --out report.html
+    """
     from ..report import write_report
-    from .output import say
+    from .output import print_json, say
 
     target = write_report(folder, out=out, png=png, track=track or ())
+    if as_json:
+        print_json({"report": str(target), "figures": None if png is None else str(png)})
+        return
     say(f"{target} ({target.stat().st_size / 1000:,.0f} kB)")
     if png is not None:
         say(f"figures in {png}")

@@ -34,7 +34,10 @@ def shift(
     as_json: Json = False,
     out: Annotated[Path | None, typer.Option(help="Also write copies and scores row by row to this CSV file.")] = None,
 ) -> None:
-    """Tell whether unlabelled rows are like known ones, which are copies, and how accurate the model may be on them."""
+    """Tell whether unlabelled rows are like known ones, which are copies, and how accurate the model may be on them.
+
+    Example: striata shift runs/mine/ensemble --known test.csv --unlabelled new.csv
+    """
     from ..robustness import measure_shift, read_rows
     from .inputs import open_model
     from .output import print_json

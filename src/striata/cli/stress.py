@@ -26,7 +26,10 @@ def stress(
     as_json: Json = False,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON document to this file.")] = None,
 ) -> None:
-    """Measure a model under typing errors, HTML remains, lost words and the like, and its weakest slices."""
+    """Measure a model under typing errors, HTML remains, lost words and the like, and its weakest slices.
+
+    Example: striata stress runs/mine/ensemble test.csv
+    """
     from ..data import read_table
     from ..robustness import run_stress
     from .inputs import open_model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from .options import Device, Settings, StudyFile, Track
+from .options import Device, Json, Settings, StudyFile, Track
 
 
 def train(
@@ -12,24 +12,30 @@ def train(
     settings: Settings = None,
     track: Track = None,
     device: Device = "auto",
+    as_json: Json = False,
 ) -> None:
     """Train every member of a study on one frozen encoder, keep the best of each, and combine the best into an ensemble.
 
     A study with `search` proposes its layouts itself; each trial of the search becomes a run.
 
     Interrupted at any moment, the same command goes on from the last checkpoint; finished members are kept.
+
+    Example: striata train study.yaml --set recipe.max_steps=500
     """
     from .. import train as train_study
     from ..choices import BASELINES
     from ..runs import StudyFolder, leaderboard
     from .inputs import open_study
     from .leaderboard import show_leaderboard
-    from .output import note, say
+    from .output import note, print_json, say
     from .progress import progress
 
     spec = open_study(study, settings or [], track or [])
     with progress() as listen:
         result = train_study(spec, listen=listen, track=track or (), device=device)
+    if as_json:
+        print_json(result.to_json())
+        raise typer.Exit(1 if result.failed else 0)
     if not result.runs:
         for name, reason in result.failed.items():
             note(f"{name} failed: {reason}")

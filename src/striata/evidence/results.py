@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from .sentences import points, rounded
+
+_NOT_TOLD = "not told apart"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayoutResult:
@@ -139,6 +143,23 @@ class Comparison:
         told = f"{apart} of {len(self.differences)} differences told apart"
         return f"Comparison({len(self.layouts)} layouts on {self.rows:,} rows{best}; {told})"
 
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """The differences in as few sentences as possible: one for each that is told apart, one for all others together."""
+        told = [difference for difference in self.differences if difference.verdict != _NOT_TOLD]
+        rest = [difference for difference in self.differences if difference.verdict == _NOT_TOLD]
+        sentences = tuple(difference.sentence for difference in told)
+        if len(rest) < 2:
+            return (*sentences, *(difference.sentence for difference in rest))
+        references = {difference.reference for difference in rest}
+        reference = references.pop() if len(references) == 1 else "its reference"
+        near = min(rest, key=lambda difference: (difference.p, -abs(difference.difference)))
+        text = (
+            f"none of {len(rest)}{' others' if told else ''} is told apart from {reference}; closest: {near.layout}, "
+            f"{points(near.difference)} points ({points(near.low)} to {points(near.high)})"
+        )
+        return (*sentences, text if near.rows_needed is None else f"{text}; about {rounded(near.rows_needed)} rows would tell")
+
     def to_json(self) -> dict[str, object]:
-        """All fields."""
-        return asdict(self)
+        """All fields, and the summary."""
+        return asdict(self) | {"summary": self.summary}

@@ -44,6 +44,8 @@ class OneOf:
         return {**handler(schema), "enum": list(self.table)}
 
     def _check(self, name: str) -> str:
+        if name.lower() in self.table:
+            return name.lower()
         if name not in self.table:
             raise ValueError(f"{self.table.names}{did_you_mean(name, self.table)}")
         return name

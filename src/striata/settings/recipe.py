@@ -39,7 +39,10 @@ class Optimizer(BaseModel):
     @classmethod
     def _filled(cls, value: Any) -> Any:
         """Refuses settings of other optimizers, and fills in the defaults."""
-        if not isinstance(value, dict) or not isinstance(value.get("name"), str) or value["name"] not in OPTIMIZERS:
+        if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+            return value
+        value = {**value, "name": value["name"].lower()}
+        if value["name"] not in OPTIMIZERS:
             return value
         own = OPTIMIZERS[value["name"]].settings
         foreign = [key for key in value if key in cls.model_fields and key not in ("name", *own) and value[key] is not None]

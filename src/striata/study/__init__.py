@@ -1,6 +1,7 @@
 """From a study file to finished runs."""
 
 from .advice import advise
+from .claim import check_output
 from .contenders import fit_baselines
 from .members import plan_members, shared_plans
 from .preparation import Prepared, prepare, prepare_again
@@ -11,6 +12,7 @@ __all__ = [
     "Work",
     "advise",
     "baseline_lines",
+    "check_output",
     "fit_baselines",
     "plan_members",
     "plan_work",

@@ -65,13 +65,38 @@ def other_study(path: Path, what: str) -> str:
     return f"folder {path} was written by another study: {what}; choose another `output`, or delete the folder to train anew"
 
 
+def check_output(study: Study) -> None:
+    """Says what would keep a study from writing its folder, without writing.
+
+    Raises:
+        StudyError: it is a file, another study wrote it, or no folder can be made there.
+    """
+    path = Path(study.output).expanduser()
+    _earlier(path, study)
+    nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        raise StudyError(f"output {path} lies in {nearest}, which is a file; choose another folder", key="output")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise StudyError(f"output {path}: {nearest} cannot be written; choose another folder", key="output")
+
+
+def _earlier(path: Path, study: Study) -> StudyFolder | None:
+    """The study's folder where it was begun before; None where there is nothing yet."""
+    if path.exists() and not path.is_dir():
+        raise StudyError(f"output {path} is a file; choose a folder", key="output")
+    if not path.is_dir() or all(child.name in _BESIDE for child in path.iterdir()):
+        return None
+    before = StudyFolder.open(path)
+    check_fixed(path, before.settings(), study.to_dict())
+    return before
+
+
 def _claim(study: Study, data_fingerprint: str, tokenizer_sha256: str) -> StudyFolder:
-    path, settings = Path(study.output).expanduser(), study.to_dict()
+    path = Path(study.output).expanduser()
     for place in (path, path / "runs", path / FAILED):
         sweep(place)
-    if path.is_dir() and any(child.name not in _BESIDE for child in path.iterdir()):
-        before = StudyFolder.open(path)
-        check_fixed(path, before.settings(), settings)
+    before = _earlier(path, study)
+    if before is not None:
         if before.data_fingerprint() != data_fingerprint:
             raise StudyError(_other_data(path, "what `data` names has other rows now"))
         if before.tokenizer_sha256() != tokenizer_sha256:
@@ -80,10 +105,8 @@ def _claim(study: Study, data_fingerprint: str, tokenizer_sha256: str) -> StudyF
                 "files, or choose another `output`",
                 key="base",
             )
-    elif path.exists() and not path.is_dir():
-        raise StudyError(f"output {path} is a file; choose a folder")
     folder = StudyFolder(path)
-    folder.write_settings(settings, data_fingerprint, tokenizer_sha256)
+    folder.write_settings(study.to_dict(), data_fingerprint, tokenizer_sha256)
     return folder
 
 
