@@ -41,8 +41,8 @@ def check(
     from .output import note, print_json, say
 
     spec = open_study(study, settings or [])
-    check_output(spec)
     earlier = None if like is None else StudyFolder.open(like)
+    check_output(spec)
     prepared = prepare(spec)
     spec = prepared.study
     members = plan_members(spec, len(prepared.splits.labels))
