@@ -5,7 +5,7 @@ STAMP = $(VENV)/.installed
 WORKERS ?= 2
 MINIMUM ?= ../striata-minimum
 
-.PHONY: install demo test test-minimum clean coverage mutation torture
+.PHONY: install demo docs test test-minimum clean coverage mutation torture
 
 install: $(STAMP)
 
@@ -19,6 +19,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: install
 	$(VENV)/bin/striata demo
+
+# The documentation as a website, in build/website/site. The tests make it too.
+docs: install
+	$(VENV)/bin/python docs/website.py
 
 test: install
 	$(VENV)/bin/ruff check src tests docs $(wildcard benchmarks)

@@ -1,5 +1,7 @@
 """Makes docs/reference.md from the code: every key of a study file, every closed list, every command and option.
 
+Makes docs/python.md and the tables in docs/layouts.md, too.
+
 python docs/reference.py
 """
 
@@ -12,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import python_page
 import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -20,11 +23,14 @@ from typer.models import ArgumentInfo, OptionInfo
 from striata import choices
 from striata.choices import Choices, OptimizerChoice
 from striata.cli.app import COMMANDS, app
+from striata.layout import make_plan
+from striata.layout.named import builtin_catalogue
 from striata.settings import Study
 from striata.settings.checking import describe, groups_of
 
 _PARAMETERS: dict[str, Any] = {name: command.params for name, command in typer.main.get_command(app).commands.items()}
-PAGE = Path(__file__).with_name("reference.md")
+DOCS = Path(__file__).parent
+_TABLES = r"(?<=<!-- made by docs/reference.py: {name} -->\n\n).*?(?=\n\n<!-- end -->)"
 TITLES = {
     "HEADS": "Heads", "TARGETS": "Targets", "CONTROLS": "Controls", "OPTIMIZERS": "Optimizers", "SCHEDULES": "Schedules",
     "PRECISIONS": "Precisions", "DEVICES": "Devices",
@@ -34,8 +40,14 @@ TITLES = {
 }  # fmt: skip
 
 
+def pages() -> dict[str, str]:
+    """All pages that are made from the code, by name."""
+    layouts = (DOCS / "layouts.md").read_text(encoding="utf-8")
+    return {"reference.md": render(), "python.md": python_page.render(), "layouts.md": render_layouts(layouts)}
+
+
 def render() -> str:
-    """The whole page."""
+    """The page of the study file, the lists and the commands."""
     parts = [
         "# Reference\n\nMade from the code by `python docs/reference.py`. The [guide](guide.md) shows how things go together,\n"
         "the [vocabulary](vocabulary.md) says what the words mean.",
@@ -47,6 +59,19 @@ def render() -> str:
         *map(_command, COMMANDS),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def render_layouts(page: str) -> str:
+    """The page on layouts, with its tables made anew."""
+    for name, usual in (("usual", True), ("others", False)):
+        rows = [
+            (f"`{name}`", entry.purpose, _code(entry.layout.text), f"{make_plan(name, base='roberta-base', labels=4).lora:,}")
+            for name, entry in builtin_catalogue().items()
+            if entry.usual is usual
+        ]
+        made = _markdown(("name", "for", "sections", "parameters"), rows)
+        page = re.sub(_TABLES.format(name=name), lambda _, made=made: made, page, flags=re.DOTALL)
+    return page
 
 
 def _groups(kind: type[BaseModel], key: str) -> Iterable[str]:
@@ -151,6 +176,11 @@ def _plain(value: object) -> str:
     return f"[{', '.join(map(_plain, value))}]" if isinstance(value, tuple) else str(value)
 
 
+def _code(text: str) -> str:
+    """Code that may have bars in it, for a cell of a table."""
+    return f"<code>{text.replace('|', '&#124;')}</code>"
+
+
 def _first_up(text: str) -> str:
     return text[:1].upper() + text[1:]
 
@@ -162,4 +192,5 @@ def _markdown(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(render(), encoding="utf-8")
+    for name, text in pages().items():
+        (DOCS / name).write_text(text, encoding="utf-8")

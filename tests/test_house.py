@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import pkgutil
 import re
 import subprocess
@@ -139,10 +140,12 @@ def test_every_command_is_in_the_guide_and_the_readmes_study_is_valid() -> None:
 
 
 def test_the_reference_is_made_from_this_code() -> None:
-    page = ROOT / "docs" / "reference.md"
-    code = "import reference; print(reference.render(), end='')"
+    code = "import json, reference; print(json.dumps(reference.pages()))"
     made = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "docs", check=True, capture_output=True, text=True).stdout
-    assert page.read_text() == made, "run: python docs/reference.py"
+    pages = json.loads(made)
+    assert sorted(pages) == ["layouts.md", "python.md", "reference.md"]
+    for name, text in pages.items():
+        assert (ROOT / "docs" / name).read_text() == text, "run: python docs/reference.py"
 
 
 def test_what_documents_import_is_there() -> None:

@@ -206,11 +206,12 @@ def load(folder: str | Path, *, device: str = "auto", precision: str = "auto") -
     """Opens a run or an ensemble to predict with.
 
     Args:
-        folder: of a run or an ensemble.
+        folder: of a run, an ensemble, or a study (its ensemble, or its best run where it has none).
         device: "cpu", "cuda" or "auto".
         precision: "fp32", "bf16" or "auto".
 
     Raises:
+        StudyError: the study has no finished run.
         RunError: a run is missing, unfinished, damaged, or belongs to another encoder.
         EnsembleError: the ensemble or one of its members is.
         EncoderError: the encoder cannot be loaded.

@@ -100,8 +100,14 @@ def test_the_front_door_is_sorted_and_opens() -> None:
 
 
 def test_layouts_and_plan(tmp_path: Path) -> None:
-    assert len(json.loads(run("layouts", "--json", cwd=tmp_path).stdout)) == 21
-    assert "as-run-s9" in run("layouts", cwd=tmp_path).stdout
+    usual = json.loads(run("layouts", "--json", cwd=tmp_path).stdout)
+    assert [entry["name"] for entry in usual] == [f"s{n}" for n in range(10)]
+    assert len(json.loads(run("layouts", "--all", "--json", cwd=tmp_path).stdout)) == 21
+    done = run("layouts", cwd=tmp_path)
+    assert all(entry["for"] in done.stdout and entry["layout"] in done.stdout for entry in usual)
+    assert "as-run-s9" not in done.stdout
+    assert "11 more" in done.stderr
+    assert "as-run-s9" in run("layouts", "--all", cwd=tmp_path).stdout
     shown = run("plan", "s8", "--base", "roberta-base", "--labels", 4, "--budget", 1_000_000, cwd=tmp_path).stdout
     assert "759,556" in shown
     assert "76.0% of the budget" in shown
@@ -295,7 +301,6 @@ ERRORS: Sequence[tuple[Sequence[str], str]] = [
     (("predict", "bare", "test.csv", "--out", "x.csv"), "bare is no finished run"),
     (("predict", "{out}/ensemble", "test.csv", "--out", "x.txt"), "unknown format '.txt'; expected a name ending in .csv"),
     (("predict", "{out}/ensemble", "test.csv", "--out", "x.csv", "--text", "body"), "no column 'body'"),
-    (("predict", "{out}", "test.csv", "--out", "x.csv"), "is a study's folder; give one of its runs"),
     (("predict", "{out}/ensemble", "test.csv", "--out", "/proc/x.csv"), "cannot write /proc"),
     (("evaluate", "{out}/ensemble", "unknown.csv"), "has label 'Weather'"),
     (("evaluate", "{out}/ensemble", "unlabelled.csv"), "no label column among 'text'"),

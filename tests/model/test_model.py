@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 import striata
+import striata.runs
 from striata.calibration import label_sets, quality, set_threshold
 from striata.ensemble import load_ensemble, write_ensemble
 from striata.errors import DataError, StriataError
@@ -75,6 +77,22 @@ def test_a_run_keeps_its_calibration_sealed(folder: Path) -> None:
     assert repr(opened).startswith(f"Model(run {run.name}, 3 labels, ")
     assert opened.calibration.rows == 40
     assert json.loads((run / "calibration.json").read_text())["temperature"] == opened.calibration.temperature
+
+
+def test_a_study_stands_for_its_ensemble_or_its_best_run(folder: Path, model: Model, tmp_path: Path) -> None:
+    texts, _ = texts_of(folder)
+    whole = striata.load(folder / "out", precision="fp32")
+    assert whole.identity == model.identity
+    assert whole.folder == folder / "out" / "ensemble"
+    shutil.copytree(folder / "out", tmp_path / "alone")
+    shutil.rmtree(tmp_path / "alone" / "ensemble")
+    best = striata.runs.leaderboard(striata.runs.StudyFolder.open(tmp_path / "alone"))[0].run
+    single = striata.load(tmp_path / "alone", precision="fp32")
+    expected = striata.load(tmp_path / "alone" / "runs" / best, precision="fp32").logits(texts)
+    np.testing.assert_array_equal(single.logits(texts), expected)
+    shutil.rmtree(tmp_path / "alone" / "runs")
+    with pytest.raises(StriataError, match="no finished run"):
+        striata.load(tmp_path / "alone")
 
 
 def test_sets_hold_what_the_validation_rows_say(folder: Path, model: Model) -> None:

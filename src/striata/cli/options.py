@@ -27,7 +27,7 @@ def count(text: str) -> int:
 
 StudyFile = Annotated[Path, typer.Argument(help="Study file (YAML).")]
 StudyPath = Annotated[Path, typer.Argument(help="A study's folder.")]
-ModelPath = Annotated[Path, typer.Argument(help="Folder of a run or an ensemble.")]
+ModelPath = Annotated[Path, typer.Argument(help="Folder of a run, an ensemble, or a study (its ensemble, or its best run).")]
 Texts = Annotated[str, typer.Argument(help=f"Texts: {DATA_HELP}.")]
 LabelledTexts = Annotated[str, typer.Argument(help=f"Labelled texts: {DATA_HELP}.")]
 

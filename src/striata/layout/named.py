@@ -38,11 +38,40 @@ class Resolved:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builtin:
+    """A built-in layout.
+
+    Args:
+        layout: by its name.
+        purpose: what it is for, in half a sentence.
+        usual: whether it is one to choose from; the others repeat earlier work.
+    """
+
+    layout: Layout
+    purpose: str
+    usual: bool
+
+
+@cache
+def builtin_catalogue() -> dict[str, Builtin]:
+    """The built-in layouts by name, each with its purpose; the usual ones first."""
+    data = packaged("builtin.yaml")
+    return {
+        name: Builtin(
+            layout=Layout.parse(entry["layout"], name=name, depth=data["depth"]),
+            purpose=entry["purpose"],
+            usual=group == "usual",
+        )
+        for group in ("usual", "others")
+        for name, entry in data[group].items()
+    }
+
+
 @cache
 def builtin_layouts() -> dict[str, Layout]:
     """The built-in layouts by name."""
-    data = packaged("builtin.yaml")
-    return {name: Layout.parse(text, name=name, depth=data["depth"]) for name, text in data["layouts"].items()}
+    return {name: entry.layout for name, entry in builtin_catalogue().items()}
 
 
 def read_layout(path: Path) -> Layout:

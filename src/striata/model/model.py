@@ -25,13 +25,13 @@ from ..calibration import (
     set_threshold,
 )
 from ..data import Columns, Table, encode_labels, read_table, read_texts, texts_alone
-from ..disk.workplace import restore
 from ..ensemble import Cascade, Combiner, Ensemble, load_ensemble
 from ..errors import DataError, RunError
 from ..figures.intervals import wilson
 from ..figures.scores import Metrics
 from ..runs import Run
 from ..runs.joined import in_order
+from ..runs.standings import find_model
 from ..runs.study_folder import find_run
 from .scorers import EncoderScorer, Scorer, scorers_for
 
@@ -111,15 +111,15 @@ class Model:
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "auto", precision: str = "auto") -> Model:
-        """Opens a run's or an ensemble's folder.
+        """Opens a run's or an ensemble's folder, or a study's: its ensemble, or its best run where it has none.
 
         Raises:
+            StudyError: the study has no finished run.
             RunError: a run is missing, unfinished, damaged, or belongs to other encoder weights.
             EnsembleError: the ensemble is damaged or its runs do not belong together.
             EncoderError: the encoder cannot be loaded.
         """
-        path = Path(folder)
-        restore(path)
+        path = find_model(folder)
         if (path / "ensemble.json").is_file():
             ensemble = load_ensemble(path)
             return cls(path, ensemble.runs, ensemble.combiner, ensemble, device=device, precision=precision)

@@ -15,8 +15,8 @@ from ..evidence import Worth, measure_worth
 from ..evidence.sentences import speed
 from ..extras import require
 from ..figures.intervals import wilson
-from ..runs import Run, StudyFolder, leaderboard
-from ..runs.standings import test_metrics
+from ..runs import Run, StudyFolder
+from ..runs.standings import find_model, test_metrics
 from ..runs.study_folder import SETTINGS, find_run
 from .contents import Judged, judge_ensemble, judge_run
 
@@ -75,11 +75,7 @@ def find_subject(path: str | Path) -> Subject:
         StudyError: the study has no finished run.
         RunError, EnsembleError: the model is missing or damaged.
     """
-    folder = Path(path)
-    if (folder / SETTINGS).is_file():
-        opened = StudyFolder.open(folder)
-        best = leaderboard(opened)[0].run
-        folder = folder / "ensemble" if (folder / "ensemble").is_dir() else opened.run_folder(best)
+    folder = find_model(path)
     if (folder / "ensemble.json").is_file():
         ensemble = load_ensemble(folder)
         name = f"{folder.resolve().parent.name}-{folder.resolve().name}"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from ..disk.documents import Document, Exact, strictly
+from ..disk.workplace import restore
 from ..errors import StudyError
 from .facts import Figures
 from .run import Run
-from .study_folder import StudyFolder
+from .study_folder import SETTINGS, StudyFolder
 
 TEST = "test.json"
 
@@ -83,6 +85,25 @@ def leaderboard(folder: StudyFolder) -> list[Standing]:
     tests = test_metrics(folder, runs)
     rows = [_standing(run, tests.get(run.name)) for run in runs]
     return sorted(rows, key=lambda row: (-row.accuracy, row.loss, row.run))
+
+
+def find_model(path: str | Path) -> Path:
+    """The folder of a model: of a study its ensemble, or its best run where it has none; any other folder as it is.
+
+    Raises:
+        RunError: a run of the study is damaged.
+        StudyError: the study has no finished run.
+    """
+    folder = Path(path)
+    restore(folder)
+    if not (folder / SETTINGS).is_file():
+        return folder
+    ensemble = folder / "ensemble"
+    restore(ensemble)
+    if ensemble.is_dir():
+        return ensemble
+    study = StudyFolder.open(folder)
+    return study.run_folder(leaderboard(study)[0].run)
 
 
 def _standing(run: Run, test: Mapping[str, float] | None) -> Standing:
