@@ -75,6 +75,22 @@ def test_a_card_names_each_splits_own_file_andX(tmp_path: Path) -> None:
     assert names == {"validation": "train.csv", "test": "test.csv"}
 
 
+def test_a_card_tells_no_folder_of_this_machine(tmp_path: Path) -> None:
+    home = tmp_path / "somebody"
+    data = {"train": str(home / "texts" / "train.csv"), "validation": 80, "max_length": 64}
+    study = write_study(home / "study", ["s1"], seeds=(0,), rows=80, steps=20, data=data)
+    labels = np.arange(60) % 3
+    base = str(home / "minilm" / "model")
+    run = write_synthetic_run(
+        study.path, "s2", 0, logits_of(labels > 0, labels), labels, base=base, head="native", study={"data": data}
+    )
+    text = write_card(run.path).read_text()
+    assert str(tmp_path) not in text
+    assert "somebody" not in text
+    assert "the encoder `minilm`" in text
+    assert "| source | …/texts/train.csv |" in text
+
+
 def test_a_studys_card_is_its_ensembles(study: StudyFolder) -> None:
     file = write_card(study.path)
     assert file == study.path / "ensemble" / "README.md"

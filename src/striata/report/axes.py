@@ -11,7 +11,7 @@ from .palette import hue
 from .scene import Dot, Line, Mark, Scale, Text, ticks
 
 WIDTH, HEIGHT = 440.0, 280.0
-LEFT, RIGHT, TOP, BOTTOM = 54.0, 16.0, 14.0, 42.0
+LEFT, RIGHT, TOP, BOTTOM = 60.0, 26.0, 14.0, 42.0
 
 Form = Callable[[float], str]
 
@@ -78,10 +78,10 @@ def colour(group: Group) -> str:
     return hue(group.family)
 
 
-def dash(group: Group) -> Literal["", "dash", "dot"]:
-    """Solid for layouts, dashed for their uniform control, dotted for the reversed one."""
+def dash(group: Group | None) -> Literal["", "dash", "dot"]:
+    """Solid for layouts and what is none, dashed for their uniform control, dotted for the reversed one."""
     kinds: dict[str, Literal["", "dash", "dot"]] = {"uniform": "dash", "reversed": "dot"}
-    return kinds.get(group.control, "")
+    return "" if group is None else kinds.get(group.control, "")
 
 
 def point(group: Group, x: float, y: float, *, radius: float = 4.5, opacity: float = 1.0, tip: str = "") -> Dot:

@@ -15,12 +15,14 @@ from ..ensemble import Combiner, Ensemble, Rule, load_ensemble, rule_of
 from ..errors import EnsembleError, RunError
 from ..evidence.compare import compare_study
 from ..evidence.results import Comparison, LayoutResult
-from ..evidence.worth import Worth, measure_worth
+from ..evidence.worth import Worth, gain, measure_worth, right_together
+from ..figures.intervals import Interval, wilson
 from ..figures.scores import Metrics
 from ..layout import Plan
 from ..robustness.documents import AUDIT, SHIFT, STRESS, AuditFacts, ShiftFacts, StressFacts, read_kept
 from ..runs import Run, RunFacts, Standing, StudyFolder, leaderboard
 from ..runs.facts import ReceiptFacts
+from ..runs.joined import join
 
 ENSEMBLE = "ensemble"
 Curve = tuple[tuple[float, float], ...]
@@ -100,6 +102,11 @@ class Judged:
         """The name as sentences have it."""
         return spoken(self.name)
 
+    @property
+    def accuracy(self) -> Interval:
+        """The share of rows that are right, with Wilson's interval."""
+        return wilson(self.metrics.scores.accuracy, self.metrics.rows)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
@@ -118,6 +125,7 @@ class Report:
         ensemble: None when there is none.
         chosen: by which rule it was; None when there is none.
         ensemble_judged: the ensemble on the validation rows.
+        outdone: whether the best run is better than the ensemble beyond chance.
         soup: the model of merged weights; None when there is none.
         distilled: the run trained on the ensemble's probabilities; None when there is none.
         cascade: beside the ensemble, with a run that answers first; None when there is none.
@@ -142,6 +150,7 @@ class Report:
     ensemble: Ensemble | None
     chosen: Rule | None
     ensemble_judged: Judged | None
+    outdone: bool
     soup: Run | None
     distilled: Run | None
     cascade: Ensemble | None
@@ -159,14 +168,19 @@ class Report:
         return self.folder.resolve().name
 
     @property
-    def judged(self) -> Judged:
-        """The model one would use: the ensemble, or the best run."""
-        return self.ensemble_judged or self.best
+    def place(self) -> str:
+        """Its folder as commands on the page name it: without the folders of this machine."""
+        return self.name if self.folder.is_absolute() else str(self.folder)
 
     @property
-    def model(self) -> Path:
-        """Its folder."""
-        return self.folder / "runs" / self.best.name if self.ensemble is None else self.folder / "ensemble"
+    def judged(self) -> Judged:
+        """The model one would use: the ensemble, or the best run where there is none or the run is better beyond chance."""
+        return self.best if self.ensemble_judged is None or self.outdone else self.ensemble_judged
+
+    @property
+    def model(self) -> str:
+        """Its folder, likewise."""
+        return f"{self.place}/{ENSEMBLE}" if self.judged.name == ENSEMBLE else f"{self.place}/runs/{self.best.name}"
 
     def group_of(self, run: str) -> Group:
         """The layout of a run."""
@@ -209,6 +223,7 @@ def collect(path: str | Path) -> Report:
         ensemble=ensemble,
         chosen=rule_of(folder.path),
         ensemble_judged=None if ensemble is None else judge_ensemble(ensemble),
+        outdone=ensemble is not None and _outdone(ensemble, runs[standings[0].run]),
         soup=soup,
         distilled=distilled,
         cascade=cascade,
@@ -220,6 +235,12 @@ def collect(path: str | Path) -> Report:
         labels=next(iter(read_kept(folder.path, "audit", AUDIT)), None),
         facts=runs[standings[0].run].facts,
     )
+
+
+def _outdone(ensemble: Ensemble, best: Run) -> bool:
+    """Whether a run is better than the ensemble beyond chance; it was picked as the best of many, which flatters it."""
+    pool = join({best.name: best})
+    return gain(pool.right([best.name])[0], right_together(ensemble, pool)).high < 0
 
 
 def _cascade(path: Path) -> tuple[Ensemble | None, str]:

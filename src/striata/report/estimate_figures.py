@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ..figures.intervals import Interval
 from .axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Form, colour, columns, exactly, frame, percent, point, whisker
 from .contents import Group, Report
-from .scene import Box, Dot, Line, Mark, Scene, Text, cut, scale_over
+from .scene import Box, Dot, Line, Mark, Scale, Scene, Text, cut, scale_over
 
 _ROW = 24.0
 _LEAST, _MOST = 96.0, 190.0  # room for labels
@@ -55,7 +55,7 @@ def intervals(
         [0.0] if zero else []
     )
     left = min(max(13 * 0.56 * max(len(row.label) for row in rows) + 24, _LEAST), _MOST)
-    x = scale_over(values, left, WIDTH - RIGHT, margin=0.04)
+    x = _of_shares(scale_over(values, left, WIDTH - RIGHT, margin=0.04), form)
     bottom = TOP + _ROW * len(rows)
     marks: list[Mark] = [Box(x=0, y=TOP + at * _ROW, width=WIDTH, height=_ROW, fill="panel") for at in range(0, len(rows), 2)]
     marks += columns(x, TOP, bottom, form, lines=True)
@@ -78,29 +78,72 @@ def intervals(
     return Scene(name=name, title=title, describes=describes, width=WIDTH, height=height, marks=tuple(marks))
 
 
-def against(
-    report: Report, cost: Callable[[Group], float], *, name: str, title: str, describes: str, x_label: str, form: Form
-) -> Scene:
-    """Mean validation accuracy of each layout against a cost, with its single runs and the best for any cost joined."""
-    costs = [cost(group) for group in report.groups]
-    shown = [row.accuracy for group in report.groups for row in group.standings]
-    y = scale_over(shown, HEIGHT - BOTTOM, TOP)
-    x = scale_over(costs, LEFT, WIDTH - RIGHT, log=max(costs) > 4 * min(costs) > 0, margin=0.09)
-    marks = frame(x, y, x_form=form, y_form=percent, x_label=x_label)
-    front = _front([(value, group.result.accuracy) for value, group in zip(costs, report.groups, strict=True)])
-    steps = [(x(value), y(accuracy)) for value, accuracy in front]
+def _of_shares(scale: Scale, form: Form) -> Scale:
+    """A scale without what no share can be."""
+    return replace(scale, low=max(scale.low, 0.0), high=min(scale.high, 1.0)) if form is percent else scale
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What accuracy is drawn against.
+
+    Args:
+        of: a layout's cost.
+        ensemble: of all its members; None without an ensemble.
+        x_label: of the axis.
+        form: how it is written.
+        describes: what it is, for the caption.
+    """
+
+    of: Callable[[Group], float]
+    ensemble: float | None
+    x_label: str
+    form: Form
+    describes: str
+
+
+def against(report: Report, cost: Cost) -> Scene:
+    """Accuracy of layouts, baselines and the ensemble against a cost; what nothing cheaper beats is joined."""
+    costs = [cost.of(group) for group in report.groups]
+    points = [(value, group.result.accuracy) for value, group in zip(costs, report.groups, strict=True)]
+    together = None
+    if cost.ensemble is not None and report.ensemble_judged is not None:
+        together = (cost.ensemble, report.ensemble_judged.metrics.scores.accuracy)
+        points.append(together)
+    shown = [row.accuracy for group in report.groups for row in group.standings] + [accuracy for _, accuracy in points]
+    y = _of_shares(scale_over(shown, HEIGHT - BOTTOM, TOP), percent)
+    every = [value for value, _ in points]
+    x = scale_over(every, LEFT, WIDTH - RIGHT, log=max(every) > 4 * min(every) > 0, margin=0.09)
+    marks = frame(x, y, x_form=cost.form, y_form=percent, x_label=cost.x_label)
+    steps = [(x(value), y(accuracy)) for value, accuracy in _front(points)]
     stairs = [steps[0]] + [corner for one, two in pairwise(steps) for corner in ((two[0], one[1]), two)]
     if len(steps) > 1:
         marks.append(Line(points=tuple(stairs), stroke="muted", dash="dash"))
     for value, group in zip(costs, report.groups, strict=True):
         if len(group.standings) > 1:
             marks += [point(group, x(value), y(row.accuracy), radius=2.2, opacity=0.55, tip=row.run) for row in group.standings]
+    named: list[tuple[str, int | None, float, float]] = []
     for value, group in zip(costs, report.groups, strict=True):
-        tip = f"{group.title}: {exactly(group.result.accuracy)}, {form(value)}"
+        tip = f"{group.title}: {exactly(group.result.accuracy)}, {cost.form(value)}"
         marks.append(point(group, x(value), y(group.result.accuracy), radius=5, tip=tip))
+        named.append((group.title, group.place, x(value), y(group.result.accuracy)))
+    if together is not None:
+        at = (x(together[0]), y(together[1]))
+        tip = f"the ensemble: {exactly(together[1])}, {cost.form(together[0])}"
+        marks.append(Dot(x=at[0], y=at[1], radius=5.5, shape="diamond", fill="ink", stroke="ground", tip=tip))
+        named.insert(0, ("ensemble", None, *at))
     if len(report.groups) <= _LABELLED:
-        marks += _names([(group, x(value), y(group.result.accuracy)) for value, group in zip(costs, report.groups, strict=True)])
-    return Scene(name=name, title=title, describes=describes, width=WIDTH, height=HEIGHT, marks=tuple(marks))
+        marks += _names(named)
+    several = any(len(group.standings) > 1 for group in report.groups)
+    seeds = " Large points are means over seeds, small ones single runs." if several else ""
+    return Scene(
+        name="accuracy-cost",
+        title="Accuracy against cost",
+        describes=f"{cost.describes}{seeds} The dashed stairs join what nothing cheaper beats.",
+        width=WIDTH,
+        height=HEIGHT,
+        marks=tuple(marks),
+    )
 
 
 def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -112,18 +155,18 @@ def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return front
 
 
-def _names(points: Sequence[tuple[Group, float, float]]) -> list[Mark]:
+def _names(points: Sequence[tuple[str, int | None, float, float]]) -> list[Mark]:
     """Names beside points, at the first of a few places where they cover neither a point nor another name."""
-    taken = [(x - 5, y - 5, x + 5, y + 5) for _, x, y in points]
+    taken = [(x - 5, y - 5, x + 5, y + 5) for *_, x, y in points]
     marks: list[Mark] = []
-    for group, x, y in points:
-        text = cut(group.title, 90, 12)
+    for name, place, x, y in points:
+        text = cut(name, 90, 12)
         width = len(text) * 6.8
         for left, base in ((x + 8, y + 4), (x - 8 - width, y + 4), (x - width / 2, y - 9), (x - width / 2, y + 17)):
             box = (left, base - 10, left + width, base + 2)
             clear = all(box[2] < t[0] or box[0] > t[2] or box[3] < t[1] or box[1] > t[3] for t in taken)
             if clear and box[0] >= LEFT and box[2] <= WIDTH and box[1] >= 0 and box[3] <= HEIGHT - BOTTOM:
                 taken.append(box)
-                marks.append(Text(x=left, y=base, text=text, size=12, fill="ink", series=group.place, tip=group.title))
+                marks.append(Text(x=left, y=base, text=text, size=12, fill="ink", halo=True, series=place, tip=name))
                 break
     return marks

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ..figures.intervals import Interval
 from ..robustness.documents import StressFacts
+from ..runs.standings import total_seconds
 from .axes import plain, signed, thousands
-from .contents import Report
-from .estimate_figures import IntervalRow, against, intervals
+from .contents import Group, Report
+from .estimate_figures import Cost, IntervalRow, against, intervals
 from .layout_figures import heat_maps
-from .model_figures import confusion, reliability
+from .model_figures import confusion, recalls, reliability
 from .scene import Scene
 from .training_figures import curves
 
@@ -24,8 +27,9 @@ class Figures:
         training: curves.
         standings: layouts with intervals.
         differences: as a forest plot; None when there is nothing to compare.
-        cost: accuracy against parameters and time.
-        confusion: of the model one would use.
+        cost: accuracy against training time or parameters, baselines and the ensemble among the points.
+        labels: recall of each, of the model one would use.
+        confusion: likewise.
         reliability: likewise.
         stress: one for each model that was tried.
     """
@@ -34,7 +38,8 @@ class Figures:
     training: tuple[Scene, ...]
     standings: Scene
     differences: Scene | None
-    cost: tuple[Scene, ...]
+    cost: Scene
+    labels: Scene
     confusion: Scene
     reliability: Scene
     stress: tuple[Scene, ...]
@@ -43,44 +48,55 @@ class Figures:
         """Every drawing, in the order of the page."""
         forest = [] if self.differences is None else [self.differences]
         return [
-            *self.layouts, *self.training, self.standings, *forest, *self.cost, self.confusion, self.reliability, *self.stress,
+            *self.layouts, *self.training, self.standings, *forest, self.cost, self.labels, self.confusion,
+            self.reliability, *self.stress,
         ]  # fmt: skip
 
 
 def figures_of(report: Report) -> Figures:
     """Draws a report."""
-    several = any(len(group.standings) > 1 for group in report.groups)
-    seeds = "Large points are means over seeds, small ones single runs. " if several else ""
-    minutes = max(group.result.seconds for group in report.groups) >= 120
     return Figures(
         layouts=tuple(heat_maps(report)),
         training=tuple(curves(report)),
         standings=_standings(report),
         differences=_differences(report) if report.comparison.differences else None,
-        cost=(
-            against(
-                report,
-                lambda group: group.result.trainable,
-                name="accuracy-parameters",
-                title="Accuracy against parameters",
-                describes=f"{seeds}The dashed stairs join what nothing cheaper beats.",
-                x_label="trainable parameters, head included",
-                form=thousands,
-            ),
-            against(
-                report,
-                lambda group: group.result.seconds / (60 if minutes else 1),
-                name="accuracy-time",
-                title="Accuracy against time",
-                describes="A run's share of the time its stack took to train.",
-                x_label=f"training time of a run, {'minutes' if minutes else 'seconds'}",
-                form=plain,
-            ),
-        ),
+        cost=against(report, _cost(report)),
+        labels=recalls(report.judged),
         confusion=confusion(report.judged),
         reliability=reliability(report.judged),
         stress=tuple(_stress(stress) for stress in report.stress),
     )
+
+
+def _cost(report: Report) -> Cost:
+    """Training time where a study has baselines, else parameters; the other where that is the same for all layouts."""
+    groups = report.groups
+    members = () if report.ensemble is None else [run.facts for run in report.ensemble.runs.values()]
+    minutes = max(group.result.seconds for group in groups) >= 120
+    unit = 60 if minutes else 1
+    time = Cost(
+        of=lambda group: group.result.seconds / unit,
+        ensemble=total_seconds(members) / unit if members else None,
+        x_label=f"training time, {'minutes' if minutes else 'seconds'}",
+        form=plain,
+        describes="Time is a run's share of what its stack took; the ensemble's is that of all its members.",
+    )
+    parameters = Cost(
+        of=lambda group: group.result.trainable,
+        ensemble=None if report.ensemble is None else report.ensemble.trainable,
+        x_label="trainable parameters, head included",
+        form=thousands,
+        describes="The ensemble has the parameters of all its members.",
+    )
+    first, second = (time, parameters) if any(group.plan is None for group in groups) else (parameters, time)
+    adapted = [group for group in groups if group.plan is not None]
+    return second if _distinct(adapted, first) == 1 < _distinct(adapted, second) else first
+
+
+def _distinct(groups: Sequence[Group], cost: Cost) -> int:
+    """How many of the layouts' costs differ by more than a twentieth from the next smaller one."""
+    values = sorted(cost.of(group) for group in groups)
+    return bool(values) + sum(more > 1.05 * less for less, more in pairwise(values))
 
 
 def _standings(report: Report) -> Scene:
@@ -99,7 +115,7 @@ def _standings(report: Report) -> Scene:
     return intervals(
         rows,
         name="leaderboard",
-        title="Validation accuracy of each layout",
+        title="Validation accuracy of each layout" if all(group.plan for group in report.groups) else "Validation accuracy",
         describes=f"{what}, {report.comparison.confidence * 100:.0f}\u00a0% each.{seeds}",
         x_label="validation accuracy",
     )

@@ -19,6 +19,7 @@ from ..runs import Run, StudyFolder
 from ..runs.standings import find_model, test_metrics
 from ..runs.study_folder import SETTINGS, find_run
 from .contents import Judged, judge_ensemble, judge_run
+from .places import encoder_name, shown_path
 
 CONFIDENCE = 0.95
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -194,6 +195,7 @@ def _body(subject: Subject, train: str) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters |= {"encoder": encoder_name, "place": shown_path}
     return environment.get_template("card.md").render(
         subject=subject,
         run=subject.first,

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 
+from ..calibration import Bin, Quality
+from ..figures.intervals import Interval, share, wilson
 from .axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, frame, percent
 from .contents import Judged
+from .estimate_figures import IntervalRow, intervals
 from .palette import heat
 from .scene import Box, Dot, Line, Mark, Scale, Scene, Text, cut
 
-_SIDE, _HEADER = 92.0, 62.0
+_HAND, _LEAST_NAME, _MOST_NAME = 26.0, 60.0, 130.0  # room for the word `true`, and for names
 MOST_LABELS = 40  # in a confusion matrix; more cannot be read
-_SHAPES: dict[str, Literal["circle", "diamond"]] = {"c1": "diamond", "c4": "circle"}
 
 
 def _most_confused(counts: Sequence[Sequence[int]]) -> list[int]:
@@ -31,32 +33,33 @@ def confusion(judged: Judged) -> Scene:
     whole = judged.metrics.confusion
     chosen = _most_confused(whole)
     labels, counts = [judged.metrics.labels[at] for at in chosen], [[whole[row][at] for at in chosen] for row in chosen]
-    cell = min((WIDTH - _SIDE - 10) / len(labels), 78.0)
+    longest = max(len(name) for name in labels)
+    side = _HAND + min(max(longest * 7.0 + 14, _LEAST_NAME), _MOST_NAME)
+    cell = min((WIDTH - side - 10) / len(labels), 78.0)
     height = max(min(cell, 46.0), 12.0)
+    steep = longest * 7.0 > cell - 4
+    above = min(max(longest * 6.8 + 30, 62.0), _MOST_NAME) if steep else 44.0
     size = max(min(13, cell * 0.34), 6.0)
     marks: list[Mark] = [
-        Text(x=_SIDE + cell * len(labels) / 2, y=13, text="predicted", size=12, anchor="middle"),
-        Text(x=12, y=_HEADER + height * len(labels) / 2, text="true", size=12, anchor="middle", upwards=True),
+        Text(x=side + cell * len(labels) / 2, y=13, text="predicted", size=12, anchor="middle"),
+        Text(x=12, y=above + height * len(labels) / 2, text="true", size=12, anchor="middle", upwards=True),
     ]
-    steep = cell < 60
     for at, name in enumerate(labels):
-        middle = _SIDE + (at + 0.5) * cell
+        middle = side + (at + 0.5) * cell
         if steep:
-            marks.append(
-                Text(x=middle + 4, y=_HEADER - 6, text=cut(name, 46, 12), size=min(12, cell * 0.7), upwards=True, tip=name)
-            )
+            text = cut(name, above - 26, 12)
+            marks.append(Text(x=middle + 4, y=above - 6, text=text, size=min(12, cell * 0.7), upwards=True, tip=name))
         else:
-            marks.append(Text(x=middle, y=_HEADER - 8, text=cut(name, cell - 4, 12.5), size=12.5, anchor="middle", tip=name))
-        y = _HEADER + (at + 0.5) * height + 4
-        marks.append(
-            Text(x=_SIDE - 8, y=y, text=cut(name, _SIDE - 30, 12.5), size=min(12.5, height * 0.9), anchor="end", tip=name)
-        )
+            marks.append(Text(x=middle, y=above - 8, text=name, size=12.5, anchor="middle", tip=name))
+        y = above + (at + 0.5) * height + 4
+        text = cut(name, side - _HAND - 8, 12.5)
+        marks.append(Text(x=side - 8, y=y, text=text, size=min(12.5, height * 0.9), anchor="end", tip=name))
     for row, name in enumerate(labels):
         total = sum(whole[chosen[row]])
         for column, other in enumerate(labels):
             count = counts[row][column]
             share = count / total if total else 0.0
-            x, y = _SIDE + column * cell, _HEADER + row * height
+            x, y = side + column * cell, above + row * height
             fill = "heat" if row == column else "wrong"
             strength = heat(share if row == column else share * 4) if count else 0.04  # rare confusions have to be seen
             tip = f"true {name}, predicted {other}: {count} of {total} ({share:.1%})"
@@ -76,49 +79,87 @@ def confusion(judged: Judged) -> Scene:
         title="Confusion matrix",
         describes=describes,
         width=WIDTH,
-        height=_HEADER + height * len(labels) + 8,
+        height=above + height * len(labels) + 8,
         marks=tuple(marks),
     )
 
 
 def reliability(judged: Judged) -> Scene:
-    """Accuracy against confidence, as the logits are and with the fitted temperature, over the rows in each bin."""
+    """Accuracy against confidence with the fitted temperature and an interval for each bin; hollow: as the logits are."""
+    calibration = judged.calibration
     bottom, floor = HEIGHT + 30, HEIGHT - BOTTOM
     x = Scale(low=0, high=1, start=LEFT, end=WIDTH - RIGHT)
     y = Scale(low=0, high=1, start=floor, end=TOP)
     marks = frame(x, y, x_form=percent, y_form=percent, x_label="probability of the predicted label")
     marks.append(Line(points=((x(0), y(0)), (x(1), y(1))), stroke="muted", dash="dash"))
-    most = max((bar.rows for bar in judged.calibration.after.bins), default=0) or 1
-    for bar in judged.calibration.after.bins:
+    most = max((bar.rows for bar in calibration.after.bins), default=0) or 1
+    for bar in calibration.after.bins:
         if bar.rows:
             width, height = x(bar.upper) - x(bar.lower) - 2, 46 * bar.rows / most
             tip = f"{bar.rows:,} rows between {bar.lower:.0%} and {bar.upper:.0%}"
             marks.append(
                 Box(x=x(bar.lower) + 1, y=floor - height, width=width, height=height, fill="muted", opacity=0.28, tip=tip)
             )
-    for quality, ink, name in (
-        (judged.calibration.before, "c1", "as they are"),
-        (judged.calibration.after, "c4", "calibrated"),
-    ):
-        met = [bar for bar in quality.bins if bar.confidence is not None and bar.accuracy is not None]
-        points = [(x(bar.confidence or 0), y(bar.accuracy or 0)) for bar in met]
-        marks.append(Line(points=tuple(points), stroke=ink, width=1.2, opacity=0.6))
-        for bar, (at, up) in zip(met, points, strict=True):
-            tip = f"{name}: says {bar.confidence:.1%}, right {bar.accuracy:.1%} of {bar.rows:,} rows"
-            radius = 2 + 4 * (bar.rows / most) ** 0.5
-            marks.append(Dot(x=at, y=up, radius=radius, fill=ink, stroke="ground", shape=_SHAPES[ink], tip=tip))
-    for place, ink, name in ((LEFT + 6, "c1", "as they are"), (LEFT + 132, "c4", "calibrated")):
-        marks.append(Dot(x=place, y=bottom - 8, radius=4.5, fill=ink, shape=_SHAPES[ink]))
+    if calibration.temperature != 1:
+        for bar in _met(calibration.before):
+            marks.append(_bar_dot(bar, x, y, "as they are"))
+    for bar in _met(calibration.after):
+        span = wilson(bar.accuracy or 0, bar.rows)
+        at = x(bar.confidence or 0)
+        marks.append(Line(points=((at, y(span.low)), (at, y(span.high))), stroke="c4", width=2, opacity=0.75))
+        marks.append(_bar_dot(bar, x, y, "calibrated", span))
+    for place, name in ((LEFT + 6, "calibrated, with interval"), (LEFT + 196, "as they are")):
+        if name == "as they are" and calibration.temperature == 1:
+            continue
+        marks.append(_legend_dot(place, bottom - 8, name))
         marks.append(Text(x=place + 10, y=bottom - 3.5, text=name, fill="ink"))
     describes = (
-        "Points on the dashed line mean what they say; below it the model is too sure. The larger a point and its grey bar, "
-        "the more rows it speaks for."
+        "Points on the dashed line mean what they say; below it the model is too sure. The lines are 95\u00a0% intervals over "
+        "the rows of a point, whose number the grey bars show: an interval that meets the dashed line is no sign of a mistake."
     )
     return Scene(
-        name="reliability",
-        title="Reliability diagram",
-        describes=describes,
-        width=WIDTH,
-        height=bottom + 2,
-        marks=tuple(marks),
+        name="reliability", title="Reliability diagram", describes=describes, width=WIDTH, height=bottom + 2, marks=tuple(marks)
+    )
+
+
+def _met(quality: Quality) -> list[Bin]:
+    """The bins that have rows."""
+    return [bar for bar in quality.bins if bar.rows]
+
+
+def _bar_dot(bar: Bin, x: Scale, y: Scale, name: str, span: Interval | None = None) -> Dot:
+    """The point of a bin; without its interval it is hollow."""
+    tip = f"{name}: says {bar.confidence:.1%}, right {bar.accuracy:.1%} of {bar.rows:,} rows"
+    tip += "" if span is None else f" ({span.low:.1%} to {span.high:.1%})"
+    return replace(_legend_dot(x(bar.confidence or 0), y(bar.accuracy or 0), name), tip=tip)
+
+
+def _legend_dot(x: float, y: float, name: str) -> Dot:
+    if name == "as they are":
+        return Dot(x=x, y=y, radius=3.5, shape="diamond", fill="ground", stroke="c1")
+    return Dot(x=x, y=y, radius=4, fill="c4", stroke="ground")
+
+
+def recalls(judged: Judged) -> Scene:
+    """The share of each label's rows that are labelled right, with Wilson's interval, weakest first."""
+    met = {name: row for name, row in judged.metrics.per_label.items() if row["rows"]}
+    rows = [(name, row, share(round(row["recall"] * row["rows"]), int(row["rows"]))) for name, row in met.items()]
+    rows.sort(key=lambda one: (one[2].value, one[2].low))
+    shown = [
+        IntervalRow(
+            label=name,
+            interval=span,
+            stroke="c4",
+            tip=f"{name}: {span.value:.1%} of {int(row['rows']):,} rows right ({span.low:.1%} to {span.high:.1%})",
+        )
+        for name, row, span in rows[:MOST_LABELS]
+    ]
+    most = "" if len(rows) <= MOST_LABELS else f" Of {len(rows):,} labels, the {MOST_LABELS} with the fewest right."
+    return intervals(
+        shown,
+        name="labels",
+        title="Recall of each label",
+        describes="Share of a label's validation rows that are labelled right, with 95\u00a0% intervals. A wide one says that "
+        f"the label has few rows.{most}",
+        x_label="share of the label's rows that are right",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ..choices import METHODS
 from ..ensemble import Rule
@@ -18,6 +19,7 @@ from .axes import colour, dash, duration, point
 from .contents import Group, Report
 from .figures import figures_of
 from .palette import DARK, LIGHT, variables
+from .places import encoder_name, shown_path, shown_paths
 from .scene import Line, Scene
 from .sentences import confused, lead, receipts, sampled, summary, tiles, unequal
 from .svg import svg
@@ -78,6 +80,11 @@ def _receipt(group: Group) -> Markup:
     return Markup('<span class="good-text">yes</span>, {} of {}').format(len(group.receipts), len(group.standings))
 
 
+def _coded(text: str) -> Markup:
+    """A sentence with what stands between backticks set as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
 def _long(name: str) -> str:
     """The class of cells whose name has to wrap."""
     return " long" if len(name) > 30 else ""
@@ -89,7 +96,8 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "pct": _percent, "points": _points, "num": _number, "count": _count, "duration": _duration, "speed": _speed,
-        "swatch": _swatch, "receipt": _receipt, "long": _long, "colour": colour, "svg": lambda scene: Markup(svg(scene)),
+        "place": shown_path, "encoder": encoder_name, "swatch": _swatch, "receipt": _receipt, "long": _long, "colour": colour,
+        "coded": _coded, "svg": lambda scene: Markup(svg(scene)),
     }  # fmt: skip
     return environment
 
@@ -123,7 +131,7 @@ def render(report: Report) -> str:
             most=_MOST_LABELS,
             sampled=sampled(report),
             study_yaml=yaml.safe_dump(
-                dict(report.settings), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
+                shown_paths(dict(report.settings)), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
             ).strip(),
             commands=_commands(report),
             css=Markup(_css()),
@@ -149,13 +157,13 @@ def _commands(report: Report) -> list[str]:
     """What leads to this page from the study file; an ensemble that was chosen otherwise has a command of its own."""
     chosen, rule = report.chosen, Rule(**report.settings["ensemble"])
     by_file = replace(rule, size=min(rule.size, len(report.standings)))
-    own = [] if chosen is None or chosen == by_file else [_ensemble_command(report.folder, chosen)]
+    own = [] if chosen is None or chosen == by_file else [_ensemble_command(report.place, chosen)]
     return [
-        "pip install striata", "striata check study.yaml", "striata train study.yaml", *own, f"striata report {report.folder}",
+        "pip install striata", "striata check study.yaml", "striata train study.yaml", *own, f"striata report {report.place}",
     ]  # fmt: skip
 
 
-def _ensemble_command(folder: Path, rule: Rule) -> str:
+def _ensemble_command(folder: str, rule: Rule) -> str:
     limit = "" if rule.budget is None else f" --budget {rule.budget}"
     if METHODS[rule.method].cascades:
         first = "" if rule.cheap is None else f" --cheap {rule.cheap}"

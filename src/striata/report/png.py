@@ -42,7 +42,7 @@ def write_figures(report: Report, folder: Path) -> list[Path]:
     """
     require("drawing PNG files", "matplotlib")
     figures = figures_of(report)
-    switched = {scene.name for scene in (*figures.training, *figures.cost)}
+    switched = {scene.name for scene in (*figures.training, figures.cost)}
     written = []
     for scene in figures.all():
         own = [group for group in report.groups if any(_series(mark) == group.place for mark in scene.marks)]
@@ -69,7 +69,7 @@ def _complete(scene: Scene, groups: Sequence[Group]) -> Scene:
         marks.append(point(group, x + 12, y, radius=4))
         marks.append(Text(x=x + 30, y=y + 4, text=cut(group.title, _ENTRY - 32, 11), size=11, fill="ink"))
     below = ceil(len(groups) / across) * _LINE + 10 if groups else 0
-    return replace(scene, height=scene.height + _HEAD + below, marks=tuple(marks))
+    return replace(scene, height=scene.height + _HEAD + below, marks=tuple(marks), ruler=None)
 
 
 def _moved(mark: Mark, down: float) -> Mark:
@@ -100,6 +100,7 @@ def png(scene: Scene) -> bytes:
 
 def _draw(axes: Axes, mark: Mark, order: int) -> None:
     from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import withStroke
 
     match mark:
         case Line():
@@ -124,8 +125,9 @@ def _draw(axes: Axes, mark: Mark, order: int) -> None:
         case Text():
             places = {"start": "left", "middle": "center", "end": "right"}
             text = mark.text.replace("$", r"\$")  # a pair of them would be read as a formula
+            halo = [withStroke(linewidth=3 * _POINT, foreground=LIGHT["ground"])] if mark.halo else []
             axes.text(
                 mark.x, mark.y, text, color=LIGHT[mark.fill], fontsize=mark.size * _POINT, ha=places[mark.anchor],
                 va="baseline", rotation=90 if mark.upwards else 0, rotation_mode="anchor",
-                fontweight="bold" if mark.bold else "normal", zorder=order,
+                fontweight="bold" if mark.bold else "normal", zorder=order, path_effects=halo,
             )  # fmt: skip

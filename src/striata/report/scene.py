@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 Anchor = Literal["start", "middle", "end"]
@@ -100,6 +101,7 @@ class Text:
         fill: palette name.
         bold: whether it is set bold.
         upwards: whether it is turned to read from below to above.
+        halo: whether the ground shows around the letters, so that lines below them do not strike them out.
         series: see :class:`Line`.
         tip: likewise.
     """
@@ -112,32 +114,12 @@ class Text:
     fill: str = "muted"
     bold: bool = False
     upwards: bool = False
+    halo: bool = False
     series: int | None = None
     tip: str = ""
 
 
 Mark = Line | Dot | Box | Text
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """A drawing.
-
-    Args:
-        name: of its file, without suffix.
-        title: above it.
-        describes: what it shows, for those who cannot see it and as the caption.
-        width: in pixels.
-        height: likewise.
-        marks: from back to front.
-    """
-
-    name: str
-    title: str
-    describes: str
-    width: float
-    height: float
-    marks: tuple[Mark, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +146,30 @@ class Scale:
         return self.start + share * (self.end - self.start)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A drawing.
+
+    Args:
+        name: of its file, without suffix.
+        title: above it.
+        describes: what it shows, for those who cannot see it and as the caption.
+        width: in pixels.
+        height: likewise.
+        marks: from back to front.
+        ruler: of figures whose lines can be read off under the pointer, the horizontal and the vertical scale and the unit of the
+            latter ("" or "%"); None for others.
+    """
+
+    name: str
+    title: str
+    describes: str
+    width: float
+    height: float
+    marks: tuple[Mark, ...]
+    ruler: tuple[Scale, Scale, str] | None = None
+
+
 def scale_over(values: Sequence[float], start: float, end: float, *, log: bool = False, margin: float = 0.06) -> Scale:
     """A scale that holds all values with some room on both sides.
 
@@ -181,6 +187,35 @@ def scale_over(values: Sequence[float], start: float, end: float, *, log: bool =
         return Scale(low=low / ratio, high=high * ratio, start=start, end=end, log=True)
     room = (high - low) * margin or max(abs(high) * 0.05, 1e-3)
     return Scale(low=low - room, high=high + room, start=start, end=end)
+
+
+def within(points: Points, top: float, bottom: float) -> list[Points]:
+    """The parts of a line that lie between two heights, each ending where the line leaves.
+
+    Args:
+        points: of the line, in pixels.
+        top: the upper edge, the smaller number.
+        bottom: the lower edge.
+    """
+    if len(points) == 1:
+        return [points] if top <= points[0][1] <= bottom else []
+    pieces: list[list[tuple[float, float]]] = []
+    for (x, y), (to_x, to_y) in pairwise(points):
+        first, last = 0.0, 1.0
+        if y != to_y:
+            edges = sorted(((top - y) / (to_y - y), (bottom - y) / (to_y - y)))
+            first, last = max(first, edges[0]), min(last, edges[1])
+        elif not top <= y <= bottom:
+            continue
+        if first >= last:
+            continue
+        start = (x, y) if first == 0 else (x + first * (to_x - x), y + first * (to_y - y))
+        end = (to_x, to_y) if last == 1 else (x + last * (to_x - x), y + last * (to_y - y))
+        if pieces and pieces[-1][-1] == start:
+            pieces[-1].append(end)
+        else:
+            pieces.append([start, end])
+    return [tuple(piece) for piece in pieces]
 
 
 def ticks(scale: Scale, most: int = 5) -> list[float]:

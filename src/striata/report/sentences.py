@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..choices import BASELINES
+from ..figures.intervals import Interval
 from ..robustness.checks import judged_rows
 from ..runs.standings import total_seconds
 from .axes import duration, exactly, thousands
-from .contents import Group, Report, spoken
+from .contents import ENSEMBLE, Group, Judged, Report, spoken
+from .places import encoder_name, shown_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,16 @@ class Tile:
     Args:
         value: the figure.
         label: what it is.
+        interval: around it; empty without.
     """
 
     value: str
     label: str
+    interval: str = ""
+
+
+def _between(interval: Interval) -> str:
+    return f"{exactly(interval.low)} to {exactly(interval.high)}"
 
 
 def lead(report: Report) -> str:
@@ -47,7 +54,7 @@ def lead(report: Report) -> str:
     seeded = f", {seeds} seeds each," if seeds > 1 and layouts else ""
     beside = f" and {baselines} baseline{'s' if baselines > 1 else ''}" if baselines else ""
     rows = f"{len(metrics.labels)} labels, {metrics.rows:,} validation rows"
-    return f"{many}{seeded}{beside} on {Path(report.settings['base']).name}: {rows}."
+    return f"{many}{seeded}{beside} on {encoder_name(report.settings['base'])}: {rows}."
 
 
 def _layouts(report: Report) -> int:
@@ -64,9 +71,9 @@ def tiles(report: Report) -> list[Tile]:
     parts += [f"{baselines} baseline{'s' if baselines > 1 else ''}"] if baselines else []
     budget = report.settings["budget"]
     share = f", of {thousands(budget)} allowed" if budget else ""
-    kind = f"best run, {best.run}" if report.ensemble is None else f"ensemble of {len(report.ensemble.members)} runs"
+    accuracy = report.judged.accuracy
     figures = [
-        Tile(exactly(report.judged.metrics.scores.accuracy), f"validation accuracy of the {kind}"),
+        Tile(exactly(accuracy.value), f"validation accuracy of {_called(report, report.judged)}", _between(accuracy)),
         Tile(thousands(report.group_of(best.run).result.trainable), f"trained parameters of the best run{share}"),
         Tile(f"{runs:,}", f"finished run{'s' if runs > 1 else ''} of {' and '.join(parts)}"),
         Tile(duration(total_seconds(report.standings)), "of training in all"),
@@ -79,6 +86,7 @@ def tiles(report: Report) -> list[Tile]:
 def summary(report: Report) -> list[Sentence]:
     """What the page says, in a few sentences."""
     sentences = [
+        _advice(report),
         *_worth(report),
         _best(report),
         *_verdicts(report),
@@ -88,6 +96,27 @@ def summary(report: Report) -> list[Sentence]:
         *_robust(report),
     ]
     return [sentence for sentence in sentences if sentence is not None]
+
+
+def _called(report: Report, judged: Judged) -> str:
+    """A model with how many runs it has, or that it is the best of them."""
+    if judged.name == ENSEMBLE and report.ensemble is not None:
+        return f"the ensemble of {len(report.ensemble.members)} runs"
+    return f"the best run, {judged.name}" if len(report.standings) > 1 else f"the run {judged.name}"
+
+
+def _advice(report: Report) -> Sentence:
+    """What to use, and what is as good for less."""
+    judged = report.judged
+    text = (
+        f"Use {_called(report, judged)}: {exactly(judged.accuracy.value)} of {judged.metrics.rows:,} validation rows right "
+        f"({_between(judged.accuracy)}). It lies in `{report.model}`."
+    )
+    bar = report.worth.bar
+    equals = [gain for gain in report.worth.gains if gain.contender.name == judged.name and gain.verdict == "not told apart"]
+    if equals and bar is not None and bar.name != judged.name:
+        text += f" Where time or size matter, use {bar.name}, which these rows do not tell apart from it and which costs seconds."
+    return Sentence(text, "good")
 
 
 def _worth(report: Report) -> list[Sentence]:
@@ -211,7 +240,11 @@ def _robust(report: Report) -> list[Sentence]:
         tests = [part.test for part in shift.parts if part.name == "whole" and part.test is not None]
         if any(test.p_value < 0.05 for test in tests):
             sentences.append(
-                Sentence(f"{shift.sources.unlabelled} is not from the same distribution as {shift.sources.known}.", "bad")
+                Sentence(
+                    f"{shown_path(shift.sources.unlabelled)} is not from the same distribution as "
+                    f"{shown_path(shift.sources.known)}.",
+                    "bad",
+                )
             )
     return sentences
 

@@ -63,6 +63,7 @@ def _text(mark: Text) -> str:
     look = f'{_paint("fill", mark.fill)} font-size="{mark.size:g}"'
     look += f' text-anchor="{mark.anchor}"' if mark.anchor != "start" else ""
     look += ' font-weight="600"' if mark.bold else ""
+    look += f'{_paint("stroke", "ground")} stroke-width="3" stroke-linejoin="round" paint-order="stroke"' if mark.halo else ""
     tip = f"<title>{escape(mark.tip)}</title>" if mark.tip else ""
     place = f' x="{_number(mark.x)}" y="{_number(mark.y)}"'
     return f"<text{place}{look}{turn}{_shared(mark)}>{tip}{escape(mark.text)}</text>"
@@ -82,6 +83,10 @@ def svg(scene: Scene) -> str:
             case Text():
                 marks.append(_text(mark))
     size = f'viewBox="0 0 {_number(scene.width)} {_number(scene.height)}"'
+    if scene.ruler is not None:
+        x, y, unit = scene.ruler
+        ends = " ".join(f"{value:.6g}" for scale in (x, y) for value in (scale.low, scale.high, scale.start, scale.end))
+        size += f' data-ruler="{ends}" data-unit="{unit}"'
     return f'<svg {size} role="img" aria-label="{escape(scene.title)}">' + "".join(marks) + "</svg>"
 
 

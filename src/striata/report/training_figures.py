@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from .axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Form, colour, dash, frame, percent, plain
 from .contents import Curve, Report
-from .scene import Line, Mark, Scale, Scene, scale_over
+from .scene import Dot, Line, Mark, Scale, Scene, scale_over, within
 
 _POINTS = 90  # of a curve; more would not be seen at this size, and 81 curves have to stay light
+_CROWD, _FEW = 4, 24  # among more curves than these noise is averaged over stretches as few as these, and one is bold
 _LONG, _EARLY = 8, 0.2  # curves of this many points do not have to show the first fifth of their steps whole
 
 
@@ -29,16 +32,9 @@ def thinned(curve: Curve, most: int = _POINTS) -> Curve:
     return tuple(curve[at] for at in np.unique(np.linspace(0, len(curve) - 1, most).round().astype(int)))
 
 
-def _inside(curve: Curve, y: Scale) -> Curve:
-    """A curve from where it enters the range that is shown, without what is not finite."""
-    finite = [(step, value) for step, value in curve if np.isfinite(value)]
-    while len(finite) > 1 and not y.low <= finite[0][1] <= y.high:
-        (first, above), (second, below) = finite[:2]
-        if y.low <= below <= y.high:
-            edge = y.high if above > y.high else y.low
-            return ((first + (second - first) * (edge - above) / (below - above), edge), *finite[1:])
-        finite = finite[1:]
-    return tuple(finite)
+def _finite(curve: Curve) -> Curve:
+    """A curve without what is not finite."""
+    return tuple((step, value) for step, value in curve if np.isfinite(value))
 
 
 def _mean(curves: Sequence[Curve]) -> Curve | None:
@@ -50,6 +46,43 @@ def _mean(curves: Sequence[Curve]) -> Curve | None:
     return tuple((step, float(np.mean([seed[step] for seed in values]))) for step in steps)
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How a line is drawn; see :class:`striata.report.scene.Line`."""
+
+    stroke: str
+    width: float
+    dash: Literal["", "dash", "dot"]
+    opacity: float
+    series: int | None
+    tip: str
+
+
+def _drawn(curve: Curve, x: Scale, y: Scale, look: _Look) -> list[Mark]:
+    """A curve where it lies in its box, and where all of it is one point, that point."""
+    points = tuple((x(step), y(value)) for step, value in _finite(curve))
+    if len(points) == 1:
+        return [Dot(x=points[0][0], y=points[0][1], radius=3, fill=look.stroke, series=look.series, tip=look.tip)]
+    return [
+        Line(
+            points=piece,
+            stroke=look.stroke,
+            width=look.width,
+            dash=look.dash,
+            opacity=look.opacity,
+            series=look.series,
+            tip=look.tip,
+        )
+        for piece in within(points, y.end - 0.5, y.start + 0.5)
+    ]
+
+
+def _best_of(report: Report, places: Sequence[int | None]) -> int | None:
+    """The best of the layouts at some places."""
+    ranks = (report.group_of(row.run).place for row in report.standings)
+    return next((place for place in ranks if place in places), None)
+
+
 def _chart(
     report: Report,
     curves: Sequence[tuple[str, int | None, Curve]],
@@ -58,54 +91,63 @@ def _chart(
     title: str,
     describes: str,
     form: Form = plain,
+    whole: bool = False,
 ) -> Scene | None:
-    """Curves with their run and layout; seeds are thin beside their mean.
+    """Curves with their run and layout; seeds are thin beside their mean. None where no curve has two points.
 
-    A curve of no single layout is drawn in neutral ink and cannot be switched off.
+    A curve of no single layout is drawn in neutral ink and cannot be switched off. Unless the chart is to show all values, early
+    ones may lie above or below it.
     """
     drawn = [(run, place, curve) for run, place, curve in curves if curve]
-    if not drawn:
+    if not any(len(_finite(curve)) > 1 for _, _, curve in drawn):
         return None
     last = max(step for _, _, curve in drawn for step, _ in curve)
     x = Scale(low=0, high=max(last, 1), start=LEFT, end=WIDTH - RIGHT)
-    warm = _EARLY * last if min(len(curve) for _, _, curve in drawn) >= _LONG else 0.0
+    warm = _EARLY * last if not whole and min(len(curve) for _, _, curve in drawn) >= _LONG else 0.0
     y = scale_over([value for _, _, curve in drawn for step, value in curve if step >= warm], HEIGHT - BOTTOM, TOP)
     seeds: list[Mark] = []
     layouts: list[Mark] = []
-    for place in dict.fromkeys(place for _, place, _ in drawn):
+    front: list[Mark] = []
+    places = list(dict.fromkeys(place for _, place, _ in drawn))
+    crowded, first = len(places) > _CROWD, _best_of(report, places)
+    for place in places:
         own = [(run, curve) for run, other, curve in drawn if other == place]
         group = None if place is None else report.groups[place]
         mean = _mean([curve for _, curve in own])
+        stroke, dashes = ("ink", dash(None)) if group is None else (colour(group), dash(group))
+        bold = 2.6 if crowded and place == first else 1.3 if crowded else 1.7
+        marks = front if crowded and place == first else layouts
         for run, curve in own:
-            line = Line(
-                points=tuple((x(step), y(value)) for step, value in _inside(curve, y)),
-                stroke="ink" if group is None else colour(group),
-                width=1.7 if mean is None else 0.8,
-                dash="" if group is None else dash(group),
-                opacity=0.95 if mean is None else 0.3,
-                series=place,
-                tip="" if group is None else run,
-            )
-            (layouts if mean is None else seeds).append(line)
+            tip = "" if group is None else run
+            look = _Look(stroke, bold, dashes, 0.95, place, tip) if mean is None else _Look(stroke, 0.8, dashes, 0.3, place, tip)
+            (marks if mean is None else seeds).extend(_drawn(curve, x, y, look))
         if mean is not None and group is not None:
-            points = tuple((x(step), y(value)) for step, value in _inside(mean, y))
             tip = f"{group.title}, mean of {len(own)} seeds"
-            layouts.append(Line(points=points, stroke=colour(group), width=1.7, dash=dash(group), series=place, tip=tip))
-    marks = [*frame(x, y, x_form=plain, y_form=form, x_label="step"), *seeds, *layouts]
-    return Scene(name=name, title=title, describes=describes, width=WIDTH, height=HEIGHT, marks=tuple(marks))
+            marks += _drawn(mean, x, y, _Look(stroke, bold, dashes, 1.0, place, tip))
+    return Scene(
+        name=name,
+        title=title,
+        describes=describes
+        + ("" if not front or first is None else f" The bold line is {report.groups[first].title}, the best."),
+        width=WIDTH,
+        height=HEIGHT,
+        marks=(*frame(x, y, x_form=plain, y_form=form, x_label="step"), *seeds, *layouts, *front),
+        ruler=(x, y, "%" if form is percent else ""),
+    )
 
 
 def curves(report: Report) -> list[Scene]:
-    """Training loss, validation loss, validation accuracy and learning rate; those without any value are left out."""
+    """Training loss, validation loss, validation accuracy and learning rate; those without two values of a run are left out."""
     histories = report.histories
-    smoothed = any(len(history.loss) > _POINTS for history in histories)
+    stretches = _FEW if len(report.groups) > _CROWD else _POINTS
+    smoothed = any(len(history.loss) > stretches for history in histories)
     how = "; means over equal stretches of steps" if smoothed else ""
     rates = {thinned(history.learning_rate): history for history in histories}  # equal schedules are one line
     one = len(rates) == 1 and len(histories) > 1
     scenes = [
         _chart(
             report,
-            [(history.run, history.group, means(history.loss)) for history in histories],
+            [(history.run, history.group, means(history.loss, stretches)) for history in histories],
             name="training-loss",
             title="Training loss",
             describes=f"Mean cross entropy of each batch{how}.",
@@ -131,6 +173,7 @@ def curves(report: Report) -> list[Scene]:
             name="learning-rate",
             title="Learning rate",
             describes="Of each step; the same for all runs." if one else "Of each step; equal schedules lie on one line.",
+            whole=True,
         ),
     ]
     return [scene for scene in scenes if scene is not None]
