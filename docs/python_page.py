@@ -24,7 +24,7 @@ print(plan.trainable)
 ```
 """
 GROUPS = {
-    "Functions": ("fit", "train", "plan", "load", "load_study", "distil"),
+    "Functions": ("fit", "train", "plan", "load", "pack", "load_study", "distil"),
     "What comes out": ("Model", "Fitted", "Trained", "Run", "Ensemble", "Distilled"),
     "What goes in": ("Study", "Plan", "Layout", "Section", "Columns"),
     "Errors": ("StriataError",),

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import distil, fit, load, plan, train
+    from .api import distil, fit, load, pack, plan, train
     from .data import Columns
     from .distillation import Distilled
     from .ensemble import Ensemble
@@ -37,13 +37,14 @@ _HOMES = {
     "fit": "api",
     "load": "api",
     "load_study": "settings",
+    "pack": "api",
     "plan": "api",
     "train": "api",
 }
 
 __all__ = [
     "Columns", "Distilled", "Ensemble", "Fitted", "Layout", "Model", "Plan", "Run", "Section", "StriataError", "Study", "Trained",
-    "distil", "fit", "load", "load_study", "plan", "train",
+    "distil", "fit", "load", "load_study", "pack", "plan", "train",
 ]  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,6 +155,7 @@ def distil(
     hard: float = 0.0,
     loss: float = 0.0,
     out: str | Path | None = None,
+    base: str | Path | None = None,
     listen: Listener | None = None,
     device: str = "auto",
 ) -> Distilled:
@@ -175,6 +176,7 @@ def distil(
         hard: weight of the true label beside the ensemble's probabilities in the targets of training rows, from 0 to 1.
         loss: accuracy that it may lose against the best single run and is kept all the same, from 0 to 1.
         out: the run's folder; None for `distilled` in the study's.
+        base: where the study's encoder lies now; None for where it was.
         listen: told of every step, evaluation and ending, and of what goes on in notes.
         device: "cpu", "cuda" or "auto".
 
@@ -197,16 +199,52 @@ def distil(
         hard=hard,
         loss=loss,
         out=out,
+        base=base,
         listen=listen or nobody,
         device=device,
     )
 
 
-def load(folder: str | Path, *, device: str = "auto", precision: str = "auto") -> Model:
-    """Opens a run or an ensemble to predict with.
+def pack(
+    folder: str | Path,
+    out: str | Path,
+    *,
+    encoder: bool = True,
+    base: str | Path | Sequence[str | Path] | None = None,
+) -> Path:
+    """Writes a model into one folder or archive that opens on another machine, without its study: whole or not at all.
+
+    It holds the runs, an ensemble's weights, tokenizer and configuration of the encoder and, unless left out, its weights. It
+    gives the model's predictions bit for bit. :func:`load` opens the folder; an archive has to be unpacked first.
 
     Args:
-        folder: of a run, an ensemble, or a study (its ensemble, or its best run where it has none).
+        folder: of a run, an ensemble, a study (its ensemble, or its best run where it has none), or of another pack.
+        out: a new folder, or an archive by its ending: .zip, .tar.gz or .tgz; it unpacks into a folder of its name.
+        encoder: whether the encoder's weights are packed; without, :func:`load` takes them from where they were, or its `base`.
+        base: where the encoder lies now; see :func:`load`.
+
+    Returns:
+        The folder or the archive.
+
+    Raises:
+        RunError, EnsembleError: a run or the ensemble is missing or damaged, or the encoder is another one.
+        EncoderError: the encoder is not there.
+        StriataError: `out` is there already, or cannot be written.
+    """
+    from .model.packer import write_pack
+
+    return write_pack(folder, out, encoder=encoder, base=base)
+
+
+def load(
+    folder: str | Path, *, base: str | Path | Sequence[str | Path] | None = None, device: str = "auto", precision: str = "auto"
+) -> Model:
+    """Opens a model to predict with.
+
+    Args:
+        folder: of a run, an ensemble, or a study (its ensemble, or its best run where it has none), or what :func:`pack` wrote.
+        base: where the encoder lies now, a folder or a Hub name, or a list of them for runs on several encoders; None for where
+            it lay when the runs were trained, or in the pack. Its weights and tokenizer must be the very same ones (SHA-256).
         device: "cpu", "cuda" or "auto".
         precision: "fp32", "bf16" or "auto".
 
@@ -214,8 +252,8 @@ def load(folder: str | Path, *, device: str = "auto", precision: str = "auto") -
         StudyError: the study has no finished run.
         RunError: a run is missing, unfinished, damaged, or belongs to another encoder.
         EnsembleError: the ensemble or one of its members is.
-        EncoderError: the encoder cannot be loaded.
+        EncoderError: the encoder is not there, or cannot be loaded.
     """
     from .model.model import Model
 
-    return Model.load(folder, device=device, precision=precision)
+    return Model.load(folder, base=base, device=device, precision=precision)

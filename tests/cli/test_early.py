@@ -54,6 +54,13 @@ audit no                                      | there is no no; give a study fil
 audit STUDY --rows 0                          | --rows 0: expected at least 10
 report no                                     | there is no folder no
 card no                                       | there is no run folder no
+pack no --out out.zip                         | there is no run folder no
+pack RUN --out TRAIN                          | --out TRAIN is there already
+predict RUN TRAIN --out out.csv --base ./no   | encoder folder ./no does not exist
+evaluate RUN TRAIN --base ./no                | encoder folder ./no does not exist
+stress RUN TRAIN --base ./no                  | encoder folder ./no does not exist
+shift RUN --known TRAIN --unlabelled TRAIN --base ./no | encoder folder ./no does not exist
+pack RUN --out out.zip --base ./no            | encoder folder ./no does not exist
 """
 
 

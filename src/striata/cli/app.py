@@ -19,7 +19,7 @@ GROUPS = {
     "Train": ("train", "ensemble", "cascade", "distil"),
     "Judge": ("leaderboard", "compare", "evaluate", "stress", "shift", "audit"),
     "Use": ("predict",),
-    "Share": ("report", "card"),
+    "Share": ("report", "card", "pack"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 

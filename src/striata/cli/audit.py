@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Device, Json, Precision, Seed
+from .options import Base, Device, Json, Precision, Seed
 
 if TYPE_CHECKING:
     from ..robustness import LabelAudit
@@ -20,6 +20,7 @@ def audit(
     target: Annotated[Path, typer.Argument(help="Study file, study folder, or folder of a run or an ensemble.")],
     rows: Annotated[int, typer.Option(help="Most rows of each table to embed; a random sample when there are more.")] = 20000,
     seed: Seed = 0,
+    base: Base = None,
     device: Device = "auto",
     precision: Precision = "auto",
     as_json: Json = False,
@@ -32,7 +33,7 @@ def audit(
     from ..robustness import audit_labels
     from .output import print_json
 
-    suspicions = audit_labels(target, rows=rows, seed=seed, device=device, precision=precision, out=out)
+    suspicions = audit_labels(target, base=base, rows=rows, seed=seed, device=device, precision=precision, out=out)
     if as_json:
         print_json(suspicions.to_json())
     else:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..choices import DATA_HELP
-from .options import Device, Json, StudyPath, Text, TextPair, named_columns
+from .options import Base, Device, Json, StudyPath, Text, TextPair, named_columns
 
 
 def distil(
@@ -28,6 +28,7 @@ def distil(
     out: Annotated[Path | None, typer.Option(help="The run's folder; by default FOLDER/distilled.")] = None,
     text: Text = None,
     text_pair: TextPair = None,
+    base: Base = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -54,7 +55,7 @@ def distil(
     with progress() as listen:
         made = distil_study(
             folder, unlabelled=unlabelled, columns=columns, layout=layout, steps=steps, seed=seed, hard=hard, loss=loss, out=out,
-            listen=listen, device=device,
+            base=base, listen=listen, device=device,
         )  # fmt: skip
     if as_json:
         print_json(made.to_json())

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..choices import COMBINATIONS, DEVICES, METHODS
-from .options import Json, Ranking, count
+from .options import Base, Json, Ranking, count
 
 
 def ensemble(
@@ -26,6 +26,7 @@ def ensemble(
     rank: Annotated[
         int | None, typer.Option(help="For soup: rank of the merged adapters; by default the largest of the runs'.")
     ] = None,
+    base: Base = None,
     device: Annotated[str, typer.Option(help=f"For soup, which is measured: {DEVICES.help}.")] = "auto",
     as_json: Json = False,
 ) -> None:
@@ -40,7 +41,16 @@ def ensemble(
     from .output import note, print_json, say
 
     made = combine_runs(
-        *folders, out=out, size=size, by=by, method=method, combine=combine, budget=budget, rank=rank, device=device
+        *folders,
+        out=out,
+        size=size,
+        by=by,
+        method=method,
+        combine=combine,
+        budget=budget,
+        rank=rank,
+        base=base,
+        device=device,
     )
     if as_json:
         print_json(made.to_json())

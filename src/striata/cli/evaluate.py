@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Device, Json, Label, LabelledTexts, ModelPath, Precision, Text, TextPair, named_columns
+from .options import Bases, Device, Json, Label, LabelledTexts, ModelPath, Precision, Text, TextPair, named_columns
 
 if TYPE_CHECKING:
     from ..model.model import Evaluation
@@ -21,6 +21,7 @@ def evaluate(
     text: Text = None,
     text_pair: TextPair = None,
     label: Label = None,
+    base: Bases = None,
     device: Device = "auto",
     precision: Precision = "auto",
     as_json: Json = False,
@@ -35,7 +36,7 @@ def evaluate(
 
     if sets is not None:
         check_share(sets, "sets")
-    opened = open_model(model, file, device=device, precision=precision)
+    opened = open_model(model, file, base=base, device=device, precision=precision)
     columns = named_columns(opened.columns, text=text, text_pair=text_pair, label=label)
     measured = opened.evaluate(file, columns=columns, coverage=sets)
     if as_json:

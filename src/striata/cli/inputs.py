@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from ..settings import Study
 
 
-def open_model(folder: Path, *sources: str | None, device: str, precision: str) -> Model:
+def open_model(folder: Path, *sources: str | None, base: Sequence[str] | None = None, device: str, precision: str) -> Model:
     """Opens a run or an ensemble, after a look for the texts that it will read.
 
     Args:
         folder: of the model.
         sources: files, folders or Hub names; None for one that was not asked for.
+        base: where the encoders lie now; None for where they were.
         device: "cpu", "cuda" or "auto".
         precision: "fp32", "bf16" or "auto".
 
@@ -30,7 +31,7 @@ def open_model(folder: Path, *sources: str | None, device: str, precision: str) 
     for source in sources:
         if source is not None:
             check_source(source)
-    model = load(folder, device=device, precision=precision)
+    model = load(folder, base=base, device=device, precision=precision)
     model.warn = note
     return model
 

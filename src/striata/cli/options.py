@@ -27,7 +27,9 @@ def count(text: str) -> int:
 
 StudyFile = Annotated[Path, typer.Argument(help="Study file (YAML).")]
 StudyPath = Annotated[Path, typer.Argument(help="A study's folder.")]
-ModelPath = Annotated[Path, typer.Argument(help="Folder of a run, an ensemble, or a study (its ensemble, or its best run).")]
+ModelPath = Annotated[
+    Path, typer.Argument(help="Folder of a run, an ensemble, a pack, or a study (its ensemble, or its best run).")
+]
 Texts = Annotated[str, typer.Argument(help=f"Texts: {DATA_HELP}.")]
 LabelledTexts = Annotated[str, typer.Argument(help=f"Labelled texts: {DATA_HELP}.")]
 
@@ -40,6 +42,18 @@ TextPair = Annotated[str | None, typer.Option(help="Name of the second text's co
 Label = Annotated[str | None, typer.Option(help="Name of the label column.")]
 Device = Annotated[str, typer.Option(help=f"Where it is computed: {DEVICES.help}.")]
 Precision = Annotated[str, typer.Option(help=f"What the encoder multiplies in: {PRECISIONS.help}.")]
+Base = Annotated[
+    str | None,
+    typer.Option("--base", metavar="FOLDER", help="Where the encoder lies now, if not where it was; its weights are compared."),
+]
+Bases = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--base",
+        metavar="FOLDER",
+        help="Where the encoder lies now, if not where it was; its weights are compared. Repeated for several encoders.",
+    ),
+]
 Track = Annotated[
     list[str] | None, typer.Option(metavar="NAME", help=f"Also send curves and figures to {TRACKERS.names}; may be repeated.")
 ]

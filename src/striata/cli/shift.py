@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Device, Json, ModelPath, Precision, Seed, TextPair, named_columns
+from .options import Bases, Device, Json, ModelPath, Precision, Seed, TextPair, named_columns
 
 if TYPE_CHECKING:
     from ..robustness import Shift
@@ -29,6 +29,7 @@ def shift(
     text: Annotated[str | None, typer.Option(help="Name of the text column, in all files.")] = None,
     text_pair: TextPair = None,
     label: Annotated[str | None, typer.Option(help="Name of the known rows' label column.")] = None,
+    base: Bases = None,
     device: Device = "auto",
     precision: Precision = "auto",
     as_json: Json = False,
@@ -42,7 +43,7 @@ def shift(
     from .inputs import open_model
     from .output import print_json
 
-    opened = open_model(model, known, unlabelled, train, device=device, precision=precision)
+    opened = open_model(model, known, unlabelled, train, base=base, device=device, precision=precision)
     columns = named_columns(opened.columns, text=text, text_pair=text_pair, label=label)
     tables = read_rows(known, columns, labels=True), read_rows(unlabelled, columns, labels=False)
     more = None if train is None else read_rows(train, columns, labels=False)

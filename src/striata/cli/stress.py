@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Device, Json, Label, LabelledTexts, ModelPath, Precision, Seed, Text, TextPair, named_columns
+from .options import Bases, Device, Json, Label, LabelledTexts, ModelPath, Precision, Seed, Text, TextPair, named_columns
 
 if TYPE_CHECKING:
     from ..robustness import Stress
@@ -21,6 +21,7 @@ def stress(
     text: Text = None,
     text_pair: TextPair = None,
     label: Label = None,
+    base: Bases = None,
     device: Device = "auto",
     precision: Precision = "auto",
     as_json: Json = False,
@@ -36,7 +37,7 @@ def stress(
     from .output import print_json
     from .progress import counter
 
-    opened = open_model(model, file, device=device, precision=precision)
+    opened = open_model(model, file, base=base, device=device, precision=precision)
     table = read_table(file, named_columns(opened.columns, text=text, text_pair=text_pair, label=label), split="test")
     with counter("texts") as progress:
         stress = run_stress(opened, table, rows=rows, seed=seed, progress=progress, out=out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -94,12 +94,13 @@ class Tokenizer:
     Attributes:
         base: a Hub name or a local model folder.
         max_length: most tokens of a text, special tokens included.
-        sha256: over the names and bytes of the files it was read from.
+        files: that it was read from, by name.
+        sha256: over the names and bytes of these files.
     """
 
-    def __init__(self, backend: _Backend, *, base: str, max_length: int, typed: bool, sha256: str) -> None:
+    def __init__(self, backend: _Backend, *, base: str, max_length: int, typed: bool, files: Mapping[str, Path]) -> None:
         self._backend, self._typed = backend, typed
-        self.base, self.max_length, self.sha256 = base, max_length, sha256
+        self.base, self.max_length, self.files, self.sha256 = base, max_length, files, _sha256(files)
 
     @classmethod
     def load(cls, base: str, max_length: int) -> Tokenizer:
@@ -139,7 +140,7 @@ class Tokenizer:
             base=base,
             max_length=max_length,
             typed="token_type_ids" in loaded.model_input_names,
-            sha256=_sha256(base, dict.fromkeys((*_ALWAYS, *loaded.vocab_files_names.values()))),
+            files=_files(base, dict.fromkeys((*_ALWAYS, *loaded.vocab_files_names.values()))),
         )
         tokenizer._check(int(min(loaded.model_max_length, 2**62)))
         if not folder.is_dir() or (folder / "config.json").is_file():
@@ -237,14 +238,15 @@ class Tokenizer:
         )
 
 
-def _sha256(base: str, names: Iterable[str]) -> str:
-    """Over those of a tokenizer's files that are there."""
+def _files(base: str, names: Iterable[str]) -> dict[str, Path]:
+    """Those of a tokenizer's files that are there, in the order of their names."""
     folder = Path(base).expanduser()
-    lines = []
-    for name in sorted(names):
-        file = folder / name if folder.is_dir() else _cached(base, name)
-        if file is not None and file.is_file():
-            lines.append(f"{name} {sha256_file(file)}\n")
+    places = {name: folder / name if folder.is_dir() else _cached(base, name) for name in sorted(names)}
+    return {name: file for name, file in places.items() if file is not None and file.is_file()}
+
+
+def _sha256(files: Mapping[str, Path]) -> str:
+    lines = [f"{name} {sha256_file(file)}\n" for name, file in files.items()]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

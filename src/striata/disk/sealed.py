@@ -6,7 +6,8 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -38,14 +39,15 @@ def sealing(path: Path, kind: str) -> Iterator[Path]:
 
     Args:
         path: of the new folder; an existing one is replaced whole.
-        kind: what the folder is: "run" or "ensemble".
+        kind: what the folder is: "run", "ensemble" or "pack".
 
     Raises:
         StriataError: the disk is full, or the place cannot be written.
     """
     with new_folder(path) as folder:
         yield folder
-        files = {file.relative_to(folder).as_posix(): sha256_file(file) for file in folder.rglob("*") if file.is_file()}
+        inside = [file for file in folder.rglob("*") if file.is_file() and file != folder / CARD]
+        files = {file.relative_to(folder).as_posix(): sha256_file(file) for file in inside}
         write_text(folder / NAME, _with_checksum({"format_version": current_version("manifest"), "kind": kind, "files": files}))
 
 
@@ -103,6 +105,25 @@ class Seal:
         for part in names:  # the folder may have been replaced between the check and the reading
             self.file(part)
         return value
+
+    def copy(self, folder: Path, *, but: Container[str] = ()) -> None:
+        """Copies the folder's files into another one, without its manifest, every byte of them checked.
+
+        Args:
+            folder: exists.
+            but: names of files to leave out.
+
+        Raises:
+            StriataError: as :meth:`file`.
+            OSError: a copy cannot be written.
+        """
+        for name, digest in self.digests.items():
+            if name not in but:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self.file(name), folder / name)
+                if sha256_file(folder / name) != digest:
+                    self._refuse_replaced()
+                    raise _damaged(self.error, self.kind, self.path, name)
 
     def _refuse_replaced(self) -> None:
         if self.is_replaced():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -156,7 +156,7 @@ def plan_student(
         if steps <= max(recipe.warmup, 0):
             raise EnsembleError(f"{steps} is too few; expected more than the warmup of {recipe.warmup:g}", argument="steps")
         changes |= {"max_steps": steps, "epochs": None}
-    plan = best.adapter_plan
+    plan = replace(best.adapter_plan, base=study.base)
     if layout is not None:
         plan = make_plan(layout, base=study.base, labels=len(prepared.splits.labels), head=study.head, budget=study.budget)
     return Member(

@@ -84,6 +84,7 @@ def distil_ensemble(
     hard: float = 0.0,
     loss: float = 0.0,
     out: str | Path | None = None,
+    base: str | Path | None = None,
     listen: Listener = nobody,
     device: str = "auto",
 ) -> Distilled:
@@ -93,7 +94,7 @@ def distil_ensemble(
         if not 0 <= share <= 1:
             raise EnsembleError(f"{share:g} is no share; expected a value from 0 to 1", argument=argument)
     ensemble, best, target = find_teacher(folder), find_best(folder), _target(folder, out)
-    prepared = prepare_again(folder, data)
+    prepared = prepare_again(folder, data, base)
     lesson = Lesson(
         folder=folder,
         prepared=prepared,
@@ -148,7 +149,9 @@ def _targets(lesson: Lesson, place: StackFolder, listen: Listener, device: str) 
     rows, texts = len(lesson.prepared.splits.train), lesson.unlabelled
     more = "" if texts is None else f" and {len(texts):,} unlabelled texts"
     note(listen, f"the ensemble of {len(lesson.ensemble.runs)} answers {rows:,} training rows{more}")
-    model = Model.load(lesson.ensemble.folder, device=device, precision=lesson.prepared.study.recipe.precision)
+    study = lesson.prepared.study
+    base = study.base if any(run.base for run in lesson.ensemble.runs.values()) else None
+    model = Model.load(lesson.ensemble.folder, base=base, device=device, precision=study.recipe.precision)
     targets = soft_targets(model, lesson.prepared, texts, hard=lesson.hard)
     confidence = f"mean largest probability in the targets: {targets[:rows].max(1).mean():.4f} of training rows"
     note(listen, confidence if texts is None else f"{confidence}, {targets[rows:].max(1).mean():.4f} of unlabelled texts")

@@ -117,6 +117,35 @@ def _listed(index: Path, base: str) -> list[str]:
     return names
 
 
+def companion_files(base: str, names: Sequence[str], *, needed: bool) -> dict[str, Path]:
+    """Files that lie beside an encoder's weights, by name.
+
+    Args:
+        base: a local folder or a Hub name.
+        names: of the files.
+        needed: whether all must be there; else those that are.
+
+    Raises:
+        EncoderError: one that is needed is missing.
+    """
+    folder, files = Path(base).expanduser(), dict[str, Path]()
+    for name in names:
+        if folder.is_dir():
+            file: Path | None = folder / name
+        else:
+            from transformers.utils.hub import cached_file
+
+            cached = cached_file(
+                base, name, _raise_exceptions_for_missing_entries=False, _raise_exceptions_for_connection_errors=False
+            )
+            file = None if cached is None else Path(cached)
+        if file is not None and file.is_file():
+            files[name] = file
+        elif needed:
+            raise EncoderError(f"encoder '{base}' has no {name}; copy the whole model")
+    return files
+
+
 def fingerprint(files: list[Path]) -> str:
     """SHA-256 of one file, or of the digests of several."""
     digests = [sha256_file(file) for file in files]

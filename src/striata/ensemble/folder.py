@@ -17,6 +17,7 @@ from ..calibration import Calibration, calibrate
 from ..choices import COMBINATIONS, METHODS
 from ..disk.documents import Document, Exact, strictly
 from ..disk.sealed import Seal, read_sealed, sealing
+from ..disk.workplace import restore
 from ..errors import EnsembleError
 from ..runs.facts import Figures
 from ..runs.run import Run, Validation, read_calibration, read_validation, write_calibration, write_validation
@@ -318,6 +319,25 @@ def rule_of(path: str | Path) -> Rule | None:
         return None
 
 
+def copy_ensemble(ensemble: Ensemble, path: Path, places: Mapping[str, str]) -> None:
+    """Writes an ensemble once more, for runs that lie elsewhere from there.
+
+    Args:
+        ensemble: opened.
+        path: of the new folder.
+        places: each run's folder by the run's name, from the new folder.
+
+    Raises:
+        EnsembleError: a file of it is damaged.
+        StriataError: the place cannot be written.
+    """
+    content = ensemble.seal.read(_FILE, _ENSEMBLE.read)
+    members = {name: member.model_copy(update={"folder": places[name]}) for name, member in content.members.items()}
+    with sealing(path, "ensemble") as folder:
+        ensemble.seal.copy(folder, but=[_FILE])
+        _ENSEMBLE.write(folder / _FILE, content.model_copy(update={"members": members}).model_dump(mode="json"))
+
+
 def load_ensemble(path: str | Path) -> Ensemble:
     """Opens an ensemble and checks it and its runs.
 
@@ -333,7 +353,15 @@ def _load(folder: Path, seal: Seal) -> Ensemble:
     content = seal.read(_FILE, _ENSEMBLE.read)
     runs: dict[str, Run] = {}
     for name, member in content.members.items():
-        run = Run.load(folder / member.folder)
+        place = folder / member.folder
+        restore(place)
+        if not place.is_dir():
+            raise EnsembleError(
+                f"the runs of ensemble {folder} are not where they were when it was made: {name} should be at {place}; the "
+                "folder holds only names and weights: copy the whole study, or make one folder of all with `striata pack`",
+                path=str(place),
+            )
+        run = Run.load(place)
         if run.checksum != member.checksum:
             command = "ensemble" if content.cascade is None else "cascade"
             raise EnsembleError(

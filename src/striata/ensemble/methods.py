@@ -27,6 +27,7 @@ def combine_runs(
     rank: int | None = None,
     loss: float = LOSS,
     cheap: str | None = None,
+    base: str | Path | None = None,
     device: str = "auto",
 ) -> Ensemble | Soup:
     """Makes one model of runs of a study, or of several, and writes its folder.
@@ -43,6 +44,7 @@ def combine_runs(
         rank: for a method that merges: of the merged adapters; None for the largest of the runs' at each site.
         loss: for a cascade: share of rows; it loses fewer against its late stage alone.
         cheap: for a cascade: the run that answers first; None for the best of those that need no encoder.
+        base: for a method that merges: where the study's encoder lies now; None for where it was.
         device: for a method that merges, since what it makes is measured: "cpu", "cuda" or "auto".
 
     Raises:
@@ -50,9 +52,13 @@ def combine_runs(
         StriataError: a study's folder, data or encoder is not what it was.
     """
     if not METHODS.check(method, EnsembleError).merges:
+        merging = ", ".join(name for name, choice in METHODS.items() if choice.merges)
         if rank is not None:
-            merging = ", ".join(name for name, choice in METHODS.items() if choice.merges)
             raise EnsembleError(f"{rank} is of merged weights; leave it out, or use method {merging}", argument="rank")
+        if base is not None:
+            raise EnsembleError(
+                f"{base} is not needed to combine outputs; leave it out, or use method {merging}", argument="base"
+            )
         return write_ensemble(
             *paths, out=out, size=size, by=by, method=method, combine=combine, budget=budget, loss=loss, cheap=cheap
         )
@@ -60,5 +66,5 @@ def combine_runs(
     if len(paths) > 1 or out is not None:
         raise EnsembleError(f"method {method} is of one study and writes into its folder; give one folder, and no other to write")
     merge = resolve_name(METHODS[method].maker)
-    merged: Soup = merge(paths[0], data=data, size=size, by=by, budget=budget, rank=rank, device=device)
+    merged: Soup = merge(paths[0], data=data, size=size, by=by, budget=budget, rank=rank, base=base, device=device)
     return merged

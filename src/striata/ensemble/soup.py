@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,7 @@ def write_soup(
     by: str = "accuracy",
     budget: int | None = None,
     rank: int | None = None,
+    base: str | Path | None = None,
     device: str = "auto",
 ) -> Soup:
     """Merges the best runs of a study and writes `soup` into its folder, if it is good enough.
@@ -98,6 +99,7 @@ def write_soup(
         by: validation figure by which they are chosen.
         budget: most trainable parameters of the merged model.
         rank: of the merged adapters; None for the largest of the runs' at each site.
+        base: where the study's encoder lies now; None for where it was.
         device: "cpu", "cuda" or "auto".
 
     Raises:
@@ -114,8 +116,8 @@ def write_soup(
     runs = [adapters[name] for name in best_runs(pool, Rule(size=size, by=by))]
     if len(runs) < 2:
         raise EnsembleError("a soup of one run is that run; expected a size of at least 2")
-    candidates = _candidates(runs, rank, budget)
-    prepared = prepare_again(folder, data)
+    prepared = prepare_again(folder, data, base)
+    candidates = _candidates(runs, prepared.study.base, rank, budget)
     precision = prepared.study.recipe.precision
     measured = [_measure(candidate, runs[0], prepared, device, precision) for candidate in candidates]
     at = max(range(len(candidates)), key=lambda i: (measured[i][0].accuracy, -measured[i][0].loss))
@@ -144,8 +146,8 @@ def _check_one_encoder(runs: Sequence[Run]) -> None:
                 )
 
 
-def _candidates(runs: Sequence[Run], rank: int | None, budget: int | None) -> list[_Candidate]:
-    plans, tensors = [run.adapter_plan for run in runs], [run.tensors() for run in runs]
+def _candidates(runs: Sequence[Run], base: str, rank: int | None, budget: int | None) -> list[_Candidate]:
+    plans, tensors = [replace(run.adapter_plan, base=base) for run in runs], [run.tensors() for run in runs]
     candidates = []
     one_plan = len({plan.hash for plan in plans}) == 1
     if one_plan and rank is None and (budget is None or plans[0].trainable <= budget):
@@ -164,9 +166,10 @@ def _measure(
     """Figures, logits on the validation rows, and the receipt."""
     from ..engine import Encoder, Engine, Stack, check_receipt
 
-    encoder = Encoder.load(candidate.plan.base, head=candidate.plan.head, precision=precision, device=device)
+    base = prepared.study.base
+    encoder = Encoder.load(base, head=candidate.plan.head, precision=precision, device=device)
     if encoder.sha256 != like.facts.base_sha256:
-        raise EnsembleError(f"encoder {candidate.plan.base} is not the one the runs were trained on; give it the same weights")
+        raise EnsembleError(f"encoder {base} is not the one the runs were trained on; give it the same weights")
     engine: Engine = Stack(encoder, [candidate.plan])
     (slot,) = engine.slots
     engine.load(slot, candidate.tensors)

@@ -80,16 +80,16 @@ class EmbeddingScorer(TextScorer):
 
         super().__init__(runs)
         first = next(iter(runs.values()))
-        base, max_length = first.facts.base, first.facts.max_length
-        if base is None or max_length is None:
+        base, words, max_length = first.base, first.tokenizer_base, first.facts.max_length
+        if base is None or words is None or max_length is None:
             raise RunError(f"run {first.path} names no encoder; it was written by another version of striata")
         head = make_plan("0-0 r1 query", base=base, labels=2, head="mean").head
         self.encoder = Encoder.load(base, head=head, precision=precision, device=device)
         if self.encoder.sha256 != first.facts.base_sha256:
             raise RunError(f"run {first.path} was fitted with other weights than those of {base} here; give it the same encoder")
-        self.tokenizer = Tokenizer.load(base, max_length)
+        self.tokenizer = Tokenizer.load(words, max_length)
         if self.tokenizer.sha256 != first.facts.tokenizer_sha256:
-            raise RunError(f"run {first.path} was fitted with another tokenizer than that of {base} here; give it the same one")
+            raise RunError(f"run {first.path} was fitted with another tokenizer than that of {words} here; give it the same one")
 
     @property
     def identity(self) -> str:

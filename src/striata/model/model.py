@@ -25,14 +25,13 @@ from ..calibration import (
     set_threshold,
 )
 from ..data import Columns, Table, encode_labels, read_table, read_texts, texts_alone
-from ..ensemble import Cascade, Combiner, Ensemble, load_ensemble
+from ..ensemble import Cascade, Combiner, Ensemble
 from ..errors import DataError, RunError
 from ..figures.intervals import wilson
 from ..figures.scores import Metrics
 from ..runs import Run
 from ..runs.joined import in_order
-from ..runs.standings import find_model
-from ..runs.study_folder import find_run
+from .opening import Bases, open_folder
 from .scorers import EncoderScorer, Scorer, scorers_for
 
 _BATCH = 2048  # texts tokenized and sorted by length together
@@ -110,22 +109,10 @@ class Model:
         self.texts, self.early, self._counting = 0, 0, Lock()
 
     @classmethod
-    def load(cls, folder: str | Path, *, device: str = "auto", precision: str = "auto") -> Model:
-        """Opens a run's or an ensemble's folder, or a study's: its ensemble, or its best run where it has none.
-
-        Raises:
-            StudyError: the study has no finished run.
-            RunError: a run is missing, unfinished, damaged, or belongs to other encoder weights.
-            EnsembleError: the ensemble is damaged or its runs do not belong together.
-            EncoderError: the encoder cannot be loaded.
-        """
-        path = find_model(folder)
-        if (path / "ensemble.json").is_file():
-            ensemble = load_ensemble(path)
-            return cls(path, ensemble.runs, ensemble.combiner, ensemble, device=device, precision=precision)
-        run = find_run(path)
-        alone = Combiner(kind="logits", weights={run.name: 1.0})
-        return cls(path, {run.name: run}, alone, run, device=device, precision=precision)
+    def load(cls, folder: str | Path, *, base: Bases | None = None, device: str = "auto", precision: str = "auto") -> Model:
+        """Opens a folder; see :func:`striata.load`."""
+        opened = open_folder(Path(folder), base)
+        return cls(opened.path, opened.runs, opened.combiner, opened.source, device=device, precision=precision)
 
     def __repr__(self) -> str:
         what = f"run {self._source.name}" if isinstance(self._source, Run) else f"ensemble of {len(self.runs)}"

@@ -79,9 +79,9 @@ class EncoderScorer:
         self.labels = {name: run.labels for name, run in runs.items()}
         self.trainable = sum(run.trainable for run in runs.values())
         first = next(iter(runs.values()))
-        base, sha256, max_length = first.facts.base, first.facts.base_sha256, first.facts.max_length
-        read_by = first.facts.tokenizer_sha256
-        if base is None or sha256 is None or max_length is None or read_by is None:
+        base, sha256, max_length = first.base, first.facts.base_sha256, first.facts.max_length
+        words, read_by = first.tokenizer_base, first.facts.tokenizer_sha256
+        if base is None or words is None or sha256 is None or max_length is None or read_by is None:
             raise RunError(f"run {first.path} names no encoder; it was written by another version of striata")
         encoder = Encoder.load(base, head=first.adapter_plan.head, precision=precision, device=device)
         if encoder.sha256 != sha256:
@@ -92,10 +92,10 @@ class EncoderScorer:
         self.engine: Engine = Stack(encoder, [run.adapter_plan for run in runs.values()])
         for slot, run in zip(self.engine.slots, runs.values(), strict=True):
             self.engine.load(slot, run.tensors())
-        self.tokenizer = Tokenizer.load(base, max_length)
+        self.tokenizer = Tokenizer.load(words, max_length)
         if self.tokenizer.sha256 != read_by:
             raise RunError(
-                f"run {first.path} was trained with another tokenizer than that of {base} here "
+                f"run {first.path} was trained with another tokenizer than that of {words} here "
                 f"(SHA-256 {read_by[:12]}..., here {self.tokenizer.sha256[:12]}...); give it the same tokenizer files"
             )
 

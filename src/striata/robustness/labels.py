@@ -20,7 +20,7 @@ from ..runs import Run, StudyFolder
 from ..runs.joined import join
 from ..runs.study_folder import find_run
 from ..settings import Study, load_study
-from ..study import Prepared, prepare
+from ..study import Prepared, find_encoder, prepare
 from ..study.embeddings import StudyEmbeddings
 from .checks import FORMAT, sample_rows, study_of, whole_texts
 from .copies import conflicting
@@ -205,6 +205,7 @@ def audit_labels(
     target: str | Path,
     *,
     data: object = None,
+    base: str | Path | None = None,
     rows: int = 20000,
     seed: int = 0,
     device: str = "auto",
@@ -218,6 +219,7 @@ def audit_labels(
     Args:
         target: a study file, a study's folder, or the folder of a run or an ensemble in one.
         data: the study's rows, where they are in memory and not in files (see :func:`striata.train`).
+        base: where the study's encoder lies now; None for where it was.
         rows: the most of each table to embed; a random sample when there are more.
         seed: of samples and folds.
         device: "cpu", "cuda" or "auto".
@@ -235,6 +237,7 @@ def audit_labels(
         raise DataError(f"{rows}: expected at least 10", argument="rows")
     study, runs, folder = _resolve(Path(target))
     require("the audit of labels", "cleanlab")
+    study = find_encoder(study, base)
     prepared = prepare(study, data)
     _check_runs(runs, prepared, target)
     tables = prepared.splits.tables()
@@ -245,7 +248,9 @@ def audit_labels(
         sampled["validation"] = np.arange(len(prepared.splits.validation))
     embedded = {name: places for name, places in sampled.items() if name != "validation" or not runs}
     judged = [_by_runs(prepared, runs)] if runs else []
-    judged.append(_by_embeddings(prepared, embedded, seed, StudyEmbeddings(study, folder, precision=precision, device=device)))
+    embeddings = StudyEmbeddings(study, folder, precision=precision, device=device)
+    _check_encoder(runs, embeddings.base_sha256, study.base)
+    judged.append(_by_embeddings(prepared, embedded, seed, embeddings))
     suspects, confusions = _suspects(judged, prepared.splits)
     counts = Counter(suspect.place.part for suspect in suspects)
     audit = LabelAudit(
@@ -293,6 +298,16 @@ def _check_runs(runs: Sequence[Run], prepared: Prepared, target: str | Path) -> 
             raise StudyError(
                 f"the data of {target} is not what run {run.name} was trained on; restore it, "
                 "or audit a study file with another `output`"
+            )
+
+
+def _check_encoder(runs: Sequence[Run], sha256: str, base: str) -> None:
+    """Refuses an encoder that is not the one the runs were trained on."""
+    for run in runs:
+        if run.facts.base_sha256 not in (None, sha256):
+            raise StudyError(
+                f"encoder {base} is not the one that run {run.name} was trained on "
+                f"(SHA-256 {str(run.facts.base_sha256)[:12]}..., here {sha256[:12]}...); give it the same weights"
             )
 
 

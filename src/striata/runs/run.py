@@ -156,11 +156,15 @@ class Run:
         path: its folder.
         facts: what its `run.json` says.
         seal: its manifest.
+        encoder_at: where its encoder lies now; None where it lay when the run was trained.
+        tokenizer_at: likewise of the tokenizer; None beside the encoder.
     """
 
     path: Path
     facts: RunFacts
     seal: Seal
+    encoder_at: str | None = None
+    tokenizer_at: str | None = None
 
     def __repr__(self) -> str:
         accuracy = f"accuracy {self.metrics['accuracy']:.4f} on {self.facts.split.get('validation', 0):,} rows"
@@ -277,6 +281,16 @@ class Run:
     def labels(self) -> tuple[str, ...]:
         """Names in the order of the logits."""
         return self.facts.labels
+
+    @property
+    def base(self) -> str | None:
+        """The encoder, a folder or a Hub name, wherever it lies now; None for kinds without."""
+        return self.encoder_at or self.facts.base
+
+    @property
+    def tokenizer_base(self) -> str | None:
+        """Where its tokenizer is read from, a folder or a Hub name; None for kinds without."""
+        return self.tokenizer_at or self.base
 
     @property
     def metrics(self) -> Mapping[str, float]:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from ..data import Audit, Columns, Encoded, Splits, Table, Tokenizer, audit_data, encode_labels, load_splits, read_table
 from ..data.frames import split_rows
-from ..errors import StudyError, did_you_mean
-from ..layout import shape_of
+from ..errors import EncoderError, StudyError, did_you_mean
+from ..layout import check_base, shape_of
 from ..runs import StudyFolder
 from ..settings import load_study
 from ..settings.file import Study
@@ -79,18 +79,19 @@ def prepare(study: Study, data: object = None) -> Prepared:
     return Prepared(study=study, splits=splits, encoded=encoded, targets=targets, audit=audit, tokenizer_sha256=tokenizer.sha256)
 
 
-def prepare_again(folder: StudyFolder, data: object = None) -> Prepared:
+def prepare_again(folder: StudyFolder, data: object = None, base: str | Path | None = None) -> Prepared:
     """The data that the runs in a study's folder were trained on.
 
     Args:
         folder: of the study.
         data: its rows, where they were given in memory; see :func:`prepare`.
+        base: where the encoder lies now; None for where it was. Its weights are for whoever loads them to compare.
 
     Raises:
         StudyError: the data or the tokenizer is not what it was.
         StriataError: the data cannot be read, or the tokenizer not be loaded.
     """
-    study = load_study(folder.settings())
+    study = find_encoder(load_study(folder.settings()), base)
     prepared = prepare(study, data)
     if prepared.splits.fingerprint != folder.data_fingerprint():
         raise StudyError(f"the data of {folder.path} is not what the runs were trained on; restore it, and give the same rows")
@@ -99,6 +100,34 @@ def prepare_again(folder: StudyFolder, data: object = None) -> Prepared:
             f"the tokenizer of {study.base} is not the one the runs were trained with; give it the same tokenizer files"
         )
     return prepared
+
+
+def find_encoder(study: Study, base: str | Path | None) -> Study:
+    """A finished study, with its encoder where it lies now.
+
+    Args:
+        study: the settings, as they were.
+        base: a folder or a Hub name; None for where it was.
+
+    Raises:
+        StudyError: the study has no encoder.
+        EncoderError: there is none at that place.
+    """
+    if base is None:
+        if study.has_encoder:
+            _check_place(study.base)
+        return study
+    if not study.has_encoder:
+        raise StudyError(f"{base} is of no use: the study has no encoder; leave it out", argument="base")
+    check_base(str(base))
+    return study.model_copy(update={"base": str(base)})
+
+
+def _check_place(base: str) -> None:
+    try:
+        check_base(base)
+    except EncoderError as error:
+        raise EncoderError(f"is missing: {error}; say where the encoder lies now", argument="base") from error
 
 
 def _words(table: Table) -> npt.NDArray[np.int64]:
