@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import textwrap
@@ -76,3 +77,24 @@ def test_a_holder_removes_its_folder_and_who_waited_for_it_gets_a_new_one(tmp_pa
         assert not lock.parent.exists()
     thread.join()
     assert seen == [True]
+
+
+def test_a_lock_opened_before_its_folder_was_removed_is_not_held_beside_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    lock, flock = tmp_path / "job" / ".lock", fcntl.flock
+    with contextlib.ExitStack() as first, contextlib.ExitStack() as second:
+        first.enter_context(holding(lock))
+
+        def meanwhile(handle: int, operation: int) -> None:
+            monkeypatch.setattr(fcntl, "flock", flock)
+            remove_held(lock)
+            first.close()
+            second.enter_context(holding(lock))
+            flock(handle, operation)  # of a file without a name
+
+        monkeypatch.setattr(fcntl, "flock", meanwhile)
+        with pytest.raises(HeldError), holding(lock):
+            pass
+        assert is_held(lock)

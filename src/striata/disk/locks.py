@@ -45,17 +45,15 @@ def acquired(path: Path, *, wait: float = 0) -> Iterator[None]:
         OSError: the file cannot be written.
     """
     lock = FileLock(path, timeout=wait)
-    for _ in range(_TRIES):  # until it is the lock of the file's name: a holder may remove its folder, see `remove_held`
+    for _ in range(_TRIES):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire()
+            lock.acquire()  # of the file that has the name now: filelock from 3.21 on holds none that was removed
+            break
         except Timeout:
             raise HeldError(str(path)) from None
-        except FileNotFoundError:
+        except FileNotFoundError:  # a holder removes its folder, see `remove_held`
             continue
-        if path.exists():
-            break
-        lock.release()
     else:
         raise HeldError(str(path))
     try:
