@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -44,6 +45,19 @@ def test_scores_are_scikit_learns(measured: tuple[np.ndarray, np.ndarray]) -> No
     for name in NAMES:
         assert list(metrics.per_label[name].values()) == pytest.approx(list(report[name].values()))
     assert metrics.to_json()["rows"] == len(targets)
+
+
+def test_log_likelihoods_are_those_of_all_rows_at_once_in_little_memory() -> None:
+    rng = np.random.default_rng(0)
+    for rows, labels in ((0, 3), (1, 100_000), (999, 1_000), (5, 1)):
+        logits, targets = rng.normal(0, 9, (rows, labels)).astype(np.float32), rng.integers(0, labels, rows)
+        expected = log_softmax(logits.astype(np.float64) * 0.3, axis=1)[np.arange(rows), targets]
+        np.testing.assert_array_equal(SINGLE_LABEL.log_likelihoods(logits, targets, scale=0.3), expected)
+    logits, targets = np.zeros((1_000, 1_000), np.float32), np.zeros(1_000, np.int64)
+    tracemalloc.start()
+    assert SINGLE_LABEL.score(logits, targets, "loss") == pytest.approx(-np.log(1_000), rel=1e-12)
+    assert tracemalloc.get_traced_memory()[1] < logits.nbytes
+    tracemalloc.stop()
 
 
 def test_probabilities_keep_their_type_and_any_leading_dimensions() -> None:

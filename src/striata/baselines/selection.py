@@ -52,7 +52,7 @@ def judge(scores: Scores, targets: Ints) -> Judgement:
         return Judgement(scale=1.0, losses=np.zeros(1), accuracy=0.0)
     step = max(1, scores.size // _ENOUGH)
     scale = 1 / fit_temperature(scores[::step], targets[::step])
-    losses = -SINGLE_LABEL.log_probabilities(scores.astype(np.float64) * scale)[np.arange(len(targets)), targets]
+    losses = -SINGLE_LABEL.log_likelihoods(scores, targets, scale=scale)
     return Judgement(scale=scale, losses=losses, accuracy=float((SINGLE_LABEL.decide(scores) == targets).mean()))
 
 

@@ -162,11 +162,8 @@ def fit_temperature(logits: Floats, targets: Places) -> float:
     """
     from scipy.optimize import minimize_scalar  # here, because it takes long to load and reading a study needs none of it
 
-    centred = logits.astype(np.float64)
-    rows = np.arange(len(targets))
-
     def cost(log_temperature: float) -> float:
-        fit = SINGLE_LABEL.log_probabilities(centred * np.exp(-log_temperature))[rows, targets]
+        fit = SINGLE_LABEL.log_likelihoods(logits, targets, scale=float(np.exp(-log_temperature)))
         return float(-fit.sum() + log_temperature**2 / 2)
 
     best = minimize_scalar(cost, bounds=(-_LIMIT, _LIMIT), method="bounded", options={"xatol": 1e-6})

@@ -17,6 +17,7 @@ Floats = npt.NDArray[np.floating]
 Places = npt.NDArray[np.int64]
 Float = TypeVar("Float", bound=np.floating)
 _SHOWN = 12  # labels in a message
+_AT_ONCE = 32_768  # logits of which log-probabilities are in memory at once: few enough for a processor to keep near it
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _INTEGER = re.compile("-?[0-9]{1,18}")  # what 64 bits hold
 
@@ -101,6 +102,21 @@ class SingleLabel:
         log_probabilities: npt.NDArray[np.float64] = log_softmax(np.asarray(logits, np.float64), axis=-1)
         return log_probabilities
 
+    def log_likelihoods(self, logits: Floats, targets: Places, *, scale: float = 1.0) -> npt.NDArray[np.float64]:
+        """What :meth:`log_probabilities` says of each row's target, (rows,), with a part of the rows in memory at a time.
+
+        Args:
+            logits: (rows, labels).
+            targets: places of the true labels, (rows,).
+            scale: factor on the logits.
+        """
+        result, step = np.zeros(len(targets)), max(1, _AT_ONCE // max(1, logits.shape[1]))
+        for at in range(0, len(targets), step):
+            part = targets[at : at + step]
+            scaled = logits[at : at + step].astype(np.float64) * scale
+            result[at : at + step] = self.log_probabilities(scaled)[np.arange(len(part)), part]
+        return result
+
     def scores(self, logits: Floats, targets: Places) -> Scores:
         """Accuracy, cross entropy, macro F1."""
         predicted = self.decide(logits)
@@ -123,7 +139,7 @@ class SingleLabel:
 
     def _fit(self, logits: Floats, targets: Places) -> float:
         """Mean log-probability of the targets."""
-        return float(self.log_probabilities(logits)[np.arange(len(targets)), targets].mean())
+        return float(self.log_likelihoods(logits, targets).mean())
 
 
 def _same_number(label: str, labels: Sequence[str]) -> str:
