@@ -6,7 +6,7 @@ Memory is the peak of a forked child, in which torch and the rest are loaded alr
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,31 +99,34 @@ def _check(rows: int) -> None:
 
 
 LOADS = (
-    Load("a study with so many labels of two rows each", _many_labels, 300, 900, 60),
-    Load("the same", _many_labels, 5_000, 2_000, 300),
-    Load("members of one study, all in one ensemble", _many_members, 200, 1_500, 300),
-    Load("letters of a text, thrice among the rows of a study", _long_text, 1_000_000, 1_500, 60),
-    Load("rows checked", _check, 1_000_000, 3_000, 300),
+    Load("300 labels", _many_labels, 300, 900, 60),
+    Load("5,000 labels", _many_labels, 5_000, 2_000, 300),
+    Load("200 members", _many_members, 200, 1_500, 300),
+    Load("1 MB text", _long_text, 1_000_000, 1_500, 60),
+    Load("1,000,000 rows", _check, 1_000_000, 3_000, 300),
 )
+PREDICTIONS = "200,000 predictions"
 
 
-def loads(world: World, *, percent: int = 100, tell: Callable[[str], object] = print) -> Iterator[str]:
+def loads(world: World, *, percent: int = 100, names: Sequence[str], tell: Callable[[str], object] = print) -> Iterator[str]:
     """Large inputs: an empty text for what stays within its bounds, a sentence for what does not.
 
     Args:
         world: in which they are tried.
         percent: of the sizes.
+        names: of those to try.
         tell: told what each needs.
     """
-    for load in LOADS:
+    for load in (load for load in LOADS if load.name in names):
         place = world.folder / "large"
         shutil.copytree(world.after(""), place)
         size = max(1, load.size * percent // 100)
         done = printed(lambda load=load, size=size: load.call(size), place, seconds=load.seconds, patience=7_200)  # type: ignore[misc]
         shutil.rmtree(place)
-        tell(f"{size:,} {load.name}: {_figures(done)}")
+        tell(f"{load.name}, size {size:,}: {_figures(done)}")
         yield _beyond(load, done)
-    yield from _predictions(world, 2_000 * percent, tell)
+    if PREDICTIONS in names:
+        yield from _predictions(world, 2_000 * percent, tell)
 
 
 def _figures(done: Printed) -> str:

@@ -1,7 +1,8 @@
 """`python -m tests.torture.run`: the whole of it, and a table of what was tried and what survived.
 
 Options: `--count N` for N cases of each kind drawn at random (0 for what a part takes by itself; of `load` the size in percent),
-`--seed S`, `--only NAME` for one of the commands that are interrupted (again for another), and names of parts.
+`--seed S`, names of parts, and `--only NAME`, as often as wanted: one of the commands that are interrupted or done twice at once,
+of the folders that are damaged, or of the loads.
 """
 
 from __future__ import annotations
@@ -13,26 +14,40 @@ from pathlib import Path
 
 from .damage import damages
 from .interruptions import HARMS, interruptions
-from .load import loads
+from .load import LOADS, PREDICTIONS, loads
 from .mutations import mutations
-from .together import together
+from .scenes import SCENES
+from .together import TWO, together
 from .world import COMMANDS, World
 
-Part = Callable[[Path, int, int, Sequence[str]], Iterator[str]]
+Part = Callable[[World, int, int, Sequence[str]], Iterator[str]]
+NAMES = sorted({*COMMANDS, *(scene.name for scene in SCENES), *(load.name for load in LOADS), PREDICTIONS})
 
 
 def _interrupted(harm: str) -> Part:
-    return lambda folder, count, seed, only: interruptions(
-        World(folder), commands=only or tuple(COMMANDS), harms=[harm], count=count or None, seed=seed
+    return lambda world, count, seed, only: interruptions(
+        world, commands=[name for name in COMMANDS if name in (only or COMMANDS)], harms=[harm], count=count or None, seed=seed
     )
+
+
+def _damaged(world: World, count: int, seed: int, only: Sequence[str]) -> Iterator[str]:
+    scenes = [scene for scene in SCENES if not only or scene.name in only]
+    return damages(world, count=count or None, seed=seed, scenes=scenes)
+
+
+def _together(world: World, count: int, seed: int, only: Sequence[str]) -> Iterator[str]:
+    if not only:
+        return together(world, count=count or 3, seed=seed)
+    commands = [name for name in TWO if name in only]
+    return together(world, count=count or 3, seed=seed, commands=commands, writers=(), readers=())
 
 
 PARTS: dict[str, Part] = {
     **{harm: _interrupted(harm) for harm in HARMS},
-    "damage": lambda folder, count, seed, _: damages(World(folder), count=count or None, seed=seed),
-    "together": lambda folder, count, seed, _: together(World(folder), count=count or 3, seed=seed),
-    "load": lambda folder, count, seed, only: loads(World(folder), percent=count or 100),
-    "mutations": lambda folder, count, seed, _: mutations(folder, count=count or 1000, seed=seed),
+    "damage": _damaged,
+    "together": _together,
+    "load": lambda world, count, seed, only: loads(world, percent=count or 100, names=only or NAMES),
+    "mutations": lambda world, count, seed, _: mutations(world.folder, count=count or 1000, seed=seed),
 }
 
 
@@ -42,18 +57,19 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
     parser.add_argument("--count", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", action="append", default=[], choices=COMMANDS)
+    parser.add_argument("--only", action="append", default=[], choices=NAMES, metavar="NAME")
     arguments = parser.parse_args()
     lines = ["| part | tried | survived |", "|---|---:|---:|"]
     failures = 0
-    for name in arguments.parts or PARTS:
-        with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder))
+        for name in arguments.parts or PARTS:
             tried = survived = 0
-            for wrong in PARTS[name](Path(folder), arguments.count, arguments.seed, arguments.only):
+            for wrong in PARTS[name](world, arguments.count, arguments.seed, arguments.only):
                 tried, survived = tried + 1, survived + (not wrong)
                 print(wrong or ".", end="\n" if wrong else "", flush=True)
-        failures += tried - survived
-        lines.append(f"| {name} | {tried:,} | {survived:,} |")
+            failures += tried - survived
+            lines.append(f"| {name} | {tried:,} | {survived:,} |")
     print("", *lines, sep="\n")
     return 1 if failures else 0
 

@@ -24,8 +24,13 @@ def quiet(_: str) -> None:
 
 @pytest.mark.parametrize(
     ("commands", "harms", "count"),
-    [(["train"], ["killed"], 2), (["ensemble", "predict"], ["killed"], 1), (["ensemble"], list(HARMS)[1:], 1)],
-    ids=["train", "others", "errors"],
+    [
+        (["train"], ["killed"], 2),
+        (["ensemble", "predict"], ["killed"], 1),
+        (["ensemble", "fit of words"], list(HARMS)[1:], 1),
+        (["soup", "cascade"], ["ENOSPC"], 1),
+    ],
+    ids=["train", "others", "errors", "of several runs"],
 )
 def test_an_interrupted_command_is_made_good_by_the_same_command(
     world: World, commands: Sequence[str], harms: Sequence[str], count: int
