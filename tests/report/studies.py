@@ -12,7 +12,7 @@ from striata.data.audit import Audit, AuditedTable, write_audit
 from striata.ensemble import write_ensemble
 from striata.figures.intervals import paired_difference, share
 from striata.layout import make_plan
-from striata.robustness.documents import AUDIT, SHIFT, STRESS, keep
+from striata.robustness.documents import AUDIT, EVALUATION, SHIFT, STRESS, keep
 from striata.robustness.labels import Confusion, JudgedPart, LabelAudit, Place, Suspect
 from striata.robustness.shift import Part, Shift
 from striata.robustness.stress import Slice, Stress, Stressed
@@ -116,9 +116,20 @@ def add_everything(study: StudyFolder) -> None:
         "folder": str(folder / "ensemble"),
         "identity": f"{identity} torch.float32 cpu",
     }
+    keep(folder, "evaluate-ensemble-test.csv", EVALUATION, evaluation(model))
     keep(folder, "stress-ensemble", STRESS, stress(model).to_json())
     keep(folder, "shift-ensemble", SHIFT, shift(model).to_json())
     keep(folder, "audit", AUDIT, label_audit().to_json())
+
+
+def evaluation(model: dict[str, object]) -> dict[str, object]:
+    """What `striata evaluate` keeps, with made-up figures."""
+    right = share(910, 1000)
+    return {
+        "kind": "evaluation", "model": model, "source": "/home/somebody/test.csv", "rows": 1000, "accuracy": right.to_json(),
+        "macro_f1": 0.9, "loss": 0.31, "calibration_error": 0.012, "brier": 0.14,
+        "per_label": {name: {"rows": 250, "precision": 0.9, "recall": 0.91, "f1": 0.9} for name in LABELS},
+    }  # fmt: skip
 
 
 def stress(model: dict[str, object]) -> Stress:

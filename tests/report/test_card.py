@@ -102,6 +102,9 @@ def test_a_studys_card_is_its_ensembles(study: StudyFolder) -> None:
     text = ModelCard.load(file).text
     for name, weight in report.ensemble.members.items():
         assert f"| {name} | {weight:.3f} |" in text
+    assert figures(found, "test") == {"accuracy": 0.91, "f1": 0.9, "log_loss": 0.31}
+    bounds = binomtest(910, 1000).proportion_ci(method="wilson")
+    assert f"| …/test.csv, 1,000 | 0.9100 | {bounds.low:.4f} to {bounds.high:.4f} |" in text
     file.unlink()
 
 

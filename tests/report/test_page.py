@@ -111,7 +111,7 @@ def test_links_lead_to_sections_and_ids_are_unique(page: Page) -> None:
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     links = [(attributes["href"] or "")[1:] for tag, attributes in page.elements if tag == "a"]
-    assert len(links) == 14
+    assert len(links) == 15
     assert set(links) <= set(ids)
 
 
@@ -229,6 +229,12 @@ def test_stress_shift_and_audit_say_what_was_kept(study: StudyFolder, page: Page
     assert [(cells[0][0], cells[4][0], cells[6][0]) for cells in rows] == [
         (each["perturbation"], each["accuracy"]["value"], each["difference"]["value"]) for each in stress["stressed"]
     ]
+    tested = json.loads((study.path / "checks" / "evaluate-ensemble-test.csv.json").read_text())
+    (cells,) = page.tables["evaluations"]
+    assert [cells[0], cells[1], cells[3][0]] == [["ensemble"], ["…/test.csv"], tested["accuracy"]["value"]]
+    assert [value for value in cells[4] if isinstance(value, float)] == [tested["accuracy"]["low"], tested["accuracy"]["high"]]
+    assert [row[0][0] for row in page.tables["evaluation-0"]] == list(LABELS)
+    assert "On 1,000 rows of …/test.csv: 91.00 % (" in "".join(page.text).replace("\u00a0", " ")
     shift = json.loads((study.path / "checks" / "shift-ensemble.json").read_text())
     assert [(cells[0][0], cells[1][0], cells[6][0], cells[8][0]) for cells in page.tables["shift-0"]] == [
         (part["name"], part["rows"], part["accuracy"]["value"], part["second_accuracy"]) for part in shift["parts"]
@@ -271,9 +277,9 @@ def test_checks_of_an_ensemble_that_was_replaced_are_left_out(tmp_path: Path) ->
     assert collect(study.path).outdated == ()
     write_ensemble(study.path, size=2, combine="probabilities")
     report = collect(study.path)
-    assert (report.stress, report.shift) == ((), ())
+    assert (report.evaluations, report.stress, report.shift) == ((), (), ())
     text = re.sub(r"\s+", " ", "".join(Page(render(report)).text))
-    assert "because the model has been replaced since: stress of ensemble, shift of ensemble" in text
+    assert "because the model has been replaced since: stress of ensemble, shift of ensemble, evaluate of ensemble" in text
 
 
 def test_an_ensemble_chosen_by_hand_has_a_command_of_its_own(tmp_path: Path) -> None:
@@ -291,6 +297,7 @@ def test_what_is_missing_names_its_command(tmp_path: Path) -> None:
     best, folder = "study/runs/s1-seed0", "study"
     for command in (
         f"striata ensemble {folder}",
+        f"striata evaluate {best} LABELLED_FILE",
         f"striata stress {best} LABELLED_FILE",
         f"striata shift {best} --known FILE --unlabelled FILE",
         f"striata audit {folder}",

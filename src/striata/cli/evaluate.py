@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from .options import Bases, Device, Json, Label, LabelledTexts, ModelPath, Precision, Text, TextPair, named_columns
 
 if TYPE_CHECKING:
-    from ..model.model import Evaluation
+    from ..model.evaluation import Evaluation
 
 
 def evaluate(
@@ -17,6 +18,10 @@ def evaluate(
     file: LabelledTexts,
     sets: Annotated[
         float | None, typer.Option(metavar="COVERAGE", help="Also measure label sets that should hold the true label this often.")
+    ] = None,
+    errors: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the rows that are wrong here, most confident first (.csv, .jsonl, .parquet)."),
     ] = None,
     text: Text = None,
     text_pair: TextPair = None,
@@ -26,19 +31,30 @@ def evaluate(
     precision: Precision = "auto",
     as_json: Json = False,
 ) -> None:
-    """Measure a run or an ensemble on labelled rows.
+    """Measure a run or an ensemble on labelled rows; the figures are kept beside it, for the report and the card.
 
     Example: striata evaluate runs/mine/ensemble test.csv
     """
     from ..calibration import check_share
+    from ..choices import PREDICTIONS
+    from ..disk.files import apart, named
     from .inputs import open_model
-    from .output import print_json
+    from .output import note, print_json
 
     if sets is not None:
         check_share(sets, "sets")
+    if errors is not None:
+        apart(named(errors, *PREDICTIONS, argument="errors"), file)
     opened = open_model(model, file, base=base, device=device, precision=precision)
     columns = named_columns(opened.columns, text=text, text_pair=text_pair, label=label)
+    from ..model.evaluation import write_errors
+    from ..robustness import keep_evaluation
+
     measured = opened.evaluate(file, columns=columns, coverage=sets)
+    if errors is not None:
+        write_errors(measured, errors)
+        note(f"{len(measured.wrong):,} wrong rows in {errors}")
+    keep_evaluation(opened, measured)
     if as_json:
         print_json(measured.to_json())
     else:
@@ -50,7 +66,8 @@ def show_metrics(measured: Evaluation) -> None:
     from .output import say, table
 
     metrics, scores = measured.metrics, measured.metrics.scores
-    say(f"{metrics.rows:,} rows: accuracy {scores.accuracy:.4f}, macro F1 {scores.macro_f1:.4f}, log loss {scores.loss:.4f}")
+    right = f"accuracy {scores.accuracy:.4f} ({measured.interval.low:.4f} to {measured.interval.high:.4f})"
+    say(f"{metrics.rows:,} rows: {right}, macro F1 {scores.macro_f1:.4f}, log loss {scores.loss:.4f}")
     absent = [name for name, figures in metrics.per_label.items() if not figures["rows"]]
     if absent:
         shown = ", ".join(absent[:8]) + (", ..." if len(absent) > 8 else "")

@@ -80,15 +80,20 @@ def apart(out: Path, *sources: str | Path) -> None:
             raise StriataError(f"{out} is read for it and would be lost; give another name", argument="out", path=str(out))
 
 
-def named(out: str | Path, ending: str) -> Path:
+def named(out: str | Path, *endings: str, argument: str = "out") -> Path:
     """A place for a result of one kind, so that a slip of the hand does not replace a file of another.
+
+    Args:
+        out: the place.
+        endings: that it may have.
+        argument: what it was given as.
 
     Raises:
         StriataError: the name has another ending.
     """
     path = Path(out)
-    if path.suffix.lower() != ending:
-        raise StriataError(f"{path}: expected a name ending in {ending}", argument="out", path=str(path))
+    if path.suffix.lower() not in endings:
+        raise StriataError(f"{path}: expected a name ending in {' or '.join(endings)}", argument=argument, path=str(path))
     return path
 
 

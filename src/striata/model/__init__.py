@@ -1,5 +1,6 @@
 """Runs and ensembles in use: the only door for prediction."""
 
-from .model import Evaluation, Model
+from .evaluation import Evaluation
+from .model import Model
 
 __all__ = ["Evaluation", "Model"]

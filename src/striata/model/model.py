@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -16,8 +15,6 @@ import numpy.typing as npt
 from ..calibration import (
     Answers,
     Calibration,
-    Quality,
-    SetFigures,
     answer_threshold,
     label_sets,
     quality,
@@ -27,51 +24,14 @@ from ..calibration import (
 from ..data import Columns, Table, encode_labels, read_table, read_texts, texts_alone
 from ..ensemble import Cascade, Combiner, Ensemble
 from ..errors import DataError, RunError
-from ..figures.intervals import wilson
-from ..figures.scores import Metrics
 from ..runs import Run
 from ..runs.joined import in_order
+from .evaluation import Evaluation, wrong_rows
 from .opening import Bases, open_folder
 from .scorers import EncoderScorer, Scorer, scorers_for
 
 _BATCH = 2048  # texts tokenized and sorted by length together
 _Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """Figures of a model on labelled rows.
-
-    Args:
-        metrics: of its calibrated probabilities.
-        calibrated: how good the probabilities are that the model gives.
-        uncalibrated: how good they were without its temperature.
-        sets: its label sets, when a coverage was asked for.
-    """
-
-    metrics: Metrics
-    calibrated: Quality
-    uncalibrated: Quality
-    sets: SetFigures | None
-
-    def __repr__(self) -> str:
-        share, scores = wilson(self.accuracy, self.metrics.rows), self.metrics.scores
-        right = f"accuracy {share.value:.4f} ({share.low:.4f} to {share.high:.4f}) on {self.metrics.rows:,} rows"
-        return f"Evaluation({right}, macro F1 {scores.macro_f1:.4f}, loss {scores.loss:.4f})"
-
-    @property
-    def accuracy(self) -> float:
-        """Share of rows that are right."""
-        return self.metrics.scores.accuracy
-
-    def to_json(self) -> dict[str, object]:
-        """All fields, those of the metrics among them."""
-        return {
-            **self.metrics.to_json(),
-            "calibrated": self.calibrated.to_json(),
-            "uncalibrated": self.uncalibrated.to_json(),
-            "sets": None if self.sets is None else self.sets.to_json(),
-        }
 
 
 class Model:
@@ -363,11 +323,14 @@ class Model:
         self.warn_of_known(table)
         targets = encode_labels(table, self.labels)
         logits = self.logits(table.texts, table.pairs)
+        probabilities = self.probabilities(logits)
         return Evaluation(
+            source=table.source,
             metrics=self.task.metrics(logits / np.float32(self.calibration.temperature), targets, self.labels),
-            calibrated=quality(self.probabilities(logits), targets),
+            calibrated=quality(probabilities, targets),
             uncalibrated=quality(self.probabilities(logits, calibrated=False), targets),
             sets=None if coverage is None else set_figures(self._inside(logits, coverage), targets, coverage),
+            wrong=wrong_rows(table, self.labels, targets, self.task.decide(logits), probabilities),
         )
 
 

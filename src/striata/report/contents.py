@@ -19,14 +19,24 @@ from ..evidence.worth import Worth, gain, measure_worth, right_together
 from ..figures.intervals import Interval, wilson
 from ..figures.scores import Metrics
 from ..layout import Plan
-from ..robustness.documents import AUDIT, SHIFT, STRESS, AuditFacts, ShiftFacts, StressFacts, read_kept
+from ..robustness.documents import (
+    AUDIT,
+    EVALUATION,
+    SHIFT,
+    STRESS,
+    AuditFacts,
+    EvaluationFacts,
+    ShiftFacts,
+    StressFacts,
+    read_kept,
+)
 from ..runs import Run, RunFacts, Standing, StudyFolder, leaderboard
 from ..runs.facts import ReceiptFacts
 from ..runs.joined import join
 
 ENSEMBLE = "ensemble"
 Curve = tuple[tuple[float, float], ...]
-Checked = TypeVar("Checked", StressFacts, ShiftFacts)
+Checked = TypeVar("Checked", StressFacts, ShiftFacts, EvaluationFacts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +141,7 @@ class Report:
         cascade: beside the ensemble, with a run that answers first; None when there is none.
         cascade_left_out: why there is none though its folder is there; empty otherwise.
         audit: of the data; None when the folder lacks it.
+        evaluations: what `striata evaluate` kept, one document for each model and file.
         stress: what `striata stress` kept, one document per model.
         shift: likewise `striata shift`.
         outdated: which of these are left out, because their model has been replaced since.
@@ -156,6 +167,7 @@ class Report:
     cascade: Ensemble | None
     cascade_left_out: str
     audit: Audit | None
+    evaluations: tuple[EvaluationFacts, ...]
     stress: tuple[StressFacts, ...]
     shift: tuple[ShiftFacts, ...]
     outdated: tuple[str, ...]
@@ -207,9 +219,14 @@ def collect(path: str | Path) -> Report:
     ensemble = load_ensemble(folder.path / "ensemble") if (folder.path / "ensemble").is_dir() else None
     soup, distilled = (Run.load(place) if (place := folder.path / name).is_dir() else None for name in ("soup", "distilled"))
     cascade, left_out = _cascade(folder.path / "cascade")
-    models = _identities([*runs.values(), *(run for run in (soup, distilled) if run is not None)], ensemble)
-    stress, old_stress = _of_today(read_kept(folder.path, "stress-*", STRESS), models)
-    shift, old_shift = _of_today(read_kept(folder.path, "shift-*", SHIFT), models)
+    models = identities(
+        [*runs.values(), *(run for run in (soup, distilled) if run is not None)],
+        [one for one in (ensemble, cascade) if one is not None],
+    )
+    evaluations, old_evaluations = of_today(read_kept(folder.path, "evaluate-*", EVALUATION), models)
+    stress, old_stress = of_today(read_kept(folder.path, "stress-*", STRESS), models)
+    shift, old_shift = of_today(read_kept(folder.path, "shift-*", SHIFT), models)
+    old = {"stress": old_stress, "shift": old_shift, "evaluate": old_evaluations}
     return Report(
         folder=folder.path,
         settings=settings,
@@ -229,9 +246,10 @@ def collect(path: str | Path) -> Report:
         cascade=cascade,
         cascade_left_out=left_out,
         audit=read_audit(folder.path),
+        evaluations=evaluations,
         stress=stress,
         shift=shift,
-        outdated=tuple(f"{kind} of {name}" for kind, names in (("stress", old_stress), ("shift", old_shift)) for name in names),
+        outdated=tuple(f"{kind} of {name}" for kind, names in old.items() for name in names),
         labels=next(iter(read_kept(folder.path, "audit", AUDIT)), None),
         facts=runs[standings[0].run].facts,
     )
@@ -253,17 +271,17 @@ def _cascade(path: Path) -> tuple[Ensemble | None, str]:
         return None, str(error)
 
 
-def _identities(runs: Sequence[Run], ensemble: Ensemble | None) -> dict[str, str]:
+def identities(runs: Sequence[Run], ensembles: Sequence[Ensemble]) -> dict[str, str]:
     """What stands for each model that is in the study now, by name; in results of checks precision and device follow it."""
-    identities = {
-        run.name: Combiner(kind="logits", weights={run.name: 1.0}).identity_of({run.name: run.checksum}) for run in runs
-    }
-    if ensemble is not None:
-        identities["ensemble"] = ensemble.combiner.identity_of({name: run.checksum for name, run in ensemble.runs.items()})
-    return identities
+    models = {run.name: Combiner(kind="logits", weights={run.name: 1.0}).identity_of({run.name: run.checksum}) for run in runs}
+    for ensemble in ensembles:
+        models[ensemble.folder.resolve().name] = ensemble.combiner.identity_of(
+            {name: run.checksum for name, run in ensemble.runs.items()}
+        )
+    return models
 
 
-def _of_today(checks: Iterable[Checked], models: Mapping[str, str]) -> tuple[tuple[Checked, ...], list[str]]:
+def of_today(checks: Iterable[Checked], models: Mapping[str, str]) -> tuple[tuple[Checked, ...], list[str]]:
     """Results of checks on models as they are now, and the names of the models that are not."""
     now: list[Checked] = []
     others: list[str] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from ..evidence import Worth, measure_worth
 from ..evidence.sentences import speed
 from ..extras import require
 from ..figures.intervals import wilson
+from ..robustness.documents import EVALUATION, EvaluationFacts, read_kept
 from ..runs import Run, StudyFolder
 from ..runs.standings import find_model, test_metrics
 from ..runs.study_folder import SETTINGS, find_run
-from .contents import Judged, judge_ensemble, judge_run
+from .contents import Judged, identities, judge_ensemble, judge_run, of_today
 from .places import encoder_name, shown_path
 
 CONFIDENCE = 0.95
@@ -37,7 +38,8 @@ class Subject:
         members: weight of each run.
         runs: the runs, by name.
         judged: figures on the validation rows.
-        test: figures on the test rows; empty without.
+        test: figures on the study's test rows; empty without.
+        evaluations: what `striata evaluate` measured of it as it is now.
         worth: what its study's fine-tuned encoder and ensemble gain over the best baseline; None where the study is not there.
         cascade: who answers which texts; None where all members answer all.
     """
@@ -48,6 +50,7 @@ class Subject:
     runs: Mapping[str, Run]
     judged: Judged
     test: Mapping[str, float]
+    evaluations: tuple[EvaluationFacts, ...]
     worth: Worth | None
     cascade: Cascade | None = None
 
@@ -82,6 +85,7 @@ def find_subject(path: str | Path) -> Subject:
         name = f"{folder.resolve().parent.name}-{folder.resolve().name}"
         return Subject(
             folder=folder, name=name, members=ensemble.members, runs=ensemble.runs, judged=judge_ensemble(ensemble), test={},
+            evaluations=_evaluations(folder.resolve().parent, [], [ensemble]),
             worth=_worth(folder.resolve().parent, ensemble), cascade=ensemble.cascade,
         )  # fmt: skip
     run = find_run(folder)
@@ -89,8 +93,13 @@ def find_subject(path: str | Path) -> Subject:
     test = test_metrics(study, [run]).get(run.name, {})
     return Subject(
         folder=folder, name=run.name, members={run.name: 1.0}, runs={run.name: run}, judged=judge_run(run), test=test,
-        worth=_worth(study.path, None),
+        evaluations=_evaluations(study.path, [run], []), worth=_worth(study.path, None),
     )  # fmt: skip
+
+
+def _evaluations(study: Path, runs: Sequence[Run], ensembles: Sequence[Ensemble]) -> tuple[EvaluationFacts, ...]:
+    """What was measured of these as they are now."""
+    return of_today(read_kept(study, "evaluate-*", EVALUATION), identities(runs, ensembles))[0]
 
 
 def _worth(folder: Path, ensemble: Ensemble | None) -> Worth | None:
@@ -161,21 +170,24 @@ def _results(subject: Subject) -> list[Any]:
         return name.partition(":")[0] if _on_hub(name) else Path(name).name or "unknown"
 
     measured = subject.judged.metrics
-    parts = [("validation", measured.scores.to_json())]
+    parts = [("validation", source("validation"), measured.scores.to_json())]
     if subject.test:
-        parts.append(("test", dict(subject.test)))
+        parts.append(("test", source("test"), dict(subject.test)))
+    for tested in subject.evaluations:
+        figures = {"accuracy": tested.accuracy.value, "macro_f1": tested.macro_f1, "loss": tested.loss}
+        parts.append(("test", Path(tested.source).name, figures))
     names = {"accuracy": ("accuracy", "Accuracy"), "macro_f1": ("f1", "Macro F1"), "loss": ("log_loss", "Log loss")}
     return [
         EvalResult(
             task_type="text-classification",
-            dataset_type=source(split),
-            dataset_name=source(split),
+            dataset_type=name,
+            dataset_name=name,
             dataset_split=split,
             metric_type=names[key][0],
             metric_name=names[key][1],
             metric_value=value,
         )
-        for split, figures in parts
+        for split, name, figures in parts
         for key, value in figures.items()
         if key in names
     ]

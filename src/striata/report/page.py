@@ -29,8 +29,8 @@ _MOST_LABELS = 100  # in a table
 SECTIONS = (
     ("summary", "In short"), ("asked", "What was asked"), ("trained", "What was trained"), ("layouts", "Layouts"),
     ("training", "Training"), ("leaderboard", "Leaderboard"), ("differences", "Differences"), ("cost", "Accuracy and cost"),
-    ("errors", "Where it errs"), ("calibration", "Calibration"), ("ensemble", "Ensemble"), ("stress", "Under stress"),
-    ("data", "Data"), ("again", "Do it again"),
+    ("tested", "On test rows"), ("errors", "Where it errs"), ("calibration", "Calibration"), ("ensemble", "Ensemble"),
+    ("stress", "Under stress"), ("data", "Data"), ("again", "Do it again"),
 )  # fmt: skip
 
 

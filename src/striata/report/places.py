@@ -6,7 +6,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 _NAMELESS = frozenset({"base", "best", "checkpoint", "encoder", "final", "model", "output", "pytorch", "weights"})
-_SHOWN = 2  # last parts of an absolute path
+_SHOWN = 2  # last parts of an absolute path, where a home folder is not among them
 
 
 def _is_absolute(text: str) -> bool:
@@ -21,7 +21,7 @@ def shown_path(text: str) -> str:
     if not _is_absolute(text):
         return text
     parts = [part for part in text.replace("\\", "/").split("/") if part]
-    return "/".join(["…", *(parts[-_SHOWN:] if len(parts) > _SHOWN else parts[-1:])])
+    return "/".join(["…", *(parts[-_SHOWN:] if len(parts) > _SHOWN + 1 else parts[-1:])])
 
 
 def shown_paths(value: Any) -> Any:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ..choices import BASELINES
-from ..figures.intervals import Interval
+from ..figures.intervals import Interval, wilson
 from ..robustness.checks import judged_rows
 from ..runs.standings import total_seconds
 from .axes import duration, exactly, thousands
@@ -78,8 +78,14 @@ def tiles(report: Report) -> list[Tile]:
         Tile(f"{runs:,}", f"finished run{'s' if runs > 1 else ''} of {' and '.join(parts)}"),
         Tile(duration(total_seconds(report.standings)), "of training in all"),
     ]
-    if best.test_accuracy is not None:
-        figures.insert(1, Tile(exactly(best.test_accuracy), "test accuracy of the best run on validation"))
+    measured = next((tested for tested in report.evaluations if tested.model.name == report.judged.name), None)
+    rows = report.facts.split.get("test", 0)
+    if measured is not None:
+        what = f"accuracy of {spoken(measured.model.name)} on {measured.rows:,} rows of {shown_path(measured.source)}"
+        figures.insert(1, Tile(exactly(measured.accuracy.value), what, _between(measured.accuracy)))
+    elif best.test_accuracy is not None:
+        span = _between(wilson(best.test_accuracy, rows)) if rows else ""
+        figures.insert(1, Tile(exactly(best.test_accuracy), "test accuracy of the best run on validation", span))
     return figures
 
 
@@ -112,6 +118,12 @@ def _advice(report: Report) -> Sentence:
         f"Use {_called(report, judged)}: {exactly(judged.accuracy.value)} of {judged.metrics.rows:,} validation rows right "
         f"({_between(judged.accuracy)}). It lies in `{report.model}`."
     )
+    for tested in report.evaluations:
+        if tested.model.name == judged.name:
+            text += (
+                f" On {tested.rows:,} rows of {shown_path(tested.source)}: {exactly(tested.accuracy.value)} "
+                f"({_between(tested.accuracy)})."
+            )
     bar = report.worth.bar
     equals = [gain for gain in report.worth.gains if gain.contender.name == judged.name and gain.verdict == "not told apart"]
     if equals and bar is not None and bar.name != judged.name:
@@ -223,7 +235,7 @@ def _robust(report: Report) -> list[Sentence]:
         sentences.append(
             Sentence(
                 f"Left out, because the model has been replaced since: {', '.join(report.outdated)}. Measure it again with "
-                "`striata stress` or `striata shift`.",
+                "`striata evaluate`, `striata stress` or `striata shift`.",
                 "bad",
             )
         )

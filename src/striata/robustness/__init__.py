@@ -1,12 +1,13 @@
 """What a model does outside of its test file: worse texts, other texts, wrong labels."""
 
 from .checks import read_rows
+from .evaluation import keep_evaluation
 from .labels import LabelAudit, audit_labels, write_suspects
 from .perturbations import PERTURBATIONS, perturb
 from .shift import Shift, measure_shift, write_shift_rows
 from .stress import Stress, run_stress
 
 __all__ = [
-    "PERTURBATIONS", "LabelAudit", "Shift", "Stress", "audit_labels", "measure_shift", "perturb", "read_rows", "run_stress",
-    "write_shift_rows", "write_suspects",
+    "PERTURBATIONS", "LabelAudit", "Shift", "Stress", "audit_labels", "keep_evaluation", "measure_shift", "perturb",
+    "read_rows", "run_stress", "write_shift_rows", "write_suspects",
 ]  # fmt: skip

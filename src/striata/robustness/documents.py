@@ -1,4 +1,4 @@
-"""What the `checks` of a study's folder hold: results of stress, shift and audit, as they are read back."""
+"""What the `checks` of a study's folder hold: results of stress, shift, evaluate and audit, as they are read back."""
 
 from __future__ import annotations
 
@@ -191,9 +191,34 @@ class AuditFacts(Exact):
     confusions: tuple[ConfusionFacts, ...]
 
 
+class LabelFigures(Exact):
+    """Rows of a label, and how many of them and of what is taken for it are right."""
+
+    rows: int
+    precision: float
+    recall: float
+    f1: float
+
+
+class EvaluationFacts(Exact):
+    """See :func:`striata.robustness.evaluation.keep_evaluation`."""
+
+    kind: Literal["evaluation"]
+    model: ModelFacts
+    source: str
+    rows: int
+    accuracy: Interval
+    macro_f1: float
+    loss: float
+    calibration_error: float
+    brier: float
+    per_label: dict[str, LabelFigures]
+
+
 _ADVICE = "delete it and run the command that writes it again"
 STRESS = Document(kind="stress", parse=strictly(StressFacts), error=StudyError, advice=f"{_ADVICE}: striata stress")
 SHIFT = Document(kind="shift", parse=strictly(ShiftFacts), error=StudyError, advice=f"{_ADVICE}: striata shift")
+EVALUATION = Document(kind="evaluation", parse=strictly(EvaluationFacts), error=StudyError, advice=f"{_ADVICE}: striata evaluate")
 AUDIT = Document(kind="label audit", parse=strictly(AuditFacts), error=StudyError, advice=f"{_ADVICE}: striata audit")
 
 
@@ -203,7 +228,7 @@ def keep(study: Path | None, name: str, document: Document[Any], fields: Mapping
     Args:
         study: the folder; None for a model outside of a study.
         name: of the file, without its ending.
-        document: STRESS, SHIFT or AUDIT.
+        document: STRESS, SHIFT, EVALUATION or AUDIT.
         fields: of the result.
 
     Returns:
@@ -225,7 +250,7 @@ def read_kept(study: Path, name: str, document: Document[T]) -> tuple[T, ...]:
     Args:
         study: the folder.
         name: of the files, without their ending; `*` stands for anything.
-        document: STRESS, SHIFT or AUDIT.
+        document: STRESS, SHIFT, EVALUATION or AUDIT.
 
     Raises:
         StudyError: one cannot be read.

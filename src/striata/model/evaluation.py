@@ -1,0 +1,141 @@
+"""What a model does on labelled rows: figures, and the rows it gets wrong."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ..calibration import Quality, SetFigures
+from ..choices import PREDICTIONS
+from ..data import Table
+from ..disk.files import named, write_bytes
+from ..figures.intervals import Interval, share
+from ..figures.scores import Metrics
+from .writers import Rows, write_rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongRow:
+    """A row whose predicted label is not its own.
+
+    Args:
+        row: its number in the source, from 0.
+        text: of the row.
+        text_pair: its second text; None where there is none.
+        label: its own.
+        predicted: by the model.
+        probability: of the predicted label, calibrated.
+    """
+
+    row: int
+    text: str
+    text_pair: str | None
+    label: str
+    predicted: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Figures of a model on labelled rows.
+
+    Args:
+        source: of the rows.
+        metrics: of its calibrated probabilities.
+        calibrated: how good the probabilities are that the model gives.
+        uncalibrated: how good they were without its temperature.
+        sets: its label sets, when a coverage was asked for.
+        wrong: the rows it gets wrong, the most confident errors first.
+    """
+
+    source: str
+    metrics: Metrics
+    calibrated: Quality
+    uncalibrated: Quality
+    sets: SetFigures | None
+    wrong: tuple[WrongRow, ...]
+
+    def __repr__(self) -> str:
+        right, scores = self.interval, self.metrics.scores
+        accuracy = f"accuracy {right.value:.4f} ({right.low:.4f} to {right.high:.4f}) on {self.metrics.rows:,} rows"
+        return f"Evaluation({accuracy}, macro F1 {scores.macro_f1:.4f}, loss {scores.loss:.4f})"
+
+    @property
+    def accuracy(self) -> float:
+        """Share of rows that are right."""
+        return self.metrics.scores.accuracy
+
+    @property
+    def interval(self) -> Interval:
+        """The accuracy with Wilson's 95 % interval."""
+        return share(self.metrics.rows - len(self.wrong), self.metrics.rows)
+
+    def to_json(self) -> dict[str, object]:
+        """All fields but the wrong rows, those of the metrics among them, and the bounds of the accuracy as `interval`."""
+        return {
+            **self.metrics.to_json(),
+            "source": self.source,
+            "interval": self.interval.to_json(),
+            "calibrated": self.calibrated.to_json(),
+            "uncalibrated": self.uncalibrated.to_json(),
+            "sets": None if self.sets is None else self.sets.to_json(),
+        }
+
+
+def wrong_rows(
+    table: Table,
+    labels: Sequence[str],
+    targets: npt.NDArray[np.int64],
+    predicted: npt.NDArray[np.int64],
+    probabilities: npt.NDArray[np.floating],
+) -> tuple[WrongRow, ...]:
+    """The rows of a table whose predicted label is not their own, the most confident errors first.
+
+    Args:
+        table: the rows.
+        labels: names, in the order of the places.
+        targets: places of the true labels, (rows,).
+        predicted: places of the predicted ones, (rows,).
+        probabilities: calibrated, (rows, labels).
+    """
+    places = np.flatnonzero(predicted != targets)
+    confidence = probabilities[places, predicted[places]]
+    return tuple(
+        WrongRow(
+            row=int(table.ids[at]),
+            text=table.texts[at],
+            text_pair=None if table.pairs is None else table.pairs[at],
+            label=labels[targets[at]],
+            predicted=labels[predicted[at]],
+            probability=float(probabilities[at, predicted[at]]),
+        )
+        for at in places[np.argsort(-confidence, kind="stable")].tolist()
+    )
+
+
+def write_errors(measured: Evaluation, path: Path) -> None:
+    """Writes the wrong rows: `row`, `text`, `text_pair` where there is one, `label`, `predicted`, `probability`.
+
+    Args:
+        measured: what was measured.
+        path: the file, in the format of its ending: .csv, .jsonl or .parquet.
+
+    Raises:
+        StriataError: the file has another ending, or cannot be written.
+    """
+    ending = named(path, *PREDICTIONS, argument="errors").suffix.lower()
+    types: dict[str, pa.DataType | None] = {"row": pa.int64(), "text": pa.string()}
+    if any(row.text_pair is not None for row in measured.wrong):
+        types["text_pair"] = pa.string()
+    types |= {"label": pa.string(), "predicted": pa.string(), "probability": pa.float64()}
+    columns = {name: [getattr(row, name) for row in measured.wrong] for name in types}
+    columns["probability"] = [round(row.probability, 6) for row in measured.wrong]
+    buffer = io.BytesIO()
+    write_rows(buffer, ending, types, iter([Rows(0, columns)]), measured.source)
+    write_bytes(path, buffer.getvalue())
