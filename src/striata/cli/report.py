@@ -15,6 +15,10 @@ def report(
     out: Annotated[Path | None, typer.Option(help="The HTML file; by default FOLDER/report.html.")] = None,
     png: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Also write every figure here, as PNG and SVG.")] = None,
     track: Track = None,
+    texts: Annotated[bool, typer.Option(help="Show validation texts: confident errors, uncertain rows, typical ones.")] = True,
+    title: Annotated[str, typer.Option(help="Of the page; by default the folder's name.")] = "",
+    author: Annotated[str, typer.Option(help="Who made it.")] = "",
+    note: Annotated[str, typer.Option(help="A paragraph of your own below the title.")] = "",
     as_json: Json = False,
 ) -> None:
     """Write a study as one HTML file to look at and to hand on: it loads nothing from elsewhere.
@@ -24,7 +28,7 @@ def report(
     from ..report import write_report
     from .output import print_json, say
 
-    target = write_report(folder, out=out, png=png, track=track or ())
+    target = write_report(folder, out=out, png=png, track=track or (), texts=texts, title=title, author=author, note=note)
     if as_json:
         print_json({"report": str(target), "figures": None if png is None else str(png)})
         return

@@ -131,6 +131,7 @@ class Report:
         standings: all runs, best first.
         histories: a run's curves each.
         failed: members that ended without a run, with the reason.
+        runs: the finished runs, by name.
         best: the best run on the validation rows.
         ensemble: None when there is none.
         chosen: by which rule it was; None when there is none.
@@ -157,6 +158,7 @@ class Report:
     standings: tuple[Standing, ...]
     histories: tuple[History, ...]
     failed: Mapping[str, str]
+    runs: Mapping[str, Run]
     best: Judged
     ensemble: Ensemble | None
     chosen: Rule | None
@@ -236,6 +238,7 @@ def collect(path: str | Path) -> Report:
         standings=tuple(standings),
         histories=tuple(_history(runs[row.run], group.place) for group in groups for row in group.standings),
         failed=folder.failed(),
+        runs=runs,
         best=judge_run(runs[standings[0].run]),
         ensemble=ensemble,
         chosen=rule_of(folder.path),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from ..ensemble import Rule
 from ..evidence.sentences import speed
 from .axes import colour, dash, duration, point
 from .contents import Group, Report
+from .examples import Examples
 from .figures import figures_of
 from .palette import DARK, LIGHT, variables
 from .places import encoder_name, shown_path, shown_paths
@@ -29,8 +30,8 @@ _MOST_LABELS = 100  # in a table
 SECTIONS = (
     ("summary", "In short"), ("asked", "What was asked"), ("trained", "What was trained"), ("layouts", "Layouts"),
     ("training", "Training"), ("leaderboard", "Leaderboard"), ("differences", "Differences"), ("cost", "Accuracy and cost"),
-    ("tested", "On test rows"), ("errors", "Where it errs"), ("calibration", "Calibration"), ("ensemble", "Ensemble"),
-    ("stress", "Under stress"), ("data", "Data"), ("again", "Do it again"),
+    ("tested", "On test rows"), ("errors", "Where it errs"), ("texts", "Texts to look at"), ("calibration", "Calibration"),
+    ("ensemble", "Ensemble"), ("stress", "Under stress"), ("data", "Data"), ("again", "Do it again"),
 )  # fmt: skip
 
 
@@ -102,11 +103,30 @@ def _environment() -> Environment:
     return environment
 
 
-def render(report: Report) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a page says of itself.
+
+    Args:
+        title: at its head; empty for the study's name.
+        author: who made it; empty for none.
+        note: a paragraph of the author's below the title, line breaks kept; empty for none.
+        date: of the page, as 2026-11-26; empty for none.
+    """
+
+    title: str = ""
+    author: str = ""
+    note: str = ""
+    date: str = ""
+
+
+def render(report: Report, about: About = About(), examples: Examples | None = None) -> str:
     """The whole page.
 
     Args:
         report: from :func:`striata.report.contents.collect`.
+        about: title, author, note and date.
+        examples: texts to look at; None leaves their section out.
     """
     figures = figures_of(report)
     adapted = [group for group in report.groups if group.plan is not None]
@@ -115,8 +135,10 @@ def render(report: Report) -> str:
         .get_template("page.html")
         .render(
             report=report,
+            about=about,
+            examples=examples,
             figures=figures,
-            sections=[(key, name) for key, name in SECTIONS if adapted or key not in _OF_ADAPTERS],
+            sections=_sections(bool(adapted), examples is not None),
             tiles=tiles(report),
             lead=lead(report),
             sentences=summary(report),
@@ -139,6 +161,12 @@ def render(report: Report) -> str:
             version=version("striata"),
         )
     )
+
+
+def _sections(adapted: bool, texts: bool) -> list[tuple[str, str]]:
+    """Those of a page, with and without adapters and texts."""
+    left_out = {*(() if adapted else _OF_ADAPTERS), *(() if texts else ("texts",))}
+    return [(key, name) for key, name in SECTIONS if key not in left_out]
 
 
 def _weakest(per_label: Mapping[str, Mapping[str, float]]) -> dict[str, Mapping[str, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from ..disk.files import named, write_text
@@ -11,7 +12,15 @@ from .contents import Curve, History, Report, collect
 
 
 def write_report(
-    folder: str | Path, *, out: str | Path | None = None, png: str | Path | None = None, track: Sequence[str] = ()
+    folder: str | Path,
+    *,
+    out: str | Path | None = None,
+    png: str | Path | None = None,
+    track: Sequence[str] = (),
+    texts: bool = True,
+    title: str = "",
+    author: str = "",
+    note: str = "",
 ) -> Path:
     """Writes a study's report as one HTML file.
 
@@ -20,6 +29,10 @@ def write_report(
         out: the file; None for `report.html` in the study's folder.
         png: folder for all figures as PNG and SVG; None for none.
         track: trackers to send curves and figures to: tensorboard, wandb, mlflow, trackio.
+        texts: whether validation texts are shown: the most confident errors, the least certain rows, typical ones.
+        title: of the page; empty for the name of the folder.
+        author: who made it; empty for none.
+        note: a paragraph below the title; empty for none.
 
     Returns:
         The file.
@@ -37,12 +50,14 @@ def write_report(
     require("a report", "jinja2")
     if png is not None:
         require("drawing PNG files", "matplotlib")
-    from .page import render
+    from .examples import find_examples
+    from .page import About, render
     from .png import write_figures
 
     report = collect(folder)
     target = report.folder / "report.html" if out is None else named(out, ".html")
-    page = render(report)
+    about = About(title=title, author=author, note=note, date=date.today().isoformat())
+    page = render(report, about, find_examples(report) if texts else None)
     if png is not None:
         write_figures(report, Path(png))
     write_text(target, page)
