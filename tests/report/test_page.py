@@ -17,6 +17,7 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_score
 
+from striata.data.audit import Audit, AuditedTable, write_audit
 from striata.disk.documents import with_checksum
 from striata.ensemble import write_ensemble
 from striata.errors import EnsembleError, RunError, StriataError, StudyError
@@ -26,6 +27,7 @@ from striata.report import collect, write_report
 from striata.report.page import render
 from striata.report.places import encoder_name, shown_path
 from striata.runs import Run, StudyFolder, leaderboard
+from striata.runs.standings import write_test_metrics
 
 from ..study.synthetic import BASE, logits_of, receipt_of, write_synthetic_run, write_synthetic_study
 from .studies import LABELS, add_everything, write_study
@@ -354,6 +356,27 @@ def test_the_first_sentence_says_what_to_use(tmp_path: Path) -> None:
     text = render(collect(study.path))
     bounds = binomtest(round(ensemble.nested["accuracy"] * 200), 200).proportion_ci(method="wilson")
     assert f"<i>{bounds.low * 100:.2f}\u00a0% to {bounds.high * 100:.2f}\u00a0%</i>" in text  # beside the headline
+
+
+def test_test_rows_and_limits_in_the_tiles_are_the_studys(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study", ["s1"], seeds=(0,), rows=80, steps=20, budget=200_000)
+    (run,) = study.runs()
+    write_test_metrics(study, [run], {run.name: {"accuracy": 0.9, "loss": 0.3, "macro_f1": 0.9}})
+    counted = {
+        "source": "a.csv",
+        "labels": dict.fromkeys(LABELS, 50),
+        "truncated": 0,
+        "empty": 0,
+        "duplicates": 0,
+        "conflicting": 0,
+    }
+    part = AuditedTable(rows=200, tokens={"mean": 5, "median": 5, "p95": 9, "longest": 9}, **counted)
+    write_audit(study.path, Audit(parts={"train": part, "test": part}, shared={}, max_length=64, fingerprint="1"))
+    text = render(collect(study.path)).replace("\u00a0", " ")
+    low, high = binomtest(180, 200).proportion_ci(method="wilson")
+    assert f"<b>90.00 %</b><i>{100 * low:.2f} % to {100 * high:.2f} %</i>" in text
+    assert "of 200 k allowed" in text
+    assert '<th class="n">seeds</th>' not in text  # one seed each says nothing
 
 
 def test_an_ensemble_that_is_worse_beyond_chance_is_not_what_to_use(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def tiles(report: Report) -> list[Tile]:
     parts = [f"{layouts} layout{'s' if layouts > 1 else ''}"] if layouts else []
     parts += [f"{baselines} baseline{'s' if baselines > 1 else ''}"] if baselines else []
     budget = report.settings["budget"]
-    share = f", of {thousands(budget)} allowed" if budget else ""
+    share = f", of {thousands(budget)} allowed" if budget and best.kind not in BASELINES else ""
     accuracy = report.judged.accuracy
     figures = [
         Tile(exactly(accuracy.value), f"validation accuracy of {_called(report, report.judged)}", _between(accuracy)),
@@ -79,7 +79,7 @@ def tiles(report: Report) -> list[Tile]:
         Tile(duration(total_seconds(report.standings)), "of training in all"),
     ]
     measured = next((tested for tested in report.evaluations if tested.model.name == report.judged.name), None)
-    rows = report.facts.split.get("test", 0)
+    rows = 0 if report.audit is None or "test" not in report.audit.parts else report.audit.parts["test"].rows
     if measured is not None:
         what = f"accuracy of {spoken(measured.model.name)} on {measured.rows:,} rows of {shown_path(measured.source)}"
         figures.insert(1, Tile(exactly(measured.accuracy.value), what, _between(measured.accuracy)))
