@@ -91,8 +91,8 @@ def _finished(world: World, place: Path) -> None:
         assert done.code == 0, f"{name} {done}"
 
 
-def _soup(world: World, place: Path) -> None:
-    shutil.copytree(world.after("soup"), place)
+def _after(command: str, world: World, place: Path) -> None:
+    shutil.copytree(world.after(command), place)
 
 
 def _stopped(name: str, needed: str, world: World, place: Path) -> None:
@@ -144,8 +144,17 @@ FINISHED = Scene(
 SCENES: Sequence[Scene] = (
     FINISHED,
     Scene(
-        "soup", _soup,
+        "soup", partial(_after, "soup"),
         [*_TOLD, _predicts("out/soup"), Reading("soup again", lambda: write_soup("out", size=2), ("out/soup",))],
+    ),
+    Scene(
+        "fitted", partial(_after, "fit of words"),
+        [
+            *_TOLD,
+            *map(_predicts, ["out/runs/lexical", "out/runs/majority"]),
+            Reading("fit again", COMMANDS["fit of words"].call, ("out",), ("out/report.html",)),
+            Reading("train again", striata("train", "out/study.yaml"), ("out",), ("out/report.html", "out/fit.json")),
+        ],
     ),
     _interrupted("interrupted", "train with baselines", "out/stacks/*/checkpoint*"),
     _interrupted("search", "search", "out/**/search.db"),

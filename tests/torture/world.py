@@ -74,7 +74,7 @@ def fit(*, second: float, base: str = "roberta") -> None:
 COMMANDS: Mapping[str, Command] = {
     "train": Command(lambda: striata.train(study(), device="cpu"), before=""),
     "train with baselines": Command(
-        lambda: striata.train(study(baselines=["majority", "lexical", "frozen"]), device="cpu"), before=""
+        lambda: striata.train(study(baselines=["majority", "lexical", "frozen", "neighbours"]), device="cpu"), before=""
     ),
     "search": Command(
         lambda: striata.train(
