@@ -410,3 +410,13 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
     for run in StudyFolder(fitted.folder).runs():
         np.testing.assert_array_equal(Run.load(again.folder / "runs" / run.name).validation().logits, run.validation().logits)
     assert again.name == fitted.name
+
+
+def test_killed_while_the_first_file_was_written_it_begins_anew(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    left = output / ".fit.json.abcdefgh.striata"
+    left.mkdir(parents=True)
+    for name in (".lock", "new"):
+        (left / name).write_text("")
+    assert fit_file(request(folder, base="none", output=str(output))).folder == output
+    assert [path.name for path in output.iterdir() if path.name.startswith(".")] == [".lock"]

@@ -453,6 +453,14 @@ def test_check_says_what_would_keep_the_study_from_writing_its_folder(tmp_path: 
     refused(tmp_path / "out", "was written by another study: there data.seed is 0, here 1", data={"seed": 1})
 
 
+def test_what_a_process_left_that_was_killed_over_its_first_file_is_no_other_study(tmp_path: Path) -> None:
+    left = tmp_path / "out" / ".study.json.abcdefgh.striata"
+    left.mkdir(parents=True)
+    (left / "new").write_text("")
+    check_output(load_study(study_of(tmp_path, output=str(tmp_path / "out"))))
+    assert not left.exists()
+
+
 def test_names_of_choices_are_taken_in_any_case(tmp_path: Path) -> None:
     study = load_study(study_of(tmp_path, recipe={"optimizer": "AdamW", "schedule": "Linear"}, head="Mean"))
     assert (study.recipe.optimizer.name, study.recipe.schedule, study.head) == ("adamw", "linear", "mean")

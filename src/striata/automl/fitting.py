@@ -12,6 +12,7 @@ import numpy as np
 from ..data import Columns, Table
 from ..data.table import IN_MEMORY
 from ..disk.files import write_text
+from ..disk.workplace import sweep
 from ..errors import StriataError, StudyError
 from ..layout import Head, shape_of
 from ..report import write_report
@@ -276,6 +277,7 @@ def _begin(
     device: str,
 ) -> None:
     """Decides what is trained, and writes it down as a study."""
+    sweep(folder)  # an earlier call may have been killed while it wrote its first file
     if not history.exists and folder.exists() and any(entry.name != LOCK for entry in folder.iterdir()):
         raise StudyError(f"folder {folder} is not empty and holds no fit; choose another output")
     overview = look(rows.get("train", request.source), request.columns, request.base, rows.get("test", request.test))

@@ -84,6 +84,7 @@ def _earlier(path: Path, study: Study) -> StudyFolder | None:
     """The study's folder where it was begun before; None where there is nothing yet."""
     if path.exists() and not path.is_dir():
         raise StudyError(f"output {path} is a file; choose a folder", key="output")
+    sweep(path)
     if not path.is_dir() or all(child.name in _BESIDE for child in path.iterdir()):
         return None
     before = StudyFolder.open(path)
@@ -93,9 +94,9 @@ def _earlier(path: Path, study: Study) -> StudyFolder | None:
 
 def _claim(study: Study, data_fingerprint: str, tokenizer_sha256: str) -> StudyFolder:
     path = Path(study.output).expanduser()
-    for place in (path, path / "runs", path / FAILED):
-        sweep(place)
     before = _earlier(path, study)
+    for place in (path / "runs", path / FAILED):
+        sweep(place)
     if before is not None:
         if before.data_fingerprint() != data_fingerprint:
             raise StudyError(_other_data(path, "what `data` names has other rows now"))
