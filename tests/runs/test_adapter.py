@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,11 @@ LAYOUT = "0-3 r4 a2 d0.05 query value | 4-7 r8 query | 8-11 r16 a24 query ffn_in
 def test_the_configuration_says_to_peft_what_peft_would_write(tmp_path: Path, head: str) -> None:
     plan = make_plan(LAYOUT, base="roberta-base", labels=4, head=head)
     write_adapter(tmp_path, plan, {"base_model.model.classifier.weight": np.zeros((4, 2), np.float32)})
+    sites = [site.module for site in plan.sites]
     expected = LoraConfig(
         r=16,
         lora_alpha=1,
-        target_modules=[site.module for site in plan.sites],
+        target_modules=sites if head == "native" else "|".join(re.escape(site) for site in sorted(sites)),
         rank_pattern={site.module: site.rank for site in plan.sites},
         alpha_pattern={site.module: site.alpha for site in plan.sites},
         lora_dropout=0.0,

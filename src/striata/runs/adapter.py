@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,11 @@ def write_adapter(folder: Path, plan: Plan, tensors: Mapping[str, np.ndarray]) -
 
     A native head lies in the adapter, as peft's `modules_to_save`; a linear or mean head, which the base model does not have,
     in a file of its own beside it. peft knows one dropout for all sites and none matters in use, so it gets 0.
+
+    A run with a native head opens on the classification model, any other on the encoder alone, and peft refuses either on the
+    model of the other. That is why sites in the encoder alone are written as a pattern: peft compares a pattern with whole names,
+    but a list with their ends, and would find these sites in the classification model too, under names that the file of weights
+    does not have; it would go on with new adapters, and a warning.
 
     Args:
         folder: exists.
@@ -53,7 +59,7 @@ def _config(plan: Plan, modules_to_save: list[str] | None) -> dict[str, Any]:
         "inference_mode": True,
         "r": max(ranks.values(), default=1),
         "lora_alpha": 1,
-        "target_modules": sorted(ranks),
+        "target_modules": sorted(ranks) if modules_to_save is not None or not ranks else "|".join(map(re.escape, sorted(ranks))),
         "rank_pattern": ranks,
         "alpha_pattern": {site.module: site.alpha for site in plan.sites},
         "lora_dropout": 0.0,
