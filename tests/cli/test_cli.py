@@ -298,6 +298,8 @@ ERRORS: Sequence[tuple[Sequence[str], str]] = [
     (("leaderboard", "nothing"), "there is no folder nothing"),
     (("leaderboard", "bare"), "bare is no study's folder"),
     (("predict", "nothing", "test.csv", "--out", "x.csv"), "there is no run folder nothing"),
+    (("predict", "{out}/runz", "test.csv"), "runz (did you mean 'runs'?); check the path"),
+    (("predict", "test.csv", "{out}"), "test.csv is a file; expected a run's folder"),
     (("predict", "bare", "test.csv", "--out", "x.csv"), "bare is no finished run"),
     (("predict", "{out}/ensemble", "test.csv", "--out", "x.txt"), "unknown format '.txt'; expected a name ending in .csv"),
     (("predict", "{out}/ensemble", "test.csv", "--out", "x.csv", "--text", "body"), "no column 'body'"),

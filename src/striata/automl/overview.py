@@ -14,6 +14,7 @@ from ..data.frames import open_rows
 from ..demo import encoder_folder
 from ..errors import DataError, EncoderError
 from ..layout import shape_of
+from ..report.places import encoder_name
 from ..settings.file import NO_ENCODER
 
 HUB_BASE = "sentence-transformers/all-MiniLM-L6-v2"
@@ -68,7 +69,7 @@ class Overview:
         half, most, longest = (int(np.quantile(self.lengths, share)) for share in (0.5, 0.95, 1.0))
         return [
             *lines,
-            f"encoder {self.base}; tokens of a text: median {half}, 95 % up to {most}, longest {longest}{more}",
+            f"encoder {encoder_name(self.base)}; tokens of a text: median {half}, 95 % up to {most}, longest {longest}{more}",
         ]
 
 

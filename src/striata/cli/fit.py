@@ -42,6 +42,7 @@ def fit(
     from .. import fit as fit_data
     from ..data import check_source
     from ..layout import check_base
+    from ..runs.standings import find_model
     from ..settings.file import NO_ENCODER
     from .output import print_json, say
     from .progress import progress
@@ -70,9 +71,10 @@ def fit(
         print_json(fitted.to_json())
         return
     show_fit(fitted)
-    say(f"next: striata predict {fitted.model} FILE --out predictions.csv")
+    model = fitted.folder if find_model(fitted.folder) == fitted.model else fitted.model
+    say(f"next: striata predict {model} FILE")
     say(f"      striata leaderboard {fitted.folder}")
-    say(f"      striata evaluate {fitted.model} FILE")
+    say(f"      striata evaluate {model} FILE")
 
 
 def show_fit(fitted: Fitted) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from ..errors import StriataError
+from ..errors import StriataError, did_you_mean
 from .documents import parse_json
 from .files import new_folder, sha256_file, write_text
 from .system import cannot_read, reading
@@ -169,12 +169,22 @@ def open_seal(path: Path, kind: str, error: type[StriataError]) -> Seal:
 def _manifest(path: Path, kind: str, error: type[StriataError]) -> bytes:
     restore(path)
     with reading(path, error):
+        if path.is_file():
+            raise error(f"{path} is a file; expected a {kind}'s folder", path=str(path))
         if not path.is_dir():
-            raise error(f"there is no {kind} folder {path}; check the path", path=str(path))
+            raise error(f"there is no {kind} folder {path}{_near(path)}; check the path", path=str(path))
         file = path / NAME
         if not file.is_file():
             raise error(f"{path} is no finished {kind}: it has no {NAME}; give a {kind}'s folder", path=str(path))
         return file.read_bytes()
+
+
+def _near(path: Path) -> str:
+    """A folder beside it with nearly this name, as a question; empty where there is none."""
+    try:
+        return did_you_mean(path.name, (other.name for other in path.parent.iterdir() if other.is_dir()))
+    except OSError:
+        return ""
 
 
 def _sealed(path: Path, kind: str, error: type[StriataError], data: bytes) -> Seal:
