@@ -22,6 +22,7 @@ from .errors import StudyError, did_you_mean
 from .extras import require
 from .runs import Run
 from .settings import Study, load_study
+from .shown import Shown
 from .study import Work, fit_baselines, plan_members, plan_work, prepare
 from .training.events import Listener, doing, nobody, note
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
+class Trained(Shown):
     """What came out of a study.
 
     Args:

@@ -9,12 +9,13 @@ from ..choices import BASELINES
 from ..evidence.worth import best_run, gain, right_together, verdict_of
 from ..figures.intervals import Interval, share
 from ..runs.joined import join
+from ..shown import Shown
 from ..steps import Trained
 from ..study import Prepared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
+class Fitted(Shown):
     """The best model of a fit.
 
     Args:

@@ -22,6 +22,7 @@ from ..errors import EnsembleError
 from ..runs.facts import Figures
 from ..runs.run import Run, Validation, read_calibration, read_validation, write_calibration, write_validation
 from ..runs.study_folder import SETTINGS
+from ..shown import Shown
 from .combiner import CASCADE, Cascade, Combiner, Stacking
 from .library import open_library
 from .rule import LOSS, Rule
@@ -95,7 +96,7 @@ _ENSEMBLE = Document(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ensemble:
+class Ensemble(Shown):
     """Runs with weights.
 
     Args:

@@ -12,6 +12,7 @@ from typing import Any
 from ..choices import TARGETS
 from ..disk.documents import reason_of, strictly
 from ..errors import BudgetError, PlanError
+from ..shown import Shown
 from .heads import Head, head_of
 from .named import Resolved, resolve
 from .sections import Layout, Section
@@ -59,7 +60,7 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Shown):
     """What will be trained, to the parameter.
 
     Args:

@@ -17,6 +17,7 @@ from ..data import Table
 from ..disk.files import named, write_bytes
 from ..figures.intervals import Interval, share
 from ..figures.scores import Metrics
+from ..shown import Shown
 from .writers import Rows, write_rows
 
 
@@ -42,7 +43,7 @@ class WrongRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
+class Evaluation(Shown):
     """Figures of a model on labelled rows.
 
     Args:

@@ -26,6 +26,7 @@ from ..ensemble import Cascade, Combiner, Ensemble
 from ..errors import DataError, RunError
 from ..runs import Run
 from ..runs.joined import in_order
+from ..shown import Shown
 from .evaluation import Evaluation, wrong_rows
 from .opening import Bases, open_folder
 from .scorers import EncoderScorer, Scorer, scorers_for
@@ -34,7 +35,7 @@ _BATCH = 2048  # texts tokenized and sorted by length together
 _Floats = npt.NDArray[np.float32]
 
 
-class Model:
+class Model(Shown):
     """A run or an ensemble, ready to predict. Get one with :meth:`load`.
 
     Args:

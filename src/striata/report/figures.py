@@ -61,8 +61,8 @@ def figures_of(report: Report) -> Figures:
         standings=_standings(report),
         differences=_differences(report) if report.comparison.differences else None,
         cost=against(report, _cost(report)),
-        labels=recalls(report.judged),
-        confusion=confusion(report.judged),
+        labels=recalls(report.judged.metrics),
+        confusion=confusion(report.judged.metrics, report.judged.spoken),
         reliability=reliability(report.judged),
         stress=tuple(_stress(stress) for stress in report.stress),
     )

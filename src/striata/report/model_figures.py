@@ -9,6 +9,7 @@ import numpy as np
 
 from ..calibration import Bin, Quality
 from ..figures.intervals import Interval, share, wilson
+from ..figures.scores import Metrics
 from .axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, frame, percent
 from .contents import Judged
 from .estimate_figures import IntervalRow, intervals
@@ -27,13 +28,13 @@ def _most_confused(counts: Sequence[Sequence[int]]) -> list[int]:
     return sorted(np.argsort(-errors, kind="stable")[:MOST_LABELS].tolist())
 
 
-def confusion(judged: Judged) -> Scene:
+def confusion(metrics: Metrics, spoken: str) -> Scene:
     """Rows by true and predicted label; a cell's colour is its share of the true label's rows. Of many labels those with most
     errors."""
-    whole = judged.metrics.confusion
+    whole = metrics.confusion
     chosen = _most_confused(whole)
-    labels, counts = [judged.metrics.labels[at] for at in chosen], [[whole[row][at] for at in chosen] for row in chosen]
-    longest = max(len(name) for name in labels)
+    labels, counts = [metrics.labels[at] for at in chosen], [[whole[row][at] for at in chosen] for row in chosen]
+    longest = max(len(label) for label in labels)
     side = _HAND + min(max(longest * 7.0 + 14, _LEAST_NAME), _MOST_NAME)
     cell = min((WIDTH - side - 10) / len(labels), 78.0)
     height = max(min(cell, 46.0), 12.0)
@@ -69,7 +70,7 @@ def confusion(judged: Judged) -> Scene:
                     Text(x=x + cell / 2, y=y + height / 2 + 4, text=f"{count:,}", size=size, anchor="middle", fill="ink")
                 )
     describes = (
-        f"{judged.metrics.rows:,} rows by true and predicted label, for {judged.spoken}. The bluer, the more of a label's rows "
+        f"{metrics.rows:,} rows by true and predicted label, for {spoken}. The bluer, the more of a label's rows "
         "are right; the redder, the more are taken for the other."
     )
     if len(labels) < len(whole):
@@ -140,9 +141,9 @@ def _legend_dot(x: float, y: float, name: str) -> Dot:
     return Dot(x=x, y=y, radius=4, fill="c4", stroke="ground")
 
 
-def recalls(judged: Judged) -> Scene:
+def recalls(metrics: Metrics) -> Scene:
     """The share of each label's rows that are labelled right, with Wilson's interval, weakest first."""
-    met = {name: row for name, row in judged.metrics.per_label.items() if row["rows"]}
+    met = {name: row for name, row in metrics.per_label.items() if row["rows"]}
     rows = [(name, row, share(round(row["recall"] * row["rows"]), int(row["rows"]))) for name, row in met.items()]
     rows.sort(key=lambda one: (one[2].value, one[2].low))
     shown = [

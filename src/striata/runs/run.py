@@ -17,6 +17,7 @@ from ..disk.documents import Document, read_columns, strictly
 from ..disk.sealed import Seal, read_sealed, sealing
 from ..errors import RunError
 from ..layout import Plan
+from ..shown import Shown
 from ..tasks import Task, task_named
 from .adapter import read_adapter
 from .facts import ReceiptFacts, RunFacts
@@ -147,7 +148,7 @@ def write_run(path: Path, record: RunRecord, write_weights: Callable[[Path], Non
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class Run(Shown):
     """A finished run of any kind on disk.
 
     Opening it reads its facts; every other file is read, and every byte of it checked, when it is asked for.

@@ -10,6 +10,7 @@ from typing import Protocol
 from ..disk.documents import Document, Exact, strictly
 from ..disk.workplace import restore
 from ..errors import StudyError
+from ..shown import Shown
 from .facts import Figures
 from .run import Run
 from .study_folder import SETTINGS, StudyFolder
@@ -74,7 +75,11 @@ class Standing:
         return f"Standing({self.run}, {self.kind}: accuracy {self.accuracy:.4f}{test}, {self.trainable:,} parameters)"
 
 
-def leaderboard(folder: StudyFolder) -> list[Standing]:
+class Leaderboard(list[Standing], Shown):
+    """Runs, best first."""
+
+
+def leaderboard(folder: StudyFolder) -> Leaderboard:
     """The finished runs by validation accuracy, then loss.
 
     Raises:
@@ -84,7 +89,7 @@ def leaderboard(folder: StudyFolder) -> list[Standing]:
     runs = folder.finished()
     tests = test_metrics(folder, runs)
     rows = [_standing(run, tests.get(run.name)) for run in runs]
-    return sorted(rows, key=lambda row: (-row.accuracy, row.loss, row.run))
+    return Leaderboard(sorted(rows, key=lambda row: (-row.accuracy, row.loss, row.run)))
 
 
 def find_model(path: str | Path) -> Path:
