@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -243,3 +244,13 @@ def test_logits_that_are_not_finite_and_no_rows_are_refused() -> None:
         calibrate(logits, labels)
     with pytest.raises(DataError, match="no validation rows"):
         calibrate(logits[:0], labels[:0])
+
+
+def test_a_calibration_of_many_labels_holds_few_tables_of_them_at_once() -> None:
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(0, 3, (400, 1_000)).astype(np.float32), rng.integers(0, 1_000, 400)
+    calibrate(logits, labels)  # loads what is loaded once
+    tracemalloc.start()
+    calibrate(logits, labels)
+    assert tracemalloc.get_traced_memory()[1] < 5 * 8 * logits.size
+    tracemalloc.stop()

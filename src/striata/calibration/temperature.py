@@ -115,16 +115,16 @@ def quality(probabilities: Floats, targets: Places) -> Quality:
         probabilities: (rows, labels).
         targets: places of the true labels, (rows,).
     """
-    p = probabilities.astype(np.float64)
+    p = np.asarray(probabilities, np.float64)
     rows = np.arange(len(targets))
     of_truth = p[rows, targets]
-    truth = np.zeros_like(p)
-    truth[rows, targets] = 1
+    squares = p**2
+    squares[rows, targets] = (of_truth - 1) ** 2
     bins = reliability(p, targets)
     gaps = [b.rows * abs(b.confidence - b.accuracy) for b in bins if b.confidence is not None and b.accuracy is not None]
     return Quality(
         loss=-float(np.log(np.maximum(of_truth, np.finfo(np.float64).tiny)).mean()),
-        brier=float(((p - truth) ** 2).sum(1).mean()),
+        brier=float(squares.sum(1).mean()),
         ece=float(sum(gaps) / len(targets)),
         bins=bins,
     )
@@ -172,12 +172,14 @@ def fit_temperature(logits: Floats, targets: Places) -> float:
 
 def cross_fitted(logits: Floats, targets: Places) -> npt.NDArray[np.float64]:
     """Calibrated probabilities, (rows, labels), each row with a temperature that was fitted without it."""
-    scaled = logits.astype(np.float64)
+    result = logits.astype(np.float64)
+    if len(targets) < 2:
+        return SINGLE_LABEL.probabilities(result)
     number = deal_folds(targets)
-    for fold in range(number.max() + 1 if len(targets) > 1 else 0):
+    for fold in range(number.max() + 1):
         held = number == fold
-        scaled[held] /= fit_temperature(logits[~held], targets[~held])
-    return SINGLE_LABEL.probabilities(scaled)
+        result[held] = SINGLE_LABEL.probabilities(result[held] / fit_temperature(logits[~held], targets[~held]))
+    return result
 
 
 def calibrate(logits: Floats, targets: Places, *, temperature: float | None = None) -> Calibration:
@@ -198,20 +200,29 @@ def calibrate(logits: Floats, targets: Places, *, temperature: float | None = No
         raise DataError(f"the logits of {int(bad.sum())} validation rows are not finite, the first of row {int(bad.argmax())}")
     fitted = temperature is None
     temperature = fit_temperature(logits, targets) if temperature is None else temperature
-    plain = SINGLE_LABEL.probabilities(logits.astype(np.float64))
+    before, sets = _as_they_are(logits, targets)
     sharp = SINGLE_LABEL.probabilities(logits.astype(np.float64) / temperature)
     answers = [answer_threshold(sharp, targets, precision) for precision in PRECISIONS]
-    possible = [coverage for coverage in COVERAGES if fewest_rows(coverage) <= len(targets)]
+    if fitted:
+        del sharp  # with thousands of labels it is large
+        sharp = cross_fitted(logits, targets)
     return Calibration(
         temperature=temperature,
         rows=len(targets),
-        before=quality(plain, targets),
-        after=quality(cross_fitted(logits, targets) if fitted else sharp, targets),
+        before=before,
+        after=quality(sharp, targets),
         answers=tuple(threshold for threshold in answers if threshold is not None),
-        sets=tuple(
-            set_figures(label_sets(plain, set_threshold(plain, targets, coverage)), targets, coverage) for coverage in possible
-        ),
+        sets=sets,
     )
+
+
+def _as_they_are(logits: Floats, targets: Places) -> tuple[Quality, tuple[SetFigures, ...]]:
+    """The quality of probabilities without a temperature, and their label sets."""
+    plain = SINGLE_LABEL.probabilities(logits.astype(np.float64))
+    possible = [coverage for coverage in COVERAGES if fewest_rows(coverage) <= len(targets)]
+    thresholds = [(coverage, set_threshold(plain, targets, coverage)) for coverage in possible]
+    figures = [set_figures(label_sets(plain, threshold), targets, coverage) for coverage, threshold in thresholds]
+    return quality(plain, targets), tuple(figures)
 
 
 def answer_threshold(probabilities: Floats, targets: Places, precision: float) -> Answers | None:
