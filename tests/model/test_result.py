@@ -332,10 +332,10 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.
     assert peaks[1] < 1.3 * peaks[0]
 
 
-def test_the_guides_example_is_what_comes_out(tmp_path: Path) -> None:
-    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text()
-    (before,) = re.findall(r"Of `new\.csv`\n\n((?: {4}.*\n)+)", guide)
-    (after,) = re.findall(r"makes `new\.predicted\.csv`\n\n((?: {4}.*\n)+)", guide)
+def test_the_pages_example_is_what_comes_out(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "predict.md").read_text()
+    (before,) = re.findall(r"Of `new\.csv`\n\n((?: {4}.*\n)+)", page)
+    (after,) = re.findall(r"makes `new\.predicted\.csv`\n\n((?: {4}.*\n)+)", page)
     source = tmp_path / "new.csv"
     source.write_text(textwrap.dedent(before))
     shares = [[0.901228, 0.041573, 0.057199], [0.014064, 0.972345, 0.013591]]
