@@ -51,7 +51,7 @@ NOT_RUN = {
     "python -m benchmarks time-to-accuracy": "a measurement of hours",
     "python -m tests.torture.run --count 1000": "hours; tests/torture runs a small part",
     "python -m tests.torture.run damage --count 24 --only fitted": "minutes; tests/torture runs a small part",
-    "python -m tests.torture.run killed EIO --count 6 --seed 5 --only fit --only soup": "minutes; tests/torture runs a small part",
+    "python -m tests.torture.run killed EIO --count 6 --seed 5 --only fit --only soup": "minutes; tests/torture runs a part",
     "python -m tests.torture.run mutations": "minutes; tests/torture runs a small part",
 }
 QUICK = "--base none --minutes 0.1"
