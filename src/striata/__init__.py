@@ -9,11 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import distil, fit, load, pack, plan, train
+    from .api import distil, export, fit, load, pack, plan, train
     from .data import Columns
     from .distillation import Distilled
     from .ensemble import Ensemble
     from .errors import StriataError
+    from .exports import Exported
     from .layout import Layout, Plan, Section
     from .model import Model
     from .runs import Run
@@ -24,6 +25,7 @@ _HOMES = {
     "Columns": "data",
     "Distilled": "distillation",
     "Ensemble": "ensemble",
+    "Exported": "exports",
     "Layout": "layout",
     "Model": "model",
     "Plan": "layout",
@@ -34,6 +36,7 @@ _HOMES = {
     "Trained": "steps",
     "Fitted": "automl.verdict",
     "distil": "api",
+    "export": "api",
     "fit": "api",
     "load": "api",
     "load_study": "settings",
@@ -43,8 +46,9 @@ _HOMES = {
 }
 
 __all__ = [
-    "Columns", "Distilled", "Ensemble", "Fitted", "Layout", "Model", "Plan", "Run", "Section", "StriataError", "Study", "Trained",
-    "distil", "fit", "load", "load_study", "pack", "plan", "train",
+    "Columns", "Distilled", "Ensemble", "Exported", "Fitted", "Layout", "Model", "Plan", "Run", "Section", "StriataError",
+    "Study", "Trained",
+    "distil", "export", "fit", "load", "load_study", "pack", "plan", "train",
 ]  # fmt: skip
 
 

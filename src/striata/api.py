@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .automl.verdict import Fitted
     from .data import Columns
     from .distillation import Distilled
+    from .exports import Exported
     from .model.model import Model
     from .settings import Study
     from .steps import Trained
@@ -203,6 +204,39 @@ def distil(
         listen=listen or nobody,
         device=device,
     )
+
+
+def export(
+    model: Model | str | Path,
+    out: str | Path,
+    *,
+    to: str = "onnx",
+    quantize: str | None = None,
+    data: object = None,
+    columns: Columns | None = None,
+    agreement: float = 0.98,
+) -> Exported:
+    """Writes a model for another tool, whole or not at all: a folder that does not answer as the model does is not left behind.
+
+    Args:
+        model: a run, a soup, a distilled run, or an ensemble of runs with adapters on one encoder; or its folder.
+        out: the folder; must not exist.
+        to: of :data:`striata.choices.EXPORTS`.
+        quantize: of :data:`striata.choices.QUANTIZATIONS`, for ONNX; None for fp32.
+        data: labelled rows to compare on, as for :meth:`striata.Model.evaluate`; None for the study's validation rows, and where
+            these are gone, texts of the tokenizer's own words.
+        columns: names of their columns; those of the study by default.
+        agreement: smallest share of the rows that must get the same label when quantized.
+
+    Raises:
+        ExportError: the model cannot be written for the tool, or does not answer the same there, or `out` exists.
+        ExtraError: a package that it takes is not installed.
+        StriataError: the model or the rows cannot be read.
+    """
+    from .exports import export_model
+
+    opened = load(model, device="cpu", precision="fp32") if isinstance(model, str | Path) else model
+    return export_model(opened, out, to=to, quantize=quantize, data=data, columns=columns, agreement=agreement)
 
 
 def pack(

@@ -331,6 +331,19 @@ PREDICTIONS = Choices(
     {".csv": Choice("CSV"), ".jsonl": Choice("JSON Lines"), ".parquet": Choice("Parquet")},
 )
 
+EXPORTS = Choices(
+    "export",
+    {
+        "onnx": Choice("ONNX Runtime, transformers.js and what else reads ONNX"),
+        "transformers": Choice("merged weights for AutoModelForSequenceClassification; runs with a native head"),
+        "sentence-transformers": Choice(
+            "merged weights, mean of the tokens and the head as a dense layer; runs with a mean head"
+        ),
+    },
+)
+
+QUANTIZATIONS = Choices("quantization", {"int8": Choice("weights and activations of matrix products in 8 bits, for CPUs")})
+
 FORMS = Choices(
     "format",
     {

@@ -11,6 +11,7 @@
     ├── RunError         a run's folder, or a member that could not be trained
     ├── EnsembleError    selection or combination of runs
     ├── EncoderError     the pretrained model: missing, damaged, unsupported
+    ├── ExportError      a model for another tool: it cannot be written for it, or does not answer the same there
     └── ExtraError       an optional package that is not installed
 
 A message is one line: what was wrong, where, what was expected, what to do.
@@ -82,6 +83,10 @@ class StudyError(StriataError):
 
 class RunError(StriataError):
     """A run's folder is missing, unfinished or damaged, or a member could not be trained."""
+
+
+class ExportError(StriataError):
+    """A model cannot be written for another tool, or does not answer there as it does here."""
 
 
 class EnsembleError(StriataError):

@@ -14,7 +14,11 @@ EXTRAS = {
     "huggingface_hub": "report",
     "jinja2": "report",
     "matplotlib": "report",
+    "onnx": "export",
+    "onnxruntime": "export",
+    "onnxscript": "export",
     "optuna": "search",
+    "sentence_transformers": "sentence-transformers",
     "sqlalchemy": "search",
     "tensorboard": "trackers",
 }  # as in pyproject.toml

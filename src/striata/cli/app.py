@@ -19,7 +19,7 @@ GROUPS = {
     "Train": ("train", "ensemble", "cascade", "distil"),
     "Judge": ("leaderboard", "compare", "evaluate", "stress", "shift", "audit"),
     "Use": ("predict",),
-    "Share": ("report", "card", "pack"),
+    "Share": ("report", "card", "export", "pack"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 

@@ -1,0 +1,241 @@
+"""A model as a folder for another tool, left behind only if it answers there as it does here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ..calibration import fit_temperature
+from ..choices import EXPORTS, QUANTIZATIONS
+from ..data import Columns, Table, encode_labels, read_table
+from ..disk.files import new_folder
+from ..disk.paths import is_there
+from ..errors import ExportError, StriataError
+from ..extras import require
+from ..figures.intervals import Interval, paired_difference
+from ..runs import StudyFolder
+
+if TYPE_CHECKING:
+    from ..model import Model
+    from .openers import Answer
+    from .parts import Parts
+
+Floats = npt.NDArray[np.float32]
+
+NEEDS = {
+    "transformers": (),
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "sentence-transformers": ("sentence_transformers",),
+}
+BATCHES = (1, 7, 40)  # a graph may have taken the sizes of its example for its own
+MOST = 1000  # rows that are compared
+TOLERANCE = 1e-3  # largest difference of calibrated logits in fp32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """A folder for another tool, and how it answers there.
+
+    Args:
+        folder: where it lies.
+        form: of :data:`striata.choices.EXPORTS`.
+        quantization: of :data:`striata.choices.QUANTIZATIONS`, or None for fp32.
+        texts: that were compared, in batches of 1, 7, 40 and more.
+        source: of these texts.
+        largest_difference: of a calibrated logit.
+        agreement: share of the texts with the same label.
+        accuracy: of the model on them; None where their labels are not known.
+        change: of accuracy by the export, with its interval; None likewise.
+        temperature: by which the export's logits were divided once more, fitted on these rows; 1 in fp32.
+    """
+
+    folder: Path
+    form: str
+    quantization: str | None
+    texts: int
+    source: str
+    largest_difference: float
+    agreement: float
+    accuracy: float | None
+    change: Interval | None
+    temperature: float
+
+    def to_json(self) -> dict[str, object]:
+        """All fields."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+    def lines(self) -> list[str]:
+        """What was compared, in sentences."""
+        lines = [
+            f"{self.texts:,} texts of {self.source} answered as here: {self.agreement:.2%} the same label, calibrated logits at "
+            f"most {self.largest_difference:.2g} apart"
+        ]
+        if self.change is not None and self.accuracy is not None and self.quantization is not None:
+            lines.append(
+                f"accuracy on them {self.accuracy:.4f}, in {self.quantization} {100 * self.change.value:+.2f} points "
+                f"({100 * self.change.low:+.2f} to {100 * self.change.high:+.2f}); temperature fitted again"
+            )
+        return lines
+
+
+def export_model(
+    model: Model,
+    out: str | Path,
+    *,
+    to: str = "onnx",
+    quantize: str | None = None,
+    data: object = None,
+    columns: Columns | None = None,
+    agreement: float = 0.98,
+) -> Exported:
+    """Writes a model for another tool, whole or not at all: a folder that does not answer as the model does is not left behind.
+
+    Args:
+        model: a run, a soup, what a distillation trained, or an ensemble of runs with adapters, in fp32.
+        out: the folder; must not exist.
+        to: of :data:`striata.choices.EXPORTS`.
+        quantize: of :data:`striata.choices.QUANTIZATIONS`; for ONNX.
+        data: labelled rows to compare on, as for :meth:`striata.Model.evaluate`; by default the study's validation rows, and
+            where these are gone, texts of the tokenizer's own words.
+        columns: names of their columns; those of the study by default.
+        agreement: smallest share of the rows that must get the same label when quantized.
+
+    Raises:
+        ExportError: the model cannot be written for the tool, or does not answer the same there, or `out` exists.
+        ExtraError: a package that it takes is not installed.
+        DataError: the rows cannot be read.
+    """
+    from .openers import OPENERS
+    from .parts import take_apart
+    from .writers import WRITERS, write_facts
+    from .writers import quantize as quantize_graph
+
+    EXPORTS.check(to, ExportError)
+    if quantize is not None:
+        QUANTIZATIONS.check(quantize, ExportError)
+        if to != "onnx":
+            raise ExportError(f"quantize is '{quantize}', which ONNX alone has here; leave it out, or export to onnx")
+    if is_there(out):
+        raise ExportError(f"{out} exists; choose another folder", argument="out", path=str(out))
+    require(f"an export to {to}", *NEEDS[to])
+    parts = take_apart(model)
+    table, source, targets = _rows(model, parts, data, columns)
+    if quantize is not None and targets is None:
+        raise ExportError("the study's data is gone, and what int8 loses is to be measured; give labelled rows as `data`")
+    reference = _calibrated(model, table)
+    with new_folder(Path(out)) as folder:
+        WRITERS[to](parts, folder)
+        if quantize is not None:
+            quantize_graph(folder)
+        answers = _answers(OPENERS[to](folder, parts.max_length), table)
+        temperature = 1.0
+        if quantize is not None and targets is not None:
+            temperature = _rescaled(folder, answers, targets)
+            answers = answers / np.float32(temperature)
+        exported = _compared(Path(out), to, quantize, (reference, answers), targets, source=source, temperature=temperature)
+        _refuse(exported, agreement)
+        facts = {"labels": parts.labels, "max_length": parts.max_length, "model": parts.checksum, "compared": exported.to_json()}
+        write_facts(folder, {**facts, "logits": "calibrated: their softmax is the probabilities"})
+    return exported
+
+
+def _rows(model: Model, parts: Parts, data: object, columns: Columns | None) -> tuple[Table, str, npt.NDArray[np.int64] | None]:
+    """Rows to compare on, what they are, and their targets where these are known."""
+    if data is not None:
+        table = read_table(data, columns or model.columns, split="test")
+        return table, table.source, encode_labels(table, model.labels)
+    validation = _validation(model)
+    if validation is not None:
+        table = validation.take(np.arange(min(MOST, len(validation))))
+        return table, "the validation rows", encode_labels(table, model.labels)
+    return _own_words(parts), "the tokenizer's own words, as the study's data is gone,", None
+
+
+def _validation(model: Model) -> Table | None:
+    from ..study import prepare_again
+
+    first = next(iter(model.runs.values()))
+    try:
+        return prepare_again(StudyFolder.open(first.path.parent.parent)).splits.validation
+    except StriataError:
+        return None
+
+
+def _own_words(parts: Parts) -> Table:
+    """Texts of every length that the model reads."""
+    words = sorted(parts.tokenizer().get_vocab())
+    draws = np.random.default_rng(0)
+    lengths = draws.integers(1, parts.max_length + 4, 100)
+    texts = [" ".join(draws.choice(words, size)) for size in lengths]
+    return Table(source="words", ids=np.arange(len(texts)), texts=texts, pairs=texts[::-1] if parts.pairs else None)
+
+
+def _calibrated(model: Model, table: Table) -> Floats:
+    return model.logits(table.texts, table.pairs) / np.float32(model.calibration.temperature)
+
+
+def _answers(answer: Answer, table: Table) -> Floats:
+    """Logits of all rows, in batches of all sizes."""
+    sizes, parts, at = list(BATCHES), [], 0
+    while at < len(table):
+        size = sizes.pop(0) if sizes else BATCHES[-1]
+        pairs = None if table.pairs is None else table.pairs[at : at + size]
+        try:
+            parts.append(answer(table.texts[at : at + size], pairs))
+        except Exception as error:  # whatever another tool may raise
+            reason = " ".join(str(error).split())[:200]
+            raise ExportError(f"the export does not answer {size} texts at a time ({reason}); nothing is left") from error
+        at += size
+    return np.concatenate(parts)
+
+
+def _rescaled(folder: Path, answers: Floats, targets: npt.NDArray[np.int64]) -> float:
+    from .writers import QUANTIZED, rescale
+
+    temperature = fit_temperature(answers, targets)
+    rescale(folder / QUANTIZED, 1 / temperature)
+    return temperature
+
+
+def _compared(
+    out: Path,
+    to: str,
+    quantize: str | None,
+    logits: Sequence[Floats],
+    targets: npt.NDArray[np.int64] | None,
+    *,
+    source: str,
+    temperature: float,
+) -> Exported:
+    reference, answers = logits
+    if answers.shape != reference.shape:
+        raise ExportError(f"the export to {to} answers {answers.shape[0]} texts with {answers.shape[1:]} logits; nothing is left")
+    before, after = reference.argmax(1), answers.argmax(1)
+    change = None
+    if targets is not None:
+        right, still = before == targets, after == targets
+        change = paired_difference(int((right & ~still).sum()), int((still & ~right).sum()), len(targets))
+    return Exported(
+        folder=out, form=to, quantization=quantize, texts=len(reference), source=source,
+        largest_difference=float(np.abs(answers - reference).max()), agreement=float((before == after).mean()),
+        accuracy=None if targets is None else float((before == targets).mean()), change=change, temperature=temperature,
+    )  # fmt: skip
+
+
+def _refuse(exported: Exported, agreement: float) -> None:
+    if exported.quantization is None and not exported.largest_difference <= TOLERANCE:
+        raise ExportError(
+            f"the export to {exported.form} does not answer as the model does: calibrated logits are up to "
+            f"{exported.largest_difference:.2g} apart; nothing is left"
+        )
+    if exported.agreement < agreement:
+        raise ExportError(
+            f"in {exported.quantization or 'fp32'} {exported.agreement:.2%} of {exported.texts:,} rows get the same label, less "
+            f"than the {agreement:.2%} that are asked for; nothing is left",
+            argument="agreement",
+        )

@@ -1,0 +1,194 @@
+"""A model as plain torch modules over padded batches: what other tools can read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pkgutil import resolve_name
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..ensemble.combiner import Combiner
+from ..ensemble.merge import PREFIX
+from ..layout import Plan
+from ..layout.heads import ACTIVATIONS
+
+Weights = Mapping[str, npt.NDArray[np.float32]]
+Product = tuple[Tensor, Tensor]
+
+
+class Adapted(nn.Module):
+    """A frozen linear layer beside the low-rank products of the members that have one there.
+
+    Args:
+        layer: the encoder's own.
+        products: A, (rank, in), and scale * B, (out, rank), by member.
+
+    Attributes:
+        member: whose turn it is.
+    """
+
+    def __init__(self, layer: nn.Module, products: Mapping[int, Product]) -> None:
+        super().__init__()
+        self.layer = layer
+        self.down = nn.ParameterDict({str(member): nn.Parameter(down, False) for member, (down, _) in products.items()})
+        self.up = nn.ParameterDict({str(member): nn.Parameter(up, False) for member, (_, up) in products.items()})
+        self.member = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in) -> (..., out)."""
+        y: Tensor = self.layer(x)
+        if str(self.member) not in self.down:
+            return y
+        return y + functional.linear(functional.linear(x, self.down[str(self.member)]), self.up[str(self.member)])
+
+
+class PlainHead(nn.Module):
+    """A head without dropout.
+
+    Args:
+        plan: whose head.
+        weights: of the member, by peft's names.
+        order: place of each label among the head's own.
+    """
+
+    def __init__(self, plan: Plan, weights: Weights, order: Sequence[int]) -> None:
+        super().__init__()
+        self._steps = [step for step in plan.head.steps if step.op != "dropout"]
+        self.layers = nn.ModuleList()
+        for step in self._steps:
+            if not step.parameters:
+                continue
+            layer: nn.Module
+            if step.op == "linear":
+                layer = nn.Linear(step.in_features, step.out_features, bias=step.bias)
+            else:
+                layer = nn.LayerNorm(step.out_features, bias=step.bias)
+            for name, parameter in layer.named_parameters():
+                parameter.data = torch.from_numpy(np.array(weights[f"{PREFIX}{step.module}.{name}"]))
+            self.layers.append(layer)
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear), "a head ends with the labels"
+        for parameter in last.parameters():
+            parameter.data = parameter.data[list(order)]
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """(texts, size) -> (texts, labels)."""
+        x, layers = pooled, iter(self.layers)
+        for step in self._steps:
+            x = next(layers)(x) if step.parameters else resolve_name(ACTIVATIONS[step.name])(x)
+        return x
+
+
+class Classifier(nn.Module):
+    """Members on one encoder, and their combination.
+
+    Args:
+        encoder: the transformers model, without a head.
+        pooler: paths of the encoder's own pooler.
+        prefix: what plans of native heads put before the paths of the encoder's modules.
+        members: plans and weights by name.
+        orders: places of the labels among each member's own, by name.
+        combiner: of their logits; none that cascades.
+        temperature: the combined logits are divided by it.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        pooler: Sequence[str],
+        prefix: str,
+        members: Mapping[str, tuple[Plan, Weights]],
+        orders: Mapping[str, Sequence[int]],
+        combiner: Combiner,
+        temperature: float,
+    ) -> None:
+        super().__init__()
+        self.encoder: Any = encoder.eval().requires_grad_(False)
+        self._pooler, self._names, self._combiner = tuple(pooler), list(members), combiner
+        self.heads = nn.ModuleList(PlainHead(plan, weights, orders[name]) for name, (plan, weights) in members.items())
+        self._pooling = next(iter(members.values()))[0].head.pooling
+        self.inverse_temperature: Tensor
+        self.register_buffer("inverse_temperature", torch.tensor(1 / temperature))
+        self._adapted = self._adapt(prefix, members)
+        if combiner.stacking is not None:
+            for at, name in enumerate(self._names):
+                matrix = torch.from_numpy(combiner.stacking.coefficients[name].astype(np.float32))
+                self.register_buffer(f"coefficients_{at}", matrix)
+            self.register_buffer("intercept", torch.from_numpy(combiner.stacking.intercept.astype(np.float32)))
+
+    def _adapt(self, prefix: str, members: Mapping[str, tuple[Plan, Weights]]) -> list[Adapted]:
+        """Puts the members' products into the encoder: into the layer itself where there is one member, else beside it."""
+        products: dict[str, dict[int, Product]] = {}
+        for at, (plan, weights) in enumerate(members.values()):
+            start = prefix + "." if plan.head.kind == "native" else ""
+            for site in plan.sites:
+                down, up = (torch.from_numpy(np.array(weights[f"{PREFIX}{site.module}.lora_{side}.weight"])) for side in "AB")
+                products.setdefault(site.module.removeprefix(start), {})[at] = (down, up * site.scale)
+        adapted = []
+        for path, by_member in products.items():
+            layer: Any = self.encoder.get_submodule(path)
+            if len(members) == 1:
+                ((down, up),) = by_member.values()
+                layer.weight.data += (up.double() @ down.double()).float()
+            else:
+                adapted.append(Adapted(layer, by_member))
+                self.encoder.set_submodule(path, adapted[-1])
+        return adapted
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Calibrated logits of a padded batch, (texts, labels), and the members' own, (members, texts, labels).
+
+        Args:
+            input_ids: (texts, tokens).
+            attention_mask: 1 for tokens, 0 for padding, (texts, tokens).
+            token_type_ids: 0 for first texts, 1 for second ones, (texts, tokens); for encoders that tell them apart.
+        """
+        typed = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        members = torch.stack([self._member(at, input_ids, attention_mask, typed) for at in range(len(self.heads))])
+        return self._combined(members) * self.inverse_temperature, members
+
+    def _member(self, at: int, ids: Tensor, mask: Tensor, typed: Mapping[str, Tensor]) -> Tensor:
+        for layer in self._adapted:
+            layer.member = at
+        hidden: Tensor = self.encoder(input_ids=ids, attention_mask=mask, **typed).last_hidden_state
+        pooled = hidden[:, :1]
+        if self._pooling == "mean":
+            inside = mask[:, :, None].to(hidden.dtype)
+            pooled = (hidden * inside).sum(1) / inside.sum(1)
+        elif self._pooling == "pooler":
+            for path in self._pooler:
+                pooled = self.encoder.get_submodule(path)(pooled)
+        logits: Tensor = self.heads[at](pooled.reshape(-1, hidden.shape[-1]))
+        return logits
+
+    def _combined(self, members: Tensor) -> Tensor:
+        weights: Any = [self._combiner.weights[name] for name in self._names]
+        if self._combiner.stacking is not None:
+            logs = functional.log_softmax(members, -1)
+            parts = [logs[at] @ self.get_buffer(f"coefficients_{at}").T for at in range(len(self._names))]
+            return torch.stack(parts).sum(0) + self.get_buffer("intercept")
+        if self._combiner.kind == "probabilities":
+            mean = sum(weight * torch.softmax(members[at], -1) for at, weight in enumerate(weights))
+            return torch.log(torch.clamp(mean, min=torch.finfo(torch.float32).tiny))
+        return torch.stack([weight * members[at] for at, weight in enumerate(weights)]).sum(0)
+
+
+class _Graph(nn.Module):
+    def __init__(self, classifier: Classifier, members: bool) -> None:
+        super().__init__()
+        self.classifier, self._members = classifier, members
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> tuple[Tensor, ...]:
+        logits, members = self.classifier(input_ids, attention_mask, token_type_ids)
+        return (logits, members) if self._members else (logits,)
+
+
+def graph_of(classifier: Classifier, *, members: bool) -> nn.Module:
+    """A classifier with as many outputs as its graph is to have: the members' logits, too, or only the combined ones."""
+    return _Graph(classifier, members).eval()

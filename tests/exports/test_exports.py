@@ -1,0 +1,248 @@
+"""Models for other tools, opened there by processes that know nothing of striata."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import softmax
+from sklearn.metrics import log_loss
+
+import striata
+from striata.data import read_table
+from striata.engine import Encoder
+from striata.ensemble import combine_runs
+from striata.errors import ExportError, StriataError
+from striata.exports import exported, writers
+from striata.exports.parts import take_apart
+from striata.model.scorers import EncoderScorer
+
+from ..study.small import LABELS, make_base, study_of, write_texts
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the exporter and of sentence-transformers, about themselves
+
+ALONE = """
+import json, sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in BLOCKED:
+            raise ImportError(name)
+sys.meta_path.insert(0, Block())
+folder, texts = sys.argv[1], json.loads(sys.argv[2])
+"""
+TRANSFORMERS = """
+from transformers import pipeline
+classify = pipeline("text-classification", model=folder, top_k=None)
+rows = [{one["label"]: one["score"] for one in row} for row in classify(texts, truncation=True)]
+print(json.dumps(rows))
+"""
+ONNX = """
+import numpy, onnxruntime
+from tokenizers import Tokenizer
+config, facts = (json.load(open(f"{folder}/{name}.json")) for name in ("config", "striata"))
+tokenizer = Tokenizer.from_file(f"{folder}/tokenizer.json")
+tokenizer.enable_truncation(facts["max_length"])
+tokenizer.enable_padding(pad_id=config["pad_token_id"], pad_token=tokenizer.id_to_token(config["pad_token_id"]))
+session = onnxruntime.InferenceSession(f"{folder}/onnx/model.onnx", providers=["CPUExecutionProvider"])
+encoded = tokenizer.encode_batch(texts)
+rows = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+inputs = {i.name: numpy.array([getattr(e, rows[i.name]) for e in encoded], "int64") for i in session.get_inputs()}
+logits = session.run(["logits"], inputs)[0]
+powers = numpy.exp(logits - logits.max(1, keepdims=True))
+print(json.dumps([dict(zip(facts["labels"], map(float, p / p.sum()))) for p in powers]))
+"""
+
+
+def alone(code: str, folder: Path, texts: list[str], *blocked: str) -> np.ndarray:
+    """Probabilities (texts, labels) that a process without striata, and without other packages, prints."""
+    start = ALONE.replace("BLOCKED", repr({"striata", *blocked}))
+    done = subprocess.run(
+        [sys.executable, "-c", start + code, str(folder), json.dumps(texts)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return np.array([[row[label] for label in LABELS] for row in json.loads(done.stdout.splitlines()[-1])])
+
+
+@pytest.fixture(scope="module")
+def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with native heads: three runs and an ensemble of two."""
+    folder = tmp_path_factory.mktemp("native")
+    striata.train(study_of(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def mean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of a BERT with token types and mean heads, with baselines in the ensemble `all`."""
+    folder = tmp_path_factory.mktemp("mean")
+    make_base(folder, "bert")
+    write_texts(folder / "train.csv", 150)
+    write_texts(folder / "test.csv", 40, seed=1)
+    study = study_of(folder, base=str(folder / "bert"), head="mean", baselines=["lexical"], ensemble={"size": 4})
+    striata.train(study)
+    return folder
+
+
+def texts_of(folder: Path) -> list[str]:
+    return read_table(str(folder / "test.csv"), striata.Columns()).texts
+
+
+def run_of(folder: Path) -> Path:
+    return sorted(path for path in (folder / "out" / "runs").iterdir() if path.name != "lexical")[0]
+
+
+def test_merged_weights_open_in_a_pipeline_with_our_probabilities(native: Path, tmp_path: Path) -> None:
+    model = striata.load(run_of(native))
+    made = striata.export(model, tmp_path / "out", to="transformers")
+    assert (made.agreement, made.texts, made.source) == (1.0, 40, "the validation rows")
+    assert made.largest_difference < 1e-4
+    texts = texts_of(native)
+    texts.append(" ".join(texts))  # longer than the model reads
+    np.testing.assert_allclose(alone(TRANSFORMERS, tmp_path / "out", texts), model.predict_proba(texts), atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def graphs(native: Path, mean: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Graphs of a run, an ensemble, and a run with a mean head and token types."""
+    folders = {"run": run_of(native), "ensemble": native / "out" / "ensemble", "mean": run_of(mean)}
+    place = tmp_path_factory.mktemp("graphs")
+    return {name: striata.export(folder, place / name).folder for name, folder in folders.items()}
+
+
+@pytest.mark.parametrize("which", ["run", "ensemble", "mean"])
+def test_a_graph_needs_nothing_but_onnx_runtime_and_tokenizers(
+    native: Path, mean: Path, graphs: dict[str, Path], which: str
+) -> None:
+    folder = {"run": run_of(native), "ensemble": native / "out" / "ensemble", "mean": run_of(mean)}[which]
+    texts = texts_of(native)
+    texts.append(" ".join(texts))  # longer than the model reads
+    answers = alone(ONNX, graphs[which], texts, "torch", "transformers")
+    np.testing.assert_allclose(answers, striata.load(folder).predict_proba(texts), atol=1e-5)
+
+
+def test_an_ensemble_has_the_encoder_once_and_its_members_logits(native: Path, graphs: dict[str, Path]) -> None:
+    import onnx
+    import onnxruntime
+
+    model = striata.load(native / "out" / "ensemble")
+    (scorer,) = model.scorers
+    assert isinstance(scorer, EncoderScorer)
+    encoder = Encoder.load(str(native / "roberta"), head=next(iter(model.runs.values())).adapter_plan.head).model
+    file = graphs["ensemble"] / "onnx" / "model.onnx"
+    stored = sum(int(np.prod(tensor.dims)) for tensor in onnx.load(file).graph.initializer)
+    assert stored < sum(p.numel() for p in encoder.parameters()) + scorer.trainable + 5000
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    texts = texts_of(native)[:1]  # one, which needs no padding
+    ids = scorer.tokenizer.encode(texts).ids[None].astype(np.int64)
+    (members,) = session.run(["member_logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+    for own, logits in zip(members, model.member_logits(texts).values(), strict=True):
+        np.testing.assert_allclose(own, logits, atol=1e-4)
+
+
+@pytest.mark.parametrize(("method", "combine"), [("stacking", "logits"), ("weighted", "logits"), ("top", "probabilities")])
+def test_every_way_to_combine_is_in_the_modules(native: Path, tmp_path: Path, method: str, combine: str) -> None:
+    combine_runs(native / "out", out=tmp_path / "out", size=3, method=method, combine=combine)
+    model = striata.load(tmp_path / "out")
+    parts = take_apart(model)
+    inputs = parts.tokenizer()(texts_of(native), padding=True, return_tensors="pt")
+    with torch.no_grad():
+        logits, _ = parts.classifier(inputs["input_ids"], inputs["attention_mask"])
+    np.testing.assert_allclose(
+        logits.numpy(), model.logits(texts_of(native)) / np.float32(model.calibration.temperature), atol=1e-4
+    )
+
+
+def test_a_mean_head_is_a_dense_layer_of_sentence_transformers(mean: Path, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    model = striata.load(run_of(mean))
+    striata.export(model, tmp_path / "out", to="sentence-transformers")
+    logits = SentenceTransformer(str(tmp_path / "out"), device="cpu").encode(texts_of(mean), show_progress_bar=False)
+    np.testing.assert_allclose(logits, model.logits(texts_of(mean)) / np.float32(model.calibration.temperature), atol=1e-4)
+
+
+def test_eight_bits_are_measured_and_their_temperature_is_fitted_again(
+    mean: Path, graphs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(writers.WRITERS, "onnx", lambda _, folder: shutil.copytree(graphs["mean"], folder, dirs_exist_ok=True))
+    model = striata.load(run_of(mean))
+    made = striata.export(model, tmp_path / "out", quantize="int8", data=mean / "test.csv", agreement=0.5)
+    assert sorted(file.name for file in (tmp_path / "out" / "onnx").iterdir()) == ["model_quantized.onnx"]
+    assert made.change is not None
+    assert made.change.low <= made.change.value <= made.change.high
+    assert made.accuracy == model.evaluate(mean / "test.csv").accuracy
+    code = ONNX.replace("model.onnx", "model_quantized.onnx")
+    answers = alone(code, tmp_path / "out", texts_of(mean), "torch")
+    labels = [LABELS.index(label) for label in read_table(str(mean / "test.csv"), striata.Columns()).labels or ()]
+    right = (answers.argmax(1) == labels).mean()
+    assert right == pytest.approx(made.accuracy + made.change.value)
+    scaled = np.log(answers)
+    losses = {
+        factor: log_loss(labels, softmax(scaled * factor, 1), normalize=False) + np.log(factor) ** 2 / 2
+        for factor in (0.9, 1.0, 1.1)
+    }
+    assert losses[1.0] == min(losses.values())  # with the prior that keeps temperatures finite
+    with pytest.raises(ExportError, match=r"get the same label, less than the 100\.00% that are asked for") as refused:
+        striata.export(model, tmp_path / "strict", quantize="int8", data=mean / "test.csv", agreement=1.01)
+    assert not (tmp_path / "strict").exists()
+    assert refused.value.argument == "agreement"
+
+
+def test_without_the_studys_data_made_up_texts_are_compared(native: Path, tmp_path: Path) -> None:
+    moved = native / "train.csv"
+    moved.rename(native / "elsewhere.csv")
+    try:
+        made = striata.export(run_of(native), tmp_path / "out", to="transformers")
+        assert (made.texts, made.accuracy) == (100, None)
+        with pytest.raises(ExportError, match="give labelled rows as `data`"):
+            striata.export(run_of(native), tmp_path / "other", quantize="int8")
+    finally:
+        (native / "elsewhere.csv").rename(moved)
+
+
+def test_what_does_not_answer_the_same_is_not_left_behind(native: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(parts: Any, folder: Path) -> None:
+        parts.classifier.heads[0].layers[-1].bias.data[0] += 0.01
+        writers.write_transformers(parts, folder)
+
+    monkeypatch.setitem(writers.WRITERS, "transformers", broken)
+    with pytest.raises(ExportError, match=r"does not answer as the model does: calibrated logits are up to 0\.01 apart"):
+        striata.export(run_of(native), tmp_path / "out", to="transformers")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("which", "settings", "message"),
+    [
+        ("ensemble", {"to": "transformers"}, "an ensemble of 2 is no model that transformers has; export it `--to onnx`"),
+        ("mean", {"to": "transformers"}, "transformers' classification models have no mean head; export it `--to onnx`, or"),
+        ("run", {"to": "sentence-transformers"}, "pools by the mean, and this model has a native head; use `--to onnx`"),
+        ("all", {}, r"members that read words or look up rows \(lexical\)"),
+        ("run", {"to": "tensorflow"}, "unknown export 'tensorflow'"),
+        ("run", {"quantize": "int3"}, "unknown quantization 'int3'"),
+        ("run", {"to": "transformers", "quantize": "int8"}, "ONNX alone"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_by_name(
+    native: Path, mean: Path, tmp_path: Path, which: str, settings: dict[str, str], message: str
+) -> None:
+    folders = {"run": run_of(native), "ensemble": native / "out/ensemble", "mean": run_of(mean), "all": mean / "out/ensemble"}
+    with pytest.raises(ExportError, match=message):
+        striata.export(folders[which], tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_existing_folder_is_not_touched(native: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "file").write_text("mine")
+    with pytest.raises(StriataError, match=r"out .*out exists; choose another folder"):
+        striata.export(run_of(native), tmp_path / "out")
+    assert (tmp_path / "out" / "file").read_text() == "mine"
+    assert exported.NEEDS.keys() == writers.WRITERS.keys()
