@@ -24,8 +24,8 @@ print(plan.trainable)
 ```
 """
 GROUPS = {
-    "Functions": ("fit", "train", "plan", "load", "pack", "load_study", "distil"),
-    "What comes out": ("Model", "Fitted", "Trained", "Run", "Ensemble", "Distilled"),
+    "Functions": ("fit", "train", "plan", "load", "pack", "export", "load_study", "distil"),
+    "What comes out": ("Model", "Fitted", "Exported", "Trained", "Run", "Ensemble", "Distilled"),
     "What goes in": ("Study", "Plan", "Layout", "Section", "Columns"),
     "Errors": ("StriataError",),
 }

@@ -36,7 +36,8 @@ TITLES = {
     "PRECISIONS": "Precisions", "DEVICES": "Devices",
     "RANKINGS": "Ranking figures", "COMBINATIONS": "Combinations", "METHODS": "Methods of ensembles",
     "TRACKERS": "Trackers", "READERS": "Files that are read", "PREDICTIONS": "Files of predictions",
-    "FORMS": "Formats of predictions", "BASELINES": "Baselines", "DEMOS": "Demos",
+    "FORMS": "Formats of predictions", "BASELINES": "Baselines", "DEMOS": "Demos", "EXPORTS": "Exports",
+    "QUANTIZATIONS": "Quantizations",
 }  # fmt: skip
 
 

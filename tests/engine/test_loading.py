@@ -6,13 +6,15 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from striata.data import Encoded
 from striata.disk.files import sha256_file
-from striata.engine import Encoder
-from striata.engine.loading import INDEX, WEIGHTS, fingerprint, load_model, weight_files
+from striata.engine import Encoder, embed_words
+from striata.engine.loading import INDEX, WEIGHTS, choose_device, choose_precision, fingerprint, load_model, weight_files
 from striata.errors import EncoderError
 from striata.layout import make_plan
 
@@ -43,6 +45,25 @@ def shard(base: Path) -> list[Path]:
 
 def write_index(base: Path, places: Mapping[str, object]) -> None:
     (base / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": places}))
+
+
+def test_an_unknown_device_or_precision_is_named() -> None:
+    with pytest.raises(EncoderError, match=r"unknown device 'gpu'.*; expected cpu, cuda or auto"):
+        choose_device("gpu")
+    with pytest.raises(EncoderError, match=r"unknown precision 'fp8'"):
+        choose_precision("fp8", torch.device("cpu"))
+
+
+def test_means_of_tokens_own_embeddings_are_those_of_the_table(base: Path) -> None:
+    encoder = load(base)
+    texts = [[0, 5, 6, 2], [0, 9, 2], [0, 4, 4, 4, 7, 2]]
+    lengths = np.array([len(ids) for ids in texts])
+    encoded = Encoded(
+        ids=np.concatenate(texts).astype(np.int32), starts=np.append(0, lengths.cumsum()), types=None, truncated=lengths < 0
+    )
+    table = next(values for name, values in load_file(base / WEIGHTS).items() if "word_embeddings" in name).numpy()
+    expected = [table[ids].mean(0) for ids in texts]
+    np.testing.assert_allclose(embed_words(encoder, encoded, max_tokens=8), expected, atol=1e-6)
 
 
 def test_weights_are_those_of_transformers(base: Path) -> None:

@@ -221,9 +221,9 @@ def test_what_does_not_answer_the_same_is_not_left_behind(native: Path, tmp_path
 @pytest.mark.parametrize(
     ("which", "settings", "message"),
     [
-        ("ensemble", {"to": "transformers"}, "an ensemble of 2 is no model that transformers has; export it `--to onnx`"),
-        ("mean", {"to": "transformers"}, "transformers' classification models have no mean head; export it `--to onnx`, or"),
-        ("run", {"to": "sentence-transformers"}, "pools by the mean, and this model has a native head; use `--to onnx`"),
+        ("ensemble", {"to": "transformers"}, "an ensemble of 2 is no model that transformers has; export it to onnx"),
+        ("mean", {"to": "transformers"}, "transformers' classification models have no mean head; export it to onnx or sentence"),
+        ("run", {"to": "sentence-transformers"}, "pools by the mean, and this model has a native head; export it to onnx"),
         ("all", {}, r"members that read words or look up rows \(lexical\)"),
         ("run", {"to": "tensorflow"}, "unknown export 'tensorflow'"),
         ("run", {"quantize": "int3"}, "unknown quantization 'int3'"),

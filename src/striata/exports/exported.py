@@ -137,7 +137,9 @@ def export_model(
         if quantize is not None and targets is not None:
             temperature = _rescaled(folder, answers, targets)
             answers = answers / np.float32(temperature)
-        exported = _compared(Path(out), to, quantize, (reference, answers), targets, source=source, temperature=temperature)
+        exported = _compared(
+            model, Path(out), to, quantize, (reference, answers), targets, source=source, temperature=temperature
+        )
         _refuse(exported, agreement)
         facts = {"labels": parts.labels, "max_length": parts.max_length, "model": parts.checksum, "compared": exported.to_json()}
         write_facts(folder, {**facts, "logits": "calibrated: their softmax is the probabilities"})
@@ -203,6 +205,7 @@ def _rescaled(folder: Path, answers: Floats, targets: npt.NDArray[np.int64]) -> 
 
 
 def _compared(
+    model: Model,
     out: Path,
     to: str,
     quantize: str | None,
@@ -215,7 +218,7 @@ def _compared(
     reference, answers = logits
     if answers.shape != reference.shape:
         raise ExportError(f"the export to {to} answers {answers.shape[0]} texts with {answers.shape[1:]} logits; nothing is left")
-    before, after = reference.argmax(1), answers.argmax(1)
+    before, after = model.task.decide(reference), model.task.decide(answers)
     change = None
     if targets is not None:
         right, still = before == targets, after == targets

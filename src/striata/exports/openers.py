@@ -57,7 +57,7 @@ def open_onnx(folder: Path, max_length: int) -> Answer:
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS") or 0)
     file = next(folder / name for name in (QUANTIZED, ONNX) if (folder / name).is_file())
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    names = [wanted.name for wanted in session.get_inputs()]
+    names = [tensor.name for tensor in session.get_inputs()]
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_truncation(max_length)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

@@ -76,7 +76,9 @@ def take_apart(model: Model) -> Parts:
 
     first = next(iter(model.runs.values()))
     base, words, head = first.base, first.tokenizer_base, first.adapter_plan.head
-    assert base is not None and words is not None and first.facts.max_length is not None, "the model is open"
+    length = first.facts.max_length
+    if base is None or words is None or length is None:
+        raise ExportError(f"run {first.path} names no encoder; it was written by another version of striata")
     family = shape_of(base).family
     pooler = head.pooling == "pooler" if family.pooler else None
     encoder = load_model(base, weight_files(base), packed=False, pooler=pooler, dtype=torch.float32)
@@ -91,7 +93,7 @@ def take_apart(model: Model) -> Parts:
     )
     return Parts(
         classifier=classifier.eval(), words=words, family=family, head=head, labels=tuple(model.labels),
-        max_length=first.facts.max_length, members=len(model.runs), pairs=model.columns.text_pair is not None,
+        max_length=length, members=len(model.runs), pairs=model.columns.text_pair is not None,
         checksum=model.identity,
     )  # fmt: skip
 

@@ -28,8 +28,8 @@ def write_transformers(parts: Parts, folder: Path) -> None:
     _refuse_several(parts, "transformers")
     if parts.head.kind != "native":
         raise ExportError(
-            f"transformers' classification models have no {parts.head.kind} head; export it `--to onnx`"
-            + (", or `--to sentence-transformers`" if parts.head.kind == "mean" else "")
+            f"transformers' classification models have no {parts.head.kind} head; export it to onnx"
+            + (" or sentence-transformers" if parts.head.kind == "mean" else "")
         )
     from transformers import AutoModelForSequenceClassification
 
@@ -56,7 +56,7 @@ def write_sentence_transformers(parts: Parts, folder: Path) -> None:
     _refuse_several(parts, "sentence-transformers")
     if parts.head.kind != "mean":
         raise ExportError(
-            f"sentence-transformers pools by the mean, and this model has a {parts.head.kind} head; use `--to onnx`"
+            f"sentence-transformers pools by the mean, and this model has a {parts.head.kind} head; export it to onnx"
         )
     import tempfile
 
@@ -141,9 +141,9 @@ def rescale(file: Path, factor: float) -> None:
     from onnx import numpy_helper
 
     graph = onnx.load(file)
-    (found,) = (tensor for tensor in graph.graph.initializer if tensor.name.endswith(TEMPERATURE))
-    value = numpy_helper.to_array(found)
-    found.CopyFrom(numpy_helper.from_array((value * factor).astype(value.dtype), found.name))
+    (scale,) = (tensor for tensor in graph.graph.initializer if tensor.name.endswith(TEMPERATURE))
+    value = numpy_helper.to_array(scale)
+    scale.CopyFrom(numpy_helper.from_array((value * factor).astype(value.dtype), scale.name))
     onnx.save(graph, file)
 
 
@@ -161,7 +161,7 @@ def _layers(parts: Parts) -> list[Any]:
 def _refuse_several(parts: Parts, tool: str) -> None:
     if parts.members > 1:
         raise ExportError(
-            f"an ensemble of {parts.members} is no model that {tool} has; export it `--to onnx`, or one of its runs, its soup, "
+            f"an ensemble of {parts.members} is no model that {tool} has; export it to onnx, or one of its runs, its soup, "
             "or what `striata distil` trains on its answers"
         )
 
