@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ONNX, QUANTIZED = "onnx/model.onnx", "onnx/model_quantized.onnx"
 TEMPERATURE = "inverse_temperature"  # name in the graph of what the combined logits are multiplied by
 _OPSET = 20
+_ANY_SIZE = 2**62
 
 
 def write_transformers(parts: Parts, folder: Path) -> None:
@@ -84,6 +85,7 @@ def write_onnx(parts: Parts, folder: Path) -> None:
     The folder is laid out as transformers.js and Optimum expect it.
     """
     import torch
+    from onnx_ir.passes.common import DeduplicateInitializersPass
 
     from .modules import graph_of
 
@@ -104,6 +106,8 @@ def write_onnx(parts: Parts, folder: Path) -> None:
             verbose=False,
         )
     assert program is not None
+    # The exporter folds the transpose of a weight anew for each member that multiplies by it.
+    DeduplicateInitializersPass(size_limit=_ANY_SIZE)(program.model)
     program.save(str(folder / ONNX), external_data=False)
     config = _config(parts)
     config.save_pretrained(folder)
