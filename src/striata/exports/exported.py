@@ -170,7 +170,8 @@ def _validation(model: Model) -> Table | None:
 
 def _own_words(parts: Parts) -> Table:
     """Texts of every length that the model reads."""
-    words = sorted(parts.tokenizer().get_vocab())
+    tokenizer = parts.tokenizer()
+    words = sorted(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens))
     draws = np.random.default_rng(0)
     lengths = draws.integers(1, parts.max_length + 4, 100)
     texts = [" ".join(draws.choice(words, size)) for size in lengths]
