@@ -38,6 +38,8 @@ NOT_RUN = {
     "pip install 'striata[report]'": "installs",
     "pip install 'striata[search]'": "installs",
     "pip install --upgrade '.[all]'": "installs",
+    "striata export runs/agnews/ensemble --quantize int8 --out exported8": "half a minute; tests/exports runs it on less",
+    "striata export runs/minilm/runs/s8-seed0 --to sentence-transformers --out dense": "tests/exports runs it on less",
     "make demo": "installs, and takes two minutes; tests/cli/test_demo.py runs a small demo",
     "make install": "installs",
     ".venv/bin/python -m benchmarks --json docs/performance.json": "a measurement of hours",
