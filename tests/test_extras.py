@@ -27,7 +27,8 @@ def names(requirements: Sequence[str]) -> set[str]:
 def test_the_extras_are_those_of_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    listed = {package: extra for extra, lines in extras.items() if extra not in ("dev", "all") for package in names(lines)}
+    for_developers = ("dev", "all", "docs", "notebooks")
+    listed = {package: extra for extra, lines in extras.items() if extra not in for_developers for package in names(lines)}
     assert listed == EXTRAS
     assert extras["all"] == [f"striata[{','.join(sorted(set(EXTRAS.values())))}]"]
     assert not names(project["dependencies"]) & set(OPTIONAL)

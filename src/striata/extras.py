@@ -15,6 +15,7 @@ EXTRAS = {
     "jinja2": "report",
     "matplotlib": "report",
     "onnx": "export",
+    "onnx_ir": "export",
     "onnxruntime": "export",
     "onnxscript": "export",
     "optuna": "search",

@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float32]
 
 NEEDS = {
     "transformers": (),
-    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "onnx": ("onnx", "onnx_ir", "onnxscript", "onnxruntime"),
     "sentence-transformers": ("sentence_transformers",),
 }
 BATCHES = (1, 7, 40)  # a graph may have taken the sizes of its example for its own
