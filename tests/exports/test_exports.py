@@ -16,13 +16,16 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 import striata
+from striata.baselines import frozen
+from striata.baselines.selection import Judgement
 from striata.data import read_table
 from striata.engine import Encoder
-from striata.ensemble import combine_runs
+from striata.ensemble import combine_runs, write_ensemble
 from striata.errors import ExportError, StriataError
 from striata.exports import exported, writers
 from striata.exports.parts import take_apart
 from striata.model.scorers import EncoderScorer
+from striata.runs import StudyFolder
 
 from ..study.small import LABELS, make_base, study_of, write_texts
 
@@ -85,9 +88,18 @@ def mean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_base(folder, "bert")
     write_texts(folder / "train.csv", 150)
     write_texts(folder / "test.csv", 40, seed=1)
-    study = study_of(folder, base=str(folder / "bert"), head="mean", baselines=["lexical"], ensemble={"size": 4})
+    study = study_of(folder, base=str(folder / "bert"), head="mean", baselines=["lexical", "frozen"], ensemble={"size": 5})
     striata.train(study)
     return folder
+
+
+def frozen_of(folder: Path, tmp_path: Path, solver: str) -> Path:
+    """A copy of a study whose only run is the one on frozen embeddings, fitted by a solver."""
+    study = StudyFolder.open(folder / "out")
+    output = tmp_path / solver
+    settings = study.settings() | {"layouts": [], "baselines": {"kinds": ["frozen"]}, "output": str(output)}
+    striata.train(settings | {"ensemble": {"size": 1}})
+    return output / "runs" / "frozen"
 
 
 def texts_of(folder: Path) -> list[str]:
@@ -95,7 +107,7 @@ def texts_of(folder: Path) -> list[str]:
 
 
 def run_of(folder: Path) -> Path:
-    return sorted(path for path in (folder / "out" / "runs").iterdir() if path.name != "lexical")[0]
+    return sorted(path for path in (folder / "out" / "runs").iterdir() if path.name not in ("lexical", "frozen"))[0]
 
 
 def test_merged_weights_open_in_a_pipeline_with_our_probabilities(native: Path, tmp_path: Path) -> None:
@@ -145,6 +157,43 @@ def test_an_ensemble_has_the_encoder_once_and_its_members_logits(native: Path, g
     (members,) = session.run(["member_logits"], {tensor.name: inputs[tensor.name] for tensor in session.get_inputs()})
     for own, logits in zip(members, model.member_logits(texts).values(), strict=True):
         np.testing.assert_allclose(own, logits, atol=1e-4)
+
+
+@pytest.mark.parametrize("solver", ["discriminant", "network"])
+def test_frozen_embeddings_are_read_as_they_were_fitted(
+    mean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, solver: str
+) -> None:
+    judged = frozen._judged
+    worst = Judgement(scale=1.0, losses=np.full(2, 99.0), accuracy=0.0)
+    monkeypatch.setattr(frozen, "_judged", lambda *rest: judged(*rest) if rest[4] == solver else worst)
+    model = striata.load(frozen_of(mean, tmp_path, solver))
+    parts = take_apart(model)
+    assert (parts.head, len(parts.classifier.heads[0].layers)) == (None, {"discriminant": 1, "network": 2}[solver])
+    inputs = parts.tokenizer()(texts_of(mean), padding=True, truncation=True, return_tensors="pt")
+    with torch.no_grad():
+        logits, _ = parts.classifier(inputs["input_ids"], inputs["attention_mask"], inputs["token_type_ids"])
+    np.testing.assert_allclose(
+        logits.numpy(), model.logits(texts_of(mean)) / np.float32(model.calibration.temperature), atol=0.02
+    )
+    if solver == "discriminant":
+        made = striata.export(model, tmp_path / "dense", to="sentence-transformers")
+        assert made.agreement == 1.0
+    else:
+        with pytest.raises(ExportError, match="a network on frozen embeddings is no dense layer"):
+            striata.export(model, tmp_path / "dense", to="sentence-transformers")
+
+
+def test_adapters_and_frozen_embeddings_go_into_one_graph(mean: Path, tmp_path: Path) -> None:
+    runs = mean / "out" / "runs"
+    shutil.copytree(mean / "out", tmp_path / "study")
+    shutil.rmtree(tmp_path / "study" / "runs" / "lexical")
+    write_ensemble(tmp_path / "study", out=tmp_path / "both", size=len(list(runs.iterdir())) - 1)
+    model = striata.load(tmp_path / "both")
+    assert {run.kind for run in model.runs.values()} == {"adapter", "frozen"}
+    made = striata.export(model, tmp_path / "out")
+    assert made.agreement == 1.0
+    answers = alone(ONNX, tmp_path / "out", texts_of(mean), "torch", "transformers")
+    np.testing.assert_allclose(answers, model.predict_proba(texts_of(mean)), atol=2e-3)
 
 
 @pytest.mark.parametrize(("method", "combine"), [("stacking", "logits"), ("weighted", "logits"), ("top", "probabilities")])

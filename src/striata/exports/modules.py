@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..baselines import Frozen
+from ..baselines.network import Network
 from ..ensemble.combiner import Combiner
 from ..ensemble.merge import PREFIX
 from ..layout import Plan
@@ -84,6 +86,41 @@ class PlainHead(nn.Module):
         return x
 
 
+class Readout(nn.Module):
+    """A model on means of the frozen encoder's last hidden states, and perhaps of the tokens' own embeddings.
+
+    Args:
+        frozen: as it was fitted.
+        order: place of each label among its own.
+    """
+
+    def __init__(self, frozen: Frozen, order: Sequence[int]) -> None:
+        super().__init__()
+        model, places = frozen.model, list(order)
+        self.reads_words = frozen.words > 0
+        if isinstance(model, Network):
+            pairs = [(model.first, model.first_bias), (model.second[:, places], model.second_bias[places])]
+        else:
+            pairs = [(model.weights[:, places], model.bias[places])]
+        self.layers = nn.ModuleList()
+        for weights, bias in pairs:
+            layer = nn.Linear(*weights.shape)
+            layer.load_state_dict({"weight": torch.from_numpy(weights.T.copy()), "bias": torch.from_numpy(bias.copy())})
+            self.layers.append(layer)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(texts, size) -> (texts, labels)."""
+        first, *second = self.layers
+        x: Tensor = first(features)
+        return second[0](functional.gelu(x)) if second else x
+
+
+def _mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the tokens of each text, (texts, tokens, size) -> (texts, size)."""
+    inside = mask[:, :, None].to(values.dtype)
+    return (values * inside).sum(1) / inside.sum(1)
+
+
 class Classifier(nn.Module):
     """Members on one encoder, and their combination.
 
@@ -91,8 +128,8 @@ class Classifier(nn.Module):
         encoder: the transformers model, without a head.
         pooler: paths of the encoder's own pooler.
         prefix: what plans of native heads put before the paths of the encoder's modules.
-        members: plans and weights by name.
-        orders: places of the labels among each member's own, by name.
+        heads: of the members, by name.
+        adapters: plans and weights of those members that have adapters, by name.
         combiner: of their logits; none that cascades.
         temperature: the combined logits are divided by it.
     """
@@ -103,29 +140,30 @@ class Classifier(nn.Module):
         *,
         pooler: Sequence[str],
         prefix: str,
-        members: Mapping[str, tuple[Plan, Weights]],
-        orders: Mapping[str, Sequence[int]],
+        heads: Mapping[str, PlainHead | Readout],
+        adapters: Mapping[str, tuple[Plan, Weights]],
         combiner: Combiner,
         temperature: float,
     ) -> None:
         super().__init__()
         self.encoder: Any = encoder.eval().requires_grad_(False)
-        self._pooler, self._names, self._combiner = tuple(pooler), list(members), combiner
-        self.heads = nn.ModuleList(PlainHead(plan, weights, orders[name]) for name, (plan, weights) in members.items())
-        self._pooling = next(iter(members.values()))[0].head.pooling
+        self._pooler, self._names, self._combiner = tuple(pooler), list(heads), combiner
+        self.heads = nn.ModuleList(heads.values())
+        self._pooling = next((plan.head.pooling for plan, _ in adapters.values()), "mean")
         self.inverse_temperature: Tensor
         self.register_buffer("inverse_temperature", torch.tensor(1 / temperature))
-        self._adapted = self._adapt(prefix, members)
+        self._adapted = self._adapt(prefix, adapters)
         if combiner.stacking is not None:
             for at, name in enumerate(self._names):
                 matrix = torch.from_numpy(combiner.stacking.coefficients[name].astype(np.float32))
                 self.register_buffer(f"coefficients_{at}", matrix)
             self.register_buffer("intercept", torch.from_numpy(combiner.stacking.intercept.astype(np.float32)))
 
-    def _adapt(self, prefix: str, members: Mapping[str, tuple[Plan, Weights]]) -> list[Adapted]:
+    def _adapt(self, prefix: str, adapters: Mapping[str, tuple[Plan, Weights]]) -> list[Adapted]:
         """Puts the members' products into the encoder: into the layer itself where there is one member, else beside it."""
         products: dict[str, dict[int, Product]] = {}
-        for at, (plan, weights) in enumerate(members.values()):
+        for name, (plan, weights) in adapters.items():
+            at = self._names.index(name)
             start = prefix + "." if plan.head.kind == "native" else ""
             for site in plan.sites:
                 down, up = (torch.from_numpy(np.array(weights[f"{PREFIX}{site.module}.lora_{side}.weight"])) for side in "AB")
@@ -133,7 +171,7 @@ class Classifier(nn.Module):
         adapted = []
         for path, by_member in products.items():
             layer: Any = self.encoder.get_submodule(path)
-            if len(members) == 1:
+            if len(self._names) == 1:
                 ((down, up),) = by_member.values()
                 layer.weight.data += (up.double() @ down.double()).float()
             else:
@@ -157,14 +195,19 @@ class Classifier(nn.Module):
         for layer in self._adapted:
             layer.member = at
         hidden: Tensor = self.encoder(input_ids=ids, attention_mask=mask, **typed).last_hidden_state
+        head = self.heads[at]
+        if isinstance(head, Readout):
+            means = [_mean(hidden, mask)]
+            means += [_mean(self.encoder.get_input_embeddings()(ids), mask)] if head.reads_words else []
+            # Rounded as those are that it was fitted on.
+            return head(torch.cat([mean.half().float() for mean in means], 1))  # type: ignore[no-any-return]
         pooled = hidden[:, :1]
         if self._pooling == "mean":
-            inside = mask[:, :, None].to(hidden.dtype)
-            pooled = (hidden * inside).sum(1) / inside.sum(1)
+            pooled = _mean(hidden, mask)
         elif self._pooling == "pooler":
             for path in self._pooler:
                 pooled = self.encoder.get_submodule(path)(pooled)
-        logits: Tensor = self.heads[at](pooled.reshape(-1, hidden.shape[-1]))
+        logits: Tensor = head(pooled.reshape(-1, hidden.shape[-1]))
         return logits
 
     def _combined(self, members: Tensor) -> Tensor:

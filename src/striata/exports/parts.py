@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..model import Model
     from .modules import Classifier
 
-_ENCODER_KINDS = ("adapter", "soup")
+_FROZEN, _KINDS = "frozen", ("adapter", "soup", "frozen")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +25,11 @@ class Parts:
         classifier: members and their combination as plain torch modules, with the temperature inside.
         words: folder or Hub name of the tokenizer.
         family: of the encoder.
-        head: of the members.
+        head: of the members with adapters; None where there are none.
         labels: in the order of the logits.
         max_length: most tokens of a text.
         members: how many.
+        frozen: of these, how many read means of the frozen encoder.
         pairs: whether it reads pairs of texts.
         checksum: stands for all that decides the answers.
     """
@@ -36,12 +37,18 @@ class Parts:
     classifier: Classifier
     words: str
     family: Family
-    head: Head
+    head: Head | None
     labels: tuple[str, ...]
     max_length: int
     members: int
+    frozen: int
     pairs: bool
     checksum: str
+
+    @property
+    def rounds(self) -> bool:
+        """Whether a member reads embeddings rounded to 16 bits."""
+        return self.frozen > 0
 
     @property
     def typed(self) -> bool:
@@ -70,30 +77,36 @@ def take_apart(model: Model) -> Parts:
     _check(model)
     import torch
 
+    from ..baselines import Frozen
     from ..engine.loading import load_model, weight_files
     from ..layout import shape_of
-    from .modules import Classifier
+    from .modules import Classifier, PlainHead, Readout
 
     first = next(iter(model.runs.values()))
-    base, words, head = first.base, first.tokenizer_base, first.adapter_plan.head
-    length = first.facts.max_length
+    base, words, length = first.base, first.tokenizer_base, first.facts.max_length
     if base is None or words is None or length is None:
         raise ExportError(f"run {first.path} names no encoder; it was written by another version of striata")
     family = shape_of(base).family
-    pooler = head.pooling == "pooler" if family.pooler else None
+    adapters = {name: (run.adapter_plan, run.tensors()) for name, run in model.runs.items() if run.kind != _FROZEN}
+    head = next((plan.head for plan, _ in adapters.values()), None)
+    pooler = head is not None and head.pooling == "pooler" if family.pooler else None
     encoder = load_model(base, weight_files(base), packed=False, pooler=pooler, dtype=torch.float32)
+    heads: dict[str, PlainHead | Readout] = {}
+    for name, run in model.runs.items():
+        order = [run.labels.index(label) for label in model.labels]
+        heads[name] = PlainHead(*adapters[name], order) if name in adapters else Readout(run.read(Frozen.read), order)
     classifier = Classifier(
         encoder,
         pooler=family.pooler,
         prefix=family.prefix,
-        members={name: (run.adapter_plan, run.tensors()) for name, run in model.runs.items()},
-        orders={name: [run.labels.index(label) for label in model.labels] for name, run in model.runs.items()},
+        heads=heads,
+        adapters=adapters,
         combiner=model.combiner,
         temperature=model.calibration.temperature,
     )
     return Parts(
         classifier=classifier.eval(), words=words, family=family, head=head, labels=tuple(model.labels),
-        max_length=length, members=len(model.runs), pairs=model.columns.text_pair is not None,
+        max_length=length, members=len(model.runs), frozen=len(heads) - len(adapters), pairs=model.columns.text_pair is not None,
         checksum=model.identity,
     )  # fmt: skip
 
@@ -104,14 +117,16 @@ def _check(model: Model) -> None:
             f"{model.folder} is a cascade, which answers by stages; export an ensemble, or one run: `striata distil` trains one "
             "on its answers"
         )
-    others = [name for name, run in model.runs.items() if run.kind not in _ENCODER_KINDS]
+    others = [name for name, run in model.runs.items() if run.kind not in _KINDS]
     if others:
         raise ExportError(
             f"{model.folder} has members that read words or look up rows ({', '.join(others)}), which cannot be written for "
-            "other tools; export one of its runs with adapters, an ensemble of these alone, or what `striata distil` trains on "
-            "its answers"
+            "other tools; export one of its other runs, an ensemble of these, or what `striata distil` trains on its answers"
         )
-    if len(model.scorers) > 1:
+    facts = [run.facts for run in model.runs.values()]
+    encoders = {(one.base_sha256, one.tokenizer_sha256, one.max_length) for one in facts}
+    heads = {run.adapter_plan.head for run in model.runs.values() if run.kind != _FROZEN}
+    if len(encoders) > 1 or len(heads) > 1:
         raise ExportError(
             f"{model.folder} has members on several encoders or with several heads; export one of its runs, or what "
             "`striata distil` trains on its answers"

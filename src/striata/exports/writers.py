@@ -27,10 +27,11 @@ def write_transformers(parts: Parts, folder: Path) -> None:
         ExportError: it is an ensemble, or the head is none of transformers'.
     """
     _refuse_several(parts, "transformers")
-    if parts.head.kind != "native":
+    if parts.head is None or parts.head.kind != "native":
+        kind = "mean" if parts.head is None else parts.head.kind
         raise ExportError(
-            f"transformers' classification models have no {parts.head.kind} head; export it to onnx"
-            + (" or sentence-transformers" if parts.head.kind == "mean" else "")
+            f"transformers' classification models have no {kind} head; export it to onnx"
+            + (" or sentence-transformers" if kind == "mean" else "")
         )
     from transformers import AutoModelForSequenceClassification
 
@@ -55,7 +56,7 @@ def write_sentence_transformers(parts: Parts, folder: Path) -> None:
         ExportError: it is an ensemble, or the head is no layer on the mean.
     """
     _refuse_several(parts, "sentence-transformers")
-    if parts.head.kind != "mean":
+    if parts.head is not None and parts.head.kind != "mean":
         raise ExportError(
             f"sentence-transformers pools by the mean, and this model has a {parts.head.kind} head; export it to onnx"
         )
@@ -70,7 +71,9 @@ def write_sentence_transformers(parts: Parts, folder: Path) -> None:
         parts.tokenizer().save_pretrained(plain)
         words = Transformer(plain, max_seq_length=parts.max_length)
     size = words.get_word_embedding_dimension()
-    (layer,) = _layers(parts)
+    layer, *more = _layers(parts)
+    if more:
+        raise ExportError("a network on frozen embeddings is no dense layer on their mean; export it to onnx")
     dense = Dense(size, len(parts.labels), bias=True, activation_function=nn.Identity())
     scale = parts.classifier.inverse_temperature
     dense.linear.load_state_dict({name: value * scale for name, value in layer.state_dict().items()})
