@@ -53,6 +53,7 @@ shift RUN --known TRAIN --unlabelled TRAIN --train no.csv | data file no.csv doe
 audit no                                      | there is no no; give a study file
 audit STUDY --rows 0                          | --rows 0: expected at least 10
 report no                                     | there is no folder no
+export no --out out                           | there is no run folder no
 card no                                       | there is no run folder no
 pack no --out out.zip                         | there is no run folder no
 pack RUN --out TRAIN                          | --out TRAIN is there already

@@ -28,6 +28,7 @@ PAGES_NOT_RUN = {
 # Blocks that are not executed, by page and first line.
 BLOCKS_NOT_RUN = {
     ("docs/comparing.md", "half width^2 = t(seeds' freedom)^2 * seeds' part + z^2 * rows' part"): "a formula",
+    ("docs/export.md", "import json"): "tests/exports runs these lines in a process without striata",
     ("docs/how-it-works.md", "src/striata/"): "a tree; tests/test_house.py compares it with the files",
 }
 # Commands that are not executed.
@@ -38,6 +39,7 @@ NOT_RUN = {
     "pip install 'striata[report]'": "installs",
     "pip install 'striata[search]'": "installs",
     "pip install --upgrade '.[all]'": "installs",
+    "striata export runs/agnews/runs/s8-seed0 --out exported": "half a minute; tests/exports runs it on less",
     "striata export runs/agnews/ensemble --quantize int8 --out exported8": "half a minute; tests/exports runs it on less",
     "striata export runs/minilm/runs/s8-seed0 --to sentence-transformers --out dense": "tests/exports runs it on less",
     "make demo": "installs, and takes two minutes; tests/cli/test_demo.py runs a small demo",

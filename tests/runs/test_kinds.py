@@ -24,6 +24,7 @@ from striata.runs.run import RunRecord, Validation, write_run
 from ..study.synthetic import LABELS, logits_of, write_synthetic_study
 
 ROWS = 200
+WITHOUT_ENCODER = dict.fromkeys(("base", "base_sha256", "tokenizer_sha256", "max_length", "head"))
 TRUTH = np.random.default_rng(0).integers(0, 3, ROWS)
 
 
@@ -44,6 +45,7 @@ def study(tmp_path: Path) -> StudyFolder:
         "trainable": 300,
         "lora": 0,
         "metrics": {"accuracy": 0.9, "loss": 0.4, "macro_f1": 0.9},
+        **WITHOUT_ENCODER,
     }
     record = RunRecord(
         facts=RunFacts(**(like.model_dump() | changes)),
@@ -104,7 +106,7 @@ def test_runs_of_all_kinds_are_reported(study: StudyFolder) -> None:
 def test_a_damaged_baseline_is_noticed_before_it_answers(study: StudyFolder) -> None:
     like = Run.load(study.run_folder("words-seed0"))
     baseline = Majority.fit(Rows(texts=["w1"] * ROWS), TRUTH, len(LABELS))
-    facts = like.facts.model_copy(update={"kind": "majority", "name": "majority", "title": "majority"})
+    facts = like.facts.model_copy(update={"kind": "majority", "name": "majority", "title": "majority", **WITHOUT_ENCODER})
     record = RunRecord(facts=facts, plan=None, receipt=None, history=(), validation=like.validation())
     run = write_run(study.run_folder("majority"), record, baseline.write)
     assert Model.load(run.path).predict(["w2"]) == [LABELS[int(np.bincount(TRUTH).argmax())]]

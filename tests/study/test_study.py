@@ -23,7 +23,7 @@ import striata
 from striata.data import Tokenizer
 from striata.disk.files import sha256_file
 from striata.ensemble import load_ensemble
-from striata.errors import RunError, StriataError, StudyError
+from striata.errors import EnsembleError, RunError, StriataError, StudyError
 from striata.runs import Run, StudyFolder, leaderboard
 from striata.runs.adapter import HEAD
 from striata.settings import load_study
@@ -319,7 +319,7 @@ def test_an_ensemble_whose_run_was_replaced_says_so(finished: tuple[Path, striat
     assert finished[1].ensemble is not None
     names = list(finished[1].ensemble.members)
     shutil.rmtree(out / "runs" / names[0])
-    with pytest.raises(RunError, match="there is no run folder"):
+    with pytest.raises(EnsembleError, match=f"are not where they were when it was made: {names[0]} should be at"):
         striata.load(out / "ensemble")
     shutil.copytree(out / "runs" / names[1], out / "runs" / names[0])
     with pytest.raises(StriataError, match="is not the one ensemble"):
