@@ -32,7 +32,9 @@ DEARER = 2.8  # a step's row against a forward pass; the code's own figure
 
 
 def costs_of(rows: int = 50_000, judged: int = 5_000, *, speed: float = 1e-4, refit: bool = False) -> Costs:
-    return Costs(rows=rows, judged=judged, labels=4, tokens=50.0, seconds_a_token=speed, refit=refit)
+    return Costs(
+        rows=rows, validated=judged - judged // 2, tested=judged // 2, labels=4, tokens=50.0, seconds_a_token=speed, refit=refit
+    )
 
 
 def steps_of(training: Training) -> float:

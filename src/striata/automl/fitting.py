@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..baselines import BASELINES
 from ..data import Columns, Table
 from ..data.table import IN_MEMORY
 from ..disk.files import write_text
@@ -99,7 +100,8 @@ def decide(
     def costs(length: int) -> Costs:
         return Costs(
             rows=rows,
-            judged=held.validation + held.test + overview.test_rows,
+            validated=held.validation,
+            tested=held.test + overview.test_rows,
             labels=len(overview.labels),
             tokens=float(np.minimum(overview.lengths, length).mean()),
             seconds_a_token=seconds_a_token,
@@ -207,7 +209,7 @@ def _go_on(request: Request, work: Work, file: Path, history: History, clock: Cl
     study, splits = work.prepared.study, work.prepared.splits
     costs, embedded = _costs_now(work, device), _embedded_rows(work)
     adapters = _choose_adapters(request, study.base, costs.labels, share_rest(costs, clock.left))
-    more = embed_more(costs, clock.left, embedded) if adapters.training is None or not embedded else None
+    more = embed_more(costs, clock.left, embedded, _fitting_time(work)) if adapters.training is None or not embedded else None
     text = file.read_text(encoding="utf-8")
     if more is not None:
         note(listen, f"time is left: {more:,} training rows are embedded, not {embedded:,}")
@@ -229,6 +231,13 @@ def _embedded_rows(work: Work) -> int:
     return min(rows, baselines.embedded_rows or rows) if FROZEN in baselines.kinds else 0
 
 
+def _fitting_time(work: Work) -> float | None:
+    """Seconds in which the baselines on embeddings were fitted; None where there are none."""
+    folders = [work.folder.run_folder(kind) for kind, method in BASELINES.items() if method.embedded]
+    facts = [Run.load(folder).facts for folder in folders if is_run(folder)]
+    return sum(one.seconds - one.shared_seconds for one in facts) if facts else None
+
+
 def _costs_now(work: Work, device: str) -> Costs:
     """What there is to do once baselines are there, at the speed that the encoder had in them, or has where none used it."""
     study, splits = work.prepared.study, work.prepared.splits
@@ -236,7 +245,8 @@ def _costs_now(work: Work, device: str) -> Costs:
     seconds = observed_speed(work, _embedded_rows(work) + len(splits.validation))
     return Costs(
         rows=rows,
-        judged=sum(map(len, splits.tables().values())) - rows,
+        validated=len(splits.validation),
+        tested=sum(map(len, splits.tables().values())) - rows - len(splits.validation),
         labels=len(splits.labels),
         tokens=float(lengths.mean()),
         seconds_a_token=seconds or measure_speed(study.base, splits.train, study.data.max_length, device),

@@ -33,7 +33,8 @@ class Costs:
 
     Args:
         rows: for training.
-        judged: rows for validation and test.
+        validated: rows for validation.
+        tested: rows for test.
         labels: how many.
         tokens: of a text in the mean, as it is cut.
         seconds_a_token: through the frozen encoder, forward.
@@ -41,11 +42,17 @@ class Costs:
     """
 
     rows: int
-    judged: int
+    validated: int
+    tested: int
     labels: int
     tokens: float
     seconds_a_token: float
     refit: bool
+
+    @property
+    def judged(self) -> int:
+        """Rows for validation and test."""
+        return self.validated + self.tested
 
     @property
     def slower(self) -> float:
@@ -119,31 +126,33 @@ def share_rest(costs: Costs, seconds: float) -> Training | None:
     return plan_training(costs, (1 - _SPARE) * seconds - finishing(costs, 0))
 
 
-def embed_more(costs: Costs, seconds: float, embedded: int) -> int | None:
+def embed_more(costs: Costs, seconds: float, embedded: int, fitted: float | None = None) -> int | None:
     """Training rows whose frozen embeddings are computed in all, in the time that the first baselines have left.
 
     Args:
         costs: of the work.
         seconds: that are left.
         embedded: rows that are embedded by now; where there are any, no adapters are to have a part of the time.
+        fitted: seconds that fitting on these took; None where none are.
 
     Returns:
         None where the time does not suffice for so many more that fitting once more on them is worth it.
     """
-    again = costs.slower * _FITTING * (2 if costs.refit else 1) + finishing(costs, 0)
-    usable = (1 - _SPARE) * seconds - again - (0 if embedded else costs.judged * costs.row)
+    again = costs.slower * _FITTING * (2 if costs.refit else 1) if fitted is None else _MANY_MORE * fitted
+    usable = (1 - _SPARE) * seconds - again - finishing(costs, 0) - (0 if embedded else costs.validated * costs.row)
     rows = min(costs.rows, embedded + int((1 if embedded else _EMBEDDING) * usable / costs.row))
     return rows if rows >= max(min(costs.rows, LEAST_EMBEDDED), _MANY_MORE * embedded) else None
 
 
 def finishing(costs: Costs, members: int) -> float:
-    """Seconds for what comes after training: passes over the rows that runs are judged by, and writing.
+    """Seconds for what comes after training: a pass of the frozen encoder over the test rows, one of each member over all rows
+    that it is judged by, and writing.
 
     Args:
         costs: of the work.
         members: that are trained.
     """
-    return (1 + members) * costs.judged * costs.row + costs.slower * _FIXED / 2
+    return (costs.tested + members * costs.judged) * costs.row + costs.slower * _FIXED / 2
 
 
 def _rows_in(costs: Costs, seconds: float) -> int:

@@ -29,7 +29,8 @@ def export(
     """Write a model for another tool, if it answers there as it does here.
 
     Runs with adapters, their soups, distilled runs, the baseline `frozen` and ensembles of them; an ensemble becomes one ONNX
-    graph in which the encoder's weights lie once. The temperature is inside: softmax of the logits gives calibrated probabilities.
+    graph in which the encoder's weights lie once. The temperature is inside: softmax of the logits gives calibrated
+    probabilities.
 
     Example: striata export runs/mine/ensemble --to onnx --quantize int8 --out exported
     """
