@@ -171,7 +171,7 @@ def test_frozen_embeddings_are_read_as_they_were_fitted(
     assert (parts.head, len(parts.classifier.heads[0].layers)) == (None, {"discriminant": 1, "network": 2}[solver])
     inputs = parts.tokenizer()(texts_of(mean), padding=True, truncation=True, return_tensors="pt")
     with torch.no_grad():
-        logits, _ = parts.classifier(inputs["input_ids"], inputs["attention_mask"], inputs["token_type_ids"])
+        logits, _ = parts.classifier(inputs["input_ids"], inputs["attention_mask"])
     np.testing.assert_allclose(
         logits.numpy(), model.logits(texts_of(mean)) / np.float32(model.calibration.temperature), atol=0.02
     )
