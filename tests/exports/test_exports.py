@@ -73,6 +73,11 @@ def alone(code: str, folder: Path, texts: list[str], *blocked: str) -> np.ndarra
     return np.array([[row[label] for label in LABELS] for row in json.loads(done.stdout.splitlines()[-1])])
 
 
+def _needs_open_sizes() -> None:
+    if tuple(map(int, torch.__version__.split(".")[:2])) < writers.OPEN_SIZES:
+        pytest.skip(f"torch {torch.__version__} may freeze the sizes of a batch")
+
+
 @pytest.fixture(scope="module")
 def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with native heads: three runs and an ensemble of two."""
@@ -120,9 +125,17 @@ def test_merged_weights_open_in_a_pipeline_with_our_probabilities(native: Path, 
     np.testing.assert_allclose(alone(TRANSFORMERS, tmp_path / "out", texts), model.predict_proba(texts), atol=1e-5)
 
 
+def test_a_torch_that_may_freeze_sizes_is_refused(native: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "__version__", "2.6.0+cpu")
+    with pytest.raises(ExportError, match=r"needs torch 2\.13 or newer \(here 2\.6\.0\+cpu\)"):
+        striata.export(run_of(native), tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture(scope="module")
 def graphs(native: Path, mean: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Graphs of an ensemble with native heads, and of a run with a mean head and token types."""
+    _needs_open_sizes()
     folders = {"ensemble": native / "out" / "ensemble", "mean": run_of(mean)}
     place = tmp_path_factory.mktemp("graphs")
     return {name: striata.export(folder, place / name).folder for name, folder in folders.items()}
@@ -184,6 +197,7 @@ def test_frozen_embeddings_are_read_as_they_were_fitted(
 
 
 def test_adapters_and_frozen_embeddings_go_into_one_graph(mean: Path, tmp_path: Path) -> None:
+    _needs_open_sizes()
     runs = mean / "out" / "runs"
     shutil.copytree(mean / "out", tmp_path / "study")
     shutil.rmtree(tmp_path / "study" / "runs" / "lexical")

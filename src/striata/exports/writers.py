@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ONNX, QUANTIZED = "onnx/model.onnx", "onnx/model_quantized.onnx"
 TEMPERATURE = "inverse_temperature"  # name in the graph of what the combined logits are multiplied by
+OPEN_SIZES = (2, 13)  # torch from which on the sizes of a batch are known to stay open
 _OPSET = 20
 _ANY_SIZE = 2**62
 
@@ -86,8 +87,17 @@ def write_onnx(parts: Parts, folder: Path) -> None:
     """One graph with all members: calibrated logits as `logits`, and the members' own as `member_logits` where there are several.
 
     The folder is laid out as transformers.js and Optimum expect it.
+
+    Raises:
+        ExportError: torch is too old.
     """
     import torch
+
+    if tuple(map(int, torch.__version__.split(".")[:2])) < OPEN_SIZES:
+        raise ExportError(
+            f"an export to ONNX needs torch {'.'.join(map(str, OPEN_SIZES))} or newer (here {torch.__version__}), as older ones may "
+            "write the sizes of one batch into the graph; run: pip install --upgrade torch"
+        )
     from onnx_ir.passes.common import DeduplicateInitializersPass
 
     from .modules import graph_of
