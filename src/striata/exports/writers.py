@@ -94,9 +94,10 @@ def write_onnx(parts: Parts, folder: Path) -> None:
     import torch
 
     if tuple(map(int, torch.__version__.split(".")[:2])) < OPEN_SIZES:
+        oldest = ".".join(map(str, OPEN_SIZES))
         raise ExportError(
-            f"an export to ONNX needs torch {'.'.join(map(str, OPEN_SIZES))} or newer (here {torch.__version__}), as older ones may "
-            "write the sizes of one batch into the graph; run: pip install --upgrade torch"
+            f"an export to ONNX needs torch {oldest} or newer (here {torch.__version__}), as older ones may write the sizes of "
+            "one batch into the graph; run: pip install --upgrade torch"
         )
     from onnx_ir.passes.common import DeduplicateInitializersPass
 
