@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,8 +109,8 @@ def write_onnx(parts: Parts, folder: Path) -> None:
     names = ["input_ids", "attention_mask", *(["token_type_ids"] if parts.typed else [])]
     example = tuple(torch.ones((2, 8), dtype=torch.int64) for _ in names)
     sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=parts.max_length)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter, about itself
+    with _silence(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         program = torch.onnx.export(
             graph_of(parts.classifier, members=parts.members > 1),
             example,
@@ -126,6 +128,18 @@ def write_onnx(parts: Parts, folder: Path) -> None:
     config = _config(parts)
     config.save_pretrained(folder)
     parts.tokenizer().save_pretrained(folder)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps what torch's exporter logs about itself, such as packages of images that it does not find, off the terminal."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 WRITERS: dict[str, Callable[[Parts, Path], None]] = {
