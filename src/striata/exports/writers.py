@@ -99,7 +99,7 @@ def write_onnx(parts: Parts, folder: Path) -> None:
         oldest = ".".join(map(str, OPEN_SIZES))
         raise ExportError(
             f"an export to ONNX needs torch {oldest} or newer (here {torch.__version__}), as older ones may write the sizes of "
-            "one batch into the graph; run: pip install --upgrade torch"
+            "one batch into the graph; run: pip install -U torch"
         )
     from onnx_ir.passes.common import DeduplicateInitializersPass
 
