@@ -219,12 +219,13 @@ def export(
     """Writes a model for another tool, whole or not at all: a folder that does not answer as the model does is not left behind.
 
     Args:
-        model: a run, a soup, a distilled run, or an ensemble of runs with adapters on one encoder; or its folder.
+        model: a run, a soup, a distilled run, the baseline `frozen`, or an ensemble of these on one encoder; or its folder. It is
+            opened in fp32, whatever it is open in.
         out: the folder; must not exist.
         to: of :data:`striata.choices.EXPORTS`.
         quantize: of :data:`striata.choices.QUANTIZATIONS`, for ONNX; None for fp32.
         data: labelled rows to compare on, as for :meth:`striata.Model.evaluate`; None for the study's validation rows, and where
-            these are gone, texts of the tokenizer's own words.
+            these cannot be read, texts of the tokenizer's own words.
         columns: names of their columns; those of the study by default.
         agreement: smallest share of the rows that must get the same label when quantized.
 
@@ -235,7 +236,8 @@ def export(
     """
     from .exports import export_model
 
-    opened = load(model, device="cpu", precision="fp32") if isinstance(model, str | Path) else model
+    exact = {"device": "cpu", "precision": "fp32"}
+    opened = load(model, **exact) if isinstance(model, str | Path) else model.reopened(**exact)
     return export_model(opened, out, to=to, quantize=quantize, data=data, columns=columns, agreement=agreement)
 
 

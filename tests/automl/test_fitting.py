@@ -19,6 +19,7 @@ from striata.automl import fitting
 from striata.automl.fitting import Request, fit_file
 from striata.automl.timing import Shares
 from striata.automl.verdict import Fitted
+from striata.baselines import BASELINES as KINDS
 from striata.baselines import Lexical, Rows
 from striata.choices import BASELINES
 from striata.data import Columns, read_table
@@ -243,6 +244,23 @@ def test_time_that_no_adapter_can_use_embeds_more_rows(folder: Path, tmp_path: P
     for kind in ("frozen", "neighbours"):
         assert json.loads((fitted.folder / "runs" / kind / "baseline.json").read_text())["rows"] == rows
     assert load_study(fitted.folder / "study.yaml").baselines.embedded_rows is None
+
+
+def test_where_no_baseline_on_embeddings_could_be_fitted_no_more_rows_are_embedded(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(fitting, "measure_speed", lambda *_: SPEED)
+    monkeypatch.setattr(fitting, "share_out", lambda *_: Shares(embedded=100, training=None))
+    for kind in ("frozen", "neighbours"):
+        monkeypatch.setattr(KINDS[kind], "fit", fail)
+    source, lines = str(write_texts(tmp_path / "train.csv", 300)), list[str]()
+    without_room = request(folder, source=source, output=str(tmp_path / "out"), budget=10)
+    fitted = fit_file(without_room, listen=noting(lines), now=lambda: 0.0)
+    assert not [line for line in lines if line.startswith("time is left")]
+    assert {run.kind for run in StudyFolder(fitted.folder).runs()} == {"majority", "lexical"}
 
 
 @pytest.mark.parametrize(

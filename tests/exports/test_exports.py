@@ -73,6 +73,11 @@ def alone(code: str, folder: Path, texts: list[str], *blocked: str) -> np.ndarra
     return np.array([[row[label] for label in LABELS] for row in json.loads(done.stdout.splitlines()[-1])])
 
 
+def load(folder: Path, **settings: Any) -> striata.Model:
+    """A model in fp32, whatever the machine multiplies in by itself."""
+    return striata.load(folder, device="cpu", precision="fp32", **settings)
+
+
 def _needs_open_sizes() -> None:
     if tuple(map(int, torch.__version__.split(".")[:2])) < writers.OPEN_SIZES:
         pytest.skip(f"torch {torch.__version__} may freeze the sizes of a batch")
@@ -116,7 +121,7 @@ def run_of(folder: Path) -> Path:
 
 
 def test_merged_weights_open_in_a_pipeline_with_our_probabilities(native: Path, tmp_path: Path) -> None:
-    model = striata.load(run_of(native))
+    model = load(run_of(native))
     made = striata.export(model, tmp_path / "out", to="transformers")
     assert (made.agreement, made.texts, made.source) == (1.0, 40, "the validation rows")
     assert made.largest_difference < 1e-4
@@ -149,14 +154,14 @@ def test_a_graph_needs_nothing_but_onnx_runtime_and_tokenizers(
     texts = texts_of(native)
     texts.append(" ".join(texts))  # longer than the model reads
     answers = alone(ONNX, graphs[which], texts, "torch", "transformers")
-    np.testing.assert_allclose(answers, striata.load(folder).predict_proba(texts), atol=1e-5)
+    np.testing.assert_allclose(answers, load(folder).predict_proba(texts), atol=1e-5)
 
 
 def test_an_ensemble_has_the_encoder_once_and_its_members_logits(native: Path, graphs: dict[str, Path]) -> None:
     import onnx
     import onnxruntime
 
-    model = striata.load(native / "out" / "ensemble")
+    model = load(native / "out" / "ensemble")
     (scorer,) = model.scorers
     assert isinstance(scorer, EncoderScorer)
     encoder = Encoder.load(str(native / "roberta"), head=next(iter(model.runs.values())).adapter_plan.head).model
@@ -179,7 +184,7 @@ def test_frozen_embeddings_are_read_as_they_were_fitted(
     judged = frozen._judged
     worst = Judgement(scale=1.0, losses=np.full(2, 99.0), accuracy=0.0)
     monkeypatch.setattr(frozen, "_judged", lambda *rest: judged(*rest) if rest[4] == solver else worst)
-    model = striata.load(frozen_of(mean, tmp_path, solver))
+    model = load(frozen_of(mean, tmp_path, solver))
     parts = take_apart(model)
     assert (parts.head, len(parts.classifier.heads[0].layers)) == (None, {"discriminant": 1, "network": 2}[solver])
     inputs = parts.tokenizer()(texts_of(mean), padding=True, truncation=True, return_tensors="pt")
@@ -202,7 +207,7 @@ def test_adapters_and_frozen_embeddings_go_into_one_graph(mean: Path, tmp_path: 
     shutil.copytree(mean / "out", tmp_path / "study")
     shutil.rmtree(tmp_path / "study" / "runs" / "lexical")
     write_ensemble(tmp_path / "study", out=tmp_path / "both", size=len(list(runs.iterdir())) - 1)
-    model = striata.load(tmp_path / "both")
+    model = load(tmp_path / "both")
     assert {run.kind for run in model.runs.values()} == {"adapter", "frozen"}
     made = striata.export(model, tmp_path / "out")
     assert made.agreement == 1.0
@@ -213,7 +218,7 @@ def test_adapters_and_frozen_embeddings_go_into_one_graph(mean: Path, tmp_path: 
 @pytest.mark.parametrize(("method", "combine"), [("stacking", "logits"), ("weighted", "logits"), ("top", "probabilities")])
 def test_every_way_to_combine_is_in_the_modules(native: Path, tmp_path: Path, method: str, combine: str) -> None:
     combine_runs(native / "out", out=tmp_path / "out", size=3, method=method, combine=combine)
-    model = striata.load(tmp_path / "out")
+    model = load(tmp_path / "out")
     parts = take_apart(model)
     inputs = parts.tokenizer()(texts_of(native), padding=True, return_tensors="pt")
     with torch.no_grad():
@@ -226,7 +231,7 @@ def test_every_way_to_combine_is_in_the_modules(native: Path, tmp_path: Path, me
 def test_a_mean_head_is_a_dense_layer_of_sentence_transformers(mean: Path, tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
-    model = striata.load(run_of(mean))
+    model = load(run_of(mean))
     striata.export(model, tmp_path / "out", to="sentence-transformers")
     logits = SentenceTransformer(str(tmp_path / "out"), device="cpu").encode(texts_of(mean), show_progress_bar=False)
     np.testing.assert_allclose(logits, model.logits(texts_of(mean)) / np.float32(model.calibration.temperature), atol=1e-4)
@@ -236,7 +241,7 @@ def test_eight_bits_are_measured_and_their_temperature_is_fitted_again(
     mean: Path, graphs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(writers.WRITERS, "onnx", lambda _, folder: shutil.copytree(graphs["mean"], folder, dirs_exist_ok=True))
-    model = striata.load(run_of(mean))
+    model = load(run_of(mean))
     made = striata.export(model, tmp_path / "out", quantize="int8", data=mean / "test.csv", agreement=0.5)
     assert sorted(file.name for file in (tmp_path / "out" / "onnx").iterdir()) == ["model_quantized.onnx"]
     assert made.change is not None
@@ -257,6 +262,27 @@ def test_eight_bits_are_measured_and_their_temperature_is_fitted_again(
         striata.export(model, tmp_path / "strict", quantize="int8", data=mean / "test.csv", agreement=1.01)
     assert not (tmp_path / "strict").exists()
     assert refused.value.argument == "agreement"
+
+
+def test_a_model_that_is_open_in_another_precision_is_exported_in_fp32(native: Path, tmp_path: Path) -> None:
+    made = striata.export(striata.load(run_of(native), precision="bf16"), tmp_path / "out", to="transformers")
+    assert made.largest_difference < 1e-4
+
+
+def test_a_run_beside_the_studys_runs_is_compared_on_the_studys_rows(native: Path, tmp_path: Path) -> None:
+    study = shutil.copytree(native / "out", tmp_path / "study")
+    shutil.copytree(run_of(native), study / "distilled")
+    assert striata.export(study / "distilled", tmp_path / "out", to="transformers").source == "the validation rows"
+
+
+def test_where_the_encoder_has_moved_the_studys_rows_are_compared(native: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    (native / "roberta").rename(moved)
+    try:
+        made = striata.export(load(run_of(native), base=moved), tmp_path / "out", to="transformers")
+    finally:
+        moved.rename(native / "roberta")
+    assert made.source == "the validation rows"
 
 
 def test_without_the_studys_data_made_up_texts_are_compared(native: Path, tmp_path: Path) -> None:

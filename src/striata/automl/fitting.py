@@ -209,7 +209,9 @@ def _go_on(request: Request, work: Work, file: Path, history: History, clock: Cl
     study, splits = work.prepared.study, work.prepared.splits
     costs, embedded = _costs_now(work, device), _embedded_rows(work)
     adapters = _choose_adapters(request, study.base, costs.labels, share_rest(costs, clock.left))
-    more = embed_more(costs, clock.left, embedded, _fitting_time(work)) if adapters.training is None or not embedded else None
+    fitted, more = _fitting_time(work), None
+    if not embedded or (adapters.training is None and fitted is not None):
+        more = embed_more(costs, clock.left, embedded, fitted)
     text = file.read_text(encoding="utf-8")
     if more is not None:
         note(listen, f"time is left: {more:,} training rows are embedded, not {embedded:,}")

@@ -97,19 +97,10 @@ def export_model(
     """Writes a model for another tool, whole or not at all: a folder that does not answer as the model does is not left behind.
 
     Args:
-        model: a run, a soup, what a distillation trained, or an ensemble of runs with adapters, in fp32.
-        out: the folder; must not exist.
-        to: of :data:`striata.choices.EXPORTS`.
-        quantize: of :data:`striata.choices.QUANTIZATIONS`; for ONNX.
-        data: labelled rows to compare on, as for :meth:`striata.Model.evaluate`; by default the study's validation rows, and
-            where these are gone, texts of the tokenizer's own words.
-        columns: names of their columns; those of the study by default.
-        agreement: smallest share of the rows that must get the same label when quantized.
+        model: in fp32 on the CPU; the others as :func:`striata.export` takes them.
 
     Raises:
-        ExportError: the model cannot be written for the tool, or does not answer the same there, or `out` exists.
-        ExtraError: a package that it takes is not installed.
-        DataError: the rows cannot be read.
+        StriataError: likewise.
     """
     from .openers import OPENERS
     from .parts import take_apart
@@ -127,7 +118,10 @@ def export_model(
     parts = take_apart(model)
     table, source, targets = _rows(model, parts, data, columns)
     if quantize is not None and targets is None:
-        raise ExportError("the study's data is gone, and what int8 loses is to be measured; give labelled rows as `data`")
+        raise ExportError(
+            f"the rows that {model.folder} was validated on cannot be read, and what {quantize} loses is to be measured; give "
+            "labelled rows as `data`"
+        )
     reference = _calibrated(model, table)
     with new_folder(Path(out)) as folder:
         WRITERS[to](parts, folder)
@@ -156,15 +150,19 @@ def _rows(model: Model, parts: Parts, data: object, columns: Columns | None) -> 
     if validation is not None:
         table = validation.take(np.arange(min(MOST, len(validation))))
         return table, "the validation rows", encode_labels(table, model.labels)
-    return _own_words(parts), "the tokenizer's own words, as the study's data is gone,", None
+    return _own_words(parts), "the tokenizer's own words", None
 
 
 def _validation(model: Model) -> Table | None:
+    """The validation rows of the study that the model lies in; None where they cannot be read."""
+    from ..robustness.checks import study_of
     from ..study import prepare_again
 
-    first = next(iter(model.runs.values()))
+    study = study_of(model.folder)
+    if study is None:
+        return None
     try:
-        return prepare_again(StudyFolder.open(first.path.parent.parent)).splits.validation
+        return prepare_again(StudyFolder.open(study), base=next(iter(model.runs.values())).base).splits.validation
     except StriataError:
         return None
 

@@ -28,8 +28,6 @@ class Parts:
         head: of the members with adapters; None where there are none.
         labels: in the order of the logits.
         max_length: most tokens of a text.
-        members: how many.
-        frozen: of these, how many read means of the frozen encoder.
         pairs: whether it reads pairs of texts.
         checksum: stands for all that decides the answers.
     """
@@ -40,15 +38,20 @@ class Parts:
     head: Head | None
     labels: tuple[str, ...]
     max_length: int
-    members: int
-    frozen: int
     pairs: bool
     checksum: str
 
     @property
+    def members(self) -> int:
+        """How many."""
+        return len(self.classifier.heads)
+
+    @property
     def rounds(self) -> bool:
         """Whether a member reads embeddings rounded to 16 bits."""
-        return self.frozen > 0
+        from .modules import Readout
+
+        return any(isinstance(head, Readout) for head in self.classifier.heads)
 
     @property
     def typed(self) -> bool:
@@ -106,7 +109,7 @@ def take_apart(model: Model) -> Parts:
     )
     return Parts(
         classifier=classifier.eval(), words=words, family=family, head=head, labels=tuple(model.labels),
-        max_length=length, members=len(model.runs), frozen=len(heads) - len(adapters), pairs=model.columns.text_pair is not None,
+        max_length=length, pairs=model.columns.text_pair is not None,
         checksum=model.identity,
     )  # fmt: skip
 

@@ -75,6 +75,10 @@ class Model(Shown):
         opened = open_folder(Path(folder), base)
         return cls(opened.path, opened.runs, opened.combiner, opened.source, device=device, precision=precision)
 
+    def reopened(self, *, device: str, precision: str) -> Model:
+        """The same model on a device and in a precision, as :func:`striata.load` takes them."""
+        return Model(self.folder, self.runs, self.combiner, self._source, device=device, precision=precision)
+
     def __repr__(self) -> str:
         what = f"run {self._source.name}" if isinstance(self._source, Run) else f"ensemble of {len(self.runs)}"
         bases = dict.fromkeys(Path(run.facts.base).name for run in self.runs.values() if run.facts.base is not None)
