@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from itertools import count
+from itertools import chain, count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,17 @@ def request(folder: Path, **changes: object) -> Request:
     return Request(**(settings | changes))  # type: ignore[arg-type]
 
 
+def at_one_speed(patch: pytest.MonkeyPatch) -> None:
+    """What is planned is the same on every machine and in every moment."""
+    patch.setattr(fitting, "measure_speed", lambda *_: SPEED)
+    patch.setattr(fitting, "observed_speed", lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
+def _one_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_one_speed(monkeypatch)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fit")
@@ -54,7 +65,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fitted(folder: Path) -> Fitted:
     ticks = count(0, 0.01)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "measure_speed", lambda *_: SPEED)
+        at_one_speed(patch)
         return fit_file(request(folder), now=lambda: next(ticks))
 
 
@@ -222,7 +233,7 @@ def test_without_time_words_are_fitted_all_the_same(folder: Path, tmp_path: Path
 def test_embeddings_that_a_busy_moment_forbade_are_computed_in_the_time_that_words_leave(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    speeds, lines = iter([1.0, SPEED]), list[str]()
+    speeds, lines = chain([1.0], repeat(SPEED)), list[str]()
     monkeypatch.setattr(fitting, "measure_speed", lambda *_: next(speeds))
     fitted = fit_file(request(folder, output=str(tmp_path / "out")), listen=noting(lines), now=lambda: 0.0)
     assert "no frozen embeddings: the time suffices for too few rows" in lines
@@ -233,7 +244,6 @@ def test_embeddings_that_a_busy_moment_forbade_are_computed_in_the_time_that_wor
 
 
 def test_time_that_no_adapter_can_use_embeds_more_rows(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "measure_speed", lambda *_: SPEED)
     monkeypatch.setattr(fitting, "share_out", lambda *_: Shares(embedded=100, training=None))
     lines, rows = list[str](), 300
     source = str(write_texts(tmp_path / "train.csv", rows))
@@ -252,7 +262,6 @@ def test_where_no_baseline_on_embeddings_could_be_fitted_no_more_rows_are_embedd
     def fail(*_: Any, **__: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(fitting, "measure_speed", lambda *_: SPEED)
     monkeypatch.setattr(fitting, "share_out", lambda *_: Shares(embedded=100, training=None))
     for kind in ("frozen", "neighbours"):
         monkeypatch.setattr(KINDS[kind], "fit", fail)
@@ -295,7 +304,6 @@ def test_chinese_is_fitted_by_its_characters(tmp_path: Path) -> None:
 def test_what_is_trained_is_decided_by_the_time_that_the_baselines_leave(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting, "measure_speed", lambda *_: SPEED)
     late = {"now": 0.0}
 
     def listen(event: Event) -> None:
@@ -314,7 +322,6 @@ def test_what_is_trained_is_decided_by_the_time_that_the_baselines_leave(
 def test_a_clock_that_runs_out_ends_training_with_the_best_so_far(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting, "measure_speed", lambda *_: SPEED)
     late = {"now": 0.0}
 
     def listen(event: Event) -> None:
@@ -418,7 +425,6 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
     output = str(tmp_path / "out")
     process = subprocess.run([sys.executable, "-c", KILLED, str(folder), output, kind, str(number)], check=False)
     assert process.returncode == -signal.SIGKILL
-    monkeypatch.setattr(fitting, "measure_speed", lambda *_: SPEED)
     ticks = count(0, 0.01)
     again = fit_file(request(folder, output=output), now=lambda: next(ticks))
     studies = [(place / "study.yaml").read_text() for place in (fitted.folder, again.folder)]
