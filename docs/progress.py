@@ -10,13 +10,13 @@ import sys
 
 from rich.console import Console
 
-from striata.cli.progress import Board
+from striata.cli.progress import TerminalBoard
 from striata.runs import StudyFolder
 from striata.training.events import Event
 
 
 def main() -> None:
-    board = Board()
+    board = TerminalBoard()
     runs = StudyFolder.open(sys.argv[1]).runs()
     left = sum(run.facts.seconds for run in runs) / 3
     for run in sorted(runs, key=lambda run: run.plan is not None):

@@ -57,7 +57,7 @@ def train(
             columns, a list of dicts, or a tuple (texts, labels); or a mapping of `train`, `validation` and `test` to such rows.
             Their checksum stands in the folder; the same call with the same rows goes on.
         listen: told of every step, evaluation and ending, and in notes what the data and the plans are
-            (:class:`striata.training.events.Event`).
+            (:class:`striata.training.events.Event`); None draws them in a notebook, and is silent elsewhere.
         track: experiment trackers: tensorboard, wandb, mlflow, trackio.
         device: "cpu", "cuda" or "auto".
 
@@ -72,10 +72,10 @@ def train(
     if settings.search is not None:
         require("a study with `search`", "optuna", "sqlalchemy")
     # What follows may load torch, for which a mistake in the study file need not wait.
+    from .progress import usual_listener
     from .steps import check_device, choose, collect, plan_study, train_stacks
-    from .training.events import nobody
 
-    tell, names = listen or nobody, tuple(track)
+    tell, names = listen or usual_listener(), tuple(track)
     check_device(device, names)
     work = plan_study(settings, data=data, listen=tell)
     train_stacks(work, listen=tell, track=names, device=device)
@@ -111,7 +111,7 @@ def fit(
         budget: most trainable parameters of a member, head included; None for no limit.
         output: folder for everything that comes out; None for `runs/NAME` of the data, or `runs/fit` of rows in memory.
         seed: of held-out rows and members.
-        listen: told of everything in events and notes.
+        listen: told of everything in events and notes; None draws them in a notebook, and is silent elsewhere.
         device: "cpu", "cuda" or "auto".
 
     Raises:
@@ -122,7 +122,7 @@ def fit(
     """
     from .automl.fitting import Request, default_output, fit_file
     from .data import Columns, read_table
-    from .training.events import nobody
+    from .progress import usual_listener
 
     columns = Columns(text=text, text_pair=text_pair, label=label)
     parts = {"train": data} | ({} if test is None else {"test": test})
@@ -141,7 +141,7 @@ def fit(
         output=str(output or default_output(names["train"])),
         seed=seed,
     )
-    return fit_file(request, rows=parts if in_memory else None, listen=listen or nobody, device=device)
+    return fit_file(request, rows=parts if in_memory else None, listen=listen or usual_listener(), device=device)
 
 
 def distil(
@@ -178,7 +178,8 @@ def distil(
         loss: accuracy that it may lose against the best single run and is kept all the same, from 0 to 1.
         out: the run's folder; None for `distilled` in the study's.
         base: where the study's encoder lies now; None for where it was.
-        listen: told of every step, evaluation and ending, and of what goes on in notes.
+        listen: told of every step, evaluation and ending, and of what goes on in notes; None draws them in a notebook, and is
+            silent elsewhere.
         device: "cpu", "cuda" or "auto".
 
     Raises:
@@ -187,7 +188,7 @@ def distil(
         KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on from there.
     """
     from .distillation import distil_ensemble
-    from .training.events import nobody
+    from .progress import usual_listener
 
     return distil_ensemble(
         folder,
@@ -201,7 +202,7 @@ def distil(
         loss=loss,
         out=out,
         base=base,
-        listen=listen or nobody,
+        listen=listen or usual_listener(),
         device=device,
     )
 

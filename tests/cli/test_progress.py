@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from striata.cli.progress import Board, Lines
+from striata.cli.progress import Lines, TerminalBoard
 from striata.figures.intervals import wilson
 from striata.training.events import Event
 
@@ -22,7 +22,7 @@ class Hands:
         return self.at
 
 
-def drawn(board: Board) -> list[str]:
+def drawn(board: TerminalBoard) -> list[str]:
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(board)
     return console.export_text().splitlines()
@@ -37,7 +37,7 @@ def evaluated(name: str, accuracy: float, step: int = 40) -> Event:
 
 
 def test_the_board_says_what_goes_on_before_anything_is_loaded() -> None:
-    board = Board(Hands())
+    board = TerminalBoard(Hands())
     assert drawn(board) == ["0:00 gone reading the data ..."]
     board.take(Event(kind="doing", message="loading the encoder"))
     assert drawn(board) == ["0:00 gone loading the encoder ..."]
@@ -45,7 +45,7 @@ def test_the_board_says_what_goes_on_before_anything_is_loaded() -> None:
 
 def test_the_board_has_baselines_the_best_with_its_interval_and_the_time_until_the_limit() -> None:
     now = Hands()
-    board = Board(now)
+    board = TerminalBoard(now)
     board.take(Event(kind="clock", seconds_left=90.0))
     now.at = 30.0
     for event in (baseline("majority", 0.4), baseline("lexical", 0.9)):
@@ -62,7 +62,7 @@ def test_the_board_has_baselines_the_best_with_its_interval_and_the_time_until_t
 
 
 def test_without_a_limit_the_loops_estimate_is_shown() -> None:
-    board = Board(Hands())
+    board = TerminalBoard(Hands())
     board.take(Event(kind="step", member="wide", step=3, steps=80, loss=1.0, seconds_left=500.0))
     assert "8:20 left" in drawn(board)[-1]
 

@@ -333,10 +333,10 @@ def test_check_shows_the_space_and_train_the_trials(finished: tuple[Path, striat
 def test_many_trials_fit_on_the_board() -> None:
     from rich.console import Console
 
-    from striata.cli.progress import Board
+    from striata.cli.progress import TerminalBoard
     from striata.training.events import Event
 
-    board = Board()
+    board = TerminalBoard()
     for number in range(40):
         board.take(Event(kind="step", member=f"trial-{number:04}", step=1, steps=9, loss=1.0, learning_rate=0.1))
         if number < 32:
