@@ -19,8 +19,8 @@ import pandas as pd
 import yaml
 
 import striata
-from striata.cli import main
 
+from ..command import run
 from ..engine.models import make_encoder
 from ..study.small import make_base, write_texts
 from .blocks import ROOT, blocks_of
@@ -83,14 +83,7 @@ def call(command: str) -> int:
     if command.startswith("python -m zipfile "):
         return subprocess.run([sys.executable, *arguments], check=False).returncode
     assert program == "striata", command
-    before, sys.argv = sys.argv, [program, *arguments]
-    try:
-        main()
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    finally:
-        sys.argv = before
-    return 0
+    return run(*arguments)
 
 
 def make_base_of(folder: Path, family: str) -> None:

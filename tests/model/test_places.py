@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 import striata
-from striata.cli import main
 from striata.ensemble import combine_runs, write_ensemble
 from striata.errors import EncoderError, EnsembleError, RunError, StriataError
 from striata.robustness import audit_labels
 
+from ..command import run
 from ..study.small import make_base, study_of
 
 LAYOUTS = ["0-2 r2 query value", "1-2 r4 query"]
@@ -57,18 +57,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def texts_of(folder: Path) -> list[str]:
     return [line.rpartition(",")[0] for line in (folder / "test.csv").read_text().splitlines()[1:]]
-
-
-def run(*arguments: object) -> int:
-    """A command's exit code."""
-    before, sys.argv = sys.argv, ["striata", *map(str, arguments)]
-    try:
-        main()
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    finally:
-        sys.argv = before
-    return 0
 
 
 def logits_of(model: Path, folder: Path) -> np.ndarray:

@@ -63,4 +63,4 @@ def distil(
     for line in made.lines():
         say(line)
     note(made.remark)
-    say(f"next: striata predict {made.run.path} FILE --out predictions.csv")
+    say(f"next: striata predict {made.run.path} FILE")

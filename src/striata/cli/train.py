@@ -56,6 +56,6 @@ def train(
         )
         if "ensemble" in result.test:
             say(f"ensemble test accuracy: {result.test['ensemble']['accuracy']:.4f}")
-        say(f"next: striata predict {result.ensemble.folder} FILE --out predictions.csv")
+        say(f"next: striata predict {result.ensemble.folder} FILE")
     if result.failed:
         raise typer.Exit(1)

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from ..choices import METHODS
 from ..ensemble import Rule
-from ..evidence.sentences import speed
+from ..evidence.sentences import rounded, speed
 from .axes import colour, dash, duration, point
 from .contents import Group, Report
 from .examples import Examples
@@ -59,6 +59,11 @@ def _count(value: int) -> Markup:
     return _data(value, f"{value:,}")
 
 
+def _about(value: int | None) -> Markup:
+    """A number with two digits that count; a dash for none."""
+    return Markup("-") if value is None else _data(value, rounded(value))
+
+
 def _speed(value: float) -> Markup:
     return _data(value, speed(value))
 
@@ -97,8 +102,8 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "pct": _percent, "points": _points, "num": _number, "count": _count, "duration": _duration, "speed": _speed,
-        "place": shown_path, "encoder": encoder_name, "swatch": _swatch, "receipt": _receipt, "long": _long, "colour": colour,
-        "coded": _coded, "svg": lambda scene: Markup(svg(scene)),
+        "about": _about, "place": shown_path, "encoder": encoder_name, "swatch": _swatch, "receipt": _receipt, "long": _long,
+        "colour": colour, "coded": _coded, "svg": lambda scene: Markup(svg(scene)),
     }  # fmt: skip
     return environment
 
