@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from html import escape
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..training.events import nobody
@@ -84,15 +85,14 @@ def _in_notebook() -> bool:
 
 def _cell() -> Callable[[str], None]:
     """Shows HTML in the running cell; the first call makes its place."""
-    from IPython.display import HTML, display
-
+    shown: Any = import_module("IPython.display")
     handles: list[Any] = []
 
     def draw(html: str) -> None:
         if handles:
-            handles[0].update(HTML(html))
+            handles[0].update(shown.HTML(html))
         else:
-            handles.append(display(HTML(html), display_id=True))
+            handles.append(shown.display(shown.HTML(html), display_id=True))
 
     return draw
 
