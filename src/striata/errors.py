@@ -12,6 +12,7 @@
     ├── EnsembleError    selection or combination of runs
     ├── EncoderError     the pretrained model: missing, damaged, unsupported
     ├── ExportError      a model for another tool: it cannot be written for it, or does not answer the same there
+    ├── EstimatorError   what the scikit-learn estimator was given; also a ValueError, which is what scikit-learn expects
     └── ExtraError       an optional package that is not installed
 
 A message is one line: what was wrong, where, what was expected, what to do.
@@ -95,6 +96,10 @@ class EnsembleError(StriataError):
 
 class EncoderError(StriataError):
     """The pretrained encoder is missing, damaged or of an unsupported family."""
+
+
+class EstimatorError(StriataError, ValueError):
+    """A parameter of the scikit-learn estimator, or the texts or labels it was given, are wrong."""
 
 
 class ExtraError(StriataError):
