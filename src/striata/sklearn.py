@@ -208,7 +208,7 @@ class StriataClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 "validation": self.validation,
                 "max_length": self.max_length,
                 "seed": seed,
-            },  # fmt: skip
+            },
             "budget": self.budget,
             "layouts": [layout.text if isinstance(layout, Layout) else layout for layout in layouts],
             "baselines": {"kinds": list(self.kinds or ()), "refit": True},
