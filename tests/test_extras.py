@@ -56,6 +56,9 @@ def test_training_and_predicting_need_no_extra(tmp_path: Path) -> None:
 
 
 MISSING = (
+    ("fastapi", "serve out", "a server needs fastapi (No module named 'fastapi'); {serve}"),
+    ("uvicorn", "serve out", "a server needs uvicorn (No module named 'uvicorn'); {serve}"),
+    ("prometheus_client", "serve out", "a server needs prometheus_client (No module named 'prometheus_client'); {serve}"),
     ("cleanlab", "audit study.yaml", "the audit of labels needs cleanlab (No module named 'cleanlab'); {labels}"),
     ("jinja2", "report out", "a report needs jinja2 (No module named 'jinja2'); {report}"),
     ("matplotlib", "report out --png figures", "drawing PNG files needs matplotlib (No module named 'matplotlib'); {report}"),

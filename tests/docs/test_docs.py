@@ -28,6 +28,8 @@ PAGES_NOT_RUN = {
 # Blocks that are not executed, by page and first line.
 BLOCKS_NOT_RUN = {
     ("docs/comparing.md", "half width^2 = t(seeds' freedom)^2 * seeds' part + z^2 * rows' part"): "a formula",
+    ("docs/serving.md", '{"model": "agnews", "version": "5c1d3a60f2b7", "answers": ['): "an answer; tests/serving asks for one",
+    ("docs/serving.md", '{"error": "texts[3] is blank; expected a text", "code": "blank_text", "field": "texts[3]"}'): "likewise",
     ("docs/export.md", "import json"): "tests/exports runs these lines in a process without striata",
     ("docs/how-it-works.md", "src/striata/"): "a tree; tests/test_house.py compares it with the files",
 }
@@ -38,7 +40,12 @@ NOT_RUN = {
     "pip install 'striata[all]'": "installs",
     "pip install 'striata[report]'": "installs",
     "pip install 'striata[search]'": "installs",
+    "pip install 'striata[serve]'": "installs",
     "pip install --upgrade '.[all]'": "installs",
+    "striata serve runs/agnews/ensemble": "does not end by itself; tests/serving runs servers",
+    "striata serve runs/agnews/ensemble words=runs/mine --port 8080 --key-file keys.txt --watch": "likewise",
+    "curl localhost:8000/v1/classify -H 'Content-Type: application/json' -d "
+    """'{"texts": ["Stocks rise on hopes of a deal"], "coverage": 0.9, "votes": true}'""": "needs a server; tests/serving asks one",
     "striata export runs/agnews/runs/s8-seed0 --out exported": "half a minute; tests/exports runs it on less",
     "striata export runs/agnews/ensemble --quantize int8 --out exported8": "half a minute; tests/exports runs it on less",
     "striata export runs/minilm/runs/s8-seed0 --to sentence-transformers --out dense": "tests/exports runs it on less",

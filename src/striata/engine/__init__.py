@@ -7,9 +7,10 @@ from .interface import Engine
 from .loading import choose_device
 from .random_streams import RandomStream, seed_of
 from .receipt import Receipt, check_receipt
+from .sharing import share_weights
 from .stack import Stack
 
 __all__ = [
     "Batch", "Encoder", "Engine", "RandomStream", "Receipt", "Segment", "Stack", "check_receipt", "choose_device", "collate",
-    "embed", "embed_words", "on_device", "on_host", "seed_of",
+    "embed", "embed_words", "on_device", "on_host", "seed_of", "share_weights",
 ]  # fmt: skip

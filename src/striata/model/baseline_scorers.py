@@ -56,6 +56,10 @@ class TextScorer:
         second = pairs if pairs is not None else [""] * len(texts)
         return np.array([len(text.split()) + len(pair.split()) for text, pair in zip(texts, second, strict=True)], np.int64)
 
+    def truncated(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Bools:
+        """None: words are read to the end."""
+        return np.zeros(len(texts), np.bool_)
+
     def differ(self, texts: Texts, others: Texts) -> Bools:
         """Where the texts are not the same, (texts,)."""
         first, second = (list(zip(t, p or [""] * len(t), strict=True)) for t, p in (texts, others))
@@ -103,6 +107,10 @@ class EmbeddingScorer(TextScorer):
         encoded = self.tokenizer.encode(texts, pairs)
         vectors, words = (read(self.encoder, encoded).astype(np.float16) for read in (embed, embed_words))
         return Rows(texts=list(texts), pairs=None if pairs is None else list(pairs), vectors=vectors, words=words)
+
+    def truncated(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Bools:
+        """Which texts have more tokens than are embedded, (texts,)."""
+        return self.tokenizer.encode(texts, pairs).truncated
 
 
 def text_scorers(runs: Mapping[str, Run], *, device: str, precision: str) -> list[TextScorer]:

@@ -150,39 +150,62 @@ class Model(Shown):
             raise DataError(f"there are {len(alone):,} texts and {len(seconds):,} second texts; expected as many of both")
         return alone, seconds
 
+    def with_members(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> tuple[_Floats, dict[str, _Floats]]:
+        """Combined logits, (texts, labels), and those of every member by its name, from one pass over the texts.
+
+        Members of a cascade that were not asked about a text have NaN there. Raises as :meth:`logits`.
+        """
+        _check(texts)
+        none = np.zeros((0, len(self.labels)), np.float32)
+        parts = [none], {name: [none] for name in self.runs}
+        for combined, members in self._passes(texts, pairs):
+            parts[0].append(combined)
+            for name, logits in members.items():
+                parts[1][name].append(logits)
+        return np.concatenate(parts[0]), {name: np.concatenate(logits) for name, logits in parts[1].items()}
+
     def _combined(self, texts: Sequence[str], pairs: Sequence[str] | None) -> _Floats:
+        none = np.zeros((0, len(self.labels)), np.float32)
+        return np.concatenate([none, *(combined for combined, _ in self._passes(texts, pairs))])
+
+    def _passes(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Iterator[tuple[_Floats, dict[str, _Floats]]]:
+        """Combined logits and those of the members, of as many texts at a time as are sorted by length together."""
         cascade, early = self.combiner.cascade, 0
-        parts = [np.zeros((0, len(self.labels)), np.float32)]
         for at in range(0, len(texts), _BATCH):
             some, second = texts[at : at + _BATCH], None if pairs is None else pairs[at : at + _BATCH]
             if cascade is None:
-                parts.append(self.combiner.apply(self._logits_of(self.scorers, some, second)))
+                members = self._logits_of(self.scorers, some, second)
+                yield self.combiner.apply(members), members
             else:
-                combined, sure = self._staged(cascade, some, second)
-                parts.append(combined)
+                combined, members, sure = self._staged(cascade, some, second)
                 early += int(sure.sum())
+                yield combined, members
         with self._counting:
             self.texts, self.early = self.texts + len(texts), self.early + early
         if cascade is not None and self._watched and (sentence := cascade.unlike(early, len(texts))):
             self._watched = False
             self.warn(sentence)
-        return np.concatenate(parts)
 
     def _staged(
         self, cascade: Cascade, texts: Sequence[str], pairs: Sequence[str] | None
-    ) -> tuple[_Floats, npt.NDArray[np.bool_]]:
-        """Combined logits, and which texts were answered early; the others alone are read by the members that were not asked."""
+    ) -> tuple[_Floats, dict[str, _Floats], npt.NDArray[np.bool_]]:
+        """Combined logits, those of the members, and which texts were answered early; the others alone are read by the members
+        that were not asked."""
         first = [scorer for scorer in self.scorers if cascade.early in scorer.labels]
         others = [scorer for scorer in self.scorers if scorer not in first]
         logits = self._logits_of(first, texts, pairs)
         sure = cascade.sure(logits[cascade.early])
         combined = cascade.answer(logits[cascade.early])
         rest = np.flatnonzero(~sure).tolist()
+        unread = np.full_like(combined, np.nan)
+        members = {name: logits[name] if name in logits else unread.copy() for name in self.runs}
         if rest:
             second = None if pairs is None else [pairs[at] for at in rest]
             later = self._logits_of(others, [texts[at] for at in rest], second)
             combined[rest] = self.combiner.apply_late({name: own[rest] for name, own in logits.items()} | later)
-        return combined, sure
+            for name, own in later.items():
+                members[name][rest] = own
+        return combined, members, sure
 
     def embed(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> _Floats:
         """Means of a frozen encoder's last hidden states, adapters not used, (texts, hidden size).
@@ -202,6 +225,11 @@ class Model(Shown):
     def lengths(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> npt.NDArray[np.int64]:
         """How long texts are to the first member, as a rule in tokens, (texts,)."""
         return self.scorers[0].lengths(texts, pairs)
+
+    def truncated(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> npt.NDArray[np.bool_]:
+        """Of which texts some member reads the beginning only, since they are longer than it takes, (texts,)."""
+        cut: npt.NDArray[np.bool_] = np.any([scorer.truncated(texts, pairs) for scorer in self.scorers], axis=0)
+        return cut
 
     def differ(
         self, texts: tuple[Sequence[str], Sequence[str] | None], others: tuple[Sequence[str], Sequence[str] | None]

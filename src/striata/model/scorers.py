@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +12,7 @@ from ..choices import PRECISIONS
 from ..data import Encoded, Tokenizer
 from ..errors import RunError
 from ..runs import Run
-from .baseline_scorers import embedding_scorers, text_scorers
+from .baseline_scorers import EmbeddingScorer, embedding_scorers, text_scorers
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
@@ -53,6 +53,10 @@ class Scorer(Protocol):
         """How long texts are to the runs, in the units they read, (texts,)."""
         ...
 
+    def truncated(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Bools:
+        """Of which texts the runs read the beginning only, (texts,)."""
+        ...
+
     def differ(
         self, texts: tuple[Sequence[str], Sequence[str] | None], others: tuple[Sequence[str], Sequence[str] | None]
     ) -> Bools:
@@ -83,7 +87,7 @@ class EncoderScorer:
         words, read_by = first.tokenizer_base, first.facts.tokenizer_sha256
         if base is None or words is None or sha256 is None or max_length is None or read_by is None:
             raise RunError(f"run {first.path} names no encoder; it was written by another version of striata")
-        encoder = Encoder.load(base, head=first.adapter_plan.head, precision=precision, device=device)
+        self.encoder = encoder = Encoder.load(base, head=first.adapter_plan.head, precision=precision, device=device)
         if encoder.sha256 != sha256:
             raise RunError(
                 f"run {first.path} was trained on other weights than those of {base} here "
@@ -122,6 +126,10 @@ class EncoderScorer:
         """Numbers of tokens, (texts,)."""
         return self.tokenizer.encode(texts, pairs).lengths
 
+    def truncated(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Bools:
+        """Which texts have more tokens than are read, (texts,)."""
+        return self.tokenizer.encode(texts, pairs).truncated
+
     def differ(
         self, texts: tuple[Sequence[str], Sequence[str] | None], others: tuple[Sequence[str], Sequence[str] | None]
     ) -> Bools:
@@ -143,6 +151,15 @@ def encoder_scorers(runs: Mapping[str, Run], *, device: str, precision: str) -> 
         key = (*encoder, run.adapter_plan.head, len(facts.labels))
         groups.setdefault(key, {})[name] = run
     return [EncoderScorer(group, device=device, precision=precision) for group in groups.values()]
+
+
+def share_encoders(scorers: Iterable[Scorer]) -> None:
+    """Lets the frozen weights of these scorers' encoders that are equal lie in memory once; no logit changes."""
+    encoders = [scorer.encoder for scorer in scorers if isinstance(scorer, EncoderScorer | EmbeddingScorer)]
+    if len(encoders) > 1:
+        from ..engine import share_weights
+
+        share_weights(encoders)
 
 
 class MakeScorers(Protocol):

@@ -1,0 +1,87 @@
+"""What `/v1` takes and gives, as OpenAPI shows it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+_EXAMPLE: dict[str, JsonValue] = {"texts": ["Stocks rise on hopes of a deal"], "coverage": 0.9, "votes": True}
+
+
+def is_unicode(text: str) -> bool:
+    """Whether it has no half of a surrogate pair, which JSON can name and nothing can read or write."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _readable(text: str) -> str:
+    if not is_unicode(text):
+        raise ValueError("holds half of a surrogate pair; expected Unicode")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_readable)]
+
+
+class Question(BaseModel):
+    """Texts to classify."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [_EXAMPLE]})
+
+    texts: Annotated[list[Text], Field(min_length=1, description="Texts; none of them blank.")]
+    pairs: Annotated[list[Text] | None, Field(description="As many second texts, for models of pairs.")] = None
+    model: Annotated[str | None, Field(description="Name of the model; may be left out where there is one.")] = None
+    coverage: Annotated[
+        float | None,
+        Field(gt=0, lt=1, allow_inf_nan=False, description="Also give `set`: labels among which is the true one at this share."),
+    ] = None
+    abstain_below: Annotated[
+        float | None,
+        Field(ge=0, le=1, allow_inf_nan=False, description="No label where its calibrated probability is smaller."),
+    ] = None
+    probabilities: Annotated[bool, Field(description="Whether to give the probability of every label.")] = True
+    votes: Annotated[bool, Field(description="Whether to give the label of every member.")] = False
+
+
+class Vote(BaseModel):
+    """What one member says by itself."""
+
+    label: str
+    probability: float = Field(description="Of the label, not calibrated.")
+
+
+class Answer(BaseModel):
+    """What the model says of one text."""
+
+    label: str | None = Field(description="The likeliest label; null where it is left open.")
+    probability: float = Field(description="Calibrated probability of the likeliest label.")
+    cut: bool = Field(description="Whether a member read the beginning of the text only, since it is too long.")
+    probabilities: dict[str, float] | None = Field(None, description="Calibrated, of every label.")
+    set: list[str] | None = Field(None, description="Labels that the text may have, likeliest first.")
+    votes: dict[str, Vote | None] | None = Field(
+        None, description="Of every member by name; null for those that a cascade did not ask."
+    )
+
+
+class Classified(BaseModel):
+    """Answers in the order of the texts."""
+
+    model: str
+    version: str = Field(description="Changes with anything that decides an answer.")
+    answers: list[Answer]
+
+
+class ModelFacts(BaseModel):
+    """A model that is served."""
+
+    name: str
+    version: str
+    labels: list[str]
+    members: list[str]
+    temperature: float
+
+
+class ModelList(BaseModel):
+    """The models that are served."""
+
+    models: list[ModelFacts]
