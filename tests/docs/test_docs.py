@@ -45,7 +45,7 @@ NOT_RUN = {
     "striata serve runs/agnews/ensemble": "does not end by itself; tests/serving runs servers",
     "striata serve runs/agnews/ensemble words=runs/mine --port 8080 --key-file keys.txt --watch": "likewise",
     "curl localhost:8000/v1/classify -H 'Content-Type: application/json' -d "
-    """'{"texts": ["Stocks rise on hopes of a deal"], "coverage": 0.9, "votes": true}'""": "needs a server; tests/serving asks one",
+    """'{"texts": ["Stocks rise on hopes of a deal"], "coverage": 0.9, "votes": true}'""": "tests/serving asks a server",
     "striata export runs/agnews/runs/s8-seed0 --out exported": "half a minute; tests/exports runs it on less",
     "striata export runs/agnews/ensemble --quantize int8 --out exported8": "half a minute; tests/exports runs it on less",
     "striata export runs/minilm/runs/s8-seed0 --to sentence-transformers --out dense": "tests/exports runs it on less",
