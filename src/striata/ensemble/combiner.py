@@ -157,6 +157,7 @@ SCALES = {
     "probabilities": Scale(SINGLE_LABEL.probabilities, lambda mean: np.log(np.maximum(mean, np.finfo(np.float32).tiny))),
 }
 STACKING = "stacking"
+_AT_ONCE = 4_000_000  # logits in float64 beside the result
 CASCADE = "cascade"
 
 
@@ -228,5 +229,11 @@ def combine(logits: Floats, weights: Sequence[float], kind: str = "logits") -> n
         (rows, labels).
     """
     scale = SCALES[kind]
-    mean = np.einsum("mrl,m->rl", scale.of(logits.astype(np.float64)), np.asarray(weights))
-    return scale.back(mean).astype(np.float32)
+    members, rows, labels = logits.shape
+    at_once = max(1, _AT_ONCE // max(1, members * labels))
+    result = np.empty((rows, labels), np.float32)
+    for start in range(0, rows, at_once):
+        part = slice(start, start + at_once)
+        mean = np.einsum("mrl,m->rl", scale.of(logits[:, part].astype(np.float64)), np.asarray(weights))
+        result[part] = scale.back(mean)
+    return result

@@ -58,7 +58,8 @@ def write_validation(folder: Path, validation: Validation) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    logits = pa.array(validation.logits.tolist(), pa.list_(pa.float32(), validation.logits.shape[1]))
+    flat = pa.array(np.ascontiguousarray(validation.logits, np.float32).ravel())
+    logits = pa.FixedSizeListArray.from_arrays(flat, validation.logits.shape[1])
     table = pa.table({"id": validation.ids, "text_hash": validation.texts, "label": validation.labels, "logits": logits})
     parquet.write_table(table, folder / _VALIDATION)
 
