@@ -45,7 +45,7 @@ def evaluate(
         check_share(sets, "sets")
     if errors is not None:
         apart(named(errors, *PREDICTIONS, argument="errors"), file)
-    opened = open_model(model, file, base=base, device=device, precision=precision)
+    opened = open_model(model, base=base, device=device, precision=precision)
     columns = named_columns(opened.columns, text=text, text_pair=text_pair, label=label)
     from ..model.evaluation import write_errors
     from ..robustness import keep_evaluation

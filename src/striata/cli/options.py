@@ -25,13 +25,32 @@ def count(text: str) -> int:
         raise typer.BadParameter(f"{text!r} is no number of parameters such as 900k or 1M") from None
 
 
+def _existing(path: Path) -> Path:
+    """A model's folder, looked for before anything that takes long is loaded; a file is refused by what opens it."""
+    if not path.exists():
+        from ..disk.sealed import refuse_missing
+        from ..errors import RunError
+
+        refuse_missing(path, "run", RunError)
+    return path
+
+
+def _readable(source: str) -> str:
+    """Texts, looked for likewise."""
+    from ..data import check_source
+
+    check_source(source)
+    return source
+
+
 StudyFile = Annotated[Path, typer.Argument(help="Study file (YAML).")]
 StudyPath = Annotated[Path, typer.Argument(help="A study's folder.")]
 ModelPath = Annotated[
-    Path, typer.Argument(help="Folder of a run, an ensemble, a pack, or a study (its ensemble, or its best run).")
+    Path,
+    typer.Argument(help="Folder of a run, an ensemble, a pack, or a study (its ensemble, or its best run).", callback=_existing),
 ]
-Texts = Annotated[str, typer.Argument(help=f"Texts: {DATA_HELP}.")]
-LabelledTexts = Annotated[str, typer.Argument(help=f"Labelled texts: {DATA_HELP}.")]
+Texts = Annotated[str, typer.Argument(help=f"Texts: {DATA_HELP}.", callback=_readable)]
+LabelledTexts = Annotated[str, typer.Argument(help=f"Labelled texts: {DATA_HELP}.", callback=_readable)]
 
 Settings = Annotated[
     list[str] | None,

@@ -76,7 +76,7 @@ def predict(
     from .progress import counter
 
     out = check_target(default_target(file) if out is None else out, file)
-    opened = open_model(model, file, base=base, device=device, precision=precision)
+    opened = open_model(model, base=base, device=device, precision=precision)
     columns = replace(named_columns(opened.columns, text=text, text_pair=text_pair), label=None)
     if precision_at_least is not None:
         answers = opened.answers(precision_at_least)

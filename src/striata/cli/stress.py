@@ -37,7 +37,7 @@ def stress(
     from .output import print_json
     from .progress import counter
 
-    opened = open_model(model, file, base=base, device=device, precision=precision)
+    opened = open_model(model, base=base, device=device, precision=precision)
     table = read_table(file, named_columns(opened.columns, text=text, text_pair=text_pair, label=label), split="test")
     with counter("texts") as progress:
         stress = run_stress(opened, table, rows=rows, seed=seed, progress=progress, out=out)

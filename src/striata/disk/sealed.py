@@ -166,13 +166,19 @@ def open_seal(path: Path, kind: str, error: type[StriataError]) -> Seal:
     raise _replaced_again(path, kind, error)
 
 
+def refuse_missing(path: Path, kind: str, error: type[StriataError]) -> None:
+    """Refuses a folder that is not there."""
+    restore(path)
+    if not path.is_dir():
+        raise error(f"there is no {kind} folder {path}{_near(path)}; check the path", path=str(path))
+
+
 def _manifest(path: Path, kind: str, error: type[StriataError]) -> bytes:
     restore(path)
     with reading(path, error):
         if path.is_file():
             raise error(f"{path} is a file; expected a {kind}'s folder", path=str(path))
-        if not path.is_dir():
-            raise error(f"there is no {kind} folder {path}{_near(path)}; check the path", path=str(path))
+        refuse_missing(path, kind, error)
         file = path / NAME
         if not file.is_file():
             raise error(f"{path} is no finished {kind}: it has no {NAME}; give a {kind}'s folder", path=str(path))

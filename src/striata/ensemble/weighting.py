@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 from ..calibration import fit_temperature
@@ -42,6 +41,8 @@ def fit_weights(logits: npt.NDArray[np.floating], targets: npt.NDArray[np.int64]
     Returns:
         Weights of the logits as they are, (members,), adding up to 1.
     """
+    from scipy.optimize import minimize  # here, because it takes long to load and predicting needs none of it
+
     temperatures = np.array([fit_temperature(member, targets) for member in logits])
     sharp = SINGLE_LABEL.log_probabilities(logits.astype(np.float64) / temperatures[:, None, None])
     of_target = sharp[:, np.arange(len(targets)), targets]

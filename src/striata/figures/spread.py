@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
+from scipy import special
 
 # Chances, were all layouts equally steady, to scatter so much more than the others. At the first a layout is judged by its own
 # scatter; at the second it no longer counts for the others, rare enough that leaving the largest out does not flatter the rest.
@@ -97,6 +97,8 @@ def _quantile(level: float, freedom: float) -> float:
 
 def p_value(difference: float, parts: Sequence[Variance]) -> float:
     """The smallest level whose interval leaves 0 out."""
+    from scipy.optimize import brentq  # here, because it takes long to load and intervals need none of it
+
     known = [part for part in parts if part.variance > 0]
     if difference == 0:
         return 1.0
@@ -108,7 +110,7 @@ def p_value(difference: float, parts: Sequence[Variance]) -> float:
     def beyond(log_level: float) -> float:
         return half_width(known, float(np.exp(log_level))) - abs(difference)
 
-    return float(np.exp(optimize.brentq(beyond, np.log(_SMALLEST), np.log1p(-1e-15), xtol=1e-10)))
+    return float(np.exp(brentq(beyond, np.log(_SMALLEST), np.log1p(-1e-15), xtol=1e-10)))
 
 
 def seed_parts(by_layout: Sequence[Sequence[float]]) -> list[Variance]:
