@@ -37,7 +37,7 @@ TITLES = {
     "RANKINGS": "Ranking figures", "COMBINATIONS": "Combinations", "METHODS": "Methods of ensembles",
     "TRACKERS": "Trackers", "READERS": "Files that are read", "PREDICTIONS": "Files of predictions",
     "FORMS": "Formats of predictions", "BASELINES": "Baselines", "DEMOS": "Demos", "EXPORTS": "Exports",
-    "QUANTIZATIONS": "Quantizations",
+    "QUANTIZATIONS": "Quantizations", "EXPLANATIONS": "Ways to explain",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .errors import StriataError
     from .exports import Exported
     from .layout import Layout, Plan, Section
-    from .model import Model
+    from .model import Explanation, Model
     from .runs import Run
     from .settings import Study, load_study
     from .steps import Trained
@@ -25,6 +25,7 @@ _HOMES = {
     "Columns": "data",
     "Distilled": "distillation",
     "Ensemble": "ensemble",
+    "Explanation": "model",
     "Exported": "exports",
     "Layout": "layout",
     "Model": "model",
@@ -46,8 +47,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "Columns", "Distilled", "Ensemble", "Exported", "Fitted", "Layout", "Model", "Plan", "Run", "Section", "StriataError",
-    "Study", "Trained",
+    "Columns", "Distilled", "Ensemble", "Explanation", "Exported", "Fitted", "Layout", "Model", "Plan", "Run", "Section",
+    "StriataError", "Study", "Trained",
     "distil", "export", "fit", "load", "load_study", "pack", "plan", "train",
 ]  # fmt: skip
 

@@ -344,6 +344,16 @@ EXPORTS = Choices(
 
 QUANTIZATIONS = Choices("quantization", {"int8": Choice("weights and activations of matrix products in 8 bits, for CPUs")})
 
+EXPLANATIONS = Choices(
+    "way to explain",
+    {
+        "auto": Choice("gradients where every member has them, else leave-one-out"),
+        "gradients": Choice("integrated gradients, word by word; exact where words are counted"),
+        "leave-one-out": Choice("how the score falls without each word"),
+        "neighbours": Choice("the training rows that lie nearest"),
+    },
+)
+
 FORMS = Choices(
     "format",
     {

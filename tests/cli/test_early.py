@@ -41,6 +41,12 @@ predict RUN TRAIN --out out.xlsx              | --out out.xlsx: unknown format '
 predict RUN TRAIN --out TRAIN                 | --out TRAIN is read for it and would be lost
 predict RUN TRAIN --out out.csv --sets 2      | --sets 2 is not between 0 and 1
 predict RUN TRAIN --out out.csv --precision-at-least 2 | --precision-at-least 2 is not between 0 and 1
+explain no text                               | there is no run folder no
+explain RUN no.csv                            | data file no.csv does not exist
+explain RUN text --method no                  | unknown way to explain 'no'
+explain RUN text --html out.txt               | --html out.txt: expected a name ending in .html
+explain RUN text --texts 0                    | --texts 0: expected at least 1
+explain RUN text --base ./no                  | encoder folder ./no does not exist
 serve no                                      | there is no run folder no
 serve RUN --max-queue 0                       | --max-queue 0: expected at least 1
 serve RUN --port 99999 --base ./no            | encoder folder ./no does not exist

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,27 @@ class EngineContract(ABC):
         near(engine.predict(asked, slots=(third, first)), everyone[[2, 0]])
         near(engine.predict(asked.take([4, 1])), everyone[:, [4, 1]])
         assert engine.predict(asked.take([]), slots=(second,)).shape == (1, 0, LABELS)
+
+    def test_embeddings_stand_for_their_tokens_and_have_gradients(self, base: str) -> None:
+        engine = self.engine(base, 0, 1)
+        batch = collate([(slot, texts(3)) for slot in engine.slots], engine.device)
+        embeddings = engine.look_up(batch.ids)
+        assert embeddings.dtype == torch.float32
+        with torch.no_grad():
+            plain = engine.forward(batch)
+            given = engine.forward(replace(batch, embeddings=embeddings))
+        for slot in engine.slots:
+            near(given[slot].numpy(), plain[slot].numpy())
+        moved = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(0))
+
+        def total(step: float) -> Tensor:
+            logits = engine.forward(replace(batch, embeddings=leaf + step * moved))
+            return torch.stack([(value * torch.arange(LABELS)).sum() for value in logits.values()]).sum()
+
+        leaf = embeddings.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(total(0.0), leaf)
+        slope = (total(1e-3) - total(-1e-3)).item() / 2e-3
+        assert (gradient * moved).sum().item() == pytest.approx(slope, rel=0.02, abs=0.02)
 
     def test_forward_gives_each_member_its_own_texts(self, base: str) -> None:
         engine = self.engine(base, 0, 1, 2)

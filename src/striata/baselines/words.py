@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-_PART = "#"  # before a part of a word among the terms; scikit-learn's words have none
+PART = "#"  # before a part of a word among the terms; scikit-learn's words have none
 _CHUNK = 4096  # texts that are counted at once: bounds the memory of Python's own objects
 # Thai, Lao, Burmese, Khmer, Japanese and Chinese
-_UNSPACED = re.compile(
+UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
 _LETTERS = re.compile(r"[^\W\d_]")
@@ -48,7 +48,7 @@ CHARACTERS = Analysis(name="1 to 3 characters", analyzer="char", ngrams=(1, 3), 
 def unspaced(texts: Sequence[str]) -> bool:
     """Whether the texts' words have no spaces between them, as in Chinese, Japanese and Thai."""
     joined = " ".join(text[:1000] for text in texts[:: max(1, len(texts) // 1000)])
-    return len(_UNSPACED.findall(joined)) > _SHARE * max(1, len(_LETTERS.findall(joined)))
+    return len(UNSPACED.findall(joined)) > _SHARE * max(1, len(_LETTERS.findall(joined)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +135,7 @@ class Vectorizer:
         self.analysis, self.terms, self.idf, self.paired = analysis, list(terms), idf, paired
         self._counter = _counter(analysis, {term: at for at, term in enumerate(self.terms)})
         parts = analysis.fragment is not None
-        self._blocks = np.array([parts and term.startswith(_PART) for term in self.terms], np.int64)
+        self._blocks = np.array([parts and term.startswith(PART) for term in self.terms], np.int64)
 
     @property
     def width(self) -> int:
@@ -181,4 +181,4 @@ def _counter(analysis: Analysis, vocabulary: dict[str, int] | None = None) -> An
         return CountVectorizer(analyzer=analysis.analyzer, ngram_range=analysis.ngrams, **settings)
     words = CountVectorizer(analyzer=analysis.analyzer, ngram_range=analysis.ngrams).build_analyzer()
     parts = CountVectorizer(analyzer="char_wb", ngram_range=(analysis.fragment, analysis.fragment)).build_analyzer()
-    return CountVectorizer(analyzer=lambda text: [*words(text), *(_PART + part for part in parts(text))], **settings)
+    return CountVectorizer(analyzer=lambda text: [*words(text), *(PART + part for part in parts(text))], **settings)

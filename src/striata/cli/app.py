@@ -18,7 +18,7 @@ GROUPS = {
     "Look": ("layouts", "plan", "check"),
     "Train": ("train", "ensemble", "cascade", "distil"),
     "Judge": ("leaderboard", "compare", "evaluate", "stress", "shift", "audit"),
-    "Use": ("predict", "serve"),
+    "Use": ("predict", "explain", "serve"),
     "Share": ("report", "card", "export", "pack"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)

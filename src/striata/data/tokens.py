@@ -73,6 +73,8 @@ class Encoded:
 class _Encoding(Protocol):
     ids: list[int]
     type_ids: list[int]
+    offsets: list[tuple[int, int]]
+    sequence_ids: list[int | None]
     overflowing: list[_Encoding]
 
 
@@ -215,6 +217,13 @@ class Tokenizer:
         finally:
             self._backend.enable_truncation(max_length=self.max_length)
         return lengths
+
+    def spans(self, text: str, pair: str | None = None) -> list[tuple[int, int, int] | None]:
+        """Which characters each token of :meth:`encode` stands for: 0 for the text or 1 for the second text, the first character,
+        and the place behind the last; None for special tokens."""
+        (encoding,) = self._backend.encode_batch([text] if pair is None else [(text, pair)])
+        tokens = zip(encoding.sequence_ids, encoding.offsets, strict=True)
+        return [None if part is None else (part, start, end) for part, (start, end) in tokens]
 
     def _encode(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Encoded:
         inputs = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))

@@ -38,6 +38,8 @@ class Batch:
         lengths: tokens of each sequence.
         firsts: index of each sequence's first token, (sequences,) int64.
         segments: the members' parts, in order, without gaps.
+        embeddings: of the tokens before any layer, (tokens, size), for what asks how logits depend on them; None for those of
+            their ids.
     """
 
     ids: Tensor
@@ -46,6 +48,7 @@ class Batch:
     lengths: tuple[int, ...]
     firsts: Tensor
     segments: tuple[Segment, ...]
+    embeddings: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)

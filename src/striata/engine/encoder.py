@@ -39,6 +39,7 @@ class Encoder:
     Attributes:
         grouped: whether members share launches.
         banked: whether they share those of the adapters' products, too.
+        padding: id of the token that stands for nothing.
         dtype: of weights and activations.
     """
 
@@ -53,8 +54,8 @@ class Encoder:
         family = shape.family
         kinds = int(config.type_vocab_size or 0) if family.token_types else 0
         self._typed, self._two_types = kinds > 0, kinds > 1  # with one type, both texts of a pair are of it
-        self._pad = int(config.pad_token_id or 0)
-        self._offset = self._pad + 1 if family.positions_after_padding else 0
+        self.padding = int(config.pad_token_id or 0)
+        self._offset = self.padding + 1 if family.positions_after_padding else 0
         model.requires_grad_(False)
         # For good: in evaluation mode, transformers passes on no dropout of attention. Whether anything is dropped is up to each
         # forward pass, since a mode of the modules would be that of all threads.
@@ -124,6 +125,11 @@ class Encoder:
         table = model.get_input_embeddings()
         assert isinstance(table, nn.Embedding), "a text encoder has a table of tokens"
         return table
+
+    def look_up(self, ids: Tensor) -> Tensor:
+        """Embeddings of tokens before any layer, (tokens,) -> (tokens, size) fp32."""
+        rows: Tensor = self.words(ids)
+        return rows.float()
 
     def pooler(self, first: Tensor) -> Tensor:
         """The encoder's own frozen pooler on first tokens, (sequences, size) -> (sequences, size)."""
@@ -205,7 +211,11 @@ class Encoder:
         return self._packed(shared.once, replace(begin, widening=replace(widening, rest=rest)))
 
     def _packed(self, batch: Batch, begin: ForwardPass) -> Tensor:
-        inputs: dict[str, Any] = {"input_ids": batch.ids[None], "position_ids": batch.positions[None] + self._offset}
+        inputs: dict[str, Any] = {"position_ids": batch.positions[None] + self._offset}
+        if batch.embeddings is None:
+            inputs["input_ids"] = batch.ids[None]
+        else:
+            inputs["inputs_embeds"] = batch.embeddings[None].to(self.dtype)
         if self._typed:
             inputs["token_type_ids"] = (
                 batch.types if batch.types is not None and self._two_types else torch.zeros_like(batch.ids)
@@ -227,10 +237,13 @@ class Encoder:
                 rectangle.view(-1).index_copy_(0, at, tokens)
                 return rectangle
 
-            inputs: dict[str, Any] = {
-                "input_ids": padded(batch.ids[segment.tokens], self._pad),
-                "attention_mask": on_device(torch.from_numpy(inside.astype(np.int64)), self.device),
-            }
+            inputs: dict[str, Any] = {"attention_mask": on_device(torch.from_numpy(inside.astype(np.int64)), self.device)}
+            if batch.embeddings is None:
+                inputs["input_ids"] = padded(batch.ids[segment.tokens], self.padding)
+            else:
+                own = batch.embeddings[segment.tokens].to(self.dtype)
+                rectangle = torch.zeros(inside.size, own.shape[-1], dtype=self.dtype, device=self.device)
+                inputs["inputs_embeds"] = rectangle.index_copy(0, places, own).view(*inside.shape, -1)
             if self._two_types and batch.types is not None:
                 inputs["token_type_ids"] = padded(batch.types[segment.tokens], 0)
             alone = Segment(segment.slot, slice(0, inside.size), slice(0, len(lengths)))

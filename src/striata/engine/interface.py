@@ -108,6 +108,16 @@ class Engine(Protocol):
         """
         ...
 
+    def look_up(self, ids: Tensor) -> Tensor:
+        """Embeddings of tokens before any layer, (tokens,) -> (tokens, size) fp32, as :attr:`striata.engine.Batch.embeddings` has
+        them."""
+        ...
+
+    @property
+    def padding(self) -> int:
+        """Id of the token that stands for nothing."""
+        ...
+
     def embed(self, encoded: Encoded, *, max_tokens: int = 16384) -> npt.NDArray[np.float32]:
         """The mean of the frozen encoder's last hidden states over each text's tokens; members do not matter.
 

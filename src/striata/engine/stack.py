@@ -213,6 +213,15 @@ class Stack:
                 result[:, rows] = torch.stack([logits[slot] for slot in slots]).cpu().numpy()
         return result
 
+    def look_up(self, ids: Tensor) -> Tensor:
+        """Embeddings of tokens before any layer; see :meth:`striata.engine.Engine.look_up`."""
+        return self.encoder.look_up(ids)
+
+    @property
+    def padding(self) -> int:
+        """The encoder's."""
+        return self.encoder.padding
+
     def embed(self, encoded: Encoded, *, max_tokens: int = 16384) -> np.ndarray:
         """Means of the frozen encoder's last hidden states; see :meth:`striata.engine.Engine.embed`."""
         return embed(self.encoder, encoded, max_tokens=max_tokens)

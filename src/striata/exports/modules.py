@@ -18,6 +18,7 @@ from ..ensemble.combiner import Combiner
 from ..ensemble.merge import PREFIX
 from ..layout import Plan
 from ..layout.heads import ACTIVATIONS
+from ..model.tensors import combine_tensors
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 Product = tuple[Tensor, Tensor]
@@ -211,15 +212,11 @@ class Classifier(nn.Module):
         return logits
 
     def _combined(self, members: Tensor) -> Tensor:
-        weights: Any = [self._combiner.weights[name] for name in self._names]
+        weights = [self._combiner.weights[name] for name in self._names]
+        stacked = None
         if self._combiner.stacking is not None:
-            logs = functional.log_softmax(members, -1)
-            parts = [logs[at] @ self.get_buffer(f"coefficients_{at}").T for at in range(len(self._names))]
-            return torch.stack(parts).sum(0) + self.get_buffer("intercept")
-        if self._combiner.kind == "probabilities":
-            mean = sum(weight * torch.softmax(members[at], -1) for at, weight in enumerate(weights))
-            return torch.log(torch.clamp(mean, min=torch.finfo(torch.float32).tiny))
-        return torch.stack([weight * members[at] for at, weight in enumerate(weights)]).sum(0)
+            stacked = [self.get_buffer(f"coefficients_{at}") for at in range(len(weights))], self.get_buffer("intercept")
+        return combine_tensors(list(members), weights, self._combiner.kind, stacked)
 
 
 class _Graph(nn.Module):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from typing import overload
@@ -21,16 +22,19 @@ from ..calibration import (
     set_figures,
     set_threshold,
 )
-from ..data import Columns, Table, encode_labels, read_table, read_texts, texts_alone
+from ..data import Columns, Table, encode_labels, read_table
 from ..ensemble import Cascade, Combiner, Ensemble
 from ..errors import DataError, RunError
 from ..runs import Run
 from ..runs.joined import in_order
 from ..shown import Shown
 from .evaluation import Evaluation, wrong_rows
+from .explanation import Explanation
+from .inputs import check_texts, read_inputs
 from .opening import Bases, open_folder
 from .scorers import EncoderScorer, Scorer, scorers_for
 
+_EXPLAINED_BY = "striata.explain"  # a room above this one, loaded when it is asked
 _BATCH = 2048  # texts tokenized and sorted by length together
 _Floats = npt.NDArray[np.float32]
 
@@ -101,10 +105,19 @@ class Model(Shown):
         seen = self._source.validation()
         return seen.logits, seen.labels
 
-    def member_logits(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> dict[str, _Floats]:
-        """Logits of every member by its name, each (texts, labels), all texts in one go; raises as :meth:`logits`."""
-        _check(texts)
-        return self._logits_of(self.scorers, texts, pairs)
+    def member_logits(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, names: Collection[str] | None = None
+    ) -> dict[str, _Floats]:
+        """Logits of every member by its name, each (texts, labels), all texts in one go; raises as :meth:`logits`.
+
+        Args:
+            texts: any number.
+            pairs: the second texts, for models of pairs.
+            names: of members that are needed; those that share no pass with them are left out. None for all.
+        """
+        check_texts(texts)
+        needed = [scorer for scorer in self.scorers if names is None or any(name in scorer.labels for name in names)]
+        return self._logits_of(needed, texts, pairs)
 
     def _logits_of(self, scorers: Sequence[Scorer], texts: Sequence[str], pairs: Sequence[str] | None) -> dict[str, _Floats]:
         return {
@@ -125,37 +138,14 @@ class Model(Shown):
         Raises:
             DataError: a text is empty, or is no string, or the texts are something else.
         """
-        return self._combined(*self._read(texts, pairs))
-
-    def _read(self, texts: object, pairs: object) -> tuple[list[str], list[str] | None]:
-        """Texts and second texts of whatever holds them."""
-        if isinstance(texts, str):
-            raise DataError("one string was given; expected a list of texts")
-        if isinstance(texts, Path):
-            raise DataError(f"texts are the path {texts}; expected texts; `striata predict` predicts a file")
-        texts, pairs = (list(part) if isinstance(part, Iterator) else part for part in (texts, pairs))
-        alone = texts_alone(texts)
-        if alone is None:
-            if pairs is not None:
-                raise DataError("second texts were given beside rows with columns; give them as a column, or both as lists")
-            table = read_texts(texts, self.columns, name="texts")
-            return table.texts, table.pairs
-        _check(alone)
-        if pairs is None:
-            return alone, None
-        seconds = texts_alone(pairs)
-        if seconds is None:
-            raise DataError(f"second texts are a {type(pairs).__name__}; expected a list of texts")
-        if len(seconds) != len(alone):
-            raise DataError(f"there are {len(alone):,} texts and {len(seconds):,} second texts; expected as many of both")
-        return alone, seconds
+        return self._combined(*read_inputs(texts, pairs, self.columns))
 
     def with_members(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> tuple[_Floats, dict[str, _Floats]]:
         """Combined logits, (texts, labels), and those of every member by its name, from one pass over the texts.
 
         Members of a cascade that were not asked about a text have NaN there. Raises as :meth:`logits`.
         """
-        _check(texts)
+        check_texts(texts)
         none = np.zeros((0, len(self.labels)), np.float32)
         parts = [none], {name: [none] for name in self.runs}
         for combined, members in self._passes(texts, pairs):
@@ -216,7 +206,7 @@ class Model(Shown):
             DataError: as :meth:`logits`.
             RunError: no member has an encoder.
         """
-        _check(texts)
+        check_texts(texts)
         for scorer in self.scorers:
             if isinstance(scorer, EncoderScorer):
                 return scorer.embed(texts, pairs)
@@ -366,15 +356,39 @@ class Model(Shown):
             wrong=wrong_rows(table, self.labels, targets, self.task.decide(logits), probabilities),
         )
 
+    def explain(
+        self,
+        texts: object,
+        pairs: object = None,
+        *,
+        method: str = "auto",
+        label: str | None = None,
+        steps: int | None = None,
+        rows: int = 5,
+    ) -> list[Explanation]:
+        """Why each text gets its label: what every word adds to the label's score.
+
+        The score is the label's calibrated logit less the mean of the other labels'. Integrated gradients (Sundararajan, Taly and
+        Yan 2017, arXiv:1703.01365) go from all words as padding to the text, through all members and their combination at
+        once; where the score is linear in the words (counted words), the weights are exact.
+
+        Args:
+            texts: any number: a list or series of strings, a DataFrame, a data set, ...; see :meth:`logits`.
+            pairs: the second texts, for models of pairs.
+            method: of :data:`striata.choices.EXPLANATIONS`.
+            label: that is explained; None for the one that each text gets.
+            steps: of the gradients on their way; None for 32, doubled up to 256 while the weights do not add up.
+            rows: how many of the nearest training rows, for "neighbours".
+
+        Raises:
+            DataError: the texts cannot be read, the label or the method is unknown, a member has no gradients, or the training
+                rows are not where the study read them.
+        """
+        read = read_inputs(texts, pairs, self.columns)
+        room = import_module(_EXPLAINED_BY)
+        explanations: list[Explanation] = room.explain_texts(self, *read, method=method, label=label, steps=steps, rows=rows)
+        return explanations
+
 
 def _warn(sentence: str) -> None:
     warnings.warn(sentence, stacklevel=4)  # of whoever predicts
-
-
-def _check(texts: Sequence[str]) -> None:
-    if isinstance(texts, str):
-        raise DataError("one string was given; expected a list of texts")
-    for at, text in enumerate(texts):
-        if not isinstance(text, str) or not text.strip():
-            what = "is empty" if isinstance(text, str) else f"is a {type(text).__name__}"
-            raise DataError(f"text {at} (counted from 0) {what}; expected a text", row=at)

@@ -13,6 +13,7 @@ from .axes import duration
 from .contents import judge_ensemble, judge_run
 from .estimate_figures import IntervalRow, intervals
 from .layout_figures import plan_maps
+from .marked_words import WORDS_STYLE, explanation, heading
 from .model_figures import confusion, recalls
 from .palette import DARK, LIGHT, variables
 from .scene import Scene
@@ -28,6 +29,7 @@ _STYLE = (
     ".striata-cell th,.striata-cell td{color:inherit}"
     ".striata-cell .n{text-align:right}.striata-cell .drawn{display:flex;flex-wrap:wrap;gap:16px}"
     ".striata-cell strong{display:block;font-weight:600}.striata-cell svg{display:block;width:440px;max-width:100%;height:auto}"
+    + WORDS_STYLE
 )
 _MOST = 30  # rows of a table
 
@@ -173,7 +175,11 @@ def _model(model: Any) -> Markup:
     )
 
 
+def _explanation(explained: Any) -> Markup:
+    return _head(f"Why {explained.label}", heading(explained)) + explanation(explained)
+
+
 _FORMS: dict[str, Callable[[Any], Markup]] = {
     "Plan": _plan, "Run": _run, "Ensemble": _ensemble, "Evaluation": _evaluation, "Leaderboard": _leaderboard,
-    "Trained": _trained, "Fitted": _fitted, "Model": _model,
+    "Trained": _trained, "Fitted": _fitted, "Model": _model, "Explanation": _explanation,
 }  # fmt: skip
