@@ -21,11 +21,18 @@ from .cascade import ROWS_OF_CASCADE, cascade
 from .contenders import RATES, ROWS_OF_CONTENDERS, baselines, time_to_accuracy
 from .cost import CURVES, plot
 from .opening import ROWS_OF_TABLE, opening
+from .prediction import ROWS_OF_PREDICTION, prediction
 from .rows import GROUPS, Effort
 from .table import machine, markdown, plain
 from .work import FILES, prepared
 
-NAMES = [name for group in GROUPS for name in group.rows] + [*ROWS_OF_TABLE, *ROWS_OF_CASCADE, *ROWS_OF_CONTENDERS, *CURVES]
+NAMES = [name for group in GROUPS for name in group.rows] + [
+    *ROWS_OF_TABLE,
+    *ROWS_OF_CASCADE,
+    *ROWS_OF_CONTENDERS,
+    *ROWS_OF_PREDICTION,
+    *CURVES,
+]
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -105,7 +112,11 @@ def measure(a: argparse.Namespace) -> dict[str, Any]:
         measured = [row.to_json() for row in time_to_accuracy(a.texts, steps=a.peer_steps, seeds=a.seeds, rates=rates)]
         report["rows"] = _ordered([row for row in report["rows"] if row["name"] != "time-to-accuracy"] + measured)
         _write(a.json, report)
-    if names <= {*ROWS_OF_TABLE, *ROWS_OF_CASCADE, *ROWS_OF_CONTENDERS}:
+    if names.intersection(ROWS_OF_PREDICTION):
+        measured = [row.to_json() for row in prediction(a.texts, a.alternations, effort.texts)]
+        report["rows"] = _ordered([row for row in report["rows"] if row["name"] not in ROWS_OF_PREDICTION] + measured)
+        _write(a.json, report)
+    if names <= {*ROWS_OF_TABLE, *ROWS_OF_CASCADE, *ROWS_OF_CONTENDERS, *ROWS_OF_PREDICTION}:
         return report  # which need neither --model nor --texts
     with prepared(a.model, a.texts, rows=a.rows_of_text) as work:
         for group in GROUPS:

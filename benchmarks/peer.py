@@ -94,14 +94,14 @@ def train(work: Work, precision: str, *, steps: int, blocks: int, between: Calla
         blocks: how many.
         between: called after each block with its seconds per step; Trainer waits until it returns.
     """
-    with _apart(_training, work, precision, steps, blocks) as pipe:
+    with apart(_training, work, precision, steps, blocks) as pipe:
         for _ in range(blocks):
-            between(_answer(pipe))
+            between(answer(pipe))
             pipe.send(None)
 
 
 @contextmanager
-def _apart(serve: Callable[..., None], *arguments: Any) -> Iterator[Connection]:
+def apart(serve: Callable[..., None], *arguments: Any) -> Iterator[Connection]:
     """Runs `serve(pipe, *arguments)` in a new process with as many threads as this one; yields the pipe's other end."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -123,7 +123,7 @@ def _begin(serve: Callable[..., None], pipe: Connection, threads: int, arguments
         serve(pipe, *arguments)
 
 
-def _answer(pipe: Connection) -> float:
+def answer(pipe: Connection) -> float:
     try:
         return float(pipe.recv())
     except EOFError:
@@ -162,11 +162,11 @@ def predictor(work: Work, rows: int, *, whole: bool = False) -> Iterator[Callabl
         rows: how many texts, from the first on.
         whole: False is Trainer's autocast (`bf16`), True has all weights in bf16 (`bf16_full_eval`).
     """
-    with _apart(_prediction, work, rows, whole) as pipe:
+    with apart(_prediction, work, rows, whole) as pipe:
 
         def seconds() -> float:
             pipe.send(None)
-            return _answer(pipe)
+            return answer(pipe)
 
         yield seconds
 
