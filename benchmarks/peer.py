@@ -96,7 +96,7 @@ def train(work: Work, precision: str, *, steps: int, blocks: int, between: Calla
     """
     with apart(_training, work, precision, steps, blocks) as pipe:
         for _ in range(blocks):
-            between(answer(pipe))
+            between(float(answer(pipe)))
             pipe.send(None)
 
 
@@ -123,9 +123,10 @@ def _begin(serve: Callable[..., None], pipe: Connection, threads: int, arguments
         serve(pipe, *arguments)
 
 
-def answer(pipe: Connection) -> float:
+def answer(pipe: Connection) -> Any:
+    """What the other process sends."""
     try:
-        return float(pipe.recv())
+        return pipe.recv()
     except EOFError:
         raise RuntimeError("the peer's process ended early; its error is above") from None
 
@@ -166,7 +167,7 @@ def predictor(work: Work, rows: int, *, whole: bool = False) -> Iterator[Callabl
 
         def seconds() -> float:
             pipe.send(None)
-            return answer(pipe)
+            return float(answer(pipe))
 
         yield seconds
 

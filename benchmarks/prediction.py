@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 import striata
-from striata.data import Tokenizer, read_table
+from striata.data import Columns, Tokenizer, read_table
 from striata.demo import encoder_folder
 
 from .measure import Row, quotients, row
@@ -38,7 +38,7 @@ Logits = Callable[[Sequence[str]], np.ndarray]
 
 def _train(folder: Path, source: Path) -> dict[str, Path]:
     """A run and an ensemble of four; two steps, for speed does not depend on the weights."""
-    table = read_table(str(source), split="train").take(np.arange(400))
+    table = read_table(str(source), Columns(), split="train").take(np.arange(400))
     places = {}
     for name, layouts in (("one", [_LAYOUT]), ("four", [f"0/1-1/1 r{rank} query value" for rank in (2, 4, 8, 16)])):
         study = {
@@ -181,15 +181,17 @@ def prediction(source: Path, alternations: int, texts: int) -> list[Row]:
         alternations: how often.
         texts: in one of them.
     """
-    words = read_table(str(source), split="train").take(np.arange(texts)).texts
+    table = read_table(str(source), Columns(), split="train").take(np.arange(texts))
+    words, labelled = table.texts, (table.texts, table.labels)
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
         places = _train(folder, source)
         graph = striata.export(places["one"], folder / "onnx").folder / "onnx/model.onnx"
-        own8 = striata.export(places["one"], folder / "int8", quantize="int8", agreement=0.0).folder / "onnx/model_quantized.onnx"
+        own8 = striata.export(places["one"], folder / "int8", quantize="int8", data=labelled, agreement=0.0).folder
         sides: dict[str, tuple[Callable[[str], Logits], Path]] = {
             "ours": (_ours, places["one"]), "loop": (_loop, folder), "onnx": (_onnx, graph), "pipeline": (_pipeline, folder),
-            "own int8": (_onnx, own8), "int8": (_onnx, _plain_int8(graph, folder)), "four": (_ours, places["four"]),
+            "own int8": (_onnx, own8 / "onnx/model_quantized.onnx"),
+            "int8": (_onnx, _plain_int8(graph, folder)), "four": (_ours, places["four"]),
         }  # fmt: skip
         if importlib.util.find_spec("openvino") is not None:
             sides["openvino"] = (_openvino, graph)
