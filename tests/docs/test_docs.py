@@ -43,6 +43,7 @@ NOT_RUN = {
     "pip install 'striata[serve]'": "installs",
     "pip install --upgrade '.[all]'": "installs",
     "striata serve runs/agnews/ensemble": "does not end by itself; tests/serving runs servers",
+    "striata serve runs/tickets": "likewise",
     "striata serve runs/agnews/ensemble words=runs/mine --port 8080 --key-file keys.txt --watch": "likewise",
     "curl localhost:8000/v1/classify -H 'Content-Type: application/json' -d "
     """'{"texts": ["Stocks rise on hopes of a deal"], "coverage": 0.9, "votes": true}'""": "tests/serving asks a server",

@@ -1,0 +1,5 @@
+"""`python -m striata` is the command `striata`."""
+
+from .cli import main
+
+main()
