@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,8 +147,8 @@ def test_bad_tensors_are_refused_by_place(ensemble: Model) -> None:
     good = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["w1"]}
     with client({"mine": ensemble}) as server:
         for changes, code in (
-            ({"name": "image"}, "unknown_input"),
-            ({"datatype": "FP32"}, "datatype"),
+            ({"name": "image"}, "invalid"),
+            ({"datatype": "FP32"}, "invalid"),
             ({"shape": [2]}, "shape"),
             ({"data": [7]}, "invalid"),
             ({"data": ["\ud800"]}, "invalid"),
@@ -161,6 +163,55 @@ def test_bad_tensors_are_refused_by_place(ensemble: Model) -> None:
                 headers={"content-type": "application/json"},
             )
             assert (answer.status_code, answer.json()["code"]) == (422, code), changes
+        assert server.post("/v2/models/mine/infer", json={"inputs": [good, good]}).json()["code"] == "twice"
         asked = {"inputs": [good], "outputs": [{"name": "embedding"}]}
-        assert server.post("/v2/models/mine/infer", json=asked).json()["code"] == "unknown_output"
+        assert server.post("/v2/models/mine/infer", json=asked).json()["code"] == "invalid"
         assert server.post("/v2/models/other/infer", json={"inputs": [good]}).status_code == 404
+
+
+def test_the_words_that_decided_are_those_of_the_model(ensemble: Model) -> None:
+    text = "w1 w2 w30 w1"
+    with client({"mine": ensemble}) as server:
+        why = server.post("/v1/explain", json={"text": text})
+        other = next(label for label in ensemble.labels if label != why.json()["label"])
+        against = server.post("/v1/explain", json={"text": text, "label": other}).json()
+        unknown = server.post("/v1/explain", json={"text": text, "label": "secret word"})
+        blank = server.post("/v1/explain", json={"text": " "})
+    assert why.status_code == 200, why.text
+    expected = ensemble.explain([text])[0]
+    body = why.json()
+    assert (body["label"], body["method"]) == (ensemble.predict([text])[0], expected.method)
+    assert [word["word"] for word in body["words"]] == text.split()
+    assert [text[word["start"] : word["end"]] for word in body["words"]] == text.split()
+    np.testing.assert_allclose([word["weight"] for word in body["words"]], [one.weight for one in expected.words], atol=1e-6)
+    assert against["label"] == other
+    assert (unknown.status_code, unknown.json()["code"]) == (422, "unknown_label")
+    assert "secret" not in unknown.text
+    assert (blank.status_code, blank.json()["code"]) == (422, "blank_text")
+
+
+def test_explanations_are_few_at_a_time(ensemble: Model) -> None:
+    import threading
+
+    from starlette.testclient import TestClient
+
+    begun, go = threading.Event(), threading.Event()
+    explain = ensemble.explain
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        begun.set()
+        assert go.wait(60)
+        return explain(*arguments, **options)
+
+    ensemble.explain = slow  # type: ignore[method-assign]
+
+    def ask(server: TestClient) -> int:
+        return server.post("/v1/explain", json={"text": "w1"}).status_code
+
+    with client({"mine": ensemble}) as server, ThreadPoolExecutor(8) as threads:
+        futures = [threads.submit(ask, server) for _ in range(8)]
+        begun.wait(60)
+        while sum(future.done() for future in futures) < 4:
+            pass
+        go.set()
+        assert sorted(future.result() for future in futures) == [200] * 4 + [429] * 4

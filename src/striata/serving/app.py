@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from ..model import Model
-from . import bodies, classify, inference, page
+from . import bodies, classify, explanations, inference, page
 from .gate import Gate
 from .keys import Keys
 from .limits import Limits
@@ -26,7 +26,9 @@ from .served import Library, Served, check_name, name_places
 from .service import Service
 
 _FIELDS = frozenset(
-    name for body in (bodies.Question, inference.Inference, inference.Tensor, inference.OutputName) for name in body.model_fields
+    name
+    for body in (bodies.Question, bodies.WhyQuestion, inference.Inference, inference.Tensor, inference.OutputName)
+    for name in body.model_fields
 )
 _KEY = {"type": "http", "scheme": "bearer"}
 Around = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -102,6 +104,7 @@ def application(service: Service, keys: Keys | None, around: Around | None = Non
     )
     app.add_middleware(Gate, keys=keys, limits=service.limits, metrics=service.metrics, tell=service.library.tell)
     app.include_router(classify.routes(service))
+    app.include_router(explanations.routes(service))
     app.include_router(inference.routes(service))
     app.include_router(page.routes())
 

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from ..errors import DataError
 from .limits import Limits
@@ -17,7 +18,9 @@ from .refusals import Refusal
 from .served import Answers, Served, answers_of
 
 _LONGEST_RETRY = 60  # seconds
+_MOST_ALONE = 4  # explanations that wait, each of which takes as long as dozens of texts
 Result = Answers | Exception
+T = TypeVar("T")
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -56,7 +59,7 @@ class Batcher:
     def __init__(self, limits: Limits, metrics: Metrics, tell: Callable[[str], None]) -> None:
         self._limits, self._metrics, self._tell = limits, metrics, tell
         self._jobs: dict[_Job, None] = {}  # in the order they came
-        self._waiting, self._closing = 0, False
+        self._waiting, self._alone, self._closing = 0, 0, False
         self._seconds_per_text = 0.01
         self._news: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
@@ -118,6 +121,32 @@ class Batcher:
                 if job in self._jobs:
                     del self._jobs[job]
                     self._count(-len(job.texts))
+
+    async def alone(self, served: Served, work: Callable[[], T]) -> T:
+        """What a function with a model gives, once the batch under way is through; it is no text of a batch.
+
+        Args:
+            served: the model.
+            work: runs in the models' thread.
+
+        Raises:
+            Refusal: several wait already, or it fails.
+        """
+        assert self._thread is not None, "the batcher has not been started"
+        if self._alone >= _MOST_ALONE:
+            raise Refusal(429, "queue_full", f"{self._alone} of these wait; come again", headers={"Retry-After": "2"})
+        self._alone += 1
+        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        future.add_done_callback(self._let_in)
+        try:
+            return await asyncio.shield(future)
+        except Exception as error:  # whatever it is, the server goes on
+            raise self._failure(served, error) from None
+
+    def _let_in(self, future: asyncio.Future[Any]) -> None:
+        self._alone -= 1
+        if not future.cancelled():
+            future.exception()  # seen, also where nobody waits for it any more
 
     def _admit(self, texts: int) -> None:
         most = self._limits.max_queue

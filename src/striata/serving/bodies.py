@@ -20,7 +20,7 @@ def _readable(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_readable)]
+Text = Annotated[str, AfterValidator(_readable), Field(json_schema_extra={"pattern": "\\S"})]
 
 
 class Question(BaseModel):
@@ -29,7 +29,7 @@ class Question(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [_EXAMPLE]})
 
     texts: Annotated[list[Text], Field(min_length=1, description="Texts; none of them blank.")]
-    pairs: Annotated[list[Text] | None, Field(description="As many second texts, for models of pairs.")] = None
+    pairs: Annotated[list[Text] | None, Field(min_length=1, description="As many second texts, for models of pairs.")] = None
     model: Annotated[str | None, Field(description="Name of the model; may be left out where there is one.")] = None
     coverage: Annotated[
         float | None,
@@ -69,6 +69,41 @@ class Classified(BaseModel):
     model: str
     version: str = Field(description="Changes with anything that decides an answer.")
     answers: list[Answer]
+
+
+class WhyQuestion(BaseModel):
+    """A text of which the words that decided are wanted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    text: Annotated[Text, Field(description="Not blank.")]
+    pair: Annotated[Text | None, Field(description="A second text, for models of pairs.")] = None
+    model: Annotated[str | None, Field(description="Name of the model; may be left out where there is one.")] = None
+    label: Annotated[str | None, Field(description="The label to explain; null for the likeliest.")] = None
+
+
+class Word(BaseModel):
+    """A word and what it adds."""
+
+    word: str
+    weight: float = Field(description="What it adds to the label's score, the log-odds against the other labels' mean.")
+    start: int = Field(description="Its first character in the text, counted from 0 in code points.")
+    end: int = Field(description="The place behind its last.")
+    part: int = Field(description="0 in the text, 1 in the second text.")
+    read: bool = Field(description="False where the text is cut before it.")
+
+
+class Why(BaseModel):
+    """What decided."""
+
+    model: str
+    version: str
+    label: str
+    probability: float = Field(description="Of the label, calibrated.")
+    method: str = Field(description="exact, gradients or leave-one-out.")
+    score: float
+    error: float | None = Field(None, description="How far the weights are from adding up; null where they need not.")
+    words: list[Word] = Field(description="In the order of the text.")
 
 
 class ModelFacts(BaseModel):

@@ -85,8 +85,16 @@ class Service:
         if pairs is not None and len(pairs) != len(texts):
             counts = f"{len(texts):,} in {where[0]}, {len(pairs):,} in {where[1]}"
             raise Refusal(422, "pairs", f"expected as many second texts as texts; there are {counts}", field=where[1])
-        for name, some in zip(where, (texts, pairs or ()), strict=True):
-            for at, text in enumerate(some):
-                if not text.strip() and name == where[0]:
-                    raise Refusal(422, "blank_text", f"{name}[{at}] is blank; expected a text", field=f"{name}[{at}]")
+        for at, text in enumerate(texts):
+            check_text(text, f"{where[0]}[{at}]")
         return await self.batcher.answer(served, texts, pairs, coverage=coverage)
+
+
+def check_text(text: str, field: str) -> None:
+    """Refuses a blank text.
+
+    Raises:
+        Refusal: it is blank.
+    """
+    if not text.strip():
+        raise Refusal(422, "blank_text", f"{field} is blank; expected a text", field=field)

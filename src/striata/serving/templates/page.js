@@ -20,6 +20,7 @@
     at("problem").hidden = !message;
   };
   let models = [];
+  let asked = []; // text and second text of the answer that is shown
 
   // Sends a request; waits and comes again where the server is full or still loading.
   const ask = async (path, body, signal) => {
@@ -108,8 +109,7 @@
     at("set").hidden = !answer.set;
     if (answer.set) {
       const share = percent(Number(at("coverage").value)).replace(".0", "");
-      const one = answer.set.length === 1 ? "only" : "one of";
-      at("set").textContent = `With ${share} coverage it is ${one} ${answer.set.join(", ")}.`;
+      at("set").textContent = `Label set at ${share} coverage: ${answer.set.join(", ")}`;
     }
     const votes = Object.entries(answer.votes).filter((entry) => entry[1]);
     at("voting").hidden = Object.keys(answer.votes).length < 2;
@@ -124,7 +124,47 @@
         return row;
       }),
     );
+    at("because").hidden = true;
     at("answer").hidden = false;
+  };
+
+  // Words of the text that was answered, coloured by what they add to the label's score: blue for it, orange against it.
+  const explain = async () => {
+    const [text, pair] = asked;
+    at("why").disabled = true;
+    try {
+      const model = models.length > 1 ? { model: at("model").value } : {};
+      const why = await ask("v1/explain", { text, ...(pair ? { pair } : {}), ...model });
+      const most = Math.max(...why.words.map((word) => Math.abs(word.weight)), 1e-9);
+      const parts = [text, pair ?? ""].map((one) => Array.from(one)); // as the server counts
+      at("words").replaceChildren();
+      let [part, place] = [0, 0];
+      const plain = (until) => at("words").append(parts[part].slice(place, until).join(""));
+      for (const word of why.words) {
+        if (word.part !== part) {
+          plain();
+          at("words").append("\n");
+          [part, place] = [word.part, 0];
+        }
+        plain(word.start);
+        const shown = element("span", parts[part].slice(word.start, word.end).join(""), word.read ? "word" : "word unread");
+        const share = Math.round((70 * Math.abs(word.weight)) / most);
+        shown.style.background = `color-mix(in srgb, var(${word.weight > 0 ? "--heat" : "--warm"}) ${share}%, transparent)`;
+        shown.title = `${word.weight > 0 ? "+" : ""}${word.weight.toFixed(2)}`;
+        at("words").append(shown);
+        place = word.end;
+      }
+      plain();
+      const strongest = [...why.words].sort((one, other) => Math.abs(other.weight) - Math.abs(one.weight)).slice(0, 5);
+      const named = strongest.map((word) => `${word.word} ${word.weight > 0 ? "+" : "\u2212"}${Math.abs(word.weight).toFixed(2)}`);
+      const left = why.error === null ? "" : ` The weights add up to the score but for ${Math.abs(why.error).toFixed(2)}.`;
+      at("legend").textContent = `Blue speaks for ${why.label}, orange against it: ${named.join(", ")}.${left}`;
+      at("because").hidden = false;
+      complain("");
+    } catch (error) {
+      complain(error.message);
+    }
+    at("why").disabled = false;
   };
 
   const submit = async (event) => {
@@ -140,6 +180,7 @@
     try {
       const pairs = at("second").open && pair.trim() ? [pair] : null;
       show((await ask("v1/classify", question([text], pairs, { votes: true }))).answers[0]);
+      asked = [text, pairs?.[0]];
       complain("");
     } catch (error) {
       complain(error.message);
@@ -208,9 +249,9 @@
     if (place >= SHOWN) return;
     const line = element("tr");
     const text = row.length > 240 ? `${row.slice(0, 240)} …` : row;
-    const last = answer?.set && answer.set.length > 1 ? answer.set.join(", ") : "";
-    line.append(element("td", String(place + 1), "n"), element("td", text), element("td", answer ? answer.label : "blank"));
-    line.append(element("td", answer ? percent(answer.probability) : "", "n"), element("td", last));
+    const last = answer?.set && answer.set.length > 1 ? answer.set.slice(1).join(", ") : "";
+    line.append(element("td", String(place + 1), "n"), element("td", answer ? answer.label : "blank"));
+    line.append(element("td", answer ? percent(answer.probability) : "", "n"), element("td", text), element("td", last));
     at("rows").append(line);
   };
 
@@ -273,6 +314,7 @@
   at("ask").addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit(event);
   });
+  at("why").addEventListener("click", explain);
   at("unlock").addEventListener("click", load);
   at("key").addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
