@@ -52,6 +52,8 @@ NOT_RUN = {
     "striata export runs/minilm/runs/s8-seed0 --to sentence-transformers --out dense": "tests/exports runs it on less",
     "make demo": "installs, and takes two minutes; tests/cli/test_demo.py runs a small demo",
     "make install": "installs",
+    "pip install numpy onnxruntime tokenizers": "installs",
+    'python exported/predict.py "Stocks rise on hopes of a deal"': "tests/exports runs it in a process without striata",
     ".venv/bin/python -m benchmarks --json docs/performance.json": "a measurement of hours",
     ".venv/bin/python -m benchmarks study-bf16 memory --alternations 9": "a measurement of minutes",
     ".venv/bin/python -m benchmarks leaderboard": "a measurement of minutes",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from scipy.special import softmax
 from sklearn.metrics import log_loss
 
@@ -22,7 +23,7 @@ from striata.data import read_table
 from striata.engine import Encoder
 from striata.ensemble import combine_runs, write_ensemble
 from striata.errors import ExportError, StriataError
-from striata.exports import exported, writers
+from striata.exports import exported, standalone, writers
 from striata.exports.parts import take_apart
 from striata.model.scorers import EncoderScorer
 from striata.runs import StudyFolder
@@ -155,6 +156,40 @@ def test_a_graph_needs_nothing_but_onnx_runtime_and_tokenizers(
     texts.append(" ".join(texts))  # longer than the model reads
     answers = alone(ONNX, graphs[which], texts, "torch", "transformers")
     np.testing.assert_allclose(answers, load(folder).predict_proba(texts), atol=1e-5)
+
+
+@pytest.mark.parametrize("which", ["ensemble", "mean"])
+def test_the_script_in_the_folder_predicts_with_it(native: Path, mean: Path, graphs: dict[str, Path], which: str) -> None:
+    folder = {"ensemble": native / "out" / "ensemble", "mean": run_of(mean)}[which]
+    texts = texts_of(native)
+    texts.append(" ".join(texts))  # longer than the model reads
+    start = ALONE.replace("BLOCKED", repr({"striata", "torch", "transformers", "scipy", "sklearn"}))
+    code = "import runpy; sys.argv = ['predict.py', *texts]; runpy.run_path(f'{folder}/predict.py', run_name='__main__')"
+    arguments = [sys.executable, "-c", start + code, str(graphs[which])]
+    ways = ((json.dumps(texts), None), ("[]", "\n".join(texts) + "\n"))  # as arguments, and piped in
+    for argument, piped in ways:
+        done = subprocess.run([*arguments, argument], input=piped, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [row["label"] for row in rows] == load(folder).predict(texts)
+        shares = np.array([[row["probabilities"][label] for label in LABELS] for row in rows])
+        np.testing.assert_allclose(shares, load(folder).predict_proba(texts), atol=1e-5)
+
+
+def test_a_tab_parts_two_texts() -> None:
+    assert standalone.split(["a b\tc\n", "d\te\tf"]) == (["a b", "d"], ["c", "e\tf"])
+    assert standalone.split(["a\tb", "c\r\n"]) == (["a\tb", "c"], None)
+    assert standalone.split([]) == ([], None)
+
+
+def test_a_card_says_how_to_open_the_folder(graphs: dict[str, Path]) -> None:
+    facts = json.loads((graphs["ensemble"] / "striata.json").read_text())
+    card = (graphs["ensemble"] / "README.md").read_text()
+    assert yaml.safe_load(card.split("---")[1]) == {"library_name": "onnx", "pipeline_tag": "text-classification"}
+    assert "an ensemble of 2 members" in card
+    assert f"cut at {facts['max_length']} tokens" in card
+    assert "\n".join(LABELS) in card
+    assert f"{facts['compared']['largest_difference']:.2g} apart" in card
 
 
 def test_an_ensemble_has_the_encoder_once_and_its_members_logits(native: Path, graphs: dict[str, Path]) -> None:

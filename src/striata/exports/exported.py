@@ -102,6 +102,7 @@ def export_model(
     Raises:
         StriataError: likewise.
     """
+    from .card import write_card
     from .openers import OPENERS
     from .parts import take_apart
     from .writers import WRITERS, write_facts
@@ -136,7 +137,14 @@ def export_model(
             model, Path(out), to, quantize, (reference, answers), targets, source=source, temperature=temperature
         )
         _refuse(exported, agreement, ROUNDED if parts.rounds else TOLERANCE)
-        facts = {"labels": parts.labels, "max_length": parts.max_length, "model": parts.checksum, "compared": exported.to_json()}
+        facts = {
+            "labels": parts.labels,
+            "max_length": parts.max_length,
+            "pairs": parts.pairs,
+            "model": parts.checksum,
+            "compared": exported.to_json(),
+        }
+        write_card(folder, parts, form=to, quantization=quantize, compared=exported.lines())
         write_facts(folder, {**facts, "logits": "calibrated: their softmax is the probabilities"})
     return exported
 

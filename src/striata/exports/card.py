@@ -1,0 +1,86 @@
+"""What lies beside an exported model for those who open it: how to, its labels, and what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..disk.files import write_bytes, write_text
+
+if TYPE_CHECKING:
+    from .parts import Parts
+
+SCRIPT = "predict.py"
+
+_OPENING = {
+    "onnx": """```sh
+pip install numpy onnxruntime tokenizers
+python predict.py "a text" "another text"
+```
+
+`predict.py` reads this folder and nothing else; of each text, or each line piped in, it prints label and probabilities as a
+line of JSON. `Classifier` in it is the same from Python. transformers.js and Optimum open the folder, too.""",
+    "transformers": """```python
+from transformers import pipeline
+
+classify = pipeline("text-classification", model=FOLDER, top_k=None)
+classify(["a text"], truncation=True)
+```""",
+    "sentence-transformers": """```python
+from sentence_transformers import SentenceTransformer
+
+logits = SentenceTransformer(FOLDER).encode(["a text"])
+```
+
+What it encodes a text as are the calibrated logits, in the order of the labels below.""",
+}
+
+
+def write_card(folder: Path, parts: Parts, *, form: str, quantization: str | None, compared: Sequence[str]) -> None:
+    """Writes `README.md`, and beside an ONNX graph `predict.py`.
+
+    Args:
+        folder: of the export.
+        parts: of the model.
+        form: of :data:`striata.choices.EXPORTS`.
+        quantization: of :data:`striata.choices.QUANTIZATIONS`, or None for fp32.
+        compared: what was measured, in sentences.
+    """
+    opening = _OPENING[form].replace("FOLDER", '"."')
+    pairs = " It reads pairs of texts, between which `predict.py` expects a tab." if parts.pairs else ""
+    labels = "\n".join(parts.labels)
+    measured = "".join(f"- {line[:1].upper()}{line[1:]}.\n" for line in compared)
+    members = f"an ensemble of {parts.members} members" if parts.members > 1 else "one model"
+    write_text(
+        folder / "README.md",
+        f"""---
+library_name: {form}
+pipeline_tag: text-classification
+---
+
+# A text classifier
+
+It is {members}, exported by striata in {quantization or "fp32"}. Texts are cut at {parts.max_length} tokens.{pairs}
+
+## How to open it
+
+{opening}
+
+The temperature is inside: the softmax of the logits gives calibrated probabilities. `striata.json` has labels, length and
+figures for programs.
+
+## Labels
+
+In the order of the logits:
+
+~~~~text
+{labels}
+~~~~
+
+## Compared before it was written
+
+{measured}""",
+    )
+    if form == "onnx":
+        write_bytes(folder / SCRIPT, Path(__file__).with_name("standalone.py").read_bytes())
