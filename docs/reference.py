@@ -35,7 +35,8 @@ TITLES = {
     "HEADS": "Heads", "TARGETS": "Targets", "CONTROLS": "Controls", "OPTIMIZERS": "Optimizers", "SCHEDULES": "Schedules",
     "PRECISIONS": "Precisions", "DEVICES": "Devices",
     "RANKINGS": "Ranking figures", "COMBINATIONS": "Combinations", "METHODS": "Methods of ensembles",
-    "TRACKERS": "Trackers", "READERS": "Files that are read", "PREDICTIONS": "Files of predictions",
+    "TRACKERS": "Trackers", "READERS": "Files that are read", "COMPRESSIONS": "Compressions", "QUOTINGS": "Quotings",
+    "PREDICTIONS": "Files of predictions",
     "FORMS": "Formats of predictions", "BASELINES": "Baselines", "DEMOS": "Demos", "EXPORTS": "Exports",
     "QUANTIZATIONS": "Quantizations", "EXPLANATIONS": "Ways to explain",
 }  # fmt: skip

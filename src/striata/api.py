@@ -11,7 +11,7 @@ from .layout import Layout, Plan, make_plan
 
 if TYPE_CHECKING:
     from .automl.verdict import Fitted
-    from .data import Columns
+    from .data import Columns, Dialect
     from .distillation import Distilled
     from .exports import Exported
     from .model.model import Model
@@ -85,9 +85,11 @@ def train(
 def fit(
     data: object,
     *,
-    text: str | None = None,
+    text: str | Sequence[str] | None = None,
     text_pair: str | None = None,
     label: str | None = None,
+    dialect: Dialect | None = None,
+    drop_empty: bool = False,
     test: object = None,
     base: str | None = None,
     minutes: float = 5.0,
@@ -102,9 +104,11 @@ def fit(
     Args:
         data: labelled texts: a file, folder or Hub name, or rows in memory: a pandas or polars DataFrame, a `datasets.Dataset`, a
             pyarrow Table, a dict of columns, a list of dicts, or a tuple (texts, labels).
-        text: name of the text column; None finds it by its usual names, as the next two.
+        text: name of the text column, or of several that are joined; None finds it by its usual names, as the next two.
         text_pair: name of the second text's column.
         label: name of the label column.
+        dialect: how files are written, where that is not to be determined from them (:class:`striata.data.Dialect`).
+        drop_empty: whether rows without a text are left out instead of refused.
         test: labelled texts for the last word, likewise; None holds some rows out where there are at least 4,000.
         base: encoder, a folder or a Hub name; None for MiniLM.
         minutes: time for everything, over all calls with the same output.
@@ -121,24 +125,25 @@ def fit(
         KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on, and the time spent counts.
     """
     from .automl.fitting import Request, default_output, fit_file
-    from .data import Columns, read_table
+    from .data import Columns, Dialect, read_table
     from .progress import usual_listener
 
-    columns = Columns(text=text, text_pair=text_pair, label=label)
+    names = text if text is None or isinstance(text, str) else tuple(text)
+    columns = Columns(text=names, text_pair=text_pair, label=label, dialect=dialect or Dialect(), drop_empty=drop_empty)
     parts = {"train": data} | ({} if test is None else {"test": test})
     parts = {name: str(part) if isinstance(part, Path) else part for name, part in parts.items()}
-    names = {
+    sources = {
         name: part if isinstance(part, str) else read_table(part, columns, split=name).reference for name, part in parts.items()
     }
     in_memory = any(not isinstance(part, str) for part in parts.values())
     request = Request(
-        source=names["train"],
+        source=sources["train"],
         columns=columns,
-        test=names.get("test"),
+        test=sources.get("test"),
         base=base,
         minutes=minutes,
         budget=budget,
-        output=str(output or default_output(names["train"])),
+        output=str(output or default_output(sources["train"])),
         seed=seed,
     )
     return fit_file(request, rows=parts if in_memory else None, listen=listen or usual_listener(), device=device)

@@ -304,7 +304,7 @@ class ReaderChoice(Choice):
     """A format of data files, by the end of the file's name.
 
     Args:
-        reader: the class that reads it, as `module:name`; it is given the path.
+        reader: what opens it, as `module:name`; it is given a :class:`striata.data.files.DataFile`.
         settings: what else it is given.
     """
 
@@ -317,14 +317,38 @@ READERS = Choices(
     {
         ".csv": ReaderChoice("CSV", reader="striata.data.delimited:DelimitedReader", settings={"delimiter": ","}),
         ".tsv": ReaderChoice("TSV", reader="striata.data.delimited:DelimitedReader", settings={"delimiter": "\t"}),
-        ".jsonl": ReaderChoice("JSON Lines", reader="striata.data.delimited:JsonLinesReader"),
-        ".ndjson": ReaderChoice("JSON Lines", reader="striata.data.delimited:JsonLinesReader"),
-        ".parquet": ReaderChoice("Parquet", reader="striata.data.readers:ParquetReader"),
+        ".tab": ReaderChoice("TSV", reader="striata.data.delimited:DelimitedReader", settings={"delimiter": "\t"}),
+        ".txt": ReaderChoice("plain text", reader="striata.data.plain:open_plain_text"),
+        ".jsonl": ReaderChoice("JSON", reader="striata.data.json_rows:open_json"),
+        ".ndjson": ReaderChoice("JSON", reader="striata.data.json_rows:open_json"),
+        ".json": ReaderChoice("JSON", reader="striata.data.json_rows:open_json"),
+        ".parquet": ReaderChoice("Parquet", reader="striata.data.columnar:ParquetReader"),
+        ".pq": ReaderChoice("Parquet", reader="striata.data.columnar:ParquetReader"),
+        ".arrow": ReaderChoice("Arrow", reader="striata.data.columnar:ArrowReader"),
+        ".feather": ReaderChoice("Arrow", reader="striata.data.columnar:ArrowReader"),
+        ".xlsx": ReaderChoice("Excel", reader="striata.data.workbook:WorkbookReader"),
         ".pkl": ReaderChoice("pickle", reader="striata.data.pickles:PickleReader"),
         ".pickle": ReaderChoice("pickle", reader="striata.data.pickles:PickleReader"),
     },
 )
-DATA_HELP = f"{', '.join(dict.fromkeys(entry.text for entry in READERS.values()))}, a folder, or a Hub name"
+COMPRESSIONS = Choices(
+    "compression",
+    {
+        ".gz": Choice("gzip"),
+        ".bz2": Choice("bzip2"),
+        ".xz": Choice("xz"),
+        ".zip": Choice("of one file"),
+        ".zst": Choice("Zstandard"),
+    },
+)
+QUOTINGS = Choices(
+    "quoting",
+    {
+        "quoted": Choice("double quotes around a field are not part of it, and doubled inside of it"),
+        "none": Choice("double quotes are part of the text"),
+    },
+)
+DATA_HELP = f"{', '.join(dict.fromkeys(entry.text for entry in READERS.values()))}, a folder, an address, or a Hub name"
 
 PREDICTIONS = Choices(
     "format of predictions",

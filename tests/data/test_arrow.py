@@ -13,8 +13,9 @@ from pyarrow import parquet
 
 from striata.data import Columns, read_table
 from striata.data.arrow import column_values
+from striata.data.columnar import ParquetReader
+from striata.data.files import DataFile
 from striata.data.frames import open_rows
-from striata.data.readers import ParquetReader
 from striata.data.saved import SavedReader
 from striata.errors import DataError
 
@@ -86,7 +87,7 @@ def test_a_dictionary_that_repeats_a_text_without_end() -> None:
 def test_a_file_of_few_bytes_and_many_rows(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"text": pa.nulls(30_000_000, pa.string())}), tmp_path / "x.parquet", compression="zstd")
     with pytest.raises(DataError, match=r"claims 30,000,000 rows in [\d,]+ bytes; it was refused as a bomb"):
-        ParquetReader(tmp_path / "x.parquet")
+        ParquetReader(DataFile.of(tmp_path / "x.parquet"))
 
 
 def saved(folder: Path, table: Any) -> SavedReader:
@@ -102,7 +103,7 @@ def test_a_columns_name_that_is_not_utf_8_is_one_line(tmp_path: Path) -> None:
     parquet.write_table(table, tmp_path / "x.parquet")
     for opened in (
         lambda: open_rows(table, "rows", Columns()),
-        lambda: ParquetReader(tmp_path / "x.parquet"),
+        lambda: ParquetReader(DataFile.of(tmp_path / "x.parquet")),
         lambda: saved(tmp_path, table),
     ):
         with pytest.raises(DataError, match=r"byte 0xff .*; write the (table|file) again"):
@@ -112,4 +113,4 @@ def test_a_columns_name_that_is_not_utf_8_is_one_line(tmp_path: Path) -> None:
 def test_any_flipped_byte_of_parquet_is_rows_or_one_line(tmp_path: Path) -> None:
     file = tmp_path / "x.parquet"
     parquet.write_table(pa.table({"text": TEXTS * 10, "label": [1, 2, 3, 4] * 10}), file, row_group_size=20)
-    assert 40 < refused_when_flipped(file, lambda: ParquetReader(file), 150) < 150
+    assert 40 < refused_when_flipped(file, lambda: ParquetReader(DataFile.of(file)), 150) < 150

@@ -87,7 +87,7 @@ def test_a_missing_text_or_label_is_said_as_of_parquet(tmp_path: Path, column: l
 
 @pytest.mark.parametrize(
     "labels",
-    [pd.Series([True, False]), pd.Series([True, False], dtype="boolean"), pd.Series([0.5, 1.0]), pd.Series([b"a", b"b"])],
+    [pd.Series([0.5, 1.0]), pd.Series([b"a", b"b"]), pd.Series([0.5, 1.0], dtype="Float64")],
 )
 def test_labels_of_other_types_are_refused_as_of_parquet(tmp_path: Path, labels: Any) -> None:
     frame = pd.DataFrame({"text": ["a", "b"], "label": labels})
@@ -95,6 +95,18 @@ def test_labels_of_other_types_are_refused_as_of_parquet(tmp_path: Path, labels:
     complaint = refusal(str(tmp_path / "x.parquet")).removeprefix(str(tmp_path / "x.parquet"))
     for rows in (frame, pl.from_pandas(frame), pa.Table.from_pandas(frame), Dataset.from_pandas(frame)):
         assert refusal(rows).partition(")")[2] == complaint
+
+
+@pytest.mark.parametrize("values", [pd.Series([True, False]), pd.Series([True, False], dtype="boolean")])
+def test_truth_values_are_the_labels_that_pandas_writes(tmp_path: Path, values: Any) -> None:
+    frame = pd.DataFrame({"text": ["a", "b"], "label": values})
+    frame.to_parquet(tmp_path / "x.parquet")
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    frame.to_json(tmp_path / "x.jsonl", orient="records", lines=True)
+    frame.to_excel(tmp_path / "x.xlsx", index=False)
+    files = [str(tmp_path / f"x.{ending}") for ending in ("parquet", "csv", "jsonl", "xlsx")]
+    for rows in (frame, pl.from_pandas(frame), pa.Table.from_pandas(frame), Dataset.from_pandas(frame), *files):
+        assert read_table(rows, Columns()).labels == ["True", "False"]
 
 
 def test_gaps_among_whole_numbers_are_missing_labels() -> None:
@@ -117,7 +129,7 @@ def refusal(rows: object) -> str:
     ("rows", "message"),
     [
         (pd.DataFrame({"text": [], "label": []}), r"train rows \(pandas DataFrame\) has no rows"),
-        (pd.DataFrame({"body": ["a"], "label": ["b"]}), "no text column among 'body', 'label'"),
+        (pd.DataFrame({"of": ["a"], "by": ["b"]}), "no text column among 'of', 'by'"),
         (pd.DataFrame([["a", "b"]], columns=["text", "text"]), "more than one text column"),
         ({"text": ["a", "b"], "label": ["x"]}, r"columns differ in length \('text' 2, 'label' 1\)"),
         ({"text": "abc", "label": ["x", "y", "z"]}, "column 'text' is a str; expected a list of values"),

@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from striata.data import machine, open_source
+from striata.data.files import DataFile
 from striata.data.pickles import PickleReader
 from striata.errors import DataError
 
@@ -67,7 +68,7 @@ def data_sets() -> dict[str, Dataset]:
 
 
 def rows(path: Path) -> dict[str, list[object]]:
-    reader = PickleReader(path)
+    reader = PickleReader(DataFile.of(path))
     wanted = [name for name in reader.columns if name in ("text", "label")]
     parts = list(reader.chunks(wanted, rows=2))
     return {name: [value for part in parts for value in part.values[name]] for name in wanted}
@@ -92,7 +93,7 @@ def test_data_sets(tmp_path: Path, kind: str, protocol: int) -> None:
     plain = data.with_format(None)
     assert rows(path) == {name: list(plain[name]) for name in plain.column_names}
     if isinstance(plain.features.get("label"), ClassLabel):
-        assert PickleReader(path).declared("label") == tuple(NAMES)
+        assert PickleReader(DataFile.of(path)).declared("label") == tuple(NAMES)
 
 
 @pytest.mark.parametrize("path", OLD, ids=lambda path: path.stem)

@@ -121,9 +121,13 @@ def test_pairs_are_found(tmp_path: Path) -> None:
         ("x.csv", "3,Wall St. Bears Claw Back,Short-sellers are seeing green\n", Columns(), "seems to have no header"),
         ("x.tsv", f"ham\t{'Go until jurong point ' * 4}\n", Columns(), "seems to have no header"),
         ("x.tsv", "sport\tthe match was lost again\n", Columns(), "seems to have no header"),
-        ("x.tsv", 'text\tlabel\n"Hi" there\ta\n', Columns(), "a tab expected after"),
-        ("x.csv", "body,label\na,b\n", Columns(), "no text column among 'body', 'label'; expected one of text, sentence"),
-        ("x.csv", "text,tag\na,b\n", Columns(), "no label column among 'text', 'tag'"),
+        (
+            "x.csv",
+            "a1,b1,label\na,b,c\n",
+            Columns(),
+            "no text column among 'a1', 'b1', 'label'; expected one of text, sentence",
+        ),
+        ("x.csv", "text,a1,b1\na,b,c\n", Columns(), "no label column among 'text', 'a1', 'b1'"),
         ("x.csv", "text,label\na,b\n", Columns(text="txt"), r"no column 'txt' among 'text', 'label' \(did you mean 'text'\?\)"),
         ("x.csv", "text,content,label\na,b,c\n", Columns(), r"more than one text column \('text', 'content'\)"),
         ("x.csv", "text,label\na,b\n", Columns(text="label"), r"column .label. would be both text and label"),
@@ -144,7 +148,7 @@ def test_pairs_are_found(tmp_path: Path) -> None:
             "the label is an integer of 1,329 bits",
         ),
         ("x.jsonl", f'{{"text": {10**400}, "label": 1}}\n', Columns(), "column 'text' holds an integer of 1,329 bits"),
-        ("x.xlsx", "text,label\n", Columns(), r"format '\.xlsx' is not known; expected a file ending in \.csv"),
+        ("x.docx", "text,label\n", Columns(), r"format '\.docx' is not known; expected a file ending in \.csv"),
         ("x.parquet", "text,label\n", Columns(), "cannot be read as Parquet"),
     ],
 )
@@ -169,12 +173,6 @@ def test_declared_labels_are_unicode(tmp_path: Path) -> None:
     info.write_text(json.dumps(content))
     with pytest.raises(DataError, match="declares a label that holds half of a surrogate pair"):
         read_table(str(tmp_path / "saved"), Columns())
-
-
-def test_undecodable_bytes_have_a_row(tmp_path: Path) -> None:
-    (tmp_path / "x.csv").write_bytes("text,label\ngut,a\nKöln,b\n".encode("latin1"))
-    with pytest.raises(DataError, match=r"x\.csv: row 1 \(counted from 0; line 3\): byte 0xf6 is not UTF-8.*-f cp1252"):
-        read_table(str(tmp_path / "x.csv"), Columns())
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:
@@ -238,7 +236,7 @@ def test_the_parts_of_a_folder_are_those_that_datasets_finds(tmp_path: Path, lay
     for name, part in LAYOUTS[layout].items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f"text,label\n{part or name},a\n")
-    theirs = load_dataset(str(tmp_path), cache_dir=str(tmp_path / "cache"))
+    theirs = load_dataset(str(tmp_path), cache_dir=str(tmp_path.with_name(f"{tmp_path.name}-cache")))
     for part in ("train", "validation", "test"):
         assert read_table(str(tmp_path), Columns(), split=part).texts == theirs[part]["text"] == [part]
 
@@ -259,5 +257,5 @@ def test_files_of_a_part_are_read_one_behind_the_other(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"train-3\.csv has the columns text, tag, .*train-0\.csv has text, label"):
         read_table(str(tmp_path), Columns())
     (tmp_path / "train-3.tsv").write_text("text\tlabel\na\tb\n")
-    with pytest.raises(DataError, match=r"holds files of several formats \(\.csv, \.tsv\); name one"):
+    with pytest.raises(DataError, match=r"holds files of several formats \(\.csv, \.tsv\) for train; name one"):
         read_table(str(tmp_path), Columns())

@@ -349,3 +349,24 @@ def test_the_pages_example_is_what_comes_out(tmp_path: Path) -> None:
 
     predict_file(Shown(), source, default_target(source), probabilities=True)  # type: ignore[arg-type]
     assert default_target(source).read_text() == textwrap.dedent(after)
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_row_without_a_text_is_answered_by_null(tmp_path: Path, ending: str) -> None:
+    texts = ["to 1", "", "to 2", None, "  ", "", "to 0"]
+    source, out = tmp_path / "texts.jsonl", tmp_path / f"out.{ending}"
+    source.write_text("".join(json.dumps({"id": 7 * at, "text": text}) + "\n" for at, text in enumerate(texts)))
+    predict(source, out, probabilities=True, coverage=0.9)
+    rows: list[dict[str, Any]]
+    if ending == "parquet":
+        rows = pa.parquet.read_table(out).to_pylist()
+    else:
+        lines = out.read_text().splitlines()
+        rows = list(csv.DictReader(lines)) if ending == "csv" else list(map(json.loads, lines))
+    nothing = "" if ending == "csv" else None
+    assert [int(row["id"]) for row in rows] == [7 * at for at in range(7)]
+    assert [row["label"] for row in rows] == ["Sports", nothing, "World", nothing, nothing, nothing, "Business"]
+    for name in ("labels", "p_Sports"):
+        assert [row[name] in ("", None) for row in rows] == [not (text or "").strip() for text in texts]
+    predict(source, tmp_path / "short.csv", id_label=True)
+    assert (tmp_path / "short.csv").read_text().splitlines() == ["ID,Label", "0,1", "7,", "14,2", "21,", "28,", "35,", "42,0"]

@@ -104,8 +104,8 @@ def test_rows_with_columns(monkeypatch: pytest.MonkeyPatch, model: Model, kind: 
     labelled = {"text": TEXTS, "label": ["World", "Business", "World", "World"]}
     assert model.predict(make(labelled)) == ANSWERS
     assert model.evaluate(make(labelled)).accuracy == 0.75
-    with pytest.raises(DataError, match="no text column among 'nr', 'body'"):
-        model.predict(make({"nr": [1], "body": ["a 0"]}))
+    with pytest.raises(DataError, match="no text column among 'nr', 'what'"):
+        model.predict(make({"nr": [1], "what": ["a 0"]}))
 
 
 def test_evaluate_takes_texts_and_labels_and_a_path(model: Model, tmp_path: Path) -> None:

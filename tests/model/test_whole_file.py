@@ -153,7 +153,7 @@ def test_portions_that_are_deleted_meanwhile_are_an_error(source: Path, tmp_path
 
 
 def test_an_error_before_the_first_portion_leaves_nothing(tmp_path: Path) -> None:
-    for content, message in (("text\n", "has no rows"), ("text\nrow 0\n  \n", "no text")):
+    for content, message in (("text\n", "has no rows"), ("text\n\n\nrow 0\n", "line 2 is blank")):
         (tmp_path / "texts.csv").write_text(content)
         with pytest.raises(DataError, match=message):
             predict(tmp_path / "texts.csv", tmp_path / "out.csv")

@@ -62,7 +62,7 @@ class Request:
     output: str
     seed: int = 0
 
-    def to_json(self) -> dict[str, str | int | float | None]:
+    def to_json(self) -> dict[str, object]:
         """All settings but the output; columns by their own names."""
         return {
             "source": self.source,

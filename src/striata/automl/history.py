@@ -68,7 +68,7 @@ class History:
         StudyError: the file cannot be read, or the folder holds the fit of another request.
     """
 
-    def __init__(self, folder: Path, request: Mapping[str, str | int | float | None]) -> None:
+    def __init__(self, folder: Path, request: Mapping[str, object]) -> None:
         self._file, self._request = folder / _FILE, dict(request)
         self.seconds, self._written, self.finishing = 0.0, 0.0, 0.0
         self.exists = self._file.exists()

@@ -29,7 +29,8 @@ class Overview:
     Args:
         source: file, folder or name of the rows.
         columns: which columns are read.
-        others: columns that are left.
+        stated: what was stated of them and of how the source is written.
+        reading: these and what is left, and how the source is written, in words.
         rows: how many.
         labels: names, in the order of the logits.
         rarest: rows of the label with the fewest.
@@ -43,7 +44,8 @@ class Overview:
 
     source: str
     columns: SourceColumns
-    others: tuple[str, ...]
+    stated: Columns
+    reading: str
     rows: int
     labels: tuple[str, ...]
     rarest: int
@@ -57,10 +59,8 @@ class Overview:
     @property
     def sentences(self) -> list[str]:
         """What a user should check."""
-        left = f"; left alone: {', '.join(self.others)}" if self.others else ""
-        pair = "" if self.columns.text_pair is None else f", second text from '{self.columns.text_pair}'"
         lines = [
-            f"{self.source}: text from column '{self.columns.text}'{pair}, label from '{self.columns.label}'{left}",
+            f"{self.source}: {self.reading}",
             f"{self.rows:,} rows, {len(self.labels)} labels ({_listed(self.labels)}), the rarest on {self.rarest:,} rows",
         ]
         if self.base is None:
@@ -91,7 +91,7 @@ def look(source: object, columns: Columns, base: str | None, test: object = None
         DataError: the rows cannot be read or have one label only.
         EncoderError: the encoder cannot be used.
     """
-    reader = open_source(source) if isinstance(source, str) else open_rows(source, "rows", columns)
+    reader = open_source(source, columns) if isinstance(source, str) else open_rows(source, "rows", columns)
     used = find_columns(reader.columns, columns, reader.source, label=True)
     table = read_table(source, columns)
     labels = label_order(table)
@@ -111,7 +111,8 @@ def look(source: object, columns: Columns, base: str | None, test: object = None
     return Overview(
         source=reader.source if isinstance(source, str) else table.reference,
         columns=used,
-        others=tuple(name for name in reader.columns if name not in used.names),
+        stated=columns,
+        reading=table.reading or used.shown(reader.columns),
         rows=len(table),
         labels=labels,
         rarest=min(counts.values()),

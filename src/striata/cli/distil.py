@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..choices import DATA_HELP
-from .options import Base, Device, Json, StudyPath, Text, TextPair, named_columns
+from .options import Base, Device, Json, Read, StudyPath, Text, TextPair, named_columns
 
 
 def distil(
@@ -28,6 +28,7 @@ def distil(
     out: Annotated[Path | None, typer.Option(help="The run's folder; by default FOLDER/distilled.")] = None,
     text: Text = None,
     text_pair: TextPair = None,
+    read: Read = None,
     base: Base = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -51,7 +52,7 @@ def distil(
     study = load_study(StudyFolder.open(folder).settings())
     if unlabelled is not None:
         check_source(unlabelled)
-    columns = named_columns(study.data.columns(), text=text, text_pair=text_pair)
+    columns = named_columns(study.data.columns(), text=text, text_pair=text_pair, read=read)
     with progress() as listen:
         made = distil_study(
             folder, unlabelled=unlabelled, columns=columns, layout=layout, steps=steps, seed=seed, hard=hard, loss=loss, out=out,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Bases, Device, Json, Label, LabelledTexts, ModelPath, Precision, Text, TextPair, named_columns
+from .options import Bases, Device, Json, Label, LabelledTexts, ModelPath, Precision, Read, Text, TextPair, named_columns
 
 if TYPE_CHECKING:
     from ..model.evaluation import Evaluation
@@ -26,6 +26,7 @@ def evaluate(
     text: Text = None,
     text_pair: TextPair = None,
     label: Label = None,
+    read: Read = None,
     base: Bases = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -46,7 +47,7 @@ def evaluate(
     if errors is not None:
         apart(named(errors, *PREDICTIONS, argument="errors"), file)
     opened = open_model(model, base=base, device=device, precision=precision)
-    columns = named_columns(opened.columns, text=text, text_pair=text_pair, label=label)
+    columns = named_columns(opened.columns, text=text, text_pair=text_pair, label=label, read=read)
     from ..model.evaluation import write_errors
     from ..robustness import keep_evaluation
 
@@ -63,11 +64,14 @@ def evaluate(
 
 def show_metrics(measured: Evaluation) -> None:
     """Prints figures, a line per label, and the confusion matrix."""
-    from .output import say, table
+    from .output import note, say, table
 
     metrics, scores = measured.metrics, measured.metrics.scores
     right = f"accuracy {scores.accuracy:.4f} ({measured.interval.low:.4f} to {measured.interval.high:.4f})"
     say(f"{metrics.rows:,} rows: {right}, macro F1 {scores.macro_f1:.4f}, log loss {scores.loss:.4f}")
+    if metrics.absent:
+        shown = ", ".join(metrics.absent[:12]) + (", ..." if len(metrics.absent) > 12 else "")
+        note(f"no row has the label {shown}; macro F1 is over the labels that rows have or that are predicted")
     absent = [name for name, figures in metrics.per_label.items() if not figures["rows"]]
     if absent:
         shown = ", ".join(absent[:8]) + (", ..." if len(absent) > 8 else "")

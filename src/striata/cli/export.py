@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..choices import DATA_HELP, EXPORTS, QUANTIZATIONS
-from .options import Bases, Json, Label, ModelPath, Text, TextPair, named_columns
+from .options import Bases, Json, Label, ModelPath, Read, Text, TextPair, named_columns
 
 
 def export(
@@ -24,6 +24,7 @@ def export(
     text: Text = None,
     text_pair: TextPair = None,
     label: Label = None,
+    read: Read = None,
     as_json: Json = False,
 ) -> None:
     """Write a model for another tool, if it answers there as it does here.
@@ -41,7 +42,7 @@ def export(
 
     check_share(agreement, "agreement")
     opened = open_model(model, data, base=base, device="cpu", precision="fp32")
-    columns = named_columns(opened.columns, text=text, text_pair=text_pair, label=label)
+    columns = named_columns(opened.columns, text=text, text_pair=text_pair, label=label, read=read)
     exported = export_model(opened, out, to=to, quantize=quantize, data=data, columns=columns, agreement=agreement)
     if as_json:
         print_json(exported.to_json())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Budget, Device, Json, Label, LabelledTexts, Seed, Text, TextPair
+from .options import Budget, Device, Json, Label, LabelledTexts, Read, Seed, Text, TextPair, named_columns
 
 if TYPE_CHECKING:
     from ..automl.verdict import Fitted
@@ -22,6 +22,7 @@ def fit(
     text: Text = None,
     text_pair: TextPair = None,
     label: Label = None,
+    read: Read = None,
     test: Test = None,
     base: Base = None,
     minutes: Minutes = 5.0,
@@ -40,7 +41,7 @@ def fit(
     Example: striata fit train.csv --minutes 5
     """
     from .. import fit as fit_data
-    from ..data import check_source
+    from ..data import Columns, check_source
     from ..layout import check_base
     from ..runs.standings import find_model
     from ..settings.file import NO_ENCODER
@@ -52,12 +53,15 @@ def fit(
             check_source(source)
     if base is not None and base != NO_ENCODER:
         check_base(base)
+    columns = named_columns(Columns(), read=read)
     with progress() as listen:
         fitted = fit_data(
             data,
             text=text,
             text_pair=text_pair,
             label=label,
+            dialect=columns.dialect,
+            drop_empty=columns.drop_empty,
             test=test,
             base=base,
             minutes=minutes,

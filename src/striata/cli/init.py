@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .fit import Base, Minutes, Test
-from .options import Budget, Json, Label, LabelledTexts, Seed, Text, TextPair
+from .options import Budget, Json, Label, LabelledTexts, Read, Seed, Text, TextPair, named_columns
 
 
 def init(
@@ -16,6 +16,7 @@ def init(
     text: Text = None,
     text_pair: TextPair = None,
     label: Label = None,
+    read: Read = None,
     test: Test = None,
     base: Base = None,
     minutes: Minutes = 5.0,
@@ -40,7 +41,7 @@ def init(
         raise StudyError(f"{out} exists; choose another name with --out, or delete it")
     request = Request(
         source=data,
-        columns=Columns(text=text, text_pair=text_pair, label=label),
+        columns=named_columns(Columns(), text=text, text_pair=text_pair, label=label, read=read),
         test=test,
         base=base,
         minutes=minutes,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..choices import DATA_HELP, DEVICES, HEADS, PRECISIONS, RANKINGS, TRACKERS
+from ..choices import DATA_HELP, DEVICES, HEADS, PRECISIONS, QUOTINGS, RANKINGS, TRACKERS
 
 if TYPE_CHECKING:
     from ..data import Columns
+
+_READING = ("delimiter", "quoting", "encoding", "header", "drop_empty")
 
 
 def count(text: str) -> int:
@@ -59,6 +62,14 @@ Settings = Annotated[
 Text = Annotated[str | None, typer.Option(help="Name of the text column.")]
 TextPair = Annotated[str | None, typer.Option(help="Name of the second text's column.")]
 Label = Annotated[str | None, typer.Option(help="Name of the label column.")]
+Read = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE",
+        help=f"How the file is written, where that cannot be seen: delimiter, quoting ({QUOTINGS.names}), encoding, header or "
+        "drop_empty; may be repeated.",
+    ),
+]
 Device = Annotated[str, typer.Option(help=f"Where it is computed: {DEVICES.help}.")]
 Precision = Annotated[str, typer.Option(help=f"What the encoder multiplies in: {PRECISIONS.help}.")]
 Base = Annotated[
@@ -85,8 +96,37 @@ Confidence = Annotated[float, typer.Option(help="Of the intervals; 1 minus it is
 
 
 def named_columns(
-    columns: Columns, *, text: str | None = None, text_pair: str | None = None, label: str | None = None
+    columns: Columns,
+    *,
+    text: str | None = None,
+    text_pair: str | None = None,
+    label: str | None = None,
+    read: Sequence[str] | None = None,
 ) -> Columns:
-    """A model's names of columns, with those that the command line names instead."""
-    names = {"text": text, "text_pair": text_pair, "label": label}
-    return replace(columns, **{key: name for key, name in names.items() if name is not None})
+    """A model's names of columns, with those that the command line names instead, and what it says of how files are written.
+
+    Raises:
+        DataError: a key or a value of `--read` is not known.
+    """
+    named = replace(columns, text=text or columns.text, text_pair=text_pair or columns.text_pair, label=label or columns.label)
+    return _stated(named, read) if read else named
+
+
+def _stated(columns: Columns, read: Sequence[str]) -> Columns:
+    from ..data import Dialect
+    from ..errors import DataError, did_you_mean
+
+    values: dict[str, str] = {}
+    for entry in read:
+        key, equals, value = entry.partition("=")
+        if not equals or key not in _READING:
+            raise DataError(
+                f"--read {entry}: unknown key{did_you_mean(key, _READING)}; expected {', '.join(_READING)} and a value"
+            )
+        values[key] = value
+    drop = values.pop("drop_empty", "true" if columns.drop_empty else "false")
+    if drop not in ("true", "false"):
+        raise DataError(f"--read drop_empty={drop}; expected true or false")
+    header = values.pop("header", None)
+    names = None if header is None else header == "true" if header in ("true", "false") else tuple(header.split(","))
+    return replace(columns, dialect=Dialect(header=names, **values), drop_empty=drop == "true")

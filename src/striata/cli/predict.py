@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..choices import FORMS, PREDICTIONS
-from .options import Bases, Device, Json, ModelPath, Precision, Text, TextPair, Texts, named_columns
+from .options import Bases, Device, Json, ModelPath, Precision, Read, Text, TextPair, Texts, named_columns
 
 Out = Annotated[Path | None, typer.Option(help=f"File to write: {PREDICTIONS.names}; without it NAME.predicted.csv beside FILE.")]
 Form = Annotated[str, typer.Option("--format", help=f"What is written: {FORMS.help}.")]
@@ -56,6 +56,7 @@ def predict(
     precision_at_least: PrecisionAtLeast = None,
     text: Text = None,
     text_pair: TextPair = None,
+    read: Read = None,
     base: Bases = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -77,7 +78,7 @@ def predict(
 
     out = check_target(default_target(file) if out is None else out, file)
     opened = open_model(model, base=base, device=device, precision=precision)
-    columns = replace(named_columns(opened.columns, text=text, text_pair=text_pair), label=None)
+    columns = replace(named_columns(opened.columns, text=text, text_pair=text_pair, read=read), label=None)
     if precision_at_least is not None:
         answers = opened.answers(precision_at_least)
         abstain_below = answers.threshold

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Bases, Device, Json, ModelPath, Precision, Seed, TextPair, named_columns
+from .options import Bases, Device, Json, ModelPath, Precision, Read, Seed, TextPair, named_columns
 
 if TYPE_CHECKING:
     from ..robustness import Shift
@@ -28,6 +28,7 @@ def shift(
     seed: Seed = 0,
     text: Annotated[str | None, typer.Option(help="Name of the text column, in all files.")] = None,
     text_pair: TextPair = None,
+    read: Read = None,
     label: Annotated[str | None, typer.Option(help="Name of the known rows' label column.")] = None,
     base: Bases = None,
     device: Device = "auto",
@@ -44,7 +45,7 @@ def shift(
     from .output import print_json
 
     opened = open_model(model, known, unlabelled, train, base=base, device=device, precision=precision)
-    columns = named_columns(opened.columns, text=text, text_pair=text_pair, label=label)
+    columns = named_columns(opened.columns, text=text, text_pair=text_pair, label=label, read=read)
     tables = read_rows(known, columns, labels=True), read_rows(unlabelled, columns, labels=False)
     more = None if train is None else read_rows(train, columns, labels=False)
     shift = measure_shift(opened, *tables, train=more, rows=rows, permutations=permutations, seed=seed, out=out)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Bases, Device, Json, Label, LabelledTexts, ModelPath, Precision, Seed, Text, TextPair, named_columns
+from .options import Bases, Device, Json, Label, LabelledTexts, ModelPath, Precision, Read, Seed, Text, TextPair, named_columns
 
 if TYPE_CHECKING:
     from ..robustness import Stress
@@ -21,6 +21,7 @@ def stress(
     text: Text = None,
     text_pair: TextPair = None,
     label: Label = None,
+    read: Read = None,
     base: Bases = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -38,7 +39,7 @@ def stress(
     from .progress import counter
 
     opened = open_model(model, base=base, device=device, precision=precision)
-    table = read_table(file, named_columns(opened.columns, text=text, text_pair=text_pair, label=label), split="test")
+    table = read_table(file, named_columns(opened.columns, text=text, text_pair=text_pair, label=label, read=read), split="test")
     with counter("texts") as progress:
         stress = run_stress(opened, table, rows=rows, seed=seed, progress=progress, out=out)
     if as_json:

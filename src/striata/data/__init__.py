@@ -2,6 +2,7 @@
 
 from .audit import Audit, audit_data
 from .columns import Columns
+from .dialect import Dialect
 from .frames import texts_alone
 from .read import Stream, read_table, read_texts
 from .readers import check_source, open_source
@@ -10,6 +11,6 @@ from .table import Table
 from .tokens import Encoded, Tokenizer
 
 __all__ = [
-    "Audit", "Columns", "Encoded", "Splits", "Stream", "Table", "Tokenizer", "audit_data", "check_source",
+    "Audit", "Columns", "Dialect", "Encoded", "Splits", "Stream", "Table", "Tokenizer", "audit_data", "check_source",
     "encode_labels", "label_order", "load_splits", "open_source", "read_table", "read_texts", "stratified_parts", "texts_alone",
 ]  # fmt: skip

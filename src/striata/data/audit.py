@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ..disk.documents import Document, strictly
 from ..errors import StudyError
+from ..tasks import plain_label
 from .splits import Splits
 from .table import Table
 
@@ -30,6 +31,9 @@ class AuditedTable:
         empty: rows without a text.
         duplicates: rows whose text an earlier row has.
         conflicting: texts that occur with more than one label.
+        reading: which columns were read, and how the source is written, in words.
+        dropped: rows without a text that were left out.
+        without_rows: labels that the source declares and no row has; they are left out.
     """
 
     source: str
@@ -40,6 +44,9 @@ class AuditedTable:
     empty: int
     duplicates: int
     conflicting: int
+    reading: str = ""
+    dropped: int = 0
+    without_rows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +58,14 @@ class Audit:
         shared: for pairs of tables (`train and validation`), rows of the second whose text the first has.
         max_length: most tokens of a text; None without an encoder, when texts are not cut.
         fingerprint: of the data.
+        near_labels: labels that differ in nothing but capitals, spaces or the spelling of a number.
     """
 
     parts: Mapping[str, AuditedTable]
     shared: Mapping[str, int]
     max_length: int | None
     fingerprint: str
+    near_labels: tuple[tuple[str, ...], ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """All fields."""
@@ -65,6 +74,7 @@ class Audit:
             "shared": dict(self.shared),
             "max_length": self.max_length,
             "fingerprint": self.fingerprint,
+            "near_labels": [list(labels) for labels in self.near_labels],
         }
 
     def lines(self) -> list[str]:
@@ -74,6 +84,12 @@ class Audit:
             counts = ", ".join(f"{label} {count:,}" for label, count in list(part.labels.items())[:10])
             more = f" and {len(part.labels) - 10} more" if len(part.labels) > 10 else ""
             lines.append(f"{name}: {part.rows:,} rows; {counts}{more}")
+            if part.reading:
+                lines.append(f"  {part.reading}")
+            if part.dropped:
+                lines.append(f"  {part.dropped:,} rows without a text left out")
+            if part.without_rows:
+                lines.append(f"  declared labels that no row has, left out: {', '.join(part.without_rows)}")
             unit = "words" if self.max_length is None else "tokens"
             cut = f"; cut at {self.max_length}: {part.truncated:,} ({part.truncated / part.rows:.1%})" if self.max_length else ""
             lines.append(
@@ -82,6 +98,8 @@ class Audit:
             )
             if part.duplicates or part.conflicting:
                 lines.append(f"  {part.duplicates:,} duplicate texts, {part.conflicting:,} texts with more than one label")
+        for labels in self.near_labels:
+            lines.append(f"labels that are nearly equal: {', '.join(map(repr, labels))}; they count as different labels")
         lines += [f"{pair} share {count:,} texts" for pair, count in self.shared.items() if count]
         return lines
 
@@ -125,7 +143,21 @@ def audit_data(splits: Splits, lengths: Mapping[str, npt.NDArray[np.int64]], max
         for first, second in combinations(tables, 2)
     }
     parts = {name: _part(table, lengths[name], splits.labels, max_length) for name, table in tables.items()}
-    return Audit(parts=parts, shared=shared, max_length=max_length, fingerprint=splits.fingerprint)
+    return Audit(
+        parts=parts,
+        shared=shared,
+        max_length=max_length,
+        fingerprint=splits.fingerprint,
+        near_labels=nearly_equal(splits.labels),
+    )
+
+
+def nearly_equal(labels: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Groups of labels that differ in nothing but capitals, spaces or the spelling of a number."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for label in labels:
+        groups[" ".join(plain_label(label.strip()).casefold().split())].append(label)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
 def _keys(table: Table) -> list[tuple[str, str]]:
@@ -151,4 +183,7 @@ def _part(table: Table, lengths: npt.NDArray[np.int64], labels: tuple[str, ...],
         empty=sum(not text.strip() for text in table.texts),
         duplicates=len(table) - len(by_text),
         conflicting=sum(len(names) > 1 for names in by_text.values()),
+        reading=table.reading,
+        dropped=table.dropped,
+        without_rows=tuple(label for label in table.label_names or () if not counts[label]),
     )

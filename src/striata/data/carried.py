@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 
 from ..errors import DataError, did_you_mean
-from .folders import Reader
+from .rows import Reader
 from .table import Chunk
 
 _PORTION = 8192

@@ -2,54 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from ..errors import DataError, did_you_mean
+from .dialect import Dialect
+from .usual import LABEL, PAIR_OF, ROW_NAMES, TEXT, is_truth, normal
 
-TEXT = ("text", "sentence", "content", "document", "review")
-PAIR_OF = {
-    "text_pair": ("text",),
-    "sentence2": ("sentence1", "sentence"),
-    "question2": ("question1",),
-    "sentence": ("question",),
-    "hypothesis": ("premise",),
-}
+_SHOWN = 12  # names of columns in a sentence
 _LONGEST_NAME, _MOST_WORDS = 60, 4  # letters and words of a column's name, above which it looks like a text
-LABEL = ("label", "labels", "category", "class", "target", "topic")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Names of columns; None is found by its usual name.
+    """Names of columns, None for what is found by its usual name, and what is stated of how a source is read.
 
     Args:
-        text: the text; usual names are text, sentence, content, document, review.
-        text_pair: a second text; text_pair, sentence2, question2 or hypothesis beside its partner.
-        label: the label; usual names are label, labels, category, class, target, topic.
+        text: the text; usual names are text, sentence, content, document, review, then tweet, comment, message, body, ..., then
+            title, headline, description, ... Several, in a tuple or with commas between them, are joined with spaces.
+        text_pair: a second text; text_pair, sentence2, question2, hypothesis, or sentence beside question.
+        label: the label; usual names are label, category, class, target, topic, then sentiment, intent, stars, is_..., and so on;
+            of two columns the one that is not the text.
+        dialect: how files are written, where that is not to be determined from them.
+        drop_empty: whether rows without a text are left out instead of refused.
     """
 
-    text: str | None = None
+    text: str | tuple[str, ...] | None = None
     text_pair: str | None = None
     label: str | None = None
+    dialect: Dialect = field(default_factory=Dialect)
+    drop_empty: bool = False
 
-    def to_json(self) -> dict[str, str | None]:
-        """The three names, None where the column is found by its usual name."""
-        return {"text": self.text, "text_pair": self.text_pair, "label": self.label}
+    def __post_init__(self) -> None:
+        if isinstance(self.text, list):
+            object.__setattr__(self, "text", tuple(self.text))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that are asked for."""
+        texts = self.text if isinstance(self.text, tuple) else (self.text,)
+        return tuple(name for name in (*texts, self.text_pair, self.label) if name is not None)
+
+    @property
+    def by_name(self) -> Columns:
+        """The names alone: how a file is written is a matter of that file, not of what is learned from it."""
+        return Columns(text=self.text, text_pair=self.text_pair, label=self.label)
+
+    def to_json(self) -> dict[str, object]:
+        """The three names, None where the column is found by its usual name, and what else is stated."""
+        text = list(self.text) if isinstance(self.text, tuple) else self.text
+        return {"text": text, "text_pair": self.text_pair, "label": self.label} | self.reading()
+
+    def reading(self) -> dict[str, object]:
+        """What is stated of how a source is read, by the names that a study has for it; nothing for what is not."""
+        return self.dialect.to_json() | ({"drop_empty": True} if self.drop_empty else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceColumns:
-    """Names of columns as they stand in a source; None where there is none."""
+    """Names of columns as they stand in a source; None where there is none.
 
-    text: str
+    Args:
+        texts: of the text, which is all of them joined where there are several.
+        text_pair: of the second text.
+        label: of the label.
+    """
+
+    texts: tuple[str, ...]
     text_pair: str | None
     label: str | None
 
     @property
     def names(self) -> list[str]:
         """The columns that have to be read, each once."""
-        return list(dict.fromkeys(name for name in (self.text, self.text_pair, self.label) if name is not None))
+        return list(dict.fromkeys(name for name in (*self.texts, self.text_pair, self.label) if name is not None))
+
+    def shown(self, names: Iterable[str]) -> str:
+        """Which columns of a source are read as what, and which are left, in words.
+
+        Args:
+            names: of all columns.
+        """
+        several = "columns" if len(self.texts) > 1 else "column"
+        parts = [f"text from {several} {' and '.join(map(repr, self.texts))}"]
+        parts += [f"second text from '{self.text_pair}'"] if self.text_pair is not None else []
+        parts += [f"label from '{self.label}'"] if self.label is not None else []
+        others = [name for name in names if name not in self.names]
+        left = (
+            f"; left alone: {', '.join(others[:12])}{f' and {len(others) - 12} more' if len(others) > 12 else ''}"
+            if others
+            else ""
+        )
+        return ", ".join(parts) + left
 
 
 def find_columns(names: Sequence[str], columns: Columns, source: str, *, label: bool, strict: bool = True) -> SourceColumns:
@@ -65,43 +109,76 @@ def find_columns(names: Sequence[str], columns: Columns, source: str, *, label: 
     Raises:
         DataError: a column is missing, or more than one has a usual name.
     """
-    text = _named(names, columns.text, "text", source) if columns.text else _text_by_name(names, source)
-    label_column = _label(names, columns, source, strict=strict) if label else None
-    if label_column == text:
-        raise DataError(f"{source}: column '{text}' would be both text and label; expected two columns; name another as `text`")
-    return SourceColumns(text=text, text_pair=_pair(names, columns, text, source), label=label_column)
+    texts = _texts(names, columns, source)
+    pair = _pair(names, columns, texts, source)
+    label_column = _label(names, columns, texts, pair, source, strict=strict) if label else None
+    if label_column in texts:
+        raise DataError(
+            f"{source}: column '{label_column}' would be both text and label; expected two columns; name another as `text`"
+        )
+    return SourceColumns(texts=texts, text_pair=pair, label=label_column)
 
 
-def _label(names: Sequence[str], columns: Columns, source: str, *, strict: bool) -> str | None:
+def _texts(names: Sequence[str], columns: Columns, source: str) -> tuple[str, ...]:
+    if columns.text is None:
+        return (_text_by_name(names, columns, source),)
+    choice = columns.text
+    if isinstance(choice, str):
+        split = tuple(part.strip() for part in choice.split(","))
+        known = any(normal(name) == normal(choice) for name in names)
+        choice = (choice,) if known or len(split) == 1 else split
+    chosen = tuple(_named(names, name, "text", source) for name in choice)
+    if len(set(chosen)) < len(chosen):
+        raise DataError(f"{source}: a text column is named twice ({', '.join(chosen)}); expected different columns")
+    return chosen
+
+
+def _label(
+    names: Sequence[str], columns: Columns, texts: tuple[str, ...], pair: str | None, source: str, *, strict: bool
+) -> str | None:
     try:
         if columns.label:
             return _named(names, columns.label, "label", source)
-        return _only([name for name in names if name.lower() in LABEL], names, "label", LABEL, source)
+        usual = _usual(names, LABEL) or [name for name in names if is_truth(normal(name)) and name not in texts]
+        rest = [name for name in names if name not in (*texts, pair)]
+        if not usual and strict and len(rest) == 1 and normal(rest[0]) not in ROW_NAMES and (len(names) == 2 or columns.text):
+            return rest[0]
+        return _only(usual, names, "label", LABEL[0], source)
     except DataError:
         if strict:
             raise
         return None
 
 
-def _pair(names: Sequence[str], columns: Columns, text: str, source: str) -> str | None:
+def _pair(names: Sequence[str], columns: Columns, texts: tuple[str, ...], source: str) -> str | None:
     if columns.text_pair:
         pair = _named(names, columns.text_pair, "text_pair", source)
-        if pair == text:
+        if pair in texts:
             raise DataError(
-                f"{source}: column '{text}' is asked for as text and as text_pair; expected two columns; "
+                f"{source}: column '{pair}' is asked for as text and as text_pair; expected two columns; "
                 "name another as `text_pair`"
             )
         return pair
-    pairs = [name for name in names if text.lower() in PAIR_OF.get(name.lower(), ())]
+    pairs = [name for name in names if normal(texts[0]) in PAIR_OF.get(normal(name), ())] if len(texts) == 1 else []
     return _only(pairs, names, "text_pair", tuple(PAIR_OF), source) if pairs else None
 
 
-def _text_by_name(names: Sequence[str], source: str) -> str:
-    lower = {name.lower() for name in names}
-    partners = {text for pair, texts in PAIR_OF.items() if pair in lower for text in texts}
-    seconds = {pair for pair, texts in PAIR_OF.items() if lower.intersection(texts)}
-    usual = partners.union(TEXT) - seconds
-    return _only([name for name in names if name.lower() in usual], names, "text", TEXT, source)
+def _text_by_name(names: Sequence[str], columns: Columns, source: str) -> str:
+    present = {normal(name) for name in names}
+    partners = {text for pair, texts in PAIR_OF.items() if pair in present for text in texts}
+    seconds = {pair for pair, texts in PAIR_OF.items() if present.intersection(texts)}
+    first = tuple(partners.union(TEXT[0]) - seconds)
+    labels = [name for name in names if columns.label and normal(name) == normal(columns.label)] or _usual(names, LABEL)
+    candidates = [name for name in _usual(names, (first, *TEXT[1:])) if name != columns.label]
+    if not candidates and len(names) == 2 and len(labels) == 1:
+        candidates = [name for name in names if name not in labels and normal(name) not in ROW_NAMES]
+    return _only(candidates, names, "text", TEXT[0], source)
+
+
+def _usual(names: Sequence[str], usual: Iterable[Sequence[str]]) -> list[str]:
+    """The columns with names of the first group that has any."""
+    groups = ([name for name in names if normal(name) in group] for group in usual)
+    return next((group for group in groups if group), [])
 
 
 def _only(candidates: Sequence[str], names: Sequence[str], role: str, usual: Sequence[str], source: str) -> str:
@@ -110,12 +187,14 @@ def _only(candidates: Sequence[str], names: Sequence[str], role: str, usual: Seq
         return candidates[0]
     if candidates:
         what = f"more than one {role} column ({', '.join(map(repr, candidates))})"
-        raise DataError(f"{source}: {what}; say which with `data.{role}: NAME` or `--{flag} NAME`")
+        join = f", or join them with `data.text: [{', '.join(candidates)}]`" if role == "text" else ""
+        raise DataError(f"{source}: {what}; say which with `data.{role}: NAME` or `--{flag} NAME`{join}")
     hint = ""
-    if len(names) == 1 and (mark := next((mark for mark in (";", "\t", "|") if mark in names[0]), None)):
-        hint = f" (the header has {mark!r} in it: a .csv file is separated by commas, a .tsv file by tabs)"
-    elif any(len(name) > _LONGEST_NAME or len(name.split()) > _MOST_WORDS or name.strip().isdecimal() for name in names):
-        hint = " (the first line looks like a row: the file seems to have no header, which has to be added above it)"
+    if any(len(name) > _LONGEST_NAME or len(name.split()) > _MOST_WORDS or name.strip().isdecimal() for name in names):
+        hint = (
+            " (the first line looks like a row: the file seems to have no header; name its columns in order with `data.header`, "
+            "for instance `header: [label, title, text]`)"
+        )
     raise DataError(
         f"{source}: no {role} column among {_listed(names)}{hint}; expected one of {', '.join(usual)}, "
         f"or name it with `data.{role}: NAME` or `--{flag} NAME`"
@@ -125,6 +204,7 @@ def _only(candidates: Sequence[str], names: Sequence[str], role: str, usual: Seq
 def _named(names: Sequence[str], choice: str, role: str, source: str) -> str:
     exact = [name for name in names if name == choice]
     same = exact or [name for name in names if name.lower() == choice.lower()]
+    same = same or [name for name in names if normal(name) == normal(choice)]
     if len(same) == 1:
         return same[0]
     option = f"`data.{role}` or `--{role.replace('_', '-')}`"

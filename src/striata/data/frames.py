@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from ..errors import DataError
 from .arrow import class_labels, column_values, names_of
+from .columnar import DatasetReader
 from .columns import Columns
-from .folders import Reader
-from .readers import DatasetReader
+from .rows import Reader
 from .table import Chunk
 
 PARTS = ("train", "validation", "test")
@@ -34,6 +34,8 @@ class MemoryReader:
         values: the values of the column at a place, as Python objects; None where there is none.
         declared: label names of columns that declare them.
     """
+
+    form = ""
 
     def __init__(
         self,
@@ -106,7 +108,7 @@ def open_rows(rows: object, name: str, columns: Columns, *, texts: bool = False)
     if isinstance(rows, Iterator):
         rows = list(rows)
     if texts and (alone := texts_alone(rows)) is not None:
-        return _of_columns(source, {columns.text or "text": alone})
+        return _of_columns(source, {_text_name(columns): alone})
     if _is(rows, "pandas", "DataFrame"):
         frame: Any = rows
         return MemoryReader(source, [str(c) for c in frame.columns], len(frame), lambda at: _of_pandas(frame.iloc[:, at]))
@@ -121,13 +123,17 @@ def open_rows(rows: object, name: str, columns: Columns, *, texts: bool = False)
     if isinstance(rows, Mapping):
         return _of_columns(source, rows)
     if isinstance(rows, tuple) and _is_texts_and_labels(rows):
-        return _of_columns(source, dict(zip((columns.text or "text", columns.label or "label"), rows, strict=True)))
+        return _of_columns(source, dict(zip((_text_name(columns), columns.label or "label"), rows, strict=True)))
     if isinstance(rows, list) and rows and all(isinstance(row, Mapping) for row in rows):
         keys = list(rows[0])
         return MemoryReader(source, [str(k) for k in keys], len(rows), lambda at: [_plain(row.get(keys[at])) for row in rows])
     lazy = {"LazyFrame": "; call `collect()` on it first", "IterableDataset": "; it is a stream: make a `Dataset` of it first"}
     expected = (_TEXTS if texts else "") + _EXPECTED
     raise DataError(f"{name} are a {kind}{lazy.get(type(rows).__name__, '')}; expected {expected}")
+
+
+def _text_name(columns: Columns) -> str:
+    return columns.text if isinstance(columns.text, str) and "," not in columns.text else "text"
 
 
 def split_rows(data: object) -> dict[str, object]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from ..errors import DataError
-from .delimited import open_binary
+from .files import DataFile
 from .machine import Made, Name, run
 from .table import Chunk
 from .unpickled import Walk
@@ -79,16 +78,18 @@ class PickleReader:
     """Rows of a pickled DataFrame or Dataset.
 
     Args:
-        path: the file.
+        file: the file.
 
     Raises:
         DataError: it cannot be read, names anything that such objects do not need, or holds something else.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.source = str(path)
-        with open_binary(path, self.source) as file:
-            data = file.read()
+    form = ""
+
+    def __init__(self, file: DataFile) -> None:
+        self.source = file.source
+        with file.open() as opened:
+            data = opened.read()
         self._size = len(data)
         self._columns: dict[str, Any] = {}
         self._names: dict[str, tuple[str, ...]] = {}

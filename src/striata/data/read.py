@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from ..errors import DataError
 from .columns import Columns, find_columns
-from .folders import Reader
+from .files import joined_form
 from .frames import open_rows
 from .readers import open_source
+from .rows import Reader
 from .table import IN_MEMORY, Checker, Table
 
 _PORTION = 8192
@@ -37,12 +39,14 @@ def read_table(source: object, columns: Columns, *, split: str = "train") -> Tab
     reader = _open(source, columns, split)
     roles = find_columns(reader.columns, columns, reader.source, label=True)
     assert roles.label is not None
-    checker = Checker(reader.source, roles, reader.declared(roles.label), strict=True, defer=True)
+    empty: Literal["drop", "report"] = "drop" if columns.drop_empty else "report"
+    checker = Checker(reader.source, roles, reader.declared(roles.label), strict=True, empty=empty)
     parts = [checker.table(chunk) for chunk in reader.chunks(roles.names, rows=_PORTION)]
     checker.finish()
-    if not parts:
+    if not any(map(len, parts)):
         raise DataError(f"{reader.source} has no rows; expected at least one")
-    return _joined(parts)
+    reading = joined_form(roles.shown(reader.columns), reader.form)
+    return replace(_joined(parts), reading=reading, dropped=checker.dropped)
 
 
 def read_texts(source: object, columns: Columns, *, name: str = "unlabelled rows") -> Table:
@@ -61,8 +65,10 @@ def read_texts(source: object, columns: Columns, *, name: str = "unlabelled rows
         return replace(source, labels=None, label_names=None)
     in_memory = not isinstance(source, str | Path)
     reader = open_rows(source, name, columns, texts=True) if in_memory else _open(source, columns, "test")
-    parts = list(Stream(reader, columns).tables(rows=_PORTION))
-    if not parts:
+    if isinstance(columns.text, tuple) and reader.columns == ("text",):  # texts alone, which are joined already
+        columns = replace(columns, text="text")
+    parts = list(Stream(reader, columns).tables(rows=_PORTION, empty="drop" if columns.drop_empty else "refuse"))
+    if not any(map(len, parts)):
         raise DataError(f"{reader.source} has no rows; expected at least one")
     return _joined(parts)
 
@@ -76,7 +82,7 @@ def _open(source: object, columns: Columns, split: str) -> Reader:
             f"the {split} rows were in memory ({name[: len(IN_MEMORY) + 12]}...) and lie in no file; "
             "give them again with `data=` from Python"
         )
-    return open_source(name, split=split)
+    return open_source(name, columns, split=split)
 
 
 def _joined(parts: list[Table]) -> Table:
@@ -110,17 +116,22 @@ class Stream:
         Raises:
             DataError: the source cannot be read, or has no text column.
         """
-        reader = open_source(source, split="test")
+        reader = open_source(source, columns, split="test")
         find_columns(reader.columns, columns, reader.source, label=False)
         return cls(reader, columns)
 
-    def tables(self, *, rows: int, skip: int = 0) -> Iterator[Table]:
+    def tables(self, *, rows: int, skip: int = 0, empty: Literal["refuse", "drop", "keep"] = "refuse") -> Iterator[Table]:
         """Rows from row `skip` on in tables of at most `rows`; memory does not grow with the source.
 
+        Args:
+            rows: of a table, at most.
+            skip: rows to leave out at the beginning.
+            empty: what becomes of rows without a text.
+
         Raises:
-            DataError: a row has no text.
+            DataError: a row has no text, and such rows are refused.
         """
         roles = find_columns(self.reader.columns, self.columns, self.reader.source, label=False)
-        checker = Checker(self.reader.source, roles, None, strict=False)
+        checker = Checker(self.reader.source, roles, None, strict=False, empty=empty)
         for chunk in self.reader.chunks(roles.names, rows=rows, skip=skip):
             yield checker.table(chunk)

@@ -1,163 +1,117 @@
-"""From a name, file or folder to rows: one reader for each format, all with the same three members."""
+"""From a name, file, folder or address to rows: one reader for each format, whatever the door."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
 
-import pyarrow as pa
-
-from ..choices import READERS
+from ..choices import COMPRESSIONS, READERS
 from ..disk.paths import is_file, is_folder
 from ..errors import DataError, did_you_mean
 from ..extras import require
-from .arrow import class_labels, reason, rows_of, types_of
-from .folders import NAMES, FilesReader, Reader, data_files
+from .arrow import reason
+from .columnar import DatasetReader
+from .columns import Columns
+from .databases import database_path, is_database, open_database
+from .files import DataFile
+from .folders import FilesReader, data_folder
+from .label_folders import LabelFoldersReader
+from .parts import choose_part
+from .plain import ParallelReader
+from .remote import fetch, is_remote
+from .rows import Reader
 from .saved import SavedReader, is_saved, saved_splits
-from .table import Chunk
-
-_DAMAGE = (OSError, ValueError, LookupError, TypeError, MemoryError, pa.ArrowException)
 
 
-def open_source(source: str, *, split: str = "train") -> Reader:
-    """Opens a file, a folder written by datasets' `save_to_disk` or holding data files, or a data set of the Hub.
+def open_source(source: str, columns: Columns | None = None, *, split: str = "train") -> Reader:
+    """Opens a file, a folder written by datasets' `save_to_disk` or holding data files, a query, an address, or a data set of the
+    Hub.
 
     Args:
-        source: path or name; `NAME:CONFIGURATION` for a configuration of a Hub data set.
+        source: path or name; `FILE:PART` for a path in a JSON document, a sheet of a workbook or a configuration of a folder,
+            `NAME:CONFIGURATION` for one of a Hub data set; `sqlite:///FILE?query=...`; `s3://...`, `https://...`, `hf://...`.
+        columns: names asked for, and what is stated of how files are written.
         split: which part of a source that has several: "train", "validation" or "test".
 
     Raises:
         DataError: there is no such thing, or it cannot be read.
-        ExtraError: a data set of the Hub needs datasets, which is not installed.
+        ExtraError: a package that such a source needs is not installed.
     """
     check_source(source)
-    path = Path(source).expanduser()
+    if is_database(source):
+        return open_database(source)
+    path, part = _place(source)
+    if is_remote(source):
+        path, part = fetch(source), ""
+    expected = columns or Columns()
+    file = DataFile(
+        path=path, source=source if is_remote(source) else str(path), part=part, split=split, dialect=expected.dialect,
+        expected=expected.names,
+    )  # fmt: skip
     if is_file(path):
-        return _file(path)
-    return _folder(path, split) if is_folder(path) else _hub(source, split)
+        return _file(file)
+    return _folder(file) if is_folder(path) else _hub(source, split)
 
 
 def check_source(source: str) -> None:
-    """Refuses what is neither a file or folder here nor can be a data set of the Hub, without opening it.
+    """Refuses what is neither a file or folder here nor an address nor can be a data set of the Hub, without opening it.
 
     Raises:
         DataError: there is no such file or folder, or its format is not known.
-        ExtraError: it may be a data set of the Hub, for which datasets is not installed.
+        ExtraError: a package that such a source needs is not installed.
     """
-    path = Path(source).expanduser()
+    if is_database(source):
+        database_path(source)
+        return
+    if is_remote(source):
+        return
+    path, _ = _place(source)
     if is_folder(path):
         return
     if is_file(path):
-        kind = path.suffix.lower()
-        if kind not in READERS:
-            raise DataError(f"{path}: format '{kind or path.name}' is not known; expected a file ending in {', '.join(READERS)}")
-    elif path.suffix.lower() in READERS or source.startswith((".", "/", "~")) or source.count("/") > 1:
+        _ = DataFile.of(path).ending
+    elif path.suffix.lower() in (*READERS, *COMPRESSIONS) or source.startswith((".", "/", "~")) or source.count("/") > 1:
         near = did_you_mean(path.name, [other.name for other in path.parent.iterdir()]) if is_folder(path.parent) else ""
         raise DataError(f"data file {source} does not exist{near}; check the path, which counts from {Path.cwd()}")
     else:
         require(f"data '{source}' is neither a file nor a folder here, and fetching it from the Hub", "datasets")
 
 
-def _file(path: Path) -> Reader:
-    format_ = READERS[path.suffix.lower()]
-    reader: Reader = resolve_name(format_.reader)(path, **format_.settings)
+def _place(source: str) -> tuple[Path, str]:
+    """A path, and the part of what lies there that stands behind a colon."""
+    whole = Path(source).expanduser()
+    name, colon, part = source.rpartition(":")
+    if colon and not is_file(whole) and not is_folder(whole):
+        path = Path(name).expanduser()
+        if is_file(path) or is_folder(path) or path.suffix.lower() in READERS:
+            return path, part
+    return whole, ""
+
+
+def _file(file: DataFile) -> Reader:
+    format_ = READERS[file.ending]
+    reader: Reader = resolve_name(format_.reader)(file, **format_.settings)
     return reader
 
 
-class ParquetReader:
-    """Rows of a Parquet file, a row group at a time.
-
-    Args:
-        path: the file.
-
-    Raises:
-        DataError: it is no Parquet file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        from pyarrow import parquet
-
-        self.source = str(path)
-        try:
-            self._file = parquet.ParquetFile(path, memory_map=True)
-            self._schema, facts = self._file.schema_arrow, self._file.metadata
-        except _DAMAGE as error:
-            raise self._damaged(error) from None
-        self.columns: tuple[str, ...] = tuple(self._schema.names)
-        self._names = class_labels(self._schema.metadata)
-        size = path.stat().st_size
-        if facts.num_rows > max(1_000_000, 8 * size):
-            raise DataError(f"{path} claims {facts.num_rows:,} rows in {size:,} bytes; it was refused as a bomb")
-
-    def declared(self, column: str) -> tuple[str, ...] | None:
-        """Label names that datasets wrote into the file for a column."""
-        return self._names.get(column)
-
-    def types(self) -> dict[str, pa.DataType | None]:
-        """Every column with its type."""
-        return types_of(self._schema)
-
-    def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
-        """Rows in portions of at most `rows`, from row `skip` on; memory does not grow with the file.
-
-        Raises:
-            DataError: the file is damaged.
-        """
-        at = 0
-        for batch in self._batches(names, rows):
-            part = batch.slice(max(0, skip - at))
-            at += len(batch)
-            if len(part):
-                yield rows_of(part, names, self.source, at - len(part))
-
-    def _batches(self, names: Sequence[str], rows: int) -> Iterator[Any]:
-        try:
-            yield from self._file.iter_batches(batch_size=rows, columns=list(names))
-        except _DAMAGE as error:
-            raise self._damaged(error) from None
-
-    def _damaged(self, error: Exception) -> DataError:
-        return DataError(f"{self.source} cannot be read as Parquet ({reason(error)}); write the file again")
-
-
-class DatasetReader:
-    """Rows of a datasets.Dataset.
-
-    Args:
-        dataset: memory-mapped or in memory.
-        source: for messages.
-    """
-
-    def __init__(self, dataset: Any, source: str) -> None:
-        self._dataset, self.source = dataset.with_format("arrow"), source
-        self.columns: tuple[str, ...] = tuple(dataset.column_names)
-
-    def declared(self, column: str) -> tuple[str, ...] | None:
-        """Label names of a ClassLabel column."""
-        names = getattr(self._dataset.features[column], "names", None)
-        return None if names is None else tuple(names)
-
-    def types(self) -> dict[str, pa.DataType | None]:
-        """Every column with its type."""
-        return types_of(self._dataset.features.arrow_schema)
-
-    def chunks(self, names: Sequence[str], *, rows: int, skip: int = 0) -> Iterator[Chunk]:
-        """Rows in portions of at most `rows`, from row `skip` on; memory does not grow with the data set."""
-        chosen = self._dataset.select_columns(list(names))
-        for first in range(skip, len(chosen), rows):
-            part = chosen[first : first + rows]
-            yield rows_of(part, names, self.source, first)
-
-
-def _folder(path: Path, split: str) -> Reader:
-    if is_saved(path):
-        splits = saved_splits(path)
-        return SavedReader(path / _part(splits, split, str(path)) if splits else path)
-    parts = data_files(path)
-    readers = [_file(file) for file in parts[_part(tuple(parts), split, str(path))]]
-    return readers[0] if len(readers) == 1 else FilesReader(str(path), readers)
+def _folder(folder: DataFile) -> Reader:
+    if is_saved(folder.path):
+        splits = saved_splits(folder.path)
+        return SavedReader(folder.path / choose_part(splits, folder.split, folder.source) if splits else folder.path)
+    contents = data_folder(folder.path, folder.source, folder.part)
+    part = choose_part(tuple(contents.parts), folder.split, folder.source)
+    files = [
+        replace(folder, path=path, source=f"{folder.source}/{path.relative_to(folder.path)}", part="")
+        for path in contents.parts[part]
+    ]
+    if contents.labels is not None:
+        return LabelFoldersReader(folder.source, files, [contents.labels[file.path] for file in files], contents.left)
+    if part in contents.label_lines:
+        label_lines = replace(folder, path=contents.label_lines[part], source=str(contents.label_lines[part]), part="")
+        return ParallelReader(files[0], label_lines)
+    readers = [_file(file) for file in files]
+    return FilesReader(folder.source, readers, contents.left)
 
 
 def _hub(name: str, split: str) -> Reader:
@@ -169,7 +123,7 @@ def _hub(name: str, split: str) -> Reader:
     except Exception as error:  # the Hub's client raises many kinds: no network, no such name, several configurations
         raise DataError(
             f"data '{name}' is neither a file or folder here nor a data set of the Hub that can be reached "
-            f"({_reason(error)}); check the name, or give a file"
+            f"({type(error).__name__}: {reason(error)}); check the name, or give a file"
         ) from error
 
 
@@ -182,18 +136,4 @@ def _loaded(name: str, configuration: str | None, split: str) -> Reader:
         parts = load_dataset(name, configuration)
     finally:
         enable_progress_bar()
-    return DatasetReader(parts[_part(tuple(parts), split, name)], name)
-
-
-def _part(names: Sequence[str], split: str, source: str) -> str:
-    """The part of a source that stands for a split."""
-    for name in NAMES[split]:
-        if name in names:
-            return name
-    if len(names) == 1:
-        return names[0]
-    raise DataError(f"{source} has no {split} split among {', '.join(names)}; give a file, or a number of rows to hold out")
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {reason(error)}"
+    return DatasetReader(parts[choose_part(tuple(parts), split, name)], name)

@@ -45,6 +45,8 @@ class SavedReader:
         DataError: a file is missing or damaged.
     """
 
+    form = ""
+
     def __init__(self, folder: Path) -> None:
         self.source = str(folder)
         self._folder = folder

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,8 @@ class Table:
         pairs: the second texts, or None.
         labels: labels as strings, or None; "" where a row read for prediction has no usable label.
         label_names: all labels the source declares, in its order; None when it declares none.
+        reading: which columns were read, and how the source is written, in words.
+        dropped: rows without a text that were left out.
     """
 
     source: str
@@ -37,6 +40,8 @@ class Table:
     pairs: list[str] | None = None
     labels: list[str] | None = None
     label_names: tuple[str, ...] | None = None
+    reading: str = ""
+    dropped: int = 0
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -79,6 +84,8 @@ class Table:
             pairs=part(self.pairs),
             labels=part(self.labels),
             label_names=self.label_names,
+            reading=self.reading,
+            dropped=self.dropped,
         )
 
 
@@ -117,21 +124,29 @@ class Checker:
         columns: which columns those are.
         names: label names the source declares for its integer labels, or None.
         strict: whether a row without a usable label is an error.
-        defer: whether empty texts are only counted, for :meth:`finish` to report all at once.
+        empty: what becomes of rows without a text: "refuse" them, each portion for itself; "report" them all at once, by
+            :meth:`finish`; "drop" them, and count them in :attr:`dropped`; or "keep" them.
 
     Raises:
         DataError: a declared label is no valid Unicode.
     """
 
     def __init__(
-        self, source: str, columns: SourceColumns, names: tuple[str, ...] | None, *, strict: bool, defer: bool = False
+        self,
+        source: str,
+        columns: SourceColumns,
+        names: tuple[str, ...] | None,
+        *,
+        strict: bool,
+        empty: Literal["refuse", "report", "drop", "keep"] = "refuse",
     ) -> None:
         self._source, self._columns, self._names = source, columns, names
-        self._strict, self._defer = strict, defer
+        self._strict, self._rule = strict, empty
         for name in names or ():
             if not _is_unicode(name):
                 raise DataError(f"{source} declares a label that holds {SURROGATE}; expected valid Unicode; correct the label")
         self._empty, self._first_empty = 0, ""
+        self.dropped = 0
 
     def table(self, chunk: Chunk) -> Table:
         """A chunk's rows.
@@ -139,44 +154,57 @@ class Checker:
         Raises:
             DataError: a text is empty or no text, or a label is missing or no label.
         """
-        texts = self._texts(chunk, self._columns.text)
-        pairs = None if self._columns.text_pair is None else self._texts(chunk, self._columns.text_pair)
-        if not self._defer:
+        texts = self._texts(chunk, self._columns.texts)
+        pairs = None if self._columns.text_pair is None else self._texts(chunk, (self._columns.text_pair,))
+        empty = without_text(texts, pairs)
+        if empty and not self._empty:
+            second = pairs is not None and not texts[empty[0]].isspace() and bool(texts[empty[0]])
+            column = self._columns.text_pair if second else self._columns.texts[0]
+            self._first_empty = f"{chunk.where(empty[0])}, column '{column}'"
+        self._empty += len(empty)
+        if self._rule == "refuse":
             self.finish()
-        labels = None if self._columns.label is None else self._labels(chunk, self._columns.label)
+        dropped = set(empty) if self._rule == "drop" else set()
+        labels = None if self._columns.label is None else self._labels(chunk, self._columns.label, dropped)
         ids = np.arange(chunk.first, chunk.first + len(texts), dtype=np.int64)
-        return Table(source=self._source, ids=ids, texts=texts, pairs=pairs, labels=labels, label_names=self._names)
+        table = Table(source=self._source, ids=ids, texts=texts, pairs=pairs, labels=labels, label_names=self._names)
+        if not dropped:
+            return table
+        self.dropped += len(dropped)
+        return table.take([row for row in range(len(table)) if row not in dropped])
 
     def finish(self) -> None:
-        """Reports empty texts counted so far.
+        """Reports empty texts counted so far, where they are not dropped or kept.
 
         Raises:
             DataError: there are any.
         """
-        if self._empty:
+        if self._empty and self._rule in ("refuse", "report"):
             rows = "1 row has" if self._empty == 1 else f"{self._empty} rows have"
             raise DataError(
                 f"{self._source}: empty text: {rows} no text, the first is {self._first_empty}; "
-                "every row needs a text; fill or delete these rows"
+                "every row needs a text; fill or delete these rows, or leave them out with `data.drop_empty: true`"
             )
 
-    def _texts(self, chunk: Chunk, column: str) -> list[str]:
+    def _texts(self, chunk: Chunk, columns: Sequence[str]) -> list[str]:
+        parts = [self._column(chunk, column) for column in columns]
+        if len(parts) == 1:
+            return parts[0]
+        return [" ".join(part for part in row if part and not part.isspace()) for row in zip(*parts, strict=True)]
+
+    def _column(self, chunk: Chunk, column: str) -> list[str]:
         texts: list[str] = []
         for index, value in enumerate(chunk.values[column]):
             if isinstance(value, str):
-                text = value
+                texts.append(value)
             elif value is None or value != value:  # null, or the NaN that stands for it
-                text = ""
+                texts.append("")
             else:
                 raise DataError(
                     f"{self._source}: {chunk.where(index)}, column '{column}' holds {_kind(value)}; "
                     "expected a text; name another column as `text`",
                     row=chunk.first + index,
                 )
-            if not text or text.isspace():
-                self._first_empty = self._first_empty or f"{chunk.where(index)}, column '{column}'"
-                self._empty += 1
-            texts.append(text)
         self._encodable(chunk, column, texts)
         return texts
 
@@ -191,11 +219,11 @@ class Checker:
                     row=chunk.first + index,
                 )
 
-    def _labels(self, chunk: Chunk, column: str) -> list[str]:
+    def _labels(self, chunk: Chunk, column: str, dropped: Container[int]) -> list[str]:
         labels = []
         for index, value in enumerate(chunk.values[column]):
             label, problem = _label(value, self._names)
-            if problem and self._strict:
+            if problem and self._strict and index not in dropped:
                 raise DataError(f"{self._source}: {chunk.where(index)}, column '{column}': {problem}", row=chunk.first + index)
             labels.append(label)
         return labels
@@ -211,6 +239,8 @@ def _label(value: object, names: tuple[str, ...] | None) -> tuple[str, str]:
         return "", "missing label; expected a label in every row"
     if isinstance(value, float) and value.is_integer():  # an integer column with gaps is written as floats
         value = int(value)
+    if isinstance(value, bool) and names is None:
+        return str(value), ""
     if isinstance(value, bool) or not isinstance(value, int):
         return "", f"the label is {_kind(value)}; expected a string or an integer"
     if value.bit_length() > _MOST_BITS:
@@ -222,6 +252,12 @@ def _label(value: object, names: tuple[str, ...] | None) -> tuple[str, str]:
     if 0 <= value < len(names):
         return names[value], ""
     return "", f"label {value} is outside the {len(names)} declared labels ({', '.join(names[:8])})"
+
+
+def without_text(texts: Sequence[str], pairs: Sequence[str] | None) -> list[int]:
+    """Places of the rows whose text, or second text, has nothing to read."""
+    empty = {row for part in (texts, pairs or ()) for row, text in enumerate(part) if not text or text.isspace()}
+    return sorted(empty)
 
 
 def _is_unicode(text: str) -> bool:

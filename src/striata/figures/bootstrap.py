@@ -15,7 +15,7 @@ Places = npt.NDArray[np.int64]
 
 
 def resampled_f1(truth: Places, predicted: Places, labels: int, weights: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Mean over the labels of the harmonic mean of precision and recall; a label in neither counts 0.
+    """Mean over the labels of the harmonic mean of precision and recall; a label in neither is left out of a draw's mean.
 
     Args:
         truth: places of the true labels, (rows,).

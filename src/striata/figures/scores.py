@@ -19,8 +19,7 @@ class Scores:
     Args:
         accuracy: share of rows that are right.
         loss: mean cross entropy in nats.
-        macro_f1: mean over the labels of the harmonic mean of precision and recall; a label that is neither there nor predicted
-            counts 0.
+        macro_f1: mean of the harmonic mean of precision and recall, over the labels that occur: in rows or predictions.
     """
 
     accuracy: float
@@ -50,6 +49,11 @@ class Metrics:
     confusion: list[list[int]]
     labels: tuple[str, ...]
 
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Labels that no row has."""
+        return tuple(label for label in self.labels if not self.per_label[label]["rows"])
+
     def to_json(self) -> dict[str, object]:
         """All fields, those of the scores among them."""
         return {
@@ -67,7 +71,7 @@ def accuracy(predicted: Places, targets: Places) -> float:
 
 
 def macro_f1(predicted: Places, targets: Places, labels: int) -> float:
-    """Mean F1 over the labels.
+    """Mean F1 over the labels that are true or predicted of a row, as scikit-learn has it.
 
     Args:
         predicted: places of the predicted labels, (rows,).
@@ -84,10 +88,14 @@ def mean_f1(hits: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> npt.NDArray[np.f
 
     Args:
         hits: rows of each label that are predicted right.
-        sizes: rows of each label plus rows that are predicted to be of it; F1 is 0 where that is 0.
+        sizes: rows of each label plus rows that are predicted to be of it; a label where that is 0 has no F1, and is left out.
     """
-    values: npt.NDArray[np.float64] = (2 * hits / np.maximum(sizes, 1)).mean(-1, dtype=np.float64)
-    return values
+    values, occurring = 2 * hits / np.maximum(sizes, 1), sizes > 0
+    if occurring.all():
+        whole: npt.NDArray[np.float64] = values.mean(-1, dtype=np.float64)
+        return whole
+    some: npt.NDArray[np.float64] = values.sum(-1, dtype=np.float64) / np.maximum(occurring.sum(-1), 1)
+    return some
 
 
 def by_label(predicted: Places, targets: Places, labels: Sequence[str], scores: Scores) -> Metrics:

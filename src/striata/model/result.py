@@ -153,14 +153,32 @@ class Result:
                 break
             raise DataError(f"{error}; or name the columns to keep with `only`", row=error.row) from None
 
-    def rows(self, chunk: Chunk, logits: np.ndarray) -> Rows:
-        """What is written of some rows."""
+    def rows(self, chunk: Chunk, logits: np.ndarray, empty: Sequence[int] = ()) -> Rows:
+        """What is written of some rows.
+
+        Args:
+            chunk: the rows.
+            logits: of each, (rows, labels).
+            empty: places of those without a text, of which nothing is predicted.
+        """
         columns = _ours(self.model, self.contents, logits, chunk.first, bool(self.carried))
         own = {self.own[name]: _rounded(values, kind) if self.text else values for name, (kind, values) in columns.items()}
+        if empty:
+            own = {new: _without(values, empty) for new, values in own.items() if new != "ID"} | {
+                new: values for new, values in own.items() if new == "ID"
+            }
         return Rows(chunk.first, self._carried_of(chunk) | own)
 
     def _carried_of(self, chunk: Chunk) -> dict[str, Sequence[Any]]:
         return {new: chunk.values[name] for name, new in self.carried.items()}
+
+
+def _without(values: Any, empty: Sequence[int]) -> list[Any]:
+    """A column's values with null at some places."""
+    result = list(values.tolist() if isinstance(values, np.ndarray) else values)
+    for place in empty:
+        result[place] = None
+    return result
 
 
 def _rounded(values: Any, kind: pa.DataType) -> Any:

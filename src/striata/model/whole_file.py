@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from ..choices import PREDICTIONS
 from ..data import Columns, Stream, Table
 from ..data.carried import Pieces
 from ..data.columns import find_columns
 from ..data.folders import PREDICTED
-from ..data.table import Checker
+from ..data.table import Checker, without_text
 from ..disk.files import apart
 from ..disk.locks import HeldError, holding, remove_held
 from ..disk.paths import is_folder
@@ -47,7 +50,8 @@ def predict_file(
     """Predicts every row of a source into a file: its rows in order with all their columns, and what is predicted of them.
 
     Cut off and called again with the same model, source and options, it goes on behind the last finished portion; what is
-    finished lies in a hidden folder beside `out` until then, and `out` is written in one step at the end.
+    finished lies in a hidden folder beside `out` until then, and `out` is written in one step at the end. A row without a text is
+    answered by null in all of our columns.
 
     Args:
         model: a run or an ensemble.
@@ -72,7 +76,7 @@ def predict_file(
         The number of rows.
 
     Raises:
-        DataError: the source cannot be read or has changed meanwhile, a row has no text, `out` has another ending or cannot hold
+        DataError: the source cannot be read or has changed meanwhile, `out` has another ending or cannot hold
             a column, another prediction is writing it, or what is wanted is not possible.
         StriataError: the place cannot be written, or is full.
     """
@@ -96,8 +100,8 @@ def predict_file(
         portions = Portions.open(folder, job)
         try:
             tell(portions.rows)
-            for table in stream.tables(rows=PORTION, skip=portions.rows):
-                portions.add(model.logits(table.texts, table.pairs), _digest(table))
+            for table in stream.tables(rows=PORTION, skip=portions.rows, empty="keep"):
+                portions.add(_logits(model, table), _digest(table))
                 tell(portions.rows)
             if not portions.rows:
                 raise DataError(f"{source} has no rows; expected at least one")
@@ -157,6 +161,18 @@ def _identity(source: str | Path) -> list[Any]:
     return [str(path.resolve()), *([str(file.relative_to(path)), of.st_size, of.st_mtime_ns] for file, of in facts)]
 
 
+def _logits(model: Model, table: Table) -> npt.NDArray[np.float32]:
+    """Logits of a table's rows; zeros, which nobody reads, where there is no text."""
+    empty = without_text(table.texts, table.pairs)
+    if not empty:
+        return model.logits(table.texts, table.pairs)
+    answered = np.setdiff1d(np.arange(len(table)), empty)
+    logits = np.zeros((len(table), len(model.labels)), np.float32)
+    rest = table.take(answered)
+    logits[answered] = model.logits(rest.texts, rest.pairs)
+    return logits
+
+
 def _digest(table: Table) -> bytes:
     digest = hashlib.sha256()
     table.add_to(digest)
@@ -167,16 +183,17 @@ def _rows(portions: Portions, stream: Stream, result: Result) -> Iterator[Rows]:
     """All rows with what is predicted of them; the source is read once more, and its texts are those that were predicted."""
     reader = stream.reader
     roles = find_columns(reader.columns, stream.columns, reader.source, label=False)
-    checker = Checker(reader.source, roles, None, strict=False)
+    checker = Checker(reader.source, roles, None, strict=False, empty="keep")
     pieces = Pieces(reader, list(dict.fromkeys([*roles.names, *result.carried])), rows=PORTION)
     row = 0
     for logits, texts in portions.read():
         chunk = pieces.take(len(logits))
-        if _digest(checker.table(chunk)) != texts:
+        table = checker.table(chunk)
+        if _digest(table) != texts:
             portions.forget(row)
             raise _changed(reader.source, row)
         row += len(logits)
-        yield result.rows(chunk, logits)
+        yield result.rows(chunk, logits, without_text(table.texts, table.pairs))
     if len(pieces.take(1)):
         raise _changed(reader.source, row)
 

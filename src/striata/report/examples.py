@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..data import Columns, Table, read_table
+from ..data import Table, read_table
 from ..disk.paths import is_there
 from ..errors import StriataError
 from ..runs.run import Validation
+from ..settings.data_settings import DataSettings
 from .contents import ENSEMBLE, Report
 
 MOST = 10  # errors, and uncertain rows
@@ -65,7 +66,7 @@ def find_examples(report: Report) -> Examples:
     source = settings["train"] if held_out else settings["validation"]
     if not isinstance(source, str) or not is_there(source):
         return Examples(missing="The texts are not where the study read them, so none are shown.")
-    columns = Columns(**{name: settings[name] for name in ("text", "text_pair", "label")})
+    columns = DataSettings.model_validate({name: value for name, value in settings.items() if value is not None}).columns()
     try:
         table = read_table(source, columns, split="train" if held_out else "validation")
     except StriataError:  # whose message may name folders of this machine

@@ -28,7 +28,7 @@ def read_rows(source: str, columns: Columns, *, labels: bool) -> Table:
     Raises:
         DataError: the source cannot be read, has no rows, or a row has no text or, among labelled ones, no label.
     """
-    reader = open_source(source, split="test")
+    reader = open_source(source, columns, split="test")
     if labels and find_columns(reader.columns, columns, reader.source, label=True, strict=bool(columns.label)).label is not None:
         return read_table(source, columns, split="test")
     return read_texts(source, columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainSerializer
 
 from ..choices import RANKINGS
 from ..data import Columns
@@ -149,7 +149,7 @@ class RunFacts(Exact):
     max_length: int | None
     base_sha256: str | None
     tokenizer_sha256: str | None
-    columns: Columns
+    columns: Annotated[Columns, PlainSerializer(Columns.to_json)]
     data_fingerprint: str
     best_step: int
     steps: int

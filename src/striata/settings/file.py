@@ -9,13 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
 
 from ..choices import BASELINES, COMBINATIONS, CONTROLS, HEADS, METHODS, RANKINGS, READERS
-from ..data import Columns
 from ..disk.paths import is_folder, is_there
 from ..disk.yaml_text import parse_yaml, read_yaml
 from ..errors import StudyError, did_you_mean
 from .checking import check_settings
+from .data_settings import DataSettings
 from .fields import (
-    Column,
     Count,
     Different,
     Ends,
@@ -31,7 +30,6 @@ from .fields import (
     Seed,
     Share,
     Short,
-    Whole,
     as_list,
 )  # fmt: skip
 from .recipe import CONFIG, Recipe, optimizer_by_name, recipe_by_name
@@ -59,35 +57,6 @@ def _search(value: Any) -> Any:
 def _seeds(value: Any) -> Any:
     """`3` for the seeds 0, 1 and 2."""
     return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 1000 else value
-
-
-class DataSettings(BaseModel):
-    """Where the texts are.
-
-    Args:
-        train: file, folder or Hub name; None where the rows are given in memory, when it is recorded as `rows sha256:...`.
-        validation: file, folder or Hub name, or rows or a fraction of `train` to hold out.
-        test: one of all these, or None.
-        max_length: most tokens of a text, special tokens included.
-        text: name of the text column; None finds it by its usual names.
-        text_pair: name of the second text's column.
-        label: name of the label column.
-        seed: by which held-out rows are drawn.
-    """
-
-    model_config = CONFIG
-    train: Place | None = None
-    validation: Count | Fraction | Place = 0.2
-    test: Count | Fraction | Place | None = None
-    max_length: Count = 256
-    text: Column | None = None
-    text_pair: Column | None = None
-    label: Column | None = None
-    seed: Whole = 0
-
-    def columns(self) -> Columns:
-        """The names asked for."""
-        return Columns(text=self.text, text_pair=self.text_pair, label=self.label)
 
 
 class LayoutSettings(BaseModel):

@@ -20,6 +20,7 @@ _SHOWN = 12  # labels in a message
 _AT_ONCE = 32_768  # logits of which log-probabilities are in memory at once: few enough for a processor to keep near it
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _INTEGER = re.compile("-?[0-9]{1,18}")  # what 64 bits hold
+_WHOLE = re.compile(r"(-?[0-9]{1,18})\.0{1,18}")
 
 
 def are_integers(labels: Iterable[str]) -> bool:
@@ -53,30 +54,29 @@ class SingleLabel:
     def order(self, values: Iterable[str], declared: Sequence[str] | None, source: str) -> tuple[str, ...]:
         """All labels: in the order the source declares, else numbers by size, else by alphabet.
 
+        A declared label without a row is left out: nothing can be learned of it.
+
         Raises:
-            DataError: there is only one, or a declared one has no row.
+            DataError: there is only one.
         """
         present = set(values)
         if declared is not None:
-            labels = tuple(declared)
-            missing = [label for label in labels if label not in present]
-            if missing:
-                raise DataError(f"{source} declares label '{missing[0]}', which no row has; expected rows of every label")
+            labels = tuple(label for label in declared if label in present)
         elif are_integers(present):
             labels = tuple(sorted(present, key=lambda label: (int(label), label)))
         else:
             labels = tuple(sorted(present))
         if len(labels) < 2:
-            raise DataError(f"{source} has only one label ('{labels[0]}'); a classifier needs at least two")
+            raise DataError(f"{source} has only one label ('{''.join(labels)}'); a classifier needs at least two")
         return labels
 
     def encode(self, values: Sequence[str], labels: Sequence[str], *, source: str, rows: npt.NDArray[np.int64]) -> Places:
-        """Places of the rows' labels, (rows,).
+        """Places of the rows' labels, (rows,); 1.0 and 1, and true and True, are one label where only one of them is among these.
 
         Raises:
             DataError: a row has a label that is not among them.
         """
-        places = {label: at for at, label in enumerate(labels)}
+        places = _places(labels, values)
         for row, label in zip(rows, values, strict=True):
             if label not in places:
                 shown = ", ".join(labels[:_SHOWN]) + (", ..." if len(labels) > _SHOWN else "")
@@ -140,6 +140,27 @@ class SingleLabel:
     def _fit(self, logits: Floats, targets: Places) -> float:
         """Mean log-probability of the targets."""
         return float(self.log_likelihoods(logits, targets).mean())
+
+
+def plain_label(label: str) -> str:
+    """A label as all formats write it: 1 for 1.0, which is how columns of integers with gaps are written, True for true."""
+    whole = _WHOLE.fullmatch(label)
+    if whole:
+        return whole[1]
+    return label.capitalize() if label.lower() in ("true", "false") else label
+
+
+def _places(labels: Sequence[str], values: Iterable[str]) -> dict[str, int]:
+    """Places of the labels, by all the spellings of them among some values."""
+    places = {label: at for at, label in enumerate(labels)}
+    plain: dict[str, list[int]] = {}
+    for label, at in places.items():
+        plain.setdefault(plain_label(label), []).append(at)
+    for value in set(values) - places.keys():
+        same = plain.get(plain_label(value), [])
+        if len(same) == 1:
+            places[value] = same[0]
+    return places
 
 
 def _same_number(label: str, labels: Sequence[str]) -> str:

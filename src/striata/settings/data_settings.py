@@ -1,0 +1,78 @@
+"""What a study file may say of its data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, model_serializer, model_validator
+
+from ..choices import QUOTINGS
+from ..data import Columns, Dialect
+from ..errors import DataError
+from .fields import Column, Count, Different, Expected, Fraction, Place, Whole
+from .recipe import CONFIG
+
+_READING = ("delimiter", "quoting", "encoding", "header", "drop_empty")
+
+
+class DataSettings(BaseModel):
+    """Where the texts are.
+
+    Args:
+        train: file, folder or Hub name; None where the rows are given in memory, when it is recorded as `rows sha256:...`.
+        validation: file, folder or Hub name, or rows or a fraction of `train` to hold out.
+        test: one of all these, or None.
+        max_length: most tokens of a text, special tokens included.
+        text: name of the text column, or a list of several, which are joined with spaces; None finds it by its usual names.
+        text_pair: name of the second text's column.
+        label: name of the label column.
+        seed: by which held-out rows are drawn.
+        delimiter: between the fields of CSV, TSV and text files: one character, or tab, comma, semicolon, pipe; None determines
+            it from each file, and likewise the next three.
+        quoting: of :data:`striata.choices.QUOTINGS`.
+        encoding: of text files: utf-8, utf-16, cp1252, ...
+        header: whether the first line is one, or the names of all columns where there is none.
+        drop_empty: whether rows without a text are left out (and counted) instead of refused.
+    """
+
+    model_config = CONFIG
+    train: Place | None = None
+    validation: Count | Fraction | Place = 0.2
+    test: Count | Fraction | Place | None = None
+    max_length: Count = 256
+    text: Column | Annotated[tuple[Column, ...], Field(min_length=1), Different] | None = None
+    text_pair: Column | None = None
+    label: Column | None = None
+    seed: Whole = 0
+    delimiter: Annotated[str, Expected("one character, or tab, comma, semicolon, pipe")] | None = None
+    quoting: Annotated[str, Expected(QUOTINGS.names)] | None = None
+    encoding: Annotated[str, Expected("the name of an encoding")] | None = None
+    header: bool | Annotated[tuple[Column, ...], Field(min_length=1), Different] | None = None
+    drop_empty: bool = False
+
+    @model_validator(mode="after")
+    def _known(self) -> DataSettings:
+        try:
+            self.dialect()
+        except DataError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @model_serializer(mode="wrap")
+    def _stated(self, serialize: Any) -> dict[str, Any]:
+        """Without what is not stated of how files are written, as documents have it from before that could be."""
+        return {key: value for key, value in serialize(self).items() if key not in _READING or value not in (None, False)}
+
+    def dialect(self) -> Dialect:
+        """What is stated of how files are written.
+
+        Raises:
+            DataError: there is no such delimiter or encoding.
+        """
+        return Dialect(delimiter=self.delimiter, quoting=self.quoting, encoding=self.encoding, header=self.header)
+
+    def columns(self) -> Columns:
+        """The names asked for, and what is stated of how files are written."""
+        return Columns(
+            text=self.text, text_pair=self.text_pair, label=self.label, dialect=self.dialect(), drop_empty=self.drop_empty
+        )
