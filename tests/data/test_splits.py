@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets import ClassLabel, Dataset, Features, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as RawTokenizer
 from tokenizers import models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from striata.data import Encoded, Tokenizer, audit_data, load_splits, stratified_parts
+from striata.data import Columns, Encoded, Tokenizer, audit_data, load_splits, stratified_parts
 from striata.data.splits import PartSource
 from striata.errors import DataError, EncoderError
 
@@ -217,3 +218,33 @@ def test_the_audit_counts(tmp_path: Path) -> None:
     assert (part.tokens["longest"], part.tokens["median"]) == (8, 3)  # two special tokens in each, and of the whole texts
     assert audit.shared == {"train and validation": 2}
     assert any("train and validation share 2 texts" in line for line in audit.lines())
+
+
+def test_nearly_equal_labels_are_pointed_out(tmp_path: Path) -> None:
+    rows = [(f"text {i}", label) for i, label in enumerate(["pos", "Pos", " pos", "neg", "1", "1.0"] * 4)]
+    splits = load_splits(write(tmp_path / "x.csv", rows), 6, None)
+    lengths = {name: np.ones(len(table), np.int64) for name, table in splits.tables().items()}
+    audit = audit_data(splits, lengths, None)
+    assert [set(labels) for labels in audit.near_labels] == [{" pos", "Pos", "pos"}, {"1", "1.0"}]
+    assert "labels that are nearly equal: '1', '1.0'; they count as different labels" in audit.lines()
+
+
+def test_a_declared_label_without_rows_is_a_note(tmp_path: Path) -> None:
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["a", "never", "b"])})
+    data = Dataset.from_dict({"text": [f"text {i}" for i in range(8)], "label": [0, 2] * 4}, features=features)
+    data.to_parquet(tmp_path / "x.parquet")
+    splits = load_splits(str(tmp_path / "x.parquet"), 2, None)
+    assert splits.labels == ("a", "b")
+    audit = audit_data(splits, {name: np.ones(len(table), np.int64) for name, table in splits.tables().items()}, None)
+    assert "  declared labels that no row has, left out: never" in audit.lines()
+    assert "  text from column 'text', label from 'label'" in audit.lines()
+
+
+def test_columns_of_values_and_dropped_rows_are_told(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(
+        "id;text;label\n" + "".join(f"{i};{f'text {i}' if i % 4 else ''};{'ab'[i % 2]}\n" for i in range(16))
+    )
+    splits = load_splits(str(tmp_path / "x.csv"), 4, None, columns=Columns(drop_empty=True))
+    audit = audit_data(splits, {name: np.ones(len(table), np.int64) for name, table in splits.tables().items()}, None)
+    assert "  text from column 'text', label from 'label'; left alone: id, separated by semicolons" in audit.lines()
+    assert "  4 rows without a text left out" in audit.lines()

@@ -64,18 +64,16 @@ def evaluate(
 
 def show_metrics(measured: Evaluation) -> None:
     """Prints figures, a line per label, and the confusion matrix."""
-    from .output import note, say, table
+    from .output import say, table
 
     metrics, scores = measured.metrics, measured.metrics.scores
     right = f"accuracy {scores.accuracy:.4f} ({measured.interval.low:.4f} to {measured.interval.high:.4f})"
     say(f"{metrics.rows:,} rows: {right}, macro F1 {scores.macro_f1:.4f}, log loss {scores.loss:.4f}")
     if metrics.absent:
-        shown = ", ".join(metrics.absent[:12]) + (", ..." if len(metrics.absent) > 12 else "")
-        note(f"no row has the label {shown}; macro F1 is over the labels that rows have or that are predicted")
-    absent = [name for name, figures in metrics.per_label.items() if not figures["rows"]]
-    if absent:
-        shown = ", ".join(absent[:8]) + (", ..." if len(absent) > 8 else "")
-        say(f"labels without a row here: {shown}; {'it counts' if len(absent) == 1 else 'each counts'} 0 in macro F1")
+        shown = ", ".join(metrics.absent[:8]) + (", ..." if len(metrics.absent) > 8 else "")
+        say(
+            f"labels without a row here: {shown}; macro F1 counts one as 0 where it is predicted, and leaves it out where it is not"
+        )
     before, after = measured.uncalibrated, measured.calibrated
     say(
         f"calibration error {after.ece:.4f}, Brier score {after.brier:.4f} "
