@@ -71,9 +71,7 @@ def show_metrics(measured: Evaluation) -> None:
     say(f"{metrics.rows:,} rows: {right}, macro F1 {scores.macro_f1:.4f}, log loss {scores.loss:.4f}")
     if metrics.absent:
         shown = ", ".join(metrics.absent[:8]) + (", ..." if len(metrics.absent) > 8 else "")
-        say(
-            f"labels without a row here: {shown}; macro F1 counts one as 0 where it is predicted, and leaves it out where it is not"
-        )
+        say(f"labels without a row here: {shown}; macro F1 counts one as 0 where it is predicted, else leaves it out")
     before, after = measured.uncalibrated, measured.calibrated
     say(
         f"calibration error {after.ece:.4f}, Brier score {after.brier:.4f} "
