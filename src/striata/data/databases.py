@@ -46,15 +46,15 @@ def database_path(source: str) -> tuple[Path, str]:
     """
     address = urlsplit(source)
     path = Path(unquote(address.path.removeprefix("/"))).expanduser()
-    wanted = parse_qs(address.query, keep_blank_values=True)
+    terms = parse_qs(address.query, keep_blank_values=True)
     if address.netloc or not address.path or not path.is_file():
         raise DataError(
             f"{source}: there is no file {path}; expected for instance sqlite:///reviews.db?query=SELECT text, label FROM r"
         )
-    if "query" in wanted:
-        return path, wanted["query"][0]
-    if "table" in wanted:
-        name = wanted["table"][0].replace('"', '""')
+    if "query" in terms:
+        return path, terms["query"][0]
+    if "table" in terms:
+        name = terms["table"][0].replace('"', '""')
         return path, f'SELECT * FROM "{name}"'
     raise DataError(f"{source} names no rows; expected ?query=SELECT ... or ?table=NAME behind the file")
 
