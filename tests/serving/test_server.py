@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -221,7 +222,27 @@ def test_a_model_that_cannot_be_loaded_ends_the_process_with_one_line(
     assert err.count("\n") == 1
 
 
-def test_a_port_in_use_is_one_line(study: Path) -> None:
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    async def run() -> int:
+        accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def look(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            own = writer.get_extra_info("socket")
+            accepted.set_result(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listener = open_port("127.0.0.1", 0)
+        server = await asyncio.start_server(look, sock=listener)
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        delayed = await accepted
+        writer.close()
+        server.close()
+        return delayed
+
+    assert asyncio.run(run()) == 1
+
+
+def test_a_port_in_use_is_one_line() -> None:
     with open_port("127.0.0.1", 0) as listener:
         port = int(address_of(listener).rpartition(":")[2])
         with pytest.raises(StriataError, match=f"port {port} cannot be listened on at 127.0.0.1 \\(address already in use\\)"):

@@ -37,7 +37,8 @@ def open_port(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
     except (OSError, UnicodeError) as error:
         raise StriataError(f"{host} is no address of this machine ({_reason(error)}); give another", argument="host") from error
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol's number, by which asyncio knows that answers are not to wait for acknowledgements (Nagle's algorithm).
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
