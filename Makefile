@@ -5,7 +5,7 @@ STAMP = $(VENV)/.installed
 WORKERS ?= 2
 MINIMUM ?= ../striata-minimum
 
-.PHONY: install demo docs test test-minimum clean coverage mutation torture
+.PHONY: install demo docs test test-minimum clean coverage mutation torture sbom
 
 install: $(STAMP)
 
@@ -54,3 +54,12 @@ torture: install
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build/mutation
+
+# What an installed striata brings with it, as CycloneDX JSON in build/sbom.json, from an environment that holds nothing else.
+sbom:
+	rm -rf build/sbom
+	$(PYTHON) -m venv build/sbom
+	build/sbom/bin/python -m pip install --quiet --disable-pip-version-check .
+	$(PYTHON) -m venv build/sbom-tool
+	build/sbom-tool/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom
+	build/sbom-tool/bin/cyclonedx-py environment build/sbom/bin/python --pyproject pyproject.toml --mc-type library --of JSON -o build/sbom.json

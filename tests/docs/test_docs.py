@@ -31,6 +31,8 @@ BLOCKS_NOT_RUN = {
     ("docs/serving.md", '{"model": "agnews", "version": "5c1d3a60f2b7", "answers": ['): "an answer; tests/serving asks for one",
     ("docs/serving.md", '{"error": "texts[3] is blank; expected a text", "code": "blank_text", "field": "texts[3]"}'): "likewise",
     ("docs/export.md", "import json"): "tests/exports runs these lines in a process without striata",
+    ("docs/install.md", "repos:"): "a hook of pre-commit; tests/test_packaging.py reads it",
+    ("docs/install.md", "- uses: actions/checkout@v4"): "a step of a workflow",
     ("docs/how-it-works.md", "src/striata/"): "a tree; tests/test_house.py compares it with the files",
 }
 # Commands that are not executed.
