@@ -12,7 +12,7 @@ name, and leave collecting and choosing to whoever comes last. ::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -232,11 +232,14 @@ def choose(work: Work, runs: Mapping[str, Run], *, listen: Listener = nobody, de
 def _test_figures(work: Work, runs: Mapping[str, Run], ensemble: Ensemble | None, device: str) -> dict[str, dict[str, float]]:
     """Accuracy, loss and macro_f1 on the test rows by run name, and of `ensemble`, measured in one pass; empty without test rows.
 
-    The runs' figures are kept in the study's folder, for the leaderboard.
+    The runs' figures are kept in the study's folder, for the leaderboard; those of the ensemble, or of the best run where there
+    is none, as `striata evaluate` keeps them.
     """
     from .ensemble import Combiner
     from .model import Model
-    from .runs.standings import write_test_metrics
+    from .model.evaluation import judge
+    from .robustness import keep_evaluation
+    from .runs.standings import leaderboard, write_test_metrics
 
     prepared, folder = work.prepared, work.folder
     table = prepared.splits.test
@@ -250,4 +253,10 @@ def _test_figures(work: Work, runs: Mapping[str, Run], ensemble: Ensemble | None
         logits["ensemble"] = ensemble.combiner.apply(logits)
     scores = {name: model.task.scores(outputs, prepared.targets["test"]).to_json() for name, outputs in logits.items()}
     write_test_metrics(folder, list(runs.values()), scores)
+    best = model.part(ensemble or runs[leaderboard(folder)[0].run])
+    outputs = best.combiner.apply(logits)
+    rows = replace(table, source="the study's test rows")
+    temperature = best.calibration.temperature
+    measured = judge(rows, prepared.targets["test"], outputs, labels=best.labels, task=best.task, temperature=temperature)
+    keep_evaluation(best, measured)
     return scores

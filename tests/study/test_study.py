@@ -24,6 +24,8 @@ from striata.data import Tokenizer
 from striata.disk.files import sha256_file
 from striata.ensemble import load_ensemble
 from striata.errors import EnsembleError, RunError, StriataError, StudyError
+from striata.report.contents import collect
+from striata.robustness.documents import EVALUATION, read_kept
 from striata.runs import Run, StudyFolder, leaderboard
 from striata.runs.adapter import HEAD
 from striata.settings import load_study
@@ -61,6 +63,26 @@ def test_a_study_becomes_runs_an_ensemble_and_figures(finished: tuple[Path, stri
     assert all(row.test_accuracy == trained.test[row.run]["accuracy"] for row in rows)
     assert min(row.accuracy for row in rows) > 0.5
     assert not (folder / "out" / "stacks").exists()
+
+
+@pytest.mark.parametrize("ensemble", [{"size": 2}, False], ids=["an ensemble", "the best run"])
+def test_what_was_measured_on_the_test_rows_is_kept_as_evaluate_keeps_it(
+    finished: tuple[Path, striata.Trained], tmp_path: Path, ensemble: object
+) -> None:
+    folder = finished[0]
+    study = study_of(folder, data={"test": str(folder / "test.csv")}, ensemble=ensemble, output=str(tmp_path / "out"))
+    shutil.copytree(folder / "out" / "runs", tmp_path / "out" / "runs")
+    shutil.copy(folder / "out" / "study.json", tmp_path / "out")
+    trained = striata.train(study)
+    assert trained.folder == tmp_path / "out"
+    (kept,) = read_kept(trained.folder, "evaluate-*", EVALUATION)
+    model = striata.load(trained.folder)
+    measured = model.evaluate(str(folder / "test.csv"))
+    assert kept.model.identity == model.identity
+    assert (kept.source, kept.rows) == ("the study's test rows", 40)
+    assert (kept.accuracy.value, kept.macro_f1) == (measured.accuracy, measured.metrics.scores.macro_f1)
+    assert kept.calibration_error == pytest.approx(measured.calibrated.ece, abs=1e-6)
+    assert collect(trained.folder).evaluations == (kept,)
 
 
 def test_a_run_explains_itself(finished: tuple[Path, striata.Trained]) -> None:

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ..calibration import Quality, SetFigures
+from ..calibration import Quality, SetFigures, quality
 from ..choices import PREDICTIONS
 from ..data import Table
 from ..disk.files import named, write_bytes
 from ..figures.intervals import Interval, share
 from ..figures.scores import Metrics
 from ..shown import Shown
+from ..tasks import Task
 from .writers import Rows, write_rows
 
 
@@ -87,6 +88,39 @@ class Evaluation(Shown):
             "uncalibrated": self.uncalibrated.to_json(),
             "sets": None if self.sets is None else self.sets.to_json(),
         }
+
+
+def judge(
+    table: Table,
+    targets: npt.NDArray[np.int64],
+    logits: npt.NDArray[np.float32],
+    *,
+    labels: Sequence[str],
+    task: Task,
+    temperature: float,
+    sets: SetFigures | None = None,
+) -> Evaluation:
+    """Figures of a model's logits on labelled rows.
+
+    Args:
+        table: the rows.
+        targets: places of their labels, (rows,).
+        logits: combined and not calibrated, (rows, labels).
+        labels: names, in the order of the logits.
+        task: what a label is.
+        temperature: of the model.
+        sets: figures of its label sets; None where none were asked for.
+    """
+    scaled = logits / np.float32(temperature)
+    probabilities = task.probabilities(scaled)
+    return Evaluation(
+        source=table.source,
+        metrics=task.metrics(scaled, targets, labels),
+        calibrated=quality(probabilities, targets),
+        uncalibrated=quality(task.probabilities(logits), targets),
+        sets=sets,
+        wrong=wrong_rows(table, labels, targets, task.decide(logits), probabilities),
+    )
 
 
 def wrong_rows(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -13,22 +14,14 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from ..calibration import (
-    Answers,
-    Calibration,
-    answer_threshold,
-    label_sets,
-    quality,
-    set_figures,
-    set_threshold,
-)
+from ..calibration import Answers, Calibration, answer_threshold, label_sets, set_figures, set_threshold
 from ..data import Columns, Table, encode_labels, read_table
 from ..ensemble import Cascade, Combiner, Ensemble
 from ..errors import DataError, RunError
 from ..runs import Run
 from ..runs.joined import in_order
 from ..shown import Shown
-from .evaluation import Evaluation, wrong_rows
+from .evaluation import Evaluation, judge
 from .explanation import Explanation
 from .inputs import check_texts, read_inputs
 from .opening import Bases, open_folder
@@ -82,6 +75,19 @@ class Model(Shown):
     def reopened(self, *, device: str, precision: str) -> Model:
         """The same model on a device and in a precision, as :func:`striata.load` takes them."""
         return Model(self.folder, self.runs, self.combiner, self._source, device=device, precision=precision)
+
+    def part(self, source: Run | Ensemble) -> Model:
+        """One of its members, or an ensemble of some of them, without loading anything again."""
+        if isinstance(source, Run):
+            folder, names, combiner = source.path, [source.name], Combiner(kind="logits", weights={source.name: 1.0})
+        else:
+            folder, names, combiner = source.folder, list(source.runs), source.combiner
+        model = copy(self)
+        model.folder, model.combiner, model._source = folder, combiner, source
+        model.runs = {name: self.runs[name] for name in names}
+        for name in ("calibration", "_validation"):  # of the whole
+            model.__dict__.pop(name, None)
+        return model
 
     def __repr__(self) -> str:
         what = f"run {self._source.name}" if isinstance(self._source, Run) else f"ensemble of {len(self.runs)}"
@@ -346,14 +352,9 @@ class Model(Shown):
         self.warn_of_known(table)
         targets = encode_labels(table, self.labels)
         logits = self.logits(table.texts, table.pairs)
-        probabilities = self.probabilities(logits)
-        return Evaluation(
-            source=table.source,
-            metrics=self.task.metrics(logits / np.float32(self.calibration.temperature), targets, self.labels),
-            calibrated=quality(probabilities, targets),
-            uncalibrated=quality(self.probabilities(logits, calibrated=False), targets),
-            sets=None if coverage is None else set_figures(self._inside(logits, coverage), targets, coverage),
-            wrong=wrong_rows(table, self.labels, targets, self.task.decide(logits), probabilities),
+        sets = None if coverage is None else set_figures(self._inside(logits, coverage), targets, coverage)
+        return judge(
+            table, targets, logits, labels=self.labels, task=self.task, temperature=self.calibration.temperature, sets=sets
         )
 
     def explain(
