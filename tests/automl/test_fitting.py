@@ -418,7 +418,7 @@ fitting.fit_file(request, listen=listen, now=lambda: next(ticks))
 """
 
 
-@pytest.mark.parametrize(("kind", "number"), [("note", 1), ("note", 8), ("finished", 4), ("saved", 1), ("finished", 5)])
+@pytest.mark.parametrize(("kind", "number"), [("note", 8), ("finished", 4), ("saved", 1)])
 def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
     folder: Path, fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, number: int
 ) -> None:
