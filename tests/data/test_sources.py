@@ -155,6 +155,13 @@ def test_wrong_json_is_named(tmp_path: Path, content: str, part: str, message: s
         read_table(f"{tmp_path / 'x.json'}{part}", Columns())
 
 
+def test_one_row_alone_is_a_row(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"text": "a", "label": "b", "tags": ["c", "d"]}\n')
+    assert rows_of(read_table(str(tmp_path / "x.jsonl"), Columns())) == (["a"], ["b"])
+    (tmp_path / "x.jsonl").write_text('{"train": [{"text": "a", "label": "b"}]}\n')
+    assert rows_of(read_table(str(tmp_path / "x.jsonl"), Columns())) == (["a"], ["b"])
+
+
 def test_a_sheet_of_a_workbook(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     for name, rows in (("notes", []), ("train", RECORDS), ("test", RECORDS[:1])):

@@ -29,7 +29,7 @@ def open_json(file: DataFile) -> RowReader:
     first = next((line for line in lines if line), "")
     if not first:
         raise DataError(f"{file.source} is empty; expected one JSON object per line, or a JSON list of objects")
-    if not file.part and not first.startswith("[") and (not first.startswith("{") or _are_lines(first, lines)):
+    if not file.part and not first.startswith("[") and (not first.startswith("{") or _are_lines(first, lines, file.ending)):
         return JsonLinesReader(file, looked.encoding, looked.evidence)  # which says what is wrong with a line
     return _document(file, looked.encoding, looked.evidence)
 
@@ -42,8 +42,9 @@ def _is_whole(line: str) -> bool:
     return True
 
 
-def _are_lines(first: str, rest: Iterator[str]) -> bool:
-    """Whether a file that begins with `{` has a row in every line: another line follows, or the first is no group of lists."""
+def _are_lines(first: str, rest: Iterator[str], ending: str) -> bool:
+    """Whether a file that begins with `{` has a row in every line: another line follows, or the only one holds no rows itself;
+    where it holds a list beside other values, the file's name tells."""
     second = next((line for line in rest if line), None)
     if second is not None:
         return _is_whole(first) or second.startswith("{")
@@ -51,7 +52,8 @@ def _are_lines(first: str, rest: Iterator[str]) -> bool:
         values = list(json.loads(first).values())
     except (ValueError, RecursionError):
         return False
-    return not any(isinstance(value, list | dict) for value in values)
+    groups = [isinstance(value, list | dict) for value in values]
+    return not any(groups) or (ending != ".json" and not all(groups))
 
 
 class JsonLinesReader(RowReader):
