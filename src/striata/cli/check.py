@@ -75,7 +75,8 @@ def check(
     for line in (*shared_plans(members), *advise(prepared, members)):
         note(line)
     say()
-    show_costs(costs, "all members" if space is None else f"{space.settings.trials} trials, if none is pruned")
+    if costs["steps"]:
+        show_costs(costs, "all members" if space is None else f"{space.settings.trials} trials, if none is pruned")
     if members:
         tokens = 3 * costs["training_tokens"] + costs["validation_tokens"]  # a step costs about three forward passes
         say(f"time: about {duration(tokens * seconds_a_token(spec.base))} on this machine's CPU, by its speed at matrix products")
@@ -192,6 +193,8 @@ def _document(member: Member, prepared: Prepared) -> dict[str, object]:
 def _costs(study: Study, members: Sequence[Member], prepared: Prepared) -> dict[str, int]:
     """What all members, or all trials of a search, cost at most."""
     recipes = [study.recipe] * study.search.trials if study.search is not None else [member.recipe for member in members]
+    if not recipes:  # baselines alone
+        return dict.fromkeys(("steps", "training_tokens", "validation_tokens"), 0)
     costs = [_cost(recipe, prepared) for recipe in recipes]
     total = {key: sum(cost[key] for cost in costs) for key in costs[0]}
     if study.race is None:
