@@ -75,8 +75,7 @@ def check(
     for line in (*shared_plans(members), *advise(prepared, members)):
         note(line)
     say()
-    if costs["steps"]:
-        show_costs(costs, "all members" if space is None else f"{space.settings.trials} trials, if none is pruned")
+    show_costs(costs, "all members" if space is None else f"{space.settings.trials} trials, if none is pruned")
     if members:
         tokens = 3 * costs["training_tokens"] + costs["validation_tokens"]  # a step costs about three forward passes
         say(f"time: about {duration(tokens * seconds_a_token(spec.base))} on this machine's CPU, by its speed at matrix products")
@@ -85,7 +84,7 @@ def check(
 
 
 def show_costs(costs: Mapping[str, int], over: str) -> None:
-    """Prints the tokens that training and validation cost at most.
+    """Prints the tokens that training and validation cost at most; nothing where there is no training.
 
     Args:
         costs: `training_tokens` and `validation_tokens`.
@@ -94,6 +93,8 @@ def show_costs(costs: Mapping[str, int], over: str) -> None:
     from .output import note, say
 
     trained, validated = costs["training_tokens"], costs["validation_tokens"]
+    if not trained:  # baselines alone
+        return
     say(f"cost: up to {trained:,} tokens of training and {validated:,} of validation, over {over}")
     if validated > 2 * trained:
         note("validation costs more than training; lower recipe.validation_rows (what is kept is always measured on all rows)")
@@ -193,7 +194,7 @@ def _document(member: Member, prepared: Prepared) -> dict[str, object]:
 def _costs(study: Study, members: Sequence[Member], prepared: Prepared) -> dict[str, int]:
     """What all members, or all trials of a search, cost at most."""
     recipes = [study.recipe] * study.search.trials if study.search is not None else [member.recipe for member in members]
-    if not recipes:  # baselines alone
+    if not recipes:
         return dict.fromkeys(("steps", "training_tokens", "validation_tokens"), 0)
     costs = [_cost(recipe, prepared) for recipe in recipes]
     total = {key: sum(cost[key] for cost in costs) for key in costs[0]}
