@@ -75,3 +75,9 @@ def test_a_set_is_never_empty_and_its_figures_are_counted() -> None:
 def test_a_coverage_is_a_share(coverage: float) -> None:
     with pytest.raises(DataError, match="is not between 0 and 1"):
         set_threshold(np.eye(2), np.arange(2), coverage)
+
+
+@pytest.mark.parametrize("coverage", [5e-324, 1e-12, 1e-9])
+def test_the_smallest_coverage_is_that_of_the_surest_row(coverage: float) -> None:
+    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]])
+    assert set_threshold(probabilities, np.array([0, 1, 0]), coverage) == 0.9

@@ -120,7 +120,7 @@ BAD = (
     ({"texts": ["w1"], "pairs": ["w1", "w2"]}, 422, "pairs", "pairs"),
     ({"texts": ["w1"], "secret word": 1}, 422, "invalid", None),
     ({"texts": ["w1"], "coverage": 1.0}, 422, "invalid", "coverage"),
-    ({"texts": ["w1"], "coverage": 0.9999}, 422, "coverage", "coverage"),
+    ({"texts": ["w1"], "coverage": 0.9999}, 409, "coverage", "coverage"),
     ({"texts": ["w1"], "abstain_below": 2}, 422, "invalid", "abstain_below"),
     ({"texts": ["w1"], "model": "secret word"}, 404, "unknown_model", "model"),
     ({"texts": ["w1"] * 40}, 413, "too_many_texts", None),
@@ -185,7 +185,7 @@ def test_the_words_that_decided_are_those_of_the_model(ensemble: Model) -> None:
     assert [text[word["start"] : word["end"]] for word in body["words"]] == text.split()
     np.testing.assert_allclose([word["weight"] for word in body["words"]], [one.weight for one in expected.words], atol=1e-6)
     assert against["label"] == other
-    assert (unknown.status_code, unknown.json()["code"]) == (422, "unknown_label")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_label")
     assert "secret" not in unknown.text
     assert (blank.status_code, blank.json()["code"]) == (422, "blank_text")
 

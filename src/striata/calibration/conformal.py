@@ -67,7 +67,7 @@ def fewest_rows(coverage: float) -> int:
 
 def _rank(rows: int, coverage: float) -> int:
     """Which of the ascending scores decides; the 1 is the row to be predicted, which is as likely in any place as the others."""
-    return math.ceil((rows + 1) * coverage - 1e-9)
+    return max(1, math.ceil((rows + 1) * coverage - 1e-9))
 
 
 def set_threshold(probabilities: Floats, targets: Places, coverage: float) -> float:

@@ -235,7 +235,7 @@ class Batcher:
         try:
             sets = answers.served.model.label_sets(answers.logits, coverage)
         except DataError as error:
-            return Refusal(422, "coverage", str(error), field="coverage")
+            return Refusal(409, "coverage", str(error), field="coverage")
         except Exception as error:
             return self._failure(answers.served, error)
         return replace(answers, sets=sets)

@@ -9,18 +9,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 _EXAMPLE: dict[str, JsonValue] = {"texts": ["Stocks rise on hopes of a deal"], "coverage": 0.9, "votes": True}
 
 
-def is_unicode(text: str) -> bool:
-    """Whether it has no half of a surrogate pair, which JSON can name and nothing can read or write."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
 def _readable(text: str) -> str:
-    if not is_unicode(text):
+    """Refuses halves of surrogate pairs, which JSON can name and nothing can read or write."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise ValueError("holds half of a surrogate pair; expected Unicode")
     return text
 
 
-Text = Annotated[str, AfterValidator(_readable), Field(json_schema_extra={"pattern": "\\S"})]
+Second = Annotated[str, AfterValidator(_readable)]
+Text = Annotated[Second, Field(json_schema_extra={"pattern": "\\S"})]
 
 
 class Question(BaseModel):
@@ -29,7 +26,7 @@ class Question(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [_EXAMPLE]})
 
     texts: Annotated[list[Text], Field(min_length=1, description="Texts; none of them blank.")]
-    pairs: Annotated[list[Text] | None, Field(min_length=1, description="As many second texts, for models of pairs.")] = None
+    pairs: Annotated[list[Second] | None, Field(min_length=1, description="As many second texts, for models of pairs.")] = None
     model: Annotated[str | None, Field(description="Name of the model; may be left out where there is one.")] = None
     coverage: Annotated[
         float | None,
@@ -77,7 +74,7 @@ class WhyQuestion(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     text: Annotated[Text, Field(description="Not blank.")]
-    pair: Annotated[Text | None, Field(description="A second text, for models of pairs.")] = None
+    pair: Annotated[Second | None, Field(description="A second text, for models of pairs.")] = None
     model: Annotated[str | None, Field(description="Name of the model; may be left out where there is one.")] = None
     label: Annotated[str | None, Field(description="The label to explain; null for the likeliest.")] = None
 

@@ -19,6 +19,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "No key that is known."},
     404: {"model": Problem, "description": "No such model."},
     408: {"model": Problem, "description": "The body did not come in time."},
+    409: {"model": Problem, "description": "The model has too few validation rows to promise this coverage."},
     413: {"model": Problem, "description": "The body is too long, or there are too many texts."},
     422: {"model": Problem, "description": "Something in the body is not as expected."},
     429: {"model": Problem, "description": "The queue is full; `Retry-After` says when to come again."},

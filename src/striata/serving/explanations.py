@@ -23,7 +23,7 @@ def routes(service: Service) -> APIRouter:
         served = service.model(question.model)
         check_text(question.text, "text")
         if question.label is not None and question.label not in served.model.labels:
-            raise Refusal(422, "unknown_label", "the model has no such label; /v1/models lists them", field="label")
+            raise Refusal(404, "unknown_label", "the model has no such label; /v1/models lists them", field="label")
         pairs = None if question.pair is None else [question.pair]
         (why,) = await service.batcher.alone(served, lambda: served.model.explain([question.text], pairs, label=question.label))
         return JSONResponse(

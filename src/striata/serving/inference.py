@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from .bodies import Text, is_unicode
+from .bodies import Second
 from .classify import PROBLEMS
 from .refusals import Refusal
 from .served import Answers
 from .service import Service
+
+T = TypeVar("T")
+_HAS_A_TEXT: dict[str, JsonValue] = {"contains": {"properties": {"name": {"const": "text"}}}}
+_Some = Annotated[list[T], Field(min_length=1)]
 
 
 class Tensor(BaseModel):
@@ -24,9 +28,9 @@ class Tensor(BaseModel):
     model_config = ConfigDict(strict=True)
 
     name: Annotated[Literal["text", "pair"], Field(description="`pair` is the second texts.")]
-    shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=8)]
+    shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=2)]
     datatype: Literal["BYTES"]
-    data: Annotated[list[Any], Field(min_length=1, description="Texts, flat or nested; as many as the shape says.")]
+    data: Annotated[_Some[Second] | _Some[list[Second]], Field(description="As many texts as the shape says.")]
     parameters: dict[str, Any] | None = None
 
 
@@ -44,9 +48,9 @@ class Inference(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    inputs: Annotated[list[Tensor], Field(min_length=1, max_length=2)]
+    inputs: Annotated[list[Tensor], Field(min_length=1, max_length=2, json_schema_extra=_HAS_A_TEXT)]
     outputs: list[OutputName] | None = None
-    id: Text | None = None
+    id: Second | None = None
     parameters: dict[str, Any] | None = None
 
 
@@ -185,14 +189,14 @@ def _texts(inputs: Sequence[Tensor]) -> tuple[list[str], list[str] | None]:
     """The texts and second texts of the tensors.
 
     Raises:
-        Refusal: a tensor has a name twice, another shape than it says, or something else than texts in it.
+        Refusal: a tensor has a name twice or another shape than it says.
     """
     named: dict[str, list[str]] = {}
     for at, tensor in enumerate(inputs):
         where = f"inputs[{at}]"
         if tensor.name in named:
             raise Refusal(422, "twice", f"{where} has the name of another input; expected one of each", field=f"{where}.name")
-        data = _flat(tensor.data, where)
+        data = [text for part in tensor.data for text in ([part] if isinstance(part, str) else part)]
         if math.prod(tensor.shape) != len(data):
             message = f"{where} has {len(data):,} texts; expected as many as its shape says"
             raise Refusal(422, "shape", message, field=f"{where}.shape")
@@ -200,20 +204,6 @@ def _texts(inputs: Sequence[Tensor]) -> tuple[list[str], list[str] | None]:
     if "text" not in named:
         raise Refusal(422, "no_text", "no input is called text", field="inputs")
     return named["text"], named.get("pair")
-
-
-def _flat(data: list[Any], where: str) -> list[str]:
-    texts: list[str] = []
-    waiting = list(reversed(data))
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, list):
-            waiting += reversed(value)
-        elif isinstance(value, str) and is_unicode(value):
-            texts.append(value)
-        else:
-            raise Refusal(422, "invalid", f"{where}.data holds something else than texts", field=f"{where}.data")
-    return texts
 
 
 def _outputs(service: Service, answers: Answers) -> dict[str, dict[str, Any]]:
