@@ -16,6 +16,7 @@ def report(
     png: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Also write every figure here, as PNG and SVG.")] = None,
     track: Track = None,
     texts: Annotated[bool, typer.Option(help="Show validation texts: confident errors, uncertain rows, typical ones.")] = True,
+    words: Annotated[bool, typer.Option("--words", help="Mark the words that decided the errors; loads the encoder.")] = False,
     title: Annotated[str, typer.Option(help="Of the page; by default the folder's name.")] = "",
     author: Annotated[str, typer.Option(help="Who made it.")] = "",
     note: Annotated[str, typer.Option(help="A paragraph of your own below the title.")] = "",
@@ -28,7 +29,9 @@ def report(
     from ..report import write_report
     from .output import print_json, say
 
-    target = write_report(folder, out=out, png=png, track=track or (), texts=texts, title=title, author=author, note=note)
+    target = write_report(
+        folder, out=out, png=png, track=track or (), texts=texts, words=words, title=title, author=author, note=note
+    )
     if as_json:
         print_json({"report": str(target), "figures": None if png is None else str(png)})
         return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from ..data import Table, read_table
 from ..disk.paths import is_there
 from ..errors import StriataError
+from ..model import Explanation, Model
 from ..runs.run import Validation
 from ..settings.data_settings import DataSettings
 from .contents import ENSEMBLE, Report
@@ -17,6 +19,8 @@ from .contents import ENSEMBLE, Report
 MOST = 10  # errors, and uncertain rows
 _LABELS = 12  # of which a typical row is shown
 _LENGTH = 280  # characters of a text
+_STEPS = 32  # of gradients
+_COUNTING = {"lexical", "majority"}  # kinds of runs that need no encoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +35,7 @@ class Example:
         probability: of the predicted label, calibrated.
         second: the most likely label but the predicted one.
         second_probability: of that.
+        explained: what in the whole text speaks for the predicted label; None where that was not looked at.
     """
 
     row: int
@@ -40,6 +45,7 @@ class Example:
     probability: float
     second: str
     second_probability: float
+    explained: Explanation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +65,14 @@ class Examples:
     missing: str = ""
 
 
-def find_examples(report: Report) -> Examples:
-    """Rows of the model one would use; without any where the texts are not where the study read them."""
+def find_examples(report: Report, *, words: bool = False) -> Examples:
+    """Rows of the model one would use; without any where the texts are not where the study read them.
+
+    Args:
+        report: of the study.
+        words: whether the errors are explained, for which the model is opened; one that only counts words, which costs nothing,
+            always explains them.
+    """
     settings = report.settings["data"]
     held_out = not isinstance(settings["validation"], str)
     source = settings["train"] if held_out else settings["validation"]
@@ -71,7 +83,7 @@ def find_examples(report: Report) -> Examples:
         table = read_table(source, columns, split="train" if held_out else "validation")
     except StriataError:  # whose message may name folders of this machine
         return Examples(missing="The file cannot be read as the study read it, so no texts are shown.")
-    return _chosen(report, _validation(report), table)
+    return _chosen(report, _validation(report), table, words=words)
 
 
 def _validation(report: Report) -> Validation:
@@ -80,7 +92,30 @@ def _validation(report: Report) -> Validation:
     return report.runs[report.judged.name].validation()
 
 
-def _chosen(report: Report, seen: Validation, table: Table) -> Examples:
+def _explained(report: Report, errors: Sequence[tuple[Example, str, str | None]], words: bool) -> tuple[Example, ...]:
+    """Errors, each with its whole text and second text, explained where that is wanted and the model opens."""
+    examples = tuple(example for example, _, _ in errors)
+    name = report.judged.name
+    whole = name == ENSEMBLE and report.ensemble is not None
+    kinds = {run.kind for run in report.ensemble.runs.values()} if whole and report.ensemble else {report.runs[name].kind}
+    if not examples or not (words or kinds <= _COUNTING):
+        return examples
+    try:
+        model = Model.load(report.folder / (ENSEMBLE if whole else f"runs/{name}"), precision="fp32")
+        return tuple(
+            replace(
+                example,
+                explained=model.explain(
+                    [text], None if pair is None else [pair], label=example.predicted, steps=_STEPS
+                )[0],
+            )
+            for example, text, pair in errors
+        )  # fmt: skip
+    except StriataError:  # an encoder that is not there: the texts are shown as they are
+        return examples
+
+
+def _chosen(report: Report, seen: Validation, table: Table, *, words: bool) -> Examples:
     texts = {int(key): at for at, key in enumerate(table.text_hashes())}
     known = np.array([int(key) in texts for key in seen.texts], bool)
     if not known.any():
@@ -109,8 +144,11 @@ def _chosen(report: Report, seen: Validation, table: Table) -> Examples:
     wrong = _first(known & ~right, -top)
     doubtful = _first(known, top - second)
     usual = [at for place in range(min(len(labels), _LABELS)) for at in _middle(known & right & (seen.labels == place), top)]
+    places = [texts[int(seen.texts[at])] for at in wrong]
+    pairs = [None] * len(places) if table.pairs is None else [table.pairs[place] for place in places]
+    errors = [(example(at), table.texts[place], pair) for at, place, pair in zip(wrong, places, pairs, strict=True)]
     return Examples(
-        errors=tuple(example(at) for at in wrong),
+        errors=_explained(report, errors, words),
         uncertain=tuple(example(at) for at in doubtful),
         typical=tuple(example(at) for at in usual),
     )

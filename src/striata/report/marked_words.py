@@ -46,6 +46,18 @@ def words(explained: Explanation) -> Markup:
     return Markup("").join(Markup('<p class="words" dir="auto">{}</p>').format(part) for part in shown)
 
 
+def marked_excerpt(explained: Explanation, length: int = 280) -> Markup:
+    """The beginning of both texts, about `length` characters, with their words marked."""
+    pieces = [*explained.pieces(), *([(" ‖ ", None), *explained.pieces(1)] if explained.pair is not None else [])]
+    shown, room = list[Markup | str](), length
+    for text, word in pieces:
+        if room <= 0:
+            return Markup("").join([*shown, " …"])
+        shown.append(_piece(explained, text if len(text) <= 2 * length else text[:length], word))
+        room -= len(text)
+    return Markup("").join(shown)
+
+
 def _piece(explained: Explanation, text: str, word: WordWeight | None) -> Markup:
     if word is None:
         return Markup("{}").format(text)

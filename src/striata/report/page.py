@@ -19,6 +19,7 @@ from .axes import colour, dash, duration, point
 from .contents import Group, Report
 from .examples import Examples
 from .figures import figures_of
+from .marked_words import WORDS_STYLE, marked_excerpt
 from .palette import DARK, LIGHT, variables
 from .places import encoder_name, shown_path, shown_paths
 from .scene import Line, Scene
@@ -101,6 +102,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
+        "marked": marked_excerpt,
         "pct": _percent, "points": _points, "num": _number, "count": _count, "duration": _duration, "speed": _speed,
         "about": _about, "place": shown_path, "encoder": encoder_name, "swatch": _swatch, "receipt": _receipt, "long": _long,
         "colour": colour, "coded": _coded, "svg": lambda scene: Markup(svg(scene)),
@@ -183,7 +185,7 @@ def _weakest(per_label: Mapping[str, Mapping[str, float]]) -> dict[str, Mapping[
 def _css() -> str:
     """Colours for light and, on screens that ask for it, dark; then the style sheet."""
     themes = f":root{{{variables(LIGHT)}}}@media screen and (prefers-color-scheme:dark){{:root{{{variables(DARK)}}}}}"
-    return themes + (_TEMPLATES / "page.css").read_text(encoding="utf-8")
+    return themes + (_TEMPLATES / "page.css").read_text(encoding="utf-8") + WORDS_STYLE
 
 
 def _commands(report: Report) -> list[str]:

@@ -18,6 +18,7 @@ def write_report(
     png: str | Path | None = None,
     track: Sequence[str] = (),
     texts: bool = True,
+    words: bool = False,
     title: str = "",
     author: str = "",
     note: str = "",
@@ -30,6 +31,8 @@ def write_report(
         png: folder for all figures as PNG and SVG; None for none.
         track: trackers to send curves and figures to: tensorboard, wandb, mlflow, trackio.
         texts: whether validation texts are shown: the most confident errors, the least certain rows, typical ones.
+        words: whether the words that decided the errors are marked, for which the model and its encoder are loaded; where no
+            encoder is needed, they always are.
         title: of the page; empty for the name of the folder.
         author: who made it; empty for none.
         note: a paragraph below the title; empty for none.
@@ -57,7 +60,7 @@ def write_report(
     report = collect(folder)
     target = report.folder / "report.html" if out is None else named(out, ".html")
     about = About(title=title, author=author, note=note, date=date.today().isoformat())
-    page = render(report, about, find_examples(report) if texts else None)
+    page = render(report, about, find_examples(report, words=words) if texts else None)
     if png is not None:
         write_figures(report, Path(png))
     write_text(target, page)
