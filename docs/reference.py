@@ -39,6 +39,7 @@ TITLES = {
     "PREDICTIONS": "Files of predictions",
     "FORMS": "Formats of predictions", "BASELINES": "Baselines", "DEMOS": "Demos", "EXPORTS": "Exports",
     "QUANTIZATIONS": "Quantizations", "EXPLANATIONS": "Ways to explain",
+    "REVIEWS": "Forms for labelling again", "SUGGESTIONS": "Ways to suggest rows",
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import distil, export, fit, load, pack, plan, train
+    from .api import distil, export, fit, load, pack, plan, suggest, train
     from .data import Columns
     from .distillation import Distilled
     from .ensemble import Ensemble
@@ -43,13 +43,14 @@ _HOMES = {
     "load_study": "settings",
     "pack": "api",
     "plan": "api",
+    "suggest": "api",
     "train": "api",
 }
 
 __all__ = [
     "Columns", "Distilled", "Ensemble", "Explanation", "Exported", "Fitted", "Layout", "Model", "Plan", "Run", "Section",
     "StriataError", "Study", "Trained",
-    "distil", "export", "fit", "load", "load_study", "pack", "plan", "train",
+    "distil", "export", "fit", "load", "load_study", "pack", "plan", "suggest", "train",
 ]  # fmt: skip
 
 

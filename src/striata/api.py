@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .distillation import Distilled
     from .exports import Exported
     from .model.model import Model
+    from .model.suggestions import Suggestion
     from .settings import Study
     from .steps import Trained
     from .training.events import Listener
@@ -278,13 +279,44 @@ def pack(
     return write_pack(folder, out, encoder=encoder, base=base)
 
 
+def suggest(
+    model: Model | str | Path,
+    data: object,
+    rows: int = 100,
+    *,
+    by: str = "mixed",
+    columns: Columns | None = None,
+    seed: int = 0,
+) -> Suggestion:
+    """Rows of an unlabelled pool to label next; equal texts once, and none that the model's validation rows have.
+
+    Args:
+        model: a run or an ensemble, or its folder.
+        data: the pool, as :func:`train` takes rows, or a list of strings; labels in it are not looked at.
+        rows: how many; fewer come where the pool has no more different texts.
+        by: of :data:`striata.choices.SUGGESTIONS`.
+        columns: names of columns; those of the study by default.
+        seed: of samples and clusters.
+
+    Raises:
+        DataError: the pool cannot be read or holds nothing new, `rows` or `by` is wrong, or `by` needs more members.
+        StriataError: the model cannot be opened.
+    """
+    from .model.suggestions import suggest_rows
+
+    opened = load(model) if isinstance(model, str | Path) else model
+    return suggest_rows(opened, data, rows, by=by, columns=columns, seed=seed)
+
+
 def load(
     folder: str | Path, *, base: str | Path | Sequence[str | Path] | None = None, device: str = "auto", precision: str = "auto"
 ) -> Model:
     """Opens a model to predict with.
 
     Args:
-        folder: of a run, an ensemble, or a study (its ensemble, or its best run where it has none), or what :func:`pack` wrote.
+        folder: of a run, an ensemble, or a study (its ensemble, or its best run where it has none), or what :func:`pack` wrote;
+            or `hub:OWNER/NAME` for what `striata push` sent to the Hub, with `@` and a branch, tag or commit for another than its
+            latest.
         base: where the encoder lies now, a folder or a Hub name, or a list of them for runs on several encoders; None for where
             it lay when the runs were trained, or in the pack. Its weights and tokenizer must be the very same ones (SHA-256).
         device: "cpu", "cuda" or "auto".

@@ -355,6 +355,39 @@ PREDICTIONS = Choices(
     {".csv": Choice("CSV"), ".jsonl": Choice("JSON Lines"), ".parquet": Choice("Parquet")},
 )
 
+
+@dataclass(frozen=True, slots=True)
+class SuggestionChoice(Choice):
+    """How rows are chosen to be labelled.
+
+    Args:
+        text: see :class:`Choice`.
+        spread: whether rows that are like each other are avoided.
+    """
+
+    spread: bool = False
+
+
+SUGGESTIONS = Choices(
+    "way to suggest rows",
+    {
+        "mixed": SuggestionChoice("the closest calls, spread over groups of like texts", spread=True),
+        "margin": SuggestionChoice("the closest calls between two labels"),
+        "entropy": SuggestionChoice("the least sure of all labels together"),
+        "disagreement": SuggestionChoice("members that differ most; of an ensemble"),
+        "coverage": SuggestionChoice("texts that leave none far from one of them, whatever the model says", spread=True),
+    },
+)
+
+REVIEWS = Choices(
+    "form for labelling again",
+    {
+        "label-studio": Choice("Label Studio's JSON"),
+        "doccano": Choice("doccano's JSON Lines"),
+        "csv": Choice("a column `answer` to fill in"),
+    },
+)
+
 EXPORTS = Choices(
     "export",
     {

@@ -10,6 +10,7 @@ from pathlib import Path
 from .disk.files import sha256_file, write_text
 from .errors import DataError, EncoderError, StudyError
 
+HUB_BASE = "sentence-transformers/all-MiniLM-L6-v2"  # the same weights on the Hub
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 FOLDER = Path("runs/demo-data")
 UNLABELLED = 200

@@ -61,11 +61,27 @@ shift RUN --known no.csv --unlabelled TRAIN   | data file no.csv does not exist
 shift RUN --known TRAIN --unlabelled no.csv   | data file no.csv does not exist
 shift RUN --known TRAIN --unlabelled TRAIN --train no.csv | data file no.csv does not exist
 audit no                                      | there is no no; give a study file
+audit STUDY --to csv                          | --to csv needs a file: add --out FILE
+audit STUDY --to xlsx --out out.csv           | unknown form for labelling again 'xlsx'
+audit STUDY --apply no.csv                    | --apply no.csv needs a new folder
+audit STUDY --apply no.csv --out fixed        | no.csv holds no answers
+audit STUDY --to csv --apply no.csv --out fixed | --to goes out, and --apply comes back
 audit STUDY --rows 0                          | --rows 0: expected at least 10
+suggest no TRAIN                              | there is no run folder no
+suggest RUN no.csv                            | data file no.csv does not exist
+suggest RUN TRAIN --by luck                   | unknown way to suggest rows 'luck'
+suggest RUN TRAIN --rows 0                    | --rows 0: expected at least 1
+suggest RUN TRAIN --out out.xlsx              | --out out.xlsx: unknown format '.xlsx'
+suggest RUN TRAIN --out TRAIN                 | --out TRAIN is read for it and would be lost
+suggest RUN TRAIN --base ./no                 | encoder folder ./no does not exist
 report no                                     | there is no folder no
 export no --out out                           | there is no run folder no
 card no                                       | there is no run folder no
 pack no --out out.zip                         | there is no run folder no
+push no me/news --dry-run                     | there is no run folder no
+push RUN news --dry-run                       | 'news' is no name of a model on the Hub
+push RUN me/news --base ./no                  | encoder folder ./no does not exist
+predict hub:news TRAIN --out out.csv          | 'news' is no name of a model on the Hub
 pack RUN --out TRAIN                          | --out TRAIN is there already
 predict RUN TRAIN --out out.csv --base ./no   | encoder folder ./no does not exist
 evaluate RUN TRAIN --base ./no                | encoder folder ./no does not exist

@@ -33,6 +33,7 @@ BLOCKS_NOT_RUN = {
     ("docs/export.md", "import json"): "tests/exports runs these lines in a process without striata",
     ("docs/install.md", "repos:"): "a hook of pre-commit; tests/test_packaging.py reads it",
     ("docs/install.md", "- uses: actions/checkout@v4"): "a step of a workflow",
+    ("docs/labelling.md", "<View>"): "a configuration of Label Studio's",
     ("docs/how-it-works.md", "src/striata/"): "a tree; tests/test_house.py compares it with the files",
 }
 # Commands that are not executed.
@@ -52,6 +53,9 @@ NOT_RUN = {
     "striata export runs/agnews/runs/s8-seed0 --out exported": "half a minute; tests/exports runs it on less",
     "striata export runs/agnews/ensemble --quantize int8 --out exported8": "half a minute; tests/exports runs it on less",
     "striata export runs/minilm/runs/s8-seed0 --to sentence-transformers --out dense": "tests/exports runs it on less",
+    "striata push runs/agnews/ensemble me/news --private --yes": "needs the Hub; tests/test_hub.py has one on the loopback",
+    "striata predict hub:me/news new.csv": "needs the Hub; tests/test_hub.py has one on the loopback",
+    "striata audit runs/mine --apply answers.json --out fixed": "needs answers; tests/robustness/test_review.py has some",
     "make demo": "installs, and takes two minutes; tests/cli/test_demo.py runs a small demo",
     "make install": "installs",
     "pip install numpy onnxruntime tokenizers": "installs",

@@ -11,13 +11,12 @@ import numpy.typing as npt
 from ..data import Columns, Table, Tokenizer, label_order, open_source, read_table
 from ..data.columns import SourceColumns, find_columns
 from ..data.frames import open_rows
-from ..demo import encoder_folder
+from ..demo import HUB_BASE, encoder_folder
 from ..errors import DataError, EncoderError
 from ..layout import shape_of
 from ..report.places import encoder_name
 from ..settings.file import NO_ENCODER
 
-HUB_BASE = "sentence-transformers/all-MiniLM-L6-v2"
 _SAMPLE = 4000  # texts whose lengths are counted
 _LIMIT = 256  # tokens: longer texts are cut, whatever the encoder takes
 

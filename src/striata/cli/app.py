@@ -17,9 +17,9 @@ GROUPS = {
     "Start": ("fit", "demo", "init"),
     "Look": ("layouts", "plan", "check"),
     "Train": ("train", "ensemble", "cascade", "distil"),
-    "Judge": ("leaderboard", "compare", "evaluate", "stress", "shift", "audit"),
+    "Judge": ("leaderboard", "compare", "evaluate", "stress", "shift", "audit", "suggest"),
     "Use": ("predict", "explain", "serve"),
-    "Share": ("report", "card", "export", "pack"),
+    "Share": ("report", "card", "export", "pack", "push"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 

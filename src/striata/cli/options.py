@@ -29,8 +29,10 @@ def count(text: str) -> int:
 
 
 def _existing(path: Path) -> Path:
-    """A model's folder, looked for before anything that takes long is loaded; a file is refused by what opens it."""
-    if not path.exists():
+    """A model's folder, looked for before anything that takes long is loaded, unless it is on the Hub."""
+    from ..downloads import PREFIX
+
+    if not path.as_posix().startswith(PREFIX) and not path.exists():
         from ..disk.sealed import refuse_missing
         from ..errors import RunError
 
@@ -50,7 +52,10 @@ StudyFile = Annotated[Path, typer.Argument(help="Study file (YAML).")]
 StudyPath = Annotated[Path, typer.Argument(help="A study's folder.")]
 ModelPath = Annotated[
     Path,
-    typer.Argument(help="Folder of a run, an ensemble, a pack, or a study (its ensemble, or its best run).", callback=_existing),
+    typer.Argument(
+        help="Folder of a run, an ensemble, a pack, or a study (its ensemble, or its best run), or hub:OWNER/NAME on the Hub.",
+        callback=_existing,
+    ),
 ]
 Texts = Annotated[str, typer.Argument(help=f"Texts: {DATA_HELP}.", callback=_readable)]
 LabelledTexts = Annotated[str, typer.Argument(help=f"Labelled texts: {DATA_HELP}.", callback=_readable)]

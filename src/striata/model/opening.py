@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..disk.paths import is_folder
+from ..downloads import fetch_model
 from ..ensemble import Combiner, Ensemble, load_ensemble
 from ..errors import EncoderError, RunError
 from ..layout import check_base
@@ -39,7 +40,7 @@ def open_folder(path: Path, base: Bases | None = None) -> Opened:
     """Opens the folder of a run, an ensemble, a study or a pack; loads no weights.
 
     Args:
-        path: of the folder.
+        path: of the folder, or a model of the Hub as :func:`striata.downloads.fetch_model` takes it.
         base: where encoders lie now, folders or Hub names; None for where they were, or in the pack.
 
     Raises:
@@ -49,6 +50,7 @@ def open_folder(path: Path, base: Bases | None = None) -> Opened:
         EncoderError: an encoder is not there.
         StriataError: a pack is damaged, or still an archive.
     """
+    path = fetch_model(path)
     refuse_archive(path)
     path = find_model(path)
     pack = open_pack(path) if is_pack(path) else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..demo import HUB_BASE, SHA256
 from ..disk.files import named, write_text
 from ..ensemble import Cascade, Ensemble, load_ensemble
 from ..evidence import Worth, measure_worth
@@ -68,8 +69,9 @@ class Subject:
 
     @property
     def bases(self) -> list[str]:
-        """The encoders of the runs, each once."""
-        return list(dict.fromkeys(run.facts.base for run in self.runs.values() if run.facts.base))
+        """The encoders of the runs, each once; MiniLM by its name on the Hub, wherever its weights lay."""
+        facts = [run.facts for run in self.runs.values() if run.facts.base]
+        return list(dict.fromkeys(HUB_BASE if one.base_sha256 == SHA256 else str(one.base) for one in facts))
 
 
 def find_subject(path: str | Path) -> Subject:
@@ -106,29 +108,31 @@ def _worth(folder: Path, ensemble: Ensemble | None) -> Worth | None:
     return measure_worth(StudyFolder(folder).runs(), ensemble) if (folder / SETTINGS).is_file() else None
 
 
-def card(subject: Subject) -> str:
+def card(subject: Subject, *, on_hub: str | None = None) -> str:
     """The card: metadata in YAML, then Markdown.
 
     Args:
         subject: from :func:`find_subject`.
+        on_hub: OWNER/NAME, where the card is for a pack on the Hub; None for one in the model's own folder.
     """
     from huggingface_hub import ModelCard, ModelCardData
 
     run = subject.first
     train = str(run.facts.study.get("data", {}).get("train", ""))
-    on_hub = [base for base in subject.bases if _on_hub(base)]
+    bases = [base for base in subject.bases if _on_hub(base)]
+    adapter = on_hub is None and len(subject.runs) == 1 and run.plan is not None
     data = ModelCardData(
-        base_model=on_hub[0] if len(on_hub) == 1 else on_hub or None,
+        base_model=bases[0] if len(bases) == 1 else bases or None,
         datasets=[train.partition(":")[0]] if _on_hub(train) else None,
         eval_results=_results(subject),
-        library_name="peft" if len(subject.runs) == 1 and run.plan is not None else "striata",
+        library_name="peft" if adapter else "striata",
         license="unknown",
         metrics=["accuracy", "f1"],
-        model_name=subject.name,
+        model_name=subject.name if on_hub is None else on_hub.partition("/")[2],
         pipeline_tag="text-classification",
         tags=[*(["lora", "peft"] if run.plan is not None else []), "striata", "text-classification"],
     )
-    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_body(subject, train)}"))
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_body(subject, train, on_hub)}"))
 
 
 def write_card(path: str | Path, *, out: str | Path | None = None) -> Path:
@@ -170,12 +174,12 @@ def _results(subject: Subject) -> list[Any]:
         return name.partition(":")[0] if _on_hub(name) else Path(name).name or "unknown"
 
     measured = subject.judged.metrics
-    parts = [("validation", source("validation"), measured.scores.to_json())]
+    parts = [("validation", source("validation"), measured.scores.to_json(), measured.rows)]
     if subject.test:
-        parts.append(("test", source("test"), dict(subject.test)))
+        parts.append(("test", source("test"), dict(subject.test), subject.first.facts.split.get("test", 0)))
     for tested in subject.evaluations:
         figures = {"accuracy": tested.accuracy.value, "macro_f1": tested.macro_f1, "loss": tested.loss}
-        parts.append(("test", Path(tested.source).name, figures))
+        parts.append(("test", Path(tested.source).name, figures, tested.rows))
     names = {"accuracy": ("accuracy", "Accuracy"), "macro_f1": ("f1", "Macro F1"), "loss": ("log_loss", "Log loss")}
     return [
         EvalResult(
@@ -186,14 +190,23 @@ def _results(subject: Subject) -> list[Any]:
             metric_type=names[key][0],
             metric_name=names[key][1],
             metric_value=value,
+            metric_args=_interval(value, rows) if key == "accuracy" else None,
         )
-        for split, name, figures in parts
+        for split, name, figures, rows in parts
         for key, value in figures.items()
         if key in names
     ]
 
 
-def _body(subject: Subject, train: str) -> str:
+def _interval(accuracy: float, rows: int) -> dict[str, object] | None:
+    """Wilson's interval, as an argument of the metric, for which a card's metadata has no field."""
+    if not rows:
+        return None
+    interval = wilson(accuracy, rows, level=CONFIDENCE)
+    return {"rows": rows, "confidence": CONFIDENCE, "interval": [round(interval.low, 6), round(interval.high, 6)]}
+
+
+def _body(subject: Subject, train: str, on_hub: str | None) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -214,6 +227,8 @@ def _body(subject: Subject, train: str) -> str:
         facts=facts,
         measured=measured,
         train=train or "unknown",
+        place=subject.folder.name if on_hub is None else f"hub:{on_hub}",
+        on_hub=on_hub,
         interval=wilson(measured.scores.accuracy, measured.rows, level=CONFIDENCE),
         confidence=CONFIDENCE,
         calibration=subject.judged.calibration,

@@ -2,12 +2,14 @@
 
 from .checks import read_rows
 from .evaluation import keep_evaluation
-from .labels import LabelAudit, audit_labels, write_suspects
+from .labels import LabelAudit, audit_labels, find_audited, write_suspects
 from .perturbations import PERTURBATIONS, perturb
+from .review import Relabelled, apply_answers, read_answers, write_review
 from .shift import Shift, measure_shift, write_shift_rows
 from .stress import Stress, run_stress
 
 __all__ = [
-    "PERTURBATIONS", "LabelAudit", "Shift", "Stress", "audit_labels", "keep_evaluation", "measure_shift", "perturb",
-    "read_rows", "run_stress", "write_shift_rows", "write_suspects",
+    "PERTURBATIONS", "LabelAudit", "Relabelled", "Shift", "Stress", "apply_answers", "audit_labels", "find_audited",
+    "keep_evaluation", "measure_shift", "perturb", "read_answers", "read_rows", "run_stress", "write_review", "write_shift_rows",
+    "write_suspects",
 ]  # fmt: skip

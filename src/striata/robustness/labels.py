@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -211,6 +211,7 @@ def audit_labels(
     device: str = "auto",
     precision: str = "auto",
     out: Path | None = None,
+    write: Callable[[LabelAudit, Mapping[str, Table], Path], None] | None = None,
 ) -> LabelAudit:
     """Looks for wrong labels in a study's data.
 
@@ -224,7 +225,8 @@ def audit_labels(
         seed: of samples and folds.
         device: "cpu", "cuda" or "auto".
         precision: "fp32", "bf16" or "auto".
-        out: also write the suspects to this CSV file, and first, so that an earlier result stays where that fails.
+        out: also write the suspects to this file, and first, so that an earlier result stays where that fails.
+        write: writes them, told of the audit, the tables by part, and the file; None for CSV.
 
     Raises:
         StudyError: the target is neither, or its data is not what its runs were trained on.
@@ -235,7 +237,7 @@ def audit_labels(
     """
     if rows < 10:
         raise DataError(f"{rows}: expected at least 10", argument="rows")
-    study, runs, folder = _resolve(Path(target))
+    study, runs, folder = find_audited(Path(target))
     require("the audit of labels", "cleanlab")
     study = find_encoder(study, base)
     prepared = prepare(study, data)
@@ -269,13 +271,17 @@ def audit_labels(
         confusions=confusions,
     )  # fmt: skip
     if out is not None:
-        write_suspects(audit, out)
+        write_suspects(audit, out) if write is None else write(audit, tables, out)
     keep(folder, "audit", AUDIT, audit.to_json())
     return audit
 
 
-def _resolve(path: Path) -> tuple[Study, list[Run], Path | None]:
-    """The study that a path means, the runs to ask, and the study's folder."""
+def find_audited(path: Path) -> tuple[Study, list[Run], Path | None]:
+    """The study that a path means, the runs to ask, and the study's folder.
+
+    Raises:
+        StudyError, RunError, EnsembleError: it is none of these, or damaged.
+    """
     if path.is_file():
         study = load_study(path)
         output = Path(study.output).expanduser()
