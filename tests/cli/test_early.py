@@ -71,7 +71,7 @@ suggest no TRAIN                              | there is no run folder no
 suggest RUN no.csv                            | data file no.csv does not exist
 suggest RUN TRAIN --by luck                   | unknown way to suggest rows 'luck'
 suggest RUN TRAIN --rows 0                    | --rows 0: expected at least 1
-suggest RUN TRAIN --out out.xlsx              | --out out.xlsx: unknown format '.xlsx'
+suggest RUN TRAIN --out out.xlsx              | --out out.xlsx: expected a name ending in .csv
 suggest RUN TRAIN --out TRAIN                 | --out TRAIN is read for it and would be lost
 suggest RUN TRAIN --base ./no                 | encoder folder ./no does not exist
 report no                                     | there is no folder no
