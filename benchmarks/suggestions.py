@@ -18,9 +18,8 @@ from scipy.stats import t as student
 
 from striata.baselines.lexical import Lexical
 from striata.baselines.rows import Rows
-from striata.choices import SUGGESTIONS
 from striata.data import Columns, Table, encode_labels, label_order, read_table
-from striata.model.suggestions import choose, score_rows, word_vectors
+from striata.model.suggestions import SPREAD, choose, score_rows, word_vectors
 from striata.tasks import SINGLE_LABEL
 
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]  # places of labelled rows, of the pool, of test rows
@@ -31,7 +30,7 @@ def suggested(way: str, model: Lexical, pool: Table, count: int) -> np.ndarray:
     """Places in the pool, as :func:`striata.suggest` chooses them."""
     probabilities = SINGLE_LABEL.probabilities(model.logits(Rows(texts=pool.texts)).astype(np.float64))
     scores = score_rows(way, probabilities, None)
-    return choose((pool.texts, None), scores, word_vectors, count, spread=SUGGESTIONS[way].spread, seed=0)
+    return choose((pool.texts, None), scores, word_vectors, count, spread=way in SPREAD, seed=0)
 
 
 def curve(way: str, first: Lexical, rows: Table, targets: np.ndarray, parts: Parts, step: int, rounds: int) -> list[float]:

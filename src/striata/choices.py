@@ -356,37 +356,16 @@ PREDICTIONS = Choices(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SuggestionChoice(Choice):
-    """How rows are chosen to be labelled.
-
-    Args:
-        text: see :class:`Choice`.
-        spread: whether rows that are like each other are avoided.
-    """
-
-    spread: bool = False
-
-
 SUGGESTIONS = Choices(
     "way to suggest rows",
     {
-        "mixed": SuggestionChoice("the closest calls, spread over groups of like texts", spread=True),
-        "margin": SuggestionChoice("the closest calls between two labels"),
-        "entropy": SuggestionChoice("the least sure of all labels together"),
-        "disagreement": SuggestionChoice("members that differ most; of an ensemble"),
-        "coverage": SuggestionChoice("texts that leave none far from one of them, whatever the model says", spread=True),
+        "mixed": Choice("the closest calls, spread over groups of like texts"), "margin": Choice("the closest calls"),
+        "entropy": Choice("the least sure"), "disagreement": Choice("members of an ensemble differ most"),
+        "coverage": Choice("no text far from one of them, whatever the model says"),
     },
-)
+)  # fmt: skip
 
-REVIEWS = Choices(
-    "form for labelling again",
-    {
-        "label-studio": Choice("Label Studio's JSON"),
-        "doccano": Choice("doccano's JSON Lines"),
-        "csv": Choice("a column `answer` to fill in"),
-    },
-)
+REVIEWS = Choices("form for labelling again", {"label-studio": Choice("JSON"), "doccano": Choice("JSON Lines"), "csv": Choice()})
 
 EXPORTS = Choices(
     "export",

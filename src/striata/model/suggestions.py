@@ -23,6 +23,7 @@ from .scorers import EncoderScorer
 from .writers import Rows, write_rows
 
 CANDIDATES = 10  # rows to choose among for each row that is wanted, where sure and unlike rows are weighed against each other
+SPREAD = frozenset({"mixed", "coverage"})  # ways that avoid rows like each other
 _MOST = 20_000  # rows of which vectors are compared
 _PORTION = 4096
 _TERMS, _PARTS = 20_000, 64
@@ -222,7 +223,7 @@ def suggest_rows(
     model: Model, data: object, rows: int, *, by: str = "mixed", columns: Columns | None = None, seed: int = 0
 ) -> Suggestion:
     """Rows of a pool to label next; see :func:`striata.suggest`."""
-    way = SUGGESTIONS.check(by, DataError)
+    SUGGESTIONS.check(by, DataError)
     if rows < 1:
         raise DataError(f"{rows}: expected at least 1", argument="rows")
     if by == "disagreement" and len(model.runs) < 2:
@@ -240,7 +241,7 @@ def suggest_rows(
     scores = score_rows(by, probabilities, members)
     embedded = any(isinstance(scorer, EncoderScorer) for scorer in model.scorers)
     embed = model.embed if embedded else word_vectors
-    places = choose((table.texts, table.pairs), scores, embed, rows, spread=way.spread, seed=seed)
+    places = choose((table.texts, table.pairs), scores, embed, rows, spread=by in SPREAD, seed=seed)
     chosen = suggested_rows(table, model.labels, model.task.decide(probabilities), probabilities, scores, places)
     return Suggestion(source=pool.source, pool=len(pool), by=by, known=len(pool) - len(table), rows=chosen)
 
