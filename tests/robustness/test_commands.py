@@ -26,6 +26,7 @@ from striata.robustness.perturbations import PERTURBATIONS
 from striata.robustness.stress import find_slices
 from striata.runs import StudyFolder
 from striata.runs.run import Validation, write_validation
+from striata.study import prepare_again
 
 from ..study.small import LABELS, WORDS, study_of, write_texts
 
@@ -329,6 +330,29 @@ def test_a_result_that_cannot_be_written_where_asked_replaces_none(
     assert say(*command, "--rows", 40, "--seed", 1, "--out", tmp_path / "x")[0] == 0
     assert (tmp_path / "x").stat().st_size
     assert json.loads(file.read_text())["seed"] == 1
+
+
+def test_rows_are_compared_with_the_studys_validation_rows_and_an_exit_code_says_what_came_out(
+    trained: Path, model: striata.Model, say: Say, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    foreign = some_texts(rng, 60, 40, 86)
+    (trained / "foreign.csv").write_text("text\n" + "\n".join(foreign) + "\n")
+    options = ("--unlabelled", "foreign.csv", "--permutations", 99, "--exit-code")
+    code, shown, _ = say("shift", "out/ensemble", *options, "--json")
+    assert code == 3
+    validation = prepare_again(StudyFolder.open(trained / "out")).splits.validation
+    found = measure_shift(model, unlabelled(validation.texts, "known"), unlabelled(foreign, "foreign"), permutations=99)
+    test = found.part("whole").test
+    assert test is not None
+    assert json.loads(shown)["parts"][0]["test"]["p_value"] == test.p_value <= 0.05
+    same = some_texts(rng, 60, 40, 86)
+    (trained / "same.csv").write_text("text\n" + "\n".join(same) + "\n")
+    assert say("shift", "out/ensemble", "--known", "same.csv", *options)[0] == 0
+    shutil.copytree(trained / "out/runs" / next(iter(model.runs)), tmp_path / "alone")
+    code, _, error = say("shift", tmp_path / "alone", *options)
+    assert code == 2
+    assert "cannot be read; give rows that it is meant for" in error
 
 
 def test_an_audit_of_a_sample_says_so(say: Say) -> None:

@@ -15,10 +15,10 @@ from ..choices import EXPORTS, QUANTIZATIONS
 from ..data import Columns, Table, encode_labels, read_table
 from ..disk.files import new_folder
 from ..disk.paths import is_there
-from ..errors import ExportError, StriataError
+from ..errors import ExportError
 from ..extras import require
 from ..figures.intervals import Interval, paired_difference
-from ..runs import StudyFolder
+from ..robustness.checks import validation_rows
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -154,25 +154,11 @@ def _rows(model: Model, parts: Parts, data: object, columns: Columns | None) -> 
     if data is not None:
         table = read_table(data, columns or model.columns, split="test")
         return table, table.source, encode_labels(table, model.labels)
-    validation = _validation(model)
+    validation = validation_rows(model)
     if validation is not None:
         table = validation.take(np.arange(min(MOST, len(validation))))
         return table, "the validation rows", encode_labels(table, model.labels)
     return _own_words(parts), "the tokenizer's own words", None
-
-
-def _validation(model: Model) -> Table | None:
-    """The validation rows of the study that the model lies in; None where they cannot be read."""
-    from ..robustness.checks import study_of
-    from ..study import prepare_again
-
-    study = study_of(model.folder)
-    if study is None:
-        return None
-    try:
-        return prepare_again(StudyFolder.open(study), base=next(iter(model.runs.values())).base).splits.validation
-    except StriataError:
-        return None
 
 
 def _own_words(parts: Parts) -> Table:

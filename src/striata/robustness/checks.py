@@ -10,6 +10,8 @@ import numpy as np
 
 from ..data import Columns, Table, open_source, read_table, read_texts
 from ..data.columns import find_columns
+from ..errors import StriataError
+from ..runs import StudyFolder
 
 if TYPE_CHECKING:
     from ..model.model import Model
@@ -75,3 +77,16 @@ def model_json(model: Model) -> dict[str, object]:
 def study_of(folder: Path) -> Path | None:
     """The folder of the study that a run or an ensemble lies in."""
     return next((place for place in folder.resolve().parents[:2] if (place / "study.json").is_file()), None)
+
+
+def validation_rows(model: Model) -> Table | None:
+    """The validation rows of the study that a model lies in; None where they cannot be read."""
+    from ..study import prepare_again
+
+    study = study_of(model.folder)
+    if study is None:
+        return None
+    try:
+        return prepare_again(StudyFolder.open(study), base=next(iter(model.runs.values())).base).splits.validation
+    except StriataError:
+        return None
