@@ -21,7 +21,7 @@ from striata.automl.timing import (
     share_out,
 )
 from striata.choices import BASELINES
-from striata.data import Table
+from striata.data import Columns, Table
 from striata.data.columns import SourceColumns
 from striata.settings import load_study
 from striata.settings.file import RaceSettings
@@ -91,7 +91,8 @@ def test_few_rows_are_seen_often_but_not_for_ever() -> None:
 
 def overview_of(rows: int, length: int) -> Overview:
     return Overview(
-        source="x.csv", columns=SourceColumns(text="text", text_pair=None, label="label"), others=(), rows=rows,
+        source="x.csv", columns=SourceColumns(texts=("text",), text_pair=None, label="label"), stated=Columns(), reading="",
+        rows=rows,
         sample=Table(source="x.csv", ids=np.arange(1), texts=["a"]),
         labels=("a", "b"), rarest=9, base="roberta-base", lengths=np.full(100, length), limit=256,
     )  # fmt: skip

@@ -27,6 +27,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_synthetic_study(
         folder / "out", {(layout, 0): each.astype(np.float32) for layout, each in zip(layouts, logits, strict=True)}, labels
     )
+    (folder / "new.csv").write_text("text\nw1 w2\n")
     return folder
 
 
@@ -70,9 +71,9 @@ def test_a_stack_as_json(study: Path) -> None:
             "--combine probabilities: method soup averages no outputs",
         ),
         (("ensemble", "nothing"), "there is no folder nothing"),
-        (("predict", "m", "f", "--out", "x.csv", "--format", "id-label", "--sets", 0.9), "has one label for every row"),
-        (("predict", "m", "f", "--out", "x.csv", "--uncalibrated"), "give it with --probabilities"),
-        (("predict", "m", "f", "--out", "x.csv", "--abstain-below", 0.5, "--precision-at-least", 0.9), "were both given"),
+        (("predict", "out", "new.csv", "--out", "x.csv", "--format", "id-label", "--sets", 0.9), "has one label for every row"),
+        (("predict", "out", "new.csv", "--out", "x.csv", "--uncalibrated"), "give it with --probabilities"),
+        (("predict", "out", "new.csv", "--out", "x.csv", "--abstain-below", 0.5, "--precision-at-least", 0.9), "were both given"),
     ],
 )
 def test_what_is_refused_is_one_line_and_leaves_files_alone(study: Path, arguments: Sequence[object], message: str) -> None:

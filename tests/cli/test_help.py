@@ -31,10 +31,19 @@ def test_striata_alone_shows_the_commands_in_groups() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_an_example_that_its_own_parser_takes(name: str) -> None:
+def test_every_command_has_an_example_that_its_own_parser_takes(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = " ".join(shown(name, "--help").split())
     example = re.search(rf"Example: striata {name}( .*?)? (?=Arguments|Options)", f"{text} ")
     assert example is not None
+    monkeypatch.chdir(tmp_path)
+    for word in (example[1] or "").split():  # what the parser looks for
+        place = Path(word)
+        if place.suffix:
+            place.write_text("text,label\nw1,x\n")
+        elif "/" in word:
+            place.mkdir(parents=True, exist_ok=True)
     command = BARE.commands[name]  # type: ignore[attr-defined]
     command.make_context(name, (example[1] or "").split()).close()
     assert "--quiet" in text

@@ -32,4 +32,4 @@ def test_notebooks_run(path: Path, tmp_path: Path) -> None:
     assert not [text for text in warned if "IProgress not found" not in text]  # tqdm's, where ipywidgets are not installed
     assert list(tmp_path.glob("runs/*/report.html")) or "write_report" not in path.read_text()
     drawn = "".join("".join(output["data"].get("text/html", "")) for output in outputs if output.output_type == "display_data")
-    assert "best so far" in drawn  # what `fit` or `train` draws while it runs
+    assert " gone" in drawn  # the time, in what `fit` or `train` draws while it runs

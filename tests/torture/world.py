@@ -24,7 +24,7 @@ from striata.report import write_card, write_report
 from ..study.small import study_of, write_texts
 from .operations import Ended, forked
 
-_TIMES = {"seconds", "shared_seconds", "texts_per_second", "checksum", "spent"}
+_TIMES = {"seconds", "shared_seconds", "texts_per_second", "checksum", "identity", "spent"}
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _RUN = re.compile(r"runs/layout-[^/]+")
 _SHOWN = {".html", ".svg", ".md"}  # have times of training in them

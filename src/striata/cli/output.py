@@ -70,8 +70,9 @@ def without_lines(silent: bool) -> Iterator[None]:
 
 
 def print_json(value: object) -> None:
-    """Prints one JSON document on stdout."""
-    print(_UNSEEN.sub(lambda unseen: f"\\u{ord(unseen[0]):04x}", json.dumps(value, indent=1, ensure_ascii=False)))
+    """Prints one JSON document on stdout, at once: what reads it may wait for it while the command goes on."""
+    text = _UNSEEN.sub(lambda unseen: f"\\u{ord(unseen[0]):04x}", json.dumps(value, indent=1, ensure_ascii=False))
+    print(text, flush=True)
 
 
 def table(
