@@ -69,6 +69,7 @@ NOT_RUN = {
     ".venv/bin/python -m benchmarks.quality --json quality.json --steps 400": "a measurement of an hour",
     "python -m benchmarks baselines": "a measurement of minutes",
     "python -m benchmarks time-to-accuracy": "a measurement of hours",
+    "python -m benchmarks predict-loop --threads 1 --predicted 256": "a measurement of minutes",
     "python -m tests.torture.run --count 1000": "hours; tests/torture runs a small part",
     "python -m tests.torture.run damage --count 24 --only fitted": "minutes; tests/torture runs a small part",
     "python -m tests.torture.run killed EIO --count 6 --seed 5 --only fit --only soup": "minutes; tests/torture runs a part",
