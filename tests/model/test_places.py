@@ -15,7 +15,7 @@ import pytest
 import striata
 from striata.ensemble import combine_runs, write_ensemble
 from striata.errors import EncoderError, EnsembleError, RunError, StriataError
-from striata.robustness import audit_labels
+from striata.robustness import audit_labels, validation_rows
 
 from ..command import run
 from ..study.small import make_base, study_of
@@ -57,6 +57,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def texts_of(folder: Path) -> list[str]:
     return [line.rpartition(",")[0] for line in (folder / "test.csv").read_text().splitlines()[1:]]
+
+
+def test_the_studys_rows_are_read_with_the_encoder_that_some_member_has(folder: Path) -> None:
+    model = striata.load(folder / "out/ensemble", base=folder / "moved", device="cpu", precision="fp32")
+    model.runs = dict(sorted(model.runs.items(), key=lambda entry: entry[1].base is not None))
+    assert next(iter(model.runs.values())).base is None
+    rows = validation_rows(model)
+    assert rows is not None
+    assert set(rows.ids.tolist()) == set(model.runs["lexical"].validation().ids.tolist())
 
 
 def logits_of(model: Path, folder: Path) -> np.ndarray:

@@ -30,13 +30,13 @@ def count(text: str) -> int:
 
 def _existing(path: Path) -> Path:
     """A model's folder, looked for before anything that takes long is loaded, unless it is on the Hub."""
-    from ..downloads import PREFIX
-
-    if not path.as_posix().startswith(PREFIX) and not path.exists():
+    if not path.exists():
         from ..disk.sealed import refuse_missing
+        from ..downloads import PREFIX
         from ..errors import RunError
 
-        refuse_missing(path, "run", RunError)
+        if not path.as_posix().startswith(PREFIX):
+            refuse_missing(path, "run", RunError)
     return path
 
 

@@ -52,7 +52,7 @@ def suggest(
     if out is not None:
         named(out, *PREDICTIONS)
         apart(out, pool)
-    opened = open_model(model, pool, base=base, device=device, precision=precision)
+    opened = open_model(model, base=base, device=device, precision=precision)
     columns = named_columns(opened.columns, text=text, text_pair=text_pair)
     suggestion = suggest_rows(opened, pool, rows, by=by, columns=columns, seed=seed)
     if out is not None:

@@ -16,9 +16,7 @@ from ..model import Model
 from ..model.baseline_scorers import EmbeddingScorer, TextScorer
 from ..model.explanation import NearRow
 from ..model.scorers import EncoderScorer
-from ..robustness.checks import study_of
-from ..runs import StudyFolder
-from ..study import prepare_again
+from ..robustness.checks import splits_of, study_of
 from ..study.embeddings import CACHE
 
 Texts = tuple[Sequence[str], Sequence[str] | None]
@@ -69,9 +67,8 @@ def _training_rows(model: Model) -> Table:
             "ensemble, or use gradients",
             argument="method",
         )
-    base = next((run.base for run in model.runs.values() if run.base is not None), None)
     try:
-        return prepare_again(StudyFolder.open(folder), base=base).splits.train
+        return splits_of(model).train
     except StriataError as error:
         raise DataError(
             f"neighbours: the training rows of {folder} cannot be read ({error}); put them back, or use gradients",

@@ -233,11 +233,14 @@ def suggest_rows(
     table = pool.take(np.flatnonzero(~np.isin(pool.text_hashes(), labelled)))
     if not len(table):
         raise DataError(f"{pool.source}: the validation rows have all of its {len(pool):,} texts; give texts without labels")
-    probabilities = model.probabilities(model.logits(table.texts, table.pairs)).astype(np.float64)
     members = None
-    if by == "disagreement":
-        logits = model.member_logits(table.texts, table.pairs).values()
-        members = np.stack([model.probabilities(one, calibrated=False) for one in logits]).astype(np.float64)
+    if by == "disagreement":  # of all members, also of those that a cascade would not ask
+        by_member = model.member_logits(table.texts, table.pairs)
+        logits = model.combiner.apply(by_member)
+        members = np.stack([model.probabilities(one, calibrated=False) for one in by_member.values()]).astype(np.float64)
+    else:
+        logits = model.logits(table.texts, table.pairs)
+    probabilities = model.probabilities(logits).astype(np.float64)
     scores = score_rows(by, probabilities, members)
     embedded = any(isinstance(scorer, EncoderScorer) for scorer in model.scorers)
     embed = model.embed if embedded else word_vectors

@@ -10,10 +10,11 @@ import numpy as np
 
 from ..data import Columns, Table, open_source, read_table, read_texts
 from ..data.columns import find_columns
-from ..errors import StriataError
+from ..errors import StriataError, StudyError
 from ..runs import StudyFolder
 
 if TYPE_CHECKING:
+    from ..data.splits import Splits
     from ..model.model import Model
 
 FORMAT = 1
@@ -79,14 +80,25 @@ def study_of(folder: Path) -> Path | None:
     return next((place for place in folder.resolve().parents[:2] if (place / "study.json").is_file()), None)
 
 
-def validation_rows(model: Model) -> Table | None:
-    """The validation rows of the study that a model lies in; None where they cannot be read."""
+def splits_of(model: Model) -> Splits:
+    """The data of the study that a model lies in, as its runs were trained on it, with the encoder where the model has it.
+
+    Raises:
+        StudyError: the model lies in no study, or the data is not what it was.
+        StriataError: the data cannot be read, or the tokenizer not be loaded.
+    """
     from ..study import prepare_again
 
     study = study_of(model.folder)
     if study is None:
-        return None
+        raise StudyError(f"{model.folder} lies in no study; give the study's own run or ensemble")
+    base = next((run.base for run in model.runs.values() if run.base is not None), None)
+    return prepare_again(StudyFolder.open(study), base=base).splits
+
+
+def validation_rows(model: Model) -> Table | None:
+    """The validation rows of the study that a model lies in; None where they cannot be read."""
     try:
-        return prepare_again(StudyFolder.open(study), base=next(iter(model.runs.values())).base).splits.validation
+        return splits_of(model).validation
     except StriataError:
         return None
