@@ -1,0 +1,147 @@
+"""What a study file chooses of how members are made and trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .choice import Choice, Choices
+
+
+@dataclass(frozen=True, slots=True)
+class HeadChoice(Choice):
+    """A classification head.
+
+    Args:
+        pooling: which token states the head's one layer reads: "first" or "mean"; None for the model's own head.
+    """
+
+    pooling: str | None = None
+
+
+HEADS = Choices(
+    "head",
+    {
+        "native": HeadChoice("the model's own classification head"),
+        "linear": HeadChoice("one layer on the first token", pooling="first"),
+        "mean": HeadChoice("one layer on the mean of the tokens", pooling="mean"),
+    },
+)
+
+TARGETS = Choices(
+    "target",
+    {
+        "query": Choice("the attention's queries"),
+        "key": Choice("the attention's keys"),
+        "value": Choice("the attention's values"),
+        "qkv": Choice("queries, keys and values where the encoder keeps them in one matrix"),
+        "attention_output": Choice("the projection after the attention"),
+        "ffn_in": Choice("into the feed-forward block"),
+        "ffn_out": Choice("out of the feed-forward block"),
+    },
+)
+
+CONTROLS = Choices(
+    "control",
+    {
+        "uniform": Choice("the same sites with the largest single rank that trains no more parameters"),
+        "reversed": Choice("the same sections over the layers in reverse order"),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerChoice(Choice):
+    """An optimizer.
+
+    Args:
+        factory: the class that makes it, as `module:name`.
+        settings: its own settings with their defaults; learning rate and weight decay are the recipe's.
+        fixed: what it is always made with.
+    """
+
+    factory: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+
+OPTIMIZERS = Choices(
+    "optimizer",
+    {
+        "lion": OptimizerChoice(
+            "the sign of a running mean; Chen et al. 2023, arXiv:2302.06675",
+            factory="lion_pytorch.foreach:Lion",
+            settings={"betas": (0.9, 0.99)},
+        ),
+        "adamw": OptimizerChoice(
+            "Adam with decoupled weight decay; Loshchilov and Hutter 2019, arXiv:1711.05101",
+            factory="torch.optim:AdamW",
+            settings={"betas": (0.9, 0.999), "eps": 1e-8},
+            fixed={"fused": True},
+        ),
+        "adam": OptimizerChoice(
+            "weight decay as part of the gradient; Kingma and Ba 2015, arXiv:1412.6980",
+            factory="torch.optim:Adam",
+            settings={"betas": (0.9, 0.999), "eps": 1e-8},
+            fixed={"fused": True},
+        ),
+        "sgd": OptimizerChoice(
+            "stochastic gradient descent",
+            factory="torch.optim:SGD",
+            settings={"momentum": 0.9},
+            fixed={"fused": True},
+        ),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleChoice(Choice):
+    """A course of the learning rate after warmup.
+
+    Args:
+        scheduler: its name in `transformers.get_scheduler`.
+    """
+
+    scheduler: str = ""
+
+
+SCHEDULES = Choices(
+    "schedule",
+    {
+        "cosine": ScheduleChoice("half a cosine down to 0", scheduler="cosine"),
+        "linear": ScheduleChoice("a line down to 0", scheduler="linear"),
+        "constant": ScheduleChoice("stays as it is", scheduler="constant_with_warmup"),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionChoice(Choice):
+    """What the frozen encoder multiplies in.
+
+    Args:
+        dtype: its name in torch; None for whatever suits the hardware.
+    """
+
+    dtype: str | None = None
+
+
+PRECISIONS = Choices(
+    "precision",
+    {
+        "fp32": PrecisionChoice("32-bit floats", dtype="float32"),
+        "bf16": PrecisionChoice("16-bit brain floats", dtype="bfloat16"),
+        "auto": PrecisionChoice("bf16 where the hardware multiplies in it, else fp32"),
+    },
+)
+
+DEVICES = Choices(
+    "device",
+    {
+        "cpu": Choice(),
+        "cuda": Choice("a GPU; cuda:1 for the second"),
+        "auto": Choice("a GPU when there is one"),
+    },
+)
