@@ -21,7 +21,7 @@ from pydantic_core import PydanticUndefined
 from typer.models import ArgumentInfo, OptionInfo
 
 from striata import choices
-from striata.choices import Choices, OptimizerChoice
+from striata.choices import Choices, TunableChoice
 from striata.cli.app import COMMANDS, app
 from striata.layout import make_plan
 from striata.layout.named import builtin_catalogue
@@ -32,8 +32,8 @@ _PARAMETERS: dict[str, Any] = {name: command.params for name, command in typer.m
 DOCS = Path(__file__).parent
 _TABLES = r"(?<=<!-- made by docs/reference.py: {name} -->\n\n).*?(?=\n\n<!-- end -->)"
 TITLES = {
-    "HEADS": "Heads", "TARGETS": "Targets", "CONTROLS": "Controls", "OPTIMIZERS": "Optimizers", "SCHEDULES": "Schedules",
-    "PRECISIONS": "Precisions", "DEVICES": "Devices",
+    "HEADS": "Heads", "TARGETS": "Targets", "CONTROLS": "Controls", "OPTIMIZERS": "Optimizers", "LOSSES": "Losses",
+    "SCHEDULES": "Schedules", "PRECISIONS": "Precisions", "DEVICES": "Devices",
     "RANKINGS": "Ranking figures", "COMBINATIONS": "Combinations", "METHODS": "Methods of ensembles",
     "TRACKERS": "Trackers", "READERS": "Files that are read", "COMPRESSIONS": "Compressions", "QUOTINGS": "Quotings",
     "PREDICTIONS": "Files of predictions",
@@ -98,12 +98,11 @@ def _groups(kind: type[BaseModel], key: str) -> Iterable[str]:
 
 def _table_of(name: str, table: Choices[Any]) -> str:
     rows: list[Sequence[str]] = []
+    tuned = any(isinstance(choice, TunableChoice) for choice in table.values())
     for entry, choice in table.items():
-        own = ""
-        if isinstance(choice, OptimizerChoice):
-            own = ", ".join(f"`{key}` {_value(value)}" for key, value in choice.settings.items())
-        rows.append((f"`{entry}`", choice.text, own) if table is choices.OPTIMIZERS else (f"`{entry}`", choice.text))
-    heading = ("name", "", "settings of its own") if table is choices.OPTIMIZERS else ("name", "")
+        own = ", ".join(f"`{key}` {_value(value)}" for key, value in choice.settings.items()) if tuned else ""
+        rows.append((f"`{entry}`", choice.text, own) if tuned else (f"`{entry}`", choice.text))
+    heading = ("name", "", "settings of its own") if tuned else ("name", "")
     return f"### {TITLES[name]}\n\n{_markdown(heading, rows)}"
 
 

@@ -20,6 +20,7 @@ from striata.choices import (
     CONTROLS,
     FORMS,
     HEADS,
+    LOSSES,
     METHODS,
     OPTIMIZERS,
     PRECISIONS,
@@ -45,6 +46,7 @@ KEYS = (
     (HEADS, "head"),
     (CONTROLS, "controls"),
     (OPTIMIZERS, "recipe.optimizer"),
+    (LOSSES, "recipe.loss"),
     (SCHEDULES, "recipe.schedule"),
     (PRECISIONS, "recipe.precision"),
     (METHODS, "ensemble.method"),
@@ -84,7 +86,7 @@ for command in typer.main.get_command(app).commands.values():
         print(parameter.help)
 """
     text = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    only_in_files = {"target", "schedule", "optimizer", "data", "baseline", "compression"}  # no option sets these by name
+    only_in_files = {"target", "schedule", "optimizer", "loss", "data", "baseline", "compression"}  # no option sets these by name
     assert set(re.findall(r"newcomer-(\w+)", text)) == {table.what.split()[0] for table in TABLES} - only_in_files
 
 

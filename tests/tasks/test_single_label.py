@@ -12,10 +12,11 @@ import torch
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, f1_score, log_loss
 
-from striata.choices import RANKINGS
+from striata.choices import LOSSES, RANKINGS
 from striata.errors import DataError, RunError
+from striata.settings import Recipe
 from striata.tasks import SINGLE_LABEL, TASKS, label_numbers, task_named
-from striata.training.losses import LOSSES
+from striata.training.losses import make_loss
 
 NAMES = ("Business", "Sports", "World", "none")
 
@@ -102,8 +103,10 @@ def test_every_task_names_a_loss_that_training_has() -> None:
 
 def test_the_loss_of_training_is_the_loss_of_validation(measured: tuple[np.ndarray, np.ndarray]) -> None:
     logits, targets = measured
-    loss = LOSSES[SINGLE_LABEL.loss](torch.from_numpy(logits), torch.from_numpy(targets), None, 0.0)
-    assert float(loss) == pytest.approx(SINGLE_LABEL.scores(logits, targets).loss, rel=1e-5)
+    loss = make_loss(Recipe(), SINGLE_LABEL, targets, NAMES, torch.device("cpu"))
+    assert float(loss(torch.from_numpy(logits), torch.from_numpy(targets))) == pytest.approx(
+        SINGLE_LABEL.scores(logits, targets).loss, rel=1e-5
+    )
 
 
 def test_a_task_needs_no_torch() -> None:

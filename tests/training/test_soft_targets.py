@@ -15,7 +15,7 @@ from striata.layout import make_plan
 from striata.runs import Member
 from striata.settings import Recipe
 from striata.training.loop import Outcome, Trainer
-from striata.training.losses import LOSSES
+from striata.training.losses import Terms, cross_entropy
 from striata.training.validation import Validator
 
 from ..study.small import WORDS, make_base
@@ -27,7 +27,7 @@ def test_the_loss_of_probabilities_and_its_gradient_are_those_of_the_formula() -
     z, p = rng.normal(0, 3, (7, 4)), rng.dirichlet(np.ones(4), 7)
     p[2] = [0, 1, 0, 0]
     logits = torch.tensor(z, dtype=torch.float32, requires_grad=True)
-    loss = LOSSES["cross entropy"](logits, torch.tensor(p, dtype=torch.float32), None, 0.0)
+    loss = cross_entropy(logits, torch.tensor(p, dtype=torch.float32), Terms())
     (gradient,) = torch.autograd.grad(loss, logits)
     softmax = np.exp(z) / np.exp(z).sum(1, keepdims=True)
     assert float(loss.detach()) == pytest.approx(-(p * np.log(softmax)).sum(1).mean(), rel=1e-5)

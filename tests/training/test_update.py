@@ -34,6 +34,10 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "balanced": ({"class_weights": "balanced"}, {"weights": "balanced"}),
     "label-smoothing": ({"label_smoothing": 0.3}, {"smoothing": 0.3}),
     "smoothing-and-weights": ({"label_smoothing": 0.3, "class_weights": WEIGHTS}, {"smoothing": 0.3, "weights": IN_ORDER}),
+    "focal": ({"loss": {"name": "focal", "gamma": 1.5}}, {"gamma": 1.5}),
+    "focal-and-weights": ({"loss": "focal", "class_weights": WEIGHTS}, {"gamma": 2.0, "weights": IN_ORDER}),
+    "focal-0": ({"loss": {"name": "focal", "gamma": 0}, "label_smoothing": 0.3}, {"smoothing": 0.3}),
+    "logit-adjusted": ({"loss": {"name": "logit_adjusted", "tau": 1.5}}, {"tau": 1.5}),
     "clip": ({"clip": 0.2}, {"clip": 0.2}),
     "unreached-clip": ({"clip": 1e6}, {}),
     "momentum": ({"optimizer": {"name": "sgd", "momentum": 0.6}}, {"momentum": 0.6}),
@@ -97,8 +101,13 @@ def reference(
     smoothing: float = 0.0,
     clip: float | None = None,
     momentum: float = 0.0,
+    gamma: float = 0.0,
+    tau: float = 0.0,
 ) -> tuple[list[float], dict[str, np.ndarray]]:
-    """Losses and final weights of torch's loop: cross_entropy, clip_grad_norm_, SGD with decay of matrices."""
+    """Losses and final weights of torch's loop: cross_entropy, clip_grad_norm_, SGD with decay of matrices.
+
+    Focal loss is each row's cross entropy times (1 - p)^gamma; logit adjustment is cross entropy of shifted logits.
+    """
     twin = peft_twin(base, start.plan, start.tensors())
     texts, labels = rows_of(base.parent / "train.csv")
     inputs = padded(Tokenizer.load(str(base), 32).encode(texts), 1)
@@ -111,8 +120,14 @@ def reference(
     ]
     optimizer = torch.optim.SGD(groups, lr=RATE, momentum=momentum)
     weight, losses = None if weights is None else torch.tensor(weights, dtype=torch.float32), []
+    shift = tau * torch.log(torch.bincount(targets, minlength=len(LABELS)) / len(targets))
     for _ in range(STEPS):
-        loss = functional.cross_entropy(twin(**inputs).logits, targets, weight=weight, label_smoothing=smoothing)
+        logits = twin(**inputs).logits + shift
+        loss = functional.cross_entropy(logits, targets, weight=weight, label_smoothing=smoothing)
+        if gamma:
+            rows = functional.cross_entropy(logits, targets, weight=weight, reduction="none")
+            p = torch.softmax(logits, -1)[torch.arange(len(targets)), targets]
+            loss = ((1 - p) ** gamma * rows).sum() / (len(targets) if weight is None else weight[targets].sum())
         optimizer.zero_grad()
         loss.backward()
         if clip is not None:

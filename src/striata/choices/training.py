@@ -52,17 +52,26 @@ CONTROLS = Choices(
 
 
 @dataclass(frozen=True, slots=True)
-class OptimizerChoice(Choice):
-    """An optimizer.
+class TunableChoice(Choice):
+    """A choice with settings of its own.
+
+    Args:
+        settings: these with their defaults.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerChoice(TunableChoice):
+    """An optimizer; learning rate and weight decay are the recipe's.
 
     Args:
         factory: the class that makes it, as `module:name`.
-        settings: its own settings with their defaults; learning rate and weight decay are the recipe's.
         fixed: what it is always made with.
     """
 
     factory: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -91,6 +100,42 @@ OPTIMIZERS = Choices(
             factory="torch.optim:SGD",
             settings={"momentum": 0.9},
             fixed={"fused": True},
+        ),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LossChoice(TunableChoice):
+    """What training minimises.
+
+    Args:
+        function: what computes it of a step's rows, as `module:name`; see :mod:`striata.training.losses`.
+        priors: whether it is given the labels' shares of the training rows.
+    """
+
+    function: str = ""
+    priors: bool = False
+
+
+LOSSES = Choices(
+    "loss",
+    {
+        "cross_entropy": LossChoice(
+            "the negative log-probability of the true label", function="striata.training.losses:cross_entropy"
+        ),
+        "focal": LossChoice(
+            "cross entropy times (1 - p)^gamma, p the probability of the true label: rows that are learned count less; "
+            "Lin et al. 2017, arXiv:1708.02002",
+            function="striata.training.losses:focal",
+            settings={"gamma": 2.0},
+        ),
+        "logit_adjusted": LossChoice(
+            "cross entropy of the logits plus tau times the log of each label's share of the training rows: predictions are then "
+            "those of equally frequent labels; Menon et al. 2021, arXiv:2007.07314",
+            function="striata.training.losses:logit_adjusted",
+            settings={"tau": 1.0},
+            priors=True,
         ),
     },
 )

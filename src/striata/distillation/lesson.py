@@ -137,7 +137,8 @@ def read_unlabelled(source: object, columns: Columns | None, prepared: Prepared,
 def plan_student(
     best: Run, prepared: Prepared, *, layout: str | Layout | Path | None, steps: int | None, seed: int | None
 ) -> Member:
-    """The best run once more under another name, without class weights and label smoothing: its targets are no labels.
+    """The best run once more under another name, with the task's own loss, without class weights and label smoothing: its
+    targets are no labels.
 
     Args:
         best: whose recipe it has.
@@ -151,7 +152,7 @@ def plan_student(
         LayoutError, PlanError: the layout is wrong or does not fit the encoder or the budget.
     """
     study, recipe = prepared.study, Recipe.model_validate(best.facts.recipe)
-    changes: dict[str, object] = {"class_weights": None, "label_smoothing": 0.0}
+    changes: dict[str, object] = {"class_weights": None, "label_smoothing": 0.0, "loss": None}
     if steps is not None:
         if steps <= max(recipe.warmup, 0):
             raise EnsembleError(f"{steps} is too few; expected more than the warmup of {recipe.warmup:g}", argument="steps")

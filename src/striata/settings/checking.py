@@ -45,6 +45,8 @@ _FOREIGN = {
     "recipe.patience": "early_stopping, early_stopping_patience",
     "recipe.min_delta": "early_stopping_threshold, threshold",
     "recipe.clip": "max_grad_norm, gradient_clipping, gradient_clip_val, clip_norm",
+    "recipe.loss": "loss_function, loss_fn, loss_type, criterion, objective",
+    "recipe.loss.gamma": "focal_gamma, focal_loss_gamma",
     "recipe.label_smoothing": "label_smoothing_factor, smoothing",
     "recipe.class_weights": "class_weight, weights",
     "recipe.precision": "fp16, bf16, dtype, torch_dtype, amp, mixed_precision",

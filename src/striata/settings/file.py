@@ -32,7 +32,7 @@ from .fields import (
     Short,
     as_list,
 )  # fmt: skip
-from .recipe import CONFIG, Recipe, optimizer_by_name, recipe_by_name
+from .recipe import CONFIG, Recipe, choice_by_name, recipe_by_name
 
 NO_ENCODER = "none"
 
@@ -261,8 +261,8 @@ class Study(BaseModel):
 
 # Groups that may stand in a short form, which a setting of the command line then widens.
 _SHORT = {
-    "data": _data, "baselines": _baselines, "recipe": recipe_by_name, "optimizer": optimizer_by_name, "ensemble": _ensemble,
-    "search": _search,
+    "data": _data, "baselines": _baselines, "recipe": recipe_by_name, "optimizer": choice_by_name, "loss": choice_by_name,
+    "ensemble": _ensemble, "search": _search,
 }  # fmt: skip
 
 

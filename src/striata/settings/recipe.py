@@ -3,48 +3,39 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_serializer, model_validator
 
-from ..choices import OPTIMIZERS, PRECISIONS, SCHEDULES, alternatives
+from ..choices import LOSSES, OPTIMIZERS, PRECISIONS, SCHEDULES, Choices, alternatives
 from .fields import Amount, Count, Expected, OneOf, Positive, Share, Short, as_text
 
 CONFIG = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def optimizer_by_name(optimizer: Any) -> Any:
-    """An optimizer's name as a group of keys; anything else as it is."""
-    return {"name": optimizer} if isinstance(optimizer, str) else optimizer
+def choice_by_name(choice: Any) -> Any:
+    """The name of a choice as a group of keys; anything else as it is."""
+    return {"name": choice} if isinstance(choice, str) else choice
 
 
-class Optimizer(BaseModel):
-    """An optimizer with its own settings; what is not written is the optimizer's default.
-
-    Args:
-        name: of :data:`striata.choices.OPTIMIZERS`.
-        betas: shares of two running means that stay at a step; by default the optimizer's own.
-        eps: added to the root of the running mean of squares; by default the optimizer's own.
-        momentum: share of the last step that is added to the next; by default the optimizer's own.
-    """
+class _Tuned(BaseModel):
+    """An entry of a closed list with its own settings; what is not written is the entry's default. Its `name` says which."""
 
     model_config = CONFIG
 
-    name: Annotated[str, OneOf(OPTIMIZERS)]
-    betas: Annotated[tuple[Share, Share], Expected("two numbers from 0 to below 1")] | None = None
-    eps: Positive | None = None
-    momentum: Share | None = None
+    table: ClassVar[Choices[Any]]
+    name: str
 
     @model_validator(mode="before")
     @classmethod
     def _filled(cls, value: Any) -> Any:
-        """Refuses settings of other optimizers, and fills in the defaults."""
+        """Refuses settings of other entries, and fills in the defaults."""
         if not isinstance(value, dict) or not isinstance(value.get("name"), str):
             return value
         value = {**value, "name": value["name"].lower()}
-        if value["name"] not in OPTIMIZERS:
+        if value["name"] not in cls.table:
             return value
-        own = OPTIMIZERS[value["name"]].settings
+        own = cls.table[value["name"]].settings
         foreign = [key for key in value if key in cls.model_fields and key not in ("name", *own) and value[key] is not None]
         if foreign:
             has = f"its own are {alternatives(own, 'and')}" if own else "it has none of its own"
@@ -57,9 +48,43 @@ class Optimizer(BaseModel):
         return {"name": self.name, **{key: value for key, value in self.settings().items() if key in type(self).model_fields}}
 
     def settings(self) -> dict[str, Any]:
-        """What it is made with beside rate and decay: its own settings, and those of its table's entry that no study sets."""
-        own = OPTIMIZERS[self.name].settings
+        """Its own settings, and those of its table's entry that no study sets."""
+        own = self.table[self.name].settings
         return {key: getattr(self, key) if key in type(self).model_fields else default for key, default in own.items()}
+
+
+class Optimizer(_Tuned):
+    """An optimizer with its own settings; what is not written is the optimizer's default.
+
+    Args:
+        name: of :data:`striata.choices.OPTIMIZERS`.
+        betas: shares of two running means that stay at a step; by default the optimizer's own.
+        eps: added to the root of the running mean of squares; by default the optimizer's own.
+        momentum: share of the last step that is added to the next; by default the optimizer's own.
+    """
+
+    table = OPTIMIZERS
+
+    name: Annotated[str, OneOf(OPTIMIZERS)]
+    betas: Annotated[tuple[Share, Share], Expected("two numbers from 0 to below 1")] | None = None
+    eps: Positive | None = None
+    momentum: Share | None = None
+
+
+class Loss(_Tuned):
+    """A loss with its own settings; what is not written is the loss's default.
+
+    Args:
+        name: of :data:`striata.choices.LOSSES`.
+        gamma: how much less rows count that are learned, 0 for none; by default the loss's own.
+        tau: how much of the labels' frequencies the logits are freed of, 0 for nothing; by default the loss's own.
+    """
+
+    table = LOSSES
+
+    name: Annotated[str, OneOf(LOSSES)]
+    gamma: Amount | None = None
+    tau: Amount | None = None
 
 
 def recipe_by_name(recipe: Any) -> Any:
@@ -87,6 +112,8 @@ class Recipe(BaseModel):
         patience: evaluations without a gain after which the member stops; None never stops early.
         min_delta: a rise in accuracy above this is a gain; it is measured from the last gain, so that small rises add up.
         clip: greatest norm of a member's gradient; None for no limit.
+        loss: what is minimised, of :data:`striata.choices.LOSSES`; a group of keys where it has settings of its own; None for the
+            task's own.
         label_smoothing: share of each target that is spread over all labels.
         class_weights: weights of the loss by label (a word such as "no" in quotes), "balanced" (inverse to frequency), or None.
         encoder_dropout: share that the frozen encoder drops of its hidden states and attention while adapters are trained; None
@@ -98,7 +125,7 @@ class Recipe(BaseModel):
     model_config = CONFIG
 
     auto: bool = False
-    optimizer: Annotated[Optimizer, Short(optimizer_by_name, "its name")] = Optimizer(name="lion")
+    optimizer: Annotated[Optimizer, Short(choice_by_name, "its name")] = Optimizer(name="lion")
     learning_rate: Positive = 1e-4
     weight_decay: Amount = 0.02
     schedule: Annotated[str, OneOf(SCHEDULES)] = "cosine"
@@ -111,6 +138,7 @@ class Recipe(BaseModel):
     patience: Count | None = 10
     min_delta: Amount = 0.001
     clip: Positive | None = 1.0
+    loss: Annotated[Loss | None, Short(choice_by_name, "its name")] = None
     label_smoothing: Share = 0.0
     class_weights: Annotated[dict[str, Positive], Expected("a weight above 0 for each label")] | Literal["balanced"] | None = None
     encoder_dropout: Share | None = None

@@ -49,7 +49,7 @@ class SingleLabel:
     and the loss is their cross entropy with the target. See :class:`striata.tasks.Task` for what the methods are."""
 
     name = "single-label"
-    loss = "cross entropy"
+    loss = "cross_entropy"
 
     def order(self, values: Iterable[str], declared: Sequence[str] | None, source: str) -> tuple[str, ...]:
         """All labels: in the order the source declares, else numbers by size, else by alphabet.

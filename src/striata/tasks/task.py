@@ -22,7 +22,7 @@ class Task(Protocol):
 
     Attributes:
         name: by which a run records it.
-        loss: what is minimised in training, by its name in :data:`striata.training.losses.LOSSES`.
+        loss: what is minimised in training where a recipe names nothing else, of :data:`striata.choices.LOSSES`.
     """
 
     @property

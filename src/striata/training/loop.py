@@ -14,15 +14,13 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from ..data import Encoded
 from ..engine import Engine, RandomStream, check_receipt, collate, on_device, on_host, seed_of
 from ..runs import Member
-from ..settings.recipe import Recipe
 from .events import Event, Listener, nobody
-from .losses import LOSSES
+from .losses import Loss, make_loss
 from .order import rows_at
 from .state import Best, Trainee, begin, enter, read_checkpoint, restore, save_checkpoint
 from .validation import Validator
@@ -63,7 +61,7 @@ class Trainer:
         texts: training texts.
         targets: their labels, (rows,) int64; or probabilities of the labels, (rows, labels) float32, for recipes without class
             weights.
-        names: label names, for class weights by name.
+        names: label names.
         validator: evaluates members on validation rows.
         checkpoint: file to go on from; written at every evaluation.
         ended: called once for each member when it ends, before it leaves the stack.
@@ -97,7 +95,7 @@ class Trainer:
         else:
             self.live = begin(stack, members, len(texts))
         self.receipts: dict[str, dict[str, object]] = {}
-        self._weights: dict[int, Tensor | None] = {}
+        self._losses: dict[int, Loss] = {}
         self._streams: dict[int, RandomStream] = {}
         for t in self.live:
             self._admit(t)
@@ -117,7 +115,7 @@ class Trainer:
         receipt = self.stack.receipt(t.slot)
         check_receipt(t.member.plan, receipt, t.member.name)
         self.receipts[t.member.name] = receipt.to_json()
-        self._weights[t.slot] = self._class_weights(t.member.recipe, self.names)
+        self._losses[t.slot] = make_loss(t.member.recipe, self.validator.task, self.targets, self.names, self.stack.device)
         self._streams[t.slot] = RandomStream(self.stack.device)
 
     def run(self) -> None:
@@ -165,7 +163,7 @@ class Trainer:
         targets = torch.split(labels, [len(rows) for rows in chosen])
         batch = collate([(t.slot, self.texts.take(rows)) for t, rows in zip(self.live, chosen, strict=True)], device)
         logits = self.stack.forward(batch, {t.slot: self._streams[t.slot] for t in self.live})
-        losses = torch.stack([self._loss(t, logits[t.slot], part) for t, part in zip(self.live, targets, strict=True)])
+        losses = torch.stack([self._losses[t.slot](logits[t.slot], part) for t, part in zip(self.live, targets, strict=True)])
         read = on_host(losses)
         losses.sum().backward()  # type: ignore[no-untyped-call]
         rates = [self._update(t) for t in self.live]
@@ -176,10 +174,6 @@ class Trainer:
                 t.history.append({"step": t.step, "loss": loss, "learning_rate": rate})
             else:
                 self._fail(t, loss)
-
-    def _loss(self, t: Trainee, logits: Tensor, targets: Tensor) -> Tensor:
-        loss = LOSSES[self.validator.task.loss]
-        return loss(logits, targets, self._weights[t.slot], t.member.recipe.label_smoothing)
 
     def _update(self, t: Trainee) -> float:
         """Steps a member's optimizer and schedule; returns the learning rate it stepped with."""
@@ -279,16 +273,6 @@ class Trainer:
 
     def _outcome(self, t: Trainee, best: Best | None, why: str) -> Outcome:
         return Outcome(t.member, best, why, t.step, t.seconds, t.history, self.receipts[t.member.name])
-
-    def _class_weights(self, recipe: Recipe, names: Sequence[str]) -> Tensor | None:
-        if recipe.class_weights is None:
-            return None
-        if recipe.class_weights == "balanced":
-            counts = np.bincount(self.targets, minlength=len(names))
-            values = len(self.targets) / (len(names) * counts)
-        else:
-            values = np.array([recipe.class_weights[name] for name in names])
-        return torch.tensor(values, dtype=torch.float32, device=self.stack.device)
 
     def _save(self) -> None:
         if self.checkpoint is None:

@@ -1,29 +1,107 @@
-"""What training minimises, by the name that a task gives it."""
+"""What training minimises: one function for each of :data:`striata.choices.LOSSES`.
+
+Each is given a step's logits (rows, labels) in float32, its targets (rows,) as places of the true labels in int64 or
+(rows, labels) as probabilities of the labels, the :class:`Terms`, and its own settings; it returns a scalar.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pkgutil import resolve_name
 
+import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import functional
 
-Loss = Callable[[Tensor, Tensor, Tensor | None, float], Tensor]
+from ..choices import LOSSES
+from ..settings.recipe import Recipe
+from ..tasks import Task
+
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
-    """Mean cross entropy of a step's rows.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a loss has to know beside a step's rows.
 
     Args:
-        logits: (rows, labels).
-        targets: places of the true labels, (rows,) int64; or probabilities of the labels, (rows, labels) in the logits' type.
         weights: of the labels, (labels,); the mean is then weighted by those of the rows' labels. None weighs all alike, and is
             what probabilities go with.
         smoothing: share of each target that is spread over all labels, in [0, 1).
-
-    Returns:
-        A scalar.
+        priors: the labels' shares of the training rows, (labels,); None for losses that do not ask for them.
     """
-    return functional.cross_entropy(logits, targets, weight=weights, label_smoothing=smoothing)
+
+    weights: Tensor | None = None
+    smoothing: float = 0.0
+    priors: Tensor | None = None
 
 
-LOSSES: dict[str, Loss] = {"cross entropy": cross_entropy}
+def cross_entropy(logits: Tensor, targets: Tensor, terms: Terms) -> Tensor:
+    """Mean cross entropy of the rows, as torch has it."""
+    return functional.cross_entropy(logits, targets, weight=terms.weights, label_smoothing=terms.smoothing)
+
+
+def focal(logits: Tensor, targets: Tensor, terms: Terms, *, gamma: float) -> Tensor:
+    """Mean over the rows of -(1 - p)^gamma log p, p the probability of the true label; Lin et al. 2017, arXiv:1708.02002.
+
+    Where a target is spread over labels, each label's term counts by its share; with gamma 0 this is :func:`cross_entropy`.
+    """
+    logs = functional.log_softmax(logits, -1)
+    shares = targets if targets.ndim == 2 else functional.one_hot(targets, logits.shape[-1]).to(logits.dtype)
+    shares = shares * (1 - terms.smoothing) + terms.smoothing / logits.shape[-1]
+    # Above 0, because below gamma 1 the power has no finite derivative there.
+    missing = (-torch.expm1(logs)).clamp_min(torch.finfo(logits.dtype).tiny)
+    losses = -shares * missing**gamma * logs
+    if terms.weights is None:
+        return losses.sum(-1).mean()
+    return (losses * terms.weights).sum() / terms.weights[targets].sum()
+
+
+def logit_adjusted(logits: Tensor, targets: Tensor, terms: Terms, *, tau: float) -> Tensor:
+    """Mean cross entropy of the logits plus tau times the log of the priors; Menon et al. 2021, arXiv:2007.07314.
+
+    What the priors explain the logits need not learn: without them, as in prediction, they are those of equally frequent labels.
+    """
+    assert terms.priors is not None
+    return cross_entropy(logits + tau * terms.priors.log(), targets, terms)
+
+
+def make_loss(recipe: Recipe, task: Task, targets: np.ndarray, labels: Sequence[str], device: torch.device) -> Loss:
+    """The loss of one member, of a step's logits and targets.
+
+    Args:
+        recipe: names it, or leaves it to the task.
+        task: what a label is.
+        targets: of all training rows, (rows,) int64; or probabilities, (rows, labels) float32.
+        labels: names, for class weights.
+        device: where the logits will be.
+    """
+    name, own = (task.loss, {}) if recipe.loss is None else (recipe.loss.name, recipe.loss.settings())
+    choice = LOSSES[name]
+    weights = _class_weights(recipe, targets, labels)
+    priors = _shares(targets, len(labels)) if choice.priors else None
+    terms = Terms(
+        weights=None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device),
+        smoothing=recipe.label_smoothing,
+        priors=None if priors is None else torch.tensor(priors, dtype=torch.float32, device=device),
+    )
+    return partial(resolve_name(choice.function), terms=terms, **own)
+
+
+def _class_weights(recipe: Recipe, targets: np.ndarray, labels: Sequence[str]) -> np.ndarray | None:
+    if recipe.class_weights is None:
+        return None
+    if recipe.class_weights == "balanced":
+        counts = np.bincount(targets, minlength=len(labels))
+        balanced: np.ndarray = len(targets) / (len(labels) * counts)
+        return balanced
+    return np.array([recipe.class_weights[label] for label in labels])
+
+
+def _shares(targets: np.ndarray, labels: int) -> np.ndarray:
+    """Of each label in the training rows, (labels,)."""
+    shares: np.ndarray = targets.mean(0) if targets.ndim == 2 else np.bincount(targets, minlength=labels) / len(targets)
+    return shares
