@@ -33,7 +33,7 @@ DOCS = Path(__file__).parent
 _TABLES = r"(?<=<!-- made by docs/reference.py: {name} -->\n\n).*?(?=\n\n<!-- end -->)"
 TITLES = {
     "HEADS": "Heads", "TARGETS": "Targets", "CONTROLS": "Controls", "OPTIMIZERS": "Optimizers", "LOSSES": "Losses",
-    "SCHEDULES": "Schedules", "PRECISIONS": "Precisions", "DEVICES": "Devices",
+    "TASKS": "Tasks", "SCHEDULES": "Schedules", "PRECISIONS": "Precisions", "DEVICES": "Devices",
     "RANKINGS": "Ranking figures", "COMBINATIONS": "Combinations", "METHODS": "Methods of ensembles",
     "TRACKERS": "Trackers", "READERS": "Files that are read", "COMPRESSIONS": "Compressions", "QUOTINGS": "Quotings",
     "PREDICTIONS": "Files of predictions",

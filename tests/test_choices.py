@@ -29,6 +29,7 @@ from striata.choices import (
     READERS,
     SCHEDULES,
     TARGETS,
+    TASKS,
     TRACKERS,
     Choices,
     OptimizerChoice,
@@ -38,12 +39,14 @@ from striata.errors import StriataError, StudyError
 from striata.layout import make_plan, resolve, shape_of
 from striata.settings import Recipe, load_study
 from striata.tasks import SINGLE_LABEL
+from striata.tasks import TASKS as KNOWN_TASKS
 from striata.training.optimizers import make_optimizer, make_schedule
 
 TABLES = [value for value in vars(choices).values() if isinstance(value, Choices)]
 STUDY: dict[str, Any] = {"base": "roberta-base", "data": {"train": "a.csv"}, "layouts": ["s8"], "output": "x"}
 KEYS = (
     (HEADS, "head"),
+    (TASKS, "task"),
     (CONTROLS, "controls"),
     (OPTIMIZERS, "recipe.optimizer"),
     (LOSSES, "recipe.loss"),
@@ -133,6 +136,7 @@ def test_every_other_entry_is_carried_out() -> None:
     logits, targets = rng.normal(size=(2, 50, 3)).astype(np.float32), rng.integers(0, 3, 50)
     assert len({combine(logits, [0.5, 0.5], kind).tobytes() for kind in COMBINATIONS}) == len(COMBINATIONS)
     assert len({SINGLE_LABEL.score(logits[0], targets, by) for by in RANKINGS}) == len(RANKINGS)
+    assert set(KNOWN_TASKS) == set(TASKS)
     for entry in READERS.values():
         assert callable(resolve_name(entry.reader))
     for precision in PRECISIONS.values():

@@ -91,6 +91,7 @@ def fit(
     label: str | None = None,
     dialect: Dialect | None = None,
     drop_empty: bool = False,
+    task: str = "single-label",
     test: object = None,
     base: str | None = None,
     minutes: float = 5.0,
@@ -110,6 +111,7 @@ def fit(
         label: name of the label column.
         dialect: how files are written, where that is not to be determined from them (:class:`striata.data.Dialect`).
         drop_empty: whether rows without a text are left out instead of refused.
+        task: what a label is, of :data:`striata.choices.TASKS`.
         test: labelled texts for the last word, likewise; None holds some rows out where there are at least 4,000.
         base: encoder, a folder or a Hub name; None for MiniLM.
         minutes: time for everything, over all calls with the same output.
@@ -126,11 +128,16 @@ def fit(
         KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on, and the time spent counts.
     """
     from .automl.fitting import Request, default_output, fit_file
+    from .choices import TASKS
     from .data import Columns, Dialect, read_table
+    from .errors import StudyError
     from .progress import usual_listener
 
     names = text if text is None or isinstance(text, str) else tuple(text)
-    columns = Columns(text=names, text_pair=text_pair, label=label, dialect=dialect or Dialect(), drop_empty=drop_empty)
+    TASKS.check(task, StudyError)
+    columns = Columns(
+        text=names, text_pair=text_pair, label=label, dialect=dialect or Dialect(), drop_empty=drop_empty, task=task
+    )
     parts = {"train": data} | ({} if test is None else {"test": test})
     parts = {name: str(part) if isinstance(part, Path) else part for name, part in parts.items()}
     sources = {

@@ -16,6 +16,7 @@ from ..errors import DataError, EncoderError
 from ..layout import shape_of
 from ..report.places import encoder_name
 from ..settings.file import NO_ENCODER
+from ..tasks import task_named
 
 _SAMPLE = 4000  # texts whose lengths are counted
 _LIMIT = 256  # tokens: longer texts are cut, whatever the encoder takes
@@ -93,7 +94,7 @@ def look(source: object, columns: Columns, base: str | None, test: object = None
     reader = open_source(source, columns) if isinstance(source, str) else open_rows(source, "rows", columns)
     used = find_columns(reader.columns, columns, reader.source, label=True)
     table = read_table(source, columns)
-    labels = label_order(table)
+    labels = label_order(table, task_named(columns.task))
     if len(table) < 2 * len(labels):
         raise DataError(
             f"{reader.source} has {len(table):,} rows of {len(labels):,} labels; expected at least two rows for each label, to "

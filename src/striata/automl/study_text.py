@@ -73,8 +73,10 @@ def write_study_text(
     """
     embedding = overview.base is not None and decision.embedded_rows != 0
     kinds = [name for name, kind in BASELINES.items() if embedding or not kind.embedded]
+    task = overview.stated.task
     lines = [
         *_encoder_lines(overview),
+        *([] if task == "single-label" else [f"task: {task}"]),
         *_data_lines(overview, decision, test, seed),
         *([f"budget: {budget}         # most trainable parameters of a member, head included"] if budget else []),
         _baselines(kinds, decision.embedded_rows, decision.refit),

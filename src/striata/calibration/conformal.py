@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from ..errors import DataError
-from ..tasks import SINGLE_LABEL
+from ..tasks import likeliest
 
 Floats = npt.NDArray[np.floating]
 Places = npt.NDArray[np.int64]
@@ -101,7 +101,7 @@ def label_sets(probabilities: Floats, threshold: float) -> npt.NDArray[np.bool_]
         threshold: from :func:`set_threshold`.
     """
     inside: npt.NDArray[np.bool_] = probabilities.astype(np.float64) >= threshold
-    inside[np.arange(len(inside)), SINGLE_LABEL.decide(probabilities)] = True
+    inside[np.arange(len(inside)), likeliest(probabilities)] = True
     return inside
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..errors import DataError
 from ..figures.folds import deal_folds
-from ..tasks import SINGLE_LABEL
+from ..tasks import SINGLE_LABEL, Task, likeliest
 from .conformal import Floats, Places, SetFigures, check_share, fewest_rows, label_sets, set_figures, set_threshold
 
 BINS = 15
@@ -133,7 +133,7 @@ def quality(probabilities: Floats, targets: Places) -> Quality:
 def reliability(probabilities: Floats, targets: Places) -> tuple[Bin, ...]:
     """The reliability diagram: rows by their largest probability, in bins of equal width; arguments as :func:`quality`."""
     confidence = probabilities.max(1)
-    right = SINGLE_LABEL.decide(probabilities) == targets
+    right = likeliest(probabilities) == targets
     edges = np.linspace(0, 1, BINS + 1)
     place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, BINS - 1)
     counts = np.bincount(place, minlength=BINS)
@@ -151,7 +151,7 @@ def reliability(probabilities: Floats, targets: Places) -> tuple[Bin, ...]:
     )
 
 
-def fit_temperature(logits: Floats, targets: Places) -> float:
+def fit_temperature(logits: Floats, targets: Places, task: Task = SINGLE_LABEL) -> float:
     """The temperature with the smallest log loss (Guo et al. 2017, arXiv:1706.04599), between 1/20 and 20.
 
     A standard normal prior on its logarithm, which weighs as much as about one row, keeps it finite when every row is right.
@@ -159,35 +159,37 @@ def fit_temperature(logits: Floats, targets: Places) -> float:
     Args:
         logits: (rows, labels).
         targets: places of the true labels, (rows,).
+        task: what a label is.
     """
     from scipy.optimize import minimize_scalar  # here, because it takes long to load and reading a study needs none of it
 
     def cost(log_temperature: float) -> float:
-        fit = SINGLE_LABEL.log_likelihoods(logits, targets, scale=float(np.exp(-log_temperature)))
+        fit = task.log_likelihoods(logits, targets, scale=float(np.exp(-log_temperature)))
         return float(-fit.sum() + log_temperature**2 / 2)
 
     best = minimize_scalar(cost, bounds=(-_LIMIT, _LIMIT), method="bounded", options={"xatol": 1e-6})
     return float(np.exp(best.x))
 
 
-def cross_fitted(logits: Floats, targets: Places) -> npt.NDArray[np.float64]:
+def cross_fitted(logits: Floats, targets: Places, task: Task = SINGLE_LABEL) -> npt.NDArray[np.float64]:
     """Calibrated probabilities, (rows, labels), each row with a temperature that was fitted without it."""
     result = logits.astype(np.float64)
     if len(targets) < 2:
-        return SINGLE_LABEL.probabilities(result)
+        return task.probabilities(result)
     number = deal_folds(targets)
     for fold in range(number.max() + 1):
         held = number == fold
-        result[held] = SINGLE_LABEL.probabilities(result[held] / fit_temperature(logits[~held], targets[~held]))
+        result[held] = task.probabilities(result[held] / fit_temperature(logits[~held], targets[~held], task))
     return result
 
 
-def calibrate(logits: Floats, targets: Places, *, temperature: float | None = None) -> Calibration:
+def calibrate(logits: Floats, targets: Places, task: Task = SINGLE_LABEL, *, temperature: float | None = None) -> Calibration:
     """Fits and measures on validation rows.
 
     Args:
         logits: (rows, labels).
         targets: places of the true labels, (rows,).
+        task: what a label is.
         temperature: of logits that need none to be fitted; None fits one.
 
     Raises:
@@ -199,13 +201,13 @@ def calibrate(logits: Floats, targets: Places, *, temperature: float | None = No
     if bad.any():
         raise DataError(f"the logits of {int(bad.sum())} validation rows are not finite, the first of row {int(bad.argmax())}")
     fitted = temperature is None
-    temperature = fit_temperature(logits, targets) if temperature is None else temperature
-    before, sets = _as_they_are(logits, targets)
-    sharp = SINGLE_LABEL.probabilities(logits.astype(np.float64) / temperature)
+    temperature = fit_temperature(logits, targets, task) if temperature is None else temperature
+    before, sets = _as_they_are(logits, targets, task)
+    sharp = task.probabilities(logits.astype(np.float64) / temperature)
     answers = [answer_threshold(sharp, targets, precision) for precision in PRECISIONS]
     if fitted:
         del sharp  # with thousands of labels it is large
-        sharp = cross_fitted(logits, targets)
+        sharp = cross_fitted(logits, targets, task)
     return Calibration(
         temperature=temperature,
         rows=len(targets),
@@ -216,9 +218,9 @@ def calibrate(logits: Floats, targets: Places, *, temperature: float | None = No
     )
 
 
-def _as_they_are(logits: Floats, targets: Places) -> tuple[Quality, tuple[SetFigures, ...]]:
+def _as_they_are(logits: Floats, targets: Places, task: Task) -> tuple[Quality, tuple[SetFigures, ...]]:
     """The quality of probabilities without a temperature, and their label sets."""
-    plain = SINGLE_LABEL.probabilities(logits.astype(np.float64))
+    plain = task.probabilities(logits.astype(np.float64))
     possible = [coverage for coverage in COVERAGES if fewest_rows(coverage) <= len(targets)]
     thresholds = [(coverage, set_threshold(plain, targets, coverage)) for coverage in possible]
     figures = [set_figures(label_sets(plain, threshold), targets, coverage) for coverage, threshold in thresholds]
@@ -248,7 +250,7 @@ def answer_threshold(probabilities: Floats, targets: Places, precision: float) -
     check_share(precision, "precision")
     confidence = probabilities.max(1)
     order = np.argsort(-confidence, kind="stable")
-    hits = np.cumsum((SINGLE_LABEL.decide(probabilities) == targets)[order])
+    hits = np.cumsum((likeliest(probabilities) == targets)[order])
     for step in range(_SHARES, 0, -1):
         threshold = float(confidence[order[max(1, len(order) * step // _SHARES) - 1]])
         answered = int((confidence >= threshold).sum())

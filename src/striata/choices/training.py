@@ -20,6 +20,8 @@ class HeadChoice(Choice):
     pooling: str | None = None
 
 
+TASKS = Choices("task", {"single-label": Choice("one label of several for each text")})
+
 HEADS = Choices(
     "head",
     {

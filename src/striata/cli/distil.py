@@ -52,7 +52,7 @@ def distil(
     study = load_study(StudyFolder.open(folder).settings())
     if unlabelled is not None:
         check_source(unlabelled)
-    columns = named_columns(study.data.columns(), text=text, text_pair=text_pair, read=read)
+    columns = named_columns(study.columns, text=text, text_pair=text_pair, read=read)
     with progress() as listen:
         made = distil_study(
             folder, unlabelled=unlabelled, columns=columns, layout=layout, steps=steps, seed=seed, hard=hard, loss=loss, out=out,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Budget, Device, Json, Label, LabelledTexts, Read, Seed, Text, TextPair, named_columns
+from .options import Budget, Device, Json, Label, LabelledTexts, Read, Seed, Task, Text, TextPair, named_columns
 
 if TYPE_CHECKING:
     from ..automl.verdict import Fitted
@@ -23,6 +24,7 @@ def fit(
     text_pair: TextPair = None,
     label: Label = None,
     read: Read = None,
+    task: Task = "single-label",
     test: Test = None,
     base: Base = None,
     minutes: Minutes = 5.0,
@@ -41,18 +43,12 @@ def fit(
     Example: striata fit train.csv --minutes 5
     """
     from .. import fit as fit_data
-    from ..data import Columns, check_source
-    from ..layout import check_base
+    from ..data import Columns
     from ..runs.standings import find_model
-    from ..settings.file import NO_ENCODER
     from .output import print_json, say
     from .progress import progress
 
-    for source in (data, test):
-        if source is not None:
-            check_source(source)
-    if base is not None and base != NO_ENCODER:
-        check_base(base)
+    _look_for(task, (data, test), base)
     columns = named_columns(Columns(), read=read)
     with progress() as listen:
         fitted = fit_data(
@@ -62,6 +58,7 @@ def fit(
             label=label,
             dialect=columns.dialect,
             drop_empty=columns.drop_empty,
+            task=task,
             test=test,
             base=base,
             minutes=minutes,
@@ -79,6 +76,22 @@ def fit(
     say(f"next: striata predict {model} FILE")
     say(f"      striata leaderboard {fitted.folder}")
     say(f"      striata evaluate {model} FILE")
+
+
+def _look_for(task: str, sources: Iterable[str | None], base: str | None) -> None:
+    """Says at once which task, source or encoder there is not."""
+    from ..choices import TASKS
+    from ..data import check_source
+    from ..errors import StudyError
+    from ..layout import check_base
+    from ..settings.file import NO_ENCODER
+
+    TASKS.check(task, StudyError)
+    for source in sources:
+        if source is not None:
+            check_source(source)
+    if base is not None and base != NO_ENCODER:
+        check_base(base)
 
 
 def show_fit(fitted: Fitted) -> None:

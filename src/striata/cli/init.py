@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .fit import Base, Minutes, Test
-from .options import Budget, Json, Label, LabelledTexts, Read, Seed, Text, TextPair, named_columns
+from .options import Budget, Json, Label, LabelledTexts, Read, Seed, Task, Text, TextPair, named_columns
 
 
 def init(
@@ -17,6 +17,7 @@ def init(
     text_pair: TextPair = None,
     label: Label = None,
     read: Read = None,
+    task: Task = "single-label",
     test: Test = None,
     base: Base = None,
     minutes: Minutes = 5.0,
@@ -31,17 +32,19 @@ def init(
     """
     from ..automl.fitting import Request, decide, default_output, study_text
     from ..automl.overview import look
+    from ..choices import TASKS
     from ..data import Columns
     from ..disk.files import write_text
     from ..errors import StudyError
     from ..settings import load_study
     from .output import note, print_json, say
 
+    TASKS.check(task, StudyError)
     if out.exists():
         raise StudyError(f"{out} exists; choose another name with --out, or delete it")
     request = Request(
         source=data,
-        columns=named_columns(Columns(), text=text, text_pair=text_pair, label=label, read=read),
+        columns=named_columns(Columns(task=task), text=text, text_pair=text_pair, label=label, read=read),
         test=test,
         base=base,
         minutes=minutes,

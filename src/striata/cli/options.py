@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..choices import DATA_HELP, DEVICES, HEADS, PRECISIONS, QUOTINGS, RANKINGS, TRACKERS
+from ..choices import DATA_HELP, DEVICES, HEADS, PRECISIONS, QUOTINGS, RANKINGS, TASKS, TRACKERS
 
 if TYPE_CHECKING:
     from ..data import Columns
@@ -67,6 +67,7 @@ Settings = Annotated[
 Text = Annotated[str | None, typer.Option(help="Name of the text column.")]
 TextPair = Annotated[str | None, typer.Option(help="Name of the second text's column.")]
 Label = Annotated[str | None, typer.Option(help="Name of the label column.")]
+Task = Annotated[str, typer.Option(help=f"What a label is: {TASKS.help}.")]
 Read = Annotated[
     list[str] | None,
     typer.Option(

@@ -25,6 +25,7 @@ class Columns:
             of two columns the one that is not the text.
         dialect: how files are written, where that is not to be determined from them.
         drop_empty: whether rows without a text are left out instead of refused.
+        task: what a label is, of :data:`striata.choices.TASKS`.
     """
 
     text: str | tuple[str, ...] | None = None
@@ -32,6 +33,7 @@ class Columns:
     label: str | None = None
     dialect: Dialect = field(default_factory=Dialect)
     drop_empty: bool = False
+    task: str = "single-label"
 
     def __post_init__(self) -> None:
         if isinstance(self.text, list):
@@ -45,13 +47,15 @@ class Columns:
 
     @property
     def by_name(self) -> Columns:
-        """The names alone: how a file is written is a matter of that file, not of what is learned from it."""
-        return Columns(text=self.text, text_pair=self.text_pair, label=self.label)
+        """The names and the task: how a file is written is a matter of that file, not of what is learned from it."""
+        return Columns(text=self.text, text_pair=self.text_pair, label=self.label, task=self.task)
 
     def to_json(self) -> dict[str, object]:
-        """The three names, None where the column is found by its usual name, and what else is stated."""
+        """The three names, None where the column is found by its usual name, the task where it is no single label, and
+        what else is stated."""
         text = list(self.text) if isinstance(self.text, tuple) else self.text
-        return {"text": text, "text_pair": self.text_pair, "label": self.label} | self.reading()
+        task = {} if self.task == "single-label" else {"task": self.task}
+        return {"text": text, "text_pair": self.text_pair, "label": self.label} | task | self.reading()
 
     def reading(self) -> dict[str, object]:
         """What is stated of how a source is read, by the names that a study has for it; nothing for what is not."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
-from ..tasks import SINGLE_LABEL, Task
+from ..tasks import SINGLE_LABEL, Task, task_named
 from .columns import Columns
 from .read import read_table
 from .table import Table
@@ -55,7 +55,7 @@ def load_splits(
         train: file, folder or Hub name, or rows already read.
         validation: one of these, or rows (a whole number) or a fraction of `train` to hold out, labels in proportion.
         test: one of all these, or None.
-        columns: names of columns that are not called as usual.
+        columns: names of columns that are not called as usual, and the task.
         seed: of the rows held out.
 
     Raises:
@@ -63,7 +63,8 @@ def load_splits(
     """
     names = columns or Columns()
     rest = read_table(train, names)
-    labels = label_order(rest)
+    task = task_named(names.task)
+    labels = label_order(rest, task)
     parts: dict[str, Table | None] = {"test": None}
     for what, part in (("test", test), ("validation", validation)):
         if isinstance(part, str | Table):
@@ -74,9 +75,10 @@ def load_splits(
     assert held is not None
     for table in (held, tested):
         if table is not None:
-            encode_labels(table, labels)
+            encode_labels(table, labels, task)
     whole = [rest, held] if tested is None else [rest, held, tested]
-    return Splits(train=rest, validation=held, test=tested, labels=labels, fingerprint=_fingerprint(whole, labels))
+    fingerprint = _fingerprint(whole, labels)
+    return Splits(train=rest, validation=held, test=tested, labels=labels, fingerprint=fingerprint, task=task)
 
 
 def label_order(table: Table, task: Task = SINGLE_LABEL) -> tuple[str, ...]:

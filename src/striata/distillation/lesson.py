@@ -118,7 +118,7 @@ def read_unlabelled(source: object, columns: Columns | None, prepared: Prepared,
     Raises:
         DataError: it cannot be read, is not of texts as the study's are, or has none but the study's.
     """
-    table = read_texts(source, columns or prepared.study.data.columns())
+    table = read_texts(source, columns or prepared.study.columns)
     paired = prepared.splits.train.pairs is not None
     if paired != (table.pairs is not None):
         kinds = ("single texts", "pairs of texts")

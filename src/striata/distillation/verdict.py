@@ -86,7 +86,7 @@ def judge(logits: Logits, ids: Places, best: Run, ensemble: Ensemble) -> Verdict
     """
     pool = join({best.name: best})
     order = np.argsort(ids, kind="stable")
-    right = pool.task.decide(logits[order]) == pool.targets
+    right = pool.task.right(logits[order], pool.targets)
     before, together = pool.right([best.name])[0], right_together(ensemble, pool)
     return Verdict(
         accuracy=float(right.mean()),

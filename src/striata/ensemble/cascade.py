@@ -82,13 +82,13 @@ def choose_cascade(pool: Pool, rule: Rule) -> Combiner:
     own, unseen = pool.by_name()[name], nested(behind, of_late)
     decide = pool.task.decide
     threshold = find_threshold(
-        cross_fitted(own, pool.targets).max(1), decide(own) == pool.targets, decide(unseen) == pool.targets, rule.loss
+        cross_fitted(own, pool.targets, pool.task).max(1), decide(own) == pool.targets, decide(unseen) == pool.targets, rule.loss
     )
     cascade = Cascade(
         early=name,
         threshold=threshold.value,
-        early_temperature=fit_temperature(own, pool.targets),
-        late_temperature=fit_temperature(unseen, pool.targets),
+        early_temperature=fit_temperature(own, pool.targets, pool.task),
+        late_temperature=fit_temperature(unseen, pool.targets, pool.task),
         loss=rule.loss,
         rows=len(pool.targets),
         answered=0,

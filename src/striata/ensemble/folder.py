@@ -273,7 +273,8 @@ def write_ensemble(
         content["cascade"] = {**asdict(combiner.cascade), "cheap": cheap}
     with sealing(target, "ensemble") as folder:
         _ENSEMBLE.write(folder / _FILE, content)
-        write_calibration(folder, calibrate(unseen, pool.targets, temperature=None if combiner.cascade is None else 1.0))
+        temperature = None if combiner.cascade is None else 1.0
+        write_calibration(folder, calibrate(unseen, pool.targets, pool.task, temperature=temperature))
         write_validation(folder, Validation(ids=pool.ids, texts=pool.texts, labels=pool.targets, logits=unseen))
     return load_ensemble(target)
 

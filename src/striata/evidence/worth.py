@@ -147,7 +147,7 @@ def best_run(runs: Sequence[Run]) -> Run | None:
 def right_together(ensemble: Combined, pool: Pool) -> Right:
     """Where an ensemble is right, each row by members that were chosen without it, (rows,), in the order of a pool's rows."""
     seen = ensemble.validation()
-    decided = pool.task.decide(seen.logits) == seen.labels
+    decided = pool.task.right(seen.logits, seen.labels)
     order = np.argsort(seen.ids, kind="stable")
     right: Right = decided[order][np.searchsorted(seen.ids[order], pool.ids)]
     return right

@@ -153,11 +153,11 @@ def _rows(model: Model, parts: Parts, data: object, columns: Columns | None) -> 
     """Rows to compare on, what they are, and their targets where these are known."""
     if data is not None:
         table = read_table(data, columns or model.columns, split="test")
-        return table, table.source, encode_labels(table, model.labels)
+        return table, table.source, encode_labels(table, model.labels, model.task)
     validation = validation_rows(model)
     if validation is not None:
         table = validation.take(np.arange(min(MOST, len(validation))))
-        return table, "the validation rows", encode_labels(table, model.labels)
+        return table, "the validation rows", encode_labels(table, model.labels, model.task)
     return _own_words(parts), "the tokenizer's own words", None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,23 +12,27 @@ import numpy.typing as npt
 Places = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scores:
-    """Three figures of predictions against labels.
+class Scores(dict[str, float]):
+    """Figures of predictions against labels, by name; which there are is a matter of the task."""
 
-    Args:
-        accuracy: share of rows that are right.
-        loss: mean cross entropy in nats.
-        macro_f1: mean of the harmonic mean of precision and recall, over the labels that occur: in rows or predictions.
-    """
+    @property
+    def accuracy(self) -> float:
+        """Share of rows that are right."""
+        return self["accuracy"]
 
-    accuracy: float
-    loss: float
-    macro_f1: float
+    @property
+    def loss(self) -> float:
+        """Mean of what is minimised, in nats where it is a log loss."""
+        return self["loss"]
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean of the harmonic mean of precision and recall, over the labels that occur: in rows or predictions."""
+        return self["macro_f1"]
 
     def to_json(self) -> dict[str, float]:
-        """All fields."""
-        return asdict(self)
+        """All of them."""
+        return dict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -350,7 +350,7 @@ class Model(Shown):
         """
         table = read_table(data, columns or self.columns, split="test")
         self.warn_of_known(table)
-        targets = encode_labels(table, self.labels)
+        targets = encode_labels(table, self.labels, self.task)
         logits = self.logits(table.texts, table.pairs)
         sets = None if coverage is None else set_figures(self._inside(logits, coverage), targets, coverage)
         return judge(

@@ -79,6 +79,7 @@ def find_examples(report: Report, *, words: bool = False) -> Examples:
     if not isinstance(source, str) or not is_there(source):
         return Examples(missing="The texts are not where the study read them, so none are shown.")
     columns = DataSettings.model_validate({name: value for name, value in settings.items() if value is not None}).columns()
+    columns = replace(columns, task=report.runs[report.best.name].facts.task)
     try:
         table = read_table(source, columns, split="train" if held_out else "validation")
     except StriataError:  # whose message may name folders of this machine

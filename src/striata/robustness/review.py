@@ -205,8 +205,8 @@ def apply_answers(study: Study, answers: Sequence[Answer], out: Path) -> Relabel
             name = _file_name(source)
             if name in {file.name for file in files.values()}:
                 raise DataError(f"two of the sources are called {name}; apply the answers of one after the other")
-            _check(read_table(source, study.data.columns(), split=split), own)
-            _write_copy(source, split, study.data.columns(), {answer.row: str(answer.label) for answer in own}, folder / name)
+            _check(read_table(source, study.columns, split=split), own)
+            _write_copy(source, split, study.columns, {answer.row: str(answer.label) for answer in own}, folder / name)
             files[source] = out / name
     return Relabelled(
         folder=out, files=files, changed=counts["changed"], confirmed=counts["confirmed"], unanswered=counts["unanswered"]

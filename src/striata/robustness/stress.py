@@ -165,8 +165,8 @@ def run_stress(
         apart(out, table.source)
     chosen = table.take(sample_rows(table, rows, seed))
     model.warn_of_known(chosen)
-    targets = encode_labels(chosen, model.labels)
-    right = model.task.decide(model.logits(chosen.texts, chosen.pairs)) == targets
+    targets = encode_labels(chosen, model.labels, model.task)
+    right = model.task.right(model.logits(chosen.texts, chosen.pairs), targets)
     done = len(chosen)
     stressed = []
     for name in PERTURBATIONS:
@@ -211,7 +211,7 @@ def _under(
     now = right.copy()
     if len(rows):
         logits = model.logits([texts[i] for i in rows], None if pairs is None else [pairs[i] for i in rows])
-        now[rows] = model.task.decide(logits) == targets[rows]
+        now[rows] = model.task.right(logits, targets[rows])
     return len(rows), now
 
 

@@ -84,7 +84,8 @@ class Pool:
 
     def right(self, names: Sequence[str]) -> npt.NDArray[np.bool_]:
         """Where runs predict the true label, (runs, rows), in the order of `names`."""
-        right: npt.NDArray[np.bool_] = self.predicted(names) == self.targets
+        logits = self.members(names).logits
+        right: npt.NDArray[np.bool_] = np.stack([self.task.right(one, self.targets) for one in logits])
         return right
 
 

@@ -144,7 +144,7 @@ def write_run(path: Path, record: RunRecord, write_weights: Callable[[Path], Non
         parquet.write_table(history, folder / _HISTORY)
         write_validation(folder, validation)
         if np.isfinite(validation.logits).all():  # else the run is kept, and what needs its probabilities says why it cannot
-            write_calibration(folder, calibrate(validation.logits, validation.labels))
+            write_calibration(folder, calibrate(validation.logits, validation.labels, task_named(record.facts.task)))
     return Run.load(path)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
 
-from ..choices import BASELINES, COMBINATIONS, CONTROLS, HEADS, METHODS, RANKINGS, READERS
+from ..choices import BASELINES, COMBINATIONS, CONTROLS, HEADS, METHODS, RANKINGS, READERS, TASKS
+from ..data import Columns
 from ..disk.paths import is_folder, is_there
 from ..disk.yaml_text import parse_yaml, read_yaml
 from ..errors import StudyError, did_you_mean
@@ -208,6 +210,7 @@ class Study(BaseModel):
     Args:
         base: Hub name or local folder of the encoder; "none" for baselines that read nothing but words.
         head: of :data:`striata.choices.HEADS`.
+        task: what a label is, of :data:`striata.choices.TASKS`.
         data: where the texts are.
         budget: most trainable parameters of a member, head included; None for no limit.
         layouts: names, text forms or files, or groups of keys with settings of their own; where a search begins, if there is one.
@@ -226,6 +229,7 @@ class Study(BaseModel):
     model_config = CONFIG
     base: Place
     head: Annotated[str, OneOf(HEADS)] = "native"
+    task: Annotated[str, OneOf(TASKS)] = "single-label"
     data: Annotated[DataSettings, Short(_data, "a path or a Hub name")] = DataSettings()
     budget: Parameters | None = None
     layouts: Annotated[tuple[_Layout, ...], Field(max_length=1000), Short(as_list, "one layout")] = ()
@@ -242,6 +246,11 @@ class Study(BaseModel):
     def has_encoder(self) -> bool:
         """Whether there is an encoder; without one, baselines that read its embeddings are left out."""
         return self.base != NO_ENCODER
+
+    @property
+    def columns(self) -> Columns:
+        """Which columns are read, and as what: names, what is stated of how files are written, and the task."""
+        return replace(self.data.columns(), task=self.task)
 
     def to_dict(self) -> dict[str, Any]:
         """All settings with defaults, as JSON values."""

@@ -117,7 +117,7 @@ def _other_data(path: Path, what: str) -> str:
 
 def fixed(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a study that may not change between two calls."""
-    rest = {key: value for key, value in settings.items() if key not in _FREE}
+    rest = {"task": "single-label"} | {key: value for key, value in settings.items() if key not in _FREE}
     if rest.get("search"):  # its trials can be raised; its one seed is part of what it proposes
         rest["search"] = {key: value for key, value in rest["search"].items() if key != "trials"}
         rest["seeds"] = settings["seeds"]

@@ -190,7 +190,7 @@ class _Contest:
             max_length=study.data.max_length if embedded else None,
             base_sha256=self._base_sha256 if embedded else None,
             tokenizer_sha256=self._prepared.tokenizer_sha256 if embedded else None,
-            columns=study.data.columns().by_name,
+            columns=study.columns.by_name,
             data_fingerprint=splits.fingerprint,
             best_step=0,
             steps=0,

@@ -57,17 +57,17 @@ def prepare(study: Study, data: object = None) -> Prepared:
     if study.has_encoder:
         shape_of(study.base)  # says what is wrong with the encoder before any data is read
     parts = {} if data is None else split_rows(data)
-    parts = {name: _read_part(part, study.data.columns(), name) for name, part in parts.items()}
+    parts = {name: _read_part(part, study.columns, name) for name, part in parts.items()}
     stated = {name: part.reference if isinstance(part, Table) else part for name, part in parts.items()}
     study = study.model_copy(update={"data": study.data.model_copy(update=stated)})
     settings = study.data
     if settings.train is None:
         raise StudyError("the study names no data; set `data.train` to a file, folder or Hub name, or give `data=` from Python")
     sources: dict[str, Any] = {name: getattr(settings, name) for name in ("train", "validation", "test")} | parts
-    splits = load_splits(**sources, columns=settings.columns(), seed=settings.seed)
+    splits = load_splits(**sources, columns=study.columns, seed=settings.seed)
     study = decide_recipe(study, len(splits.train))
     _check_class_weights(study, splits)
-    targets = {name: encode_labels(table, splits.labels) for name, table in splits.tables().items()}
+    targets = {name: encode_labels(table, splits.labels, splits.task) for name, table in splits.tables().items()}
     if not study.has_encoder:
         audit = audit_data(splits, {name: _words(table) for name, table in splits.tables().items()}, None)
         return Prepared(study=study, splits=splits, encoded={}, targets=targets, audit=audit, tokenizer_sha256="")

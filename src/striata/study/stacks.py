@@ -220,7 +220,7 @@ def record_of(context: Context, member: Member, outcome: Outcome, texts_per_seco
         max_length=study.data.max_length,
         base_sha256=context.encoder.sha256,
         tokenizer_sha256=prepared.tokenizer_sha256,
-        columns=study.data.columns().by_name,
+        columns=study.columns.by_name,
         data_fingerprint=splits.fingerprint,
         best_step=best.step,
         steps=outcome.steps,

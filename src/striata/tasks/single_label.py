@@ -50,6 +50,8 @@ class SingleLabel:
 
     name = "single-label"
     loss = "cross_entropy"
+    one_label = True
+    rankings = ("accuracy", "macro_f1", "loss")
 
     def order(self, values: Iterable[str], declared: Sequence[str] | None, source: str) -> tuple[str, ...]:
         """All labels: in the order the source declares, else numbers by size, else by alphabet.
@@ -89,8 +91,12 @@ class SingleLabel:
 
     def decide(self, outputs: Floats) -> Places:
         """Places of the largest values; the first of equals."""
-        places: Places = outputs.argmax(-1)
-        return places
+        return likeliest(outputs)
+
+    def right(self, logits: Floats, targets: Places) -> npt.NDArray[np.bool_]:
+        """Where the largest logit is the target's."""
+        right: npt.NDArray[np.bool_] = self.decide(logits) == targets
+        return right
 
     def probabilities(self, logits: npt.NDArray[Float]) -> npt.NDArray[Float]:
         """The softmax."""
@@ -140,6 +146,12 @@ class SingleLabel:
     def _fit(self, logits: Floats, targets: Places) -> float:
         """Mean log-probability of the targets."""
         return float(self.log_likelihoods(logits, targets).mean())
+
+
+def likeliest(probabilities: Floats) -> Places:
+    """Places of the largest values along the last dimension; the first of equals."""
+    places: Places = probabilities.argmax(-1)
+    return places
 
 
 def plain_label(label: str) -> str:

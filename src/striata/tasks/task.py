@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import RunError, did_you_mean
+from ..errors import RunError, StriataError, did_you_mean
 from ..figures.scores import Metrics, Scores
 from .single_label import SINGLE_LABEL
 
@@ -23,6 +23,9 @@ class Task(Protocol):
     Attributes:
         name: by which a run records it.
         loss: what is minimised in training where a recipe names nothing else, of :data:`striata.choices.LOSSES`.
+        one_label: whether a row has one label of several: probabilities add up to 1, and one of them is the answer. What needs
+            that asks :func:`check_one_label` before it begins.
+        rankings: names of the scores that runs can be chosen by; the first is the one that decides where nothing is said.
     """
 
     @property
@@ -30,6 +33,12 @@ class Task(Protocol):
 
     @property
     def loss(self) -> str: ...
+
+    @property
+    def one_label(self) -> bool: ...
+
+    @property
+    def rankings(self) -> tuple[str, ...]: ...
 
     def order(self, values: Iterable[str], declared: Sequence[str] | None, source: str) -> tuple[str, ...]:
         """All labels of some rows, in the order that logits have.
@@ -62,12 +71,20 @@ class Task(Protocol):
         """The answer to each row: of logits or probabilities, (..., labels) -> (...)."""
         ...
 
+    def right(self, logits: Floats, targets: Places) -> npt.NDArray[np.bool_]:
+        """Which rows are wholly right, (rows,)."""
+        ...
+
     def probabilities(self, logits: npt.NDArray[Float]) -> npt.NDArray[Float]:
         """Probabilities of the labels, in the type of the logits, (..., labels)."""
         ...
 
     def log_probabilities(self, logits: Floats) -> npt.NDArray[np.float64]:
         """Their logarithms, which do not underflow, (..., labels) float64."""
+        ...
+
+    def log_likelihoods(self, logits: Floats, targets: Places, *, scale: float = 1.0) -> npt.NDArray[np.float64]:
+        """Of each row's target, (rows,), by logits times a factor."""
         ...
 
     def scores(self, logits: Floats, targets: Places) -> Scores:
@@ -84,7 +101,7 @@ class Task(Protocol):
         Args:
             logits: or log-probabilities, (rows, labels).
             targets: (rows,).
-            by: "accuracy", "macro_f1" or "loss".
+            by: of :attr:`rankings`.
         """
         ...
 
@@ -101,3 +118,20 @@ def task_named(name: str) -> Task:
     if name not in TASKS:
         raise RunError(f"unknown task '{name}'{did_you_mean(name, TASKS)}; expected one of {', '.join(TASKS)}")
     return TASKS[name]
+
+
+def check_one_label(task: Task, what: str, error: type[StriataError]) -> None:
+    """Refuses what needs rows with one label of several, before it begins.
+
+    Args:
+        task: of the model or the study.
+        what: the refused, as the subject of a sentence.
+        error: its kind.
+
+    Raises:
+        StriataError: of that kind, where rows have something else.
+    """
+    if not task.one_label:
+        raise error(
+            f"{what} needs one label of several for each text, and the task is {task.name}; docs/tasks.md says what it has"
+        )
