@@ -35,14 +35,14 @@ LAYOUTS = {
 _VALIDATION = 500
 
 
-def grid(folder: Path, steps: int, seeds: int) -> Path:
+def grid(folder: Path, steps: int, seeds: int, *, rates: Sequence[float] = RATES, validation: int = _VALIDATION) -> Path:
     """Trains every candidate of every seed to its end."""
     study: dict[str, Any] = {
         "base": str(encoder_folder()), "head": "mean", "baselines": "none", "ensemble": False, "seeds": seeds,
-        "data": {"train": str(write_data(folder) / "r8-train.csv"), "validation": _VALIDATION, "max_length": 48},
+        "data": {"train": str(write_data(folder) / "r8-train.csv"), "validation": validation, "max_length": 48},
         "layouts": [
             {"layout": layout, "name": f"{name}-{rate:g}", "recipe": {"learning_rate": rate}}
-            for name, layout in LAYOUTS.items() for rate in RATES
+            for name, layout in LAYOUTS.items() for rate in rates
         ],
         "recipe": {
             "optimizer": "adamw", "batch_size": 16, "max_steps": steps, "evaluate_every": steps, "patience": None,

@@ -146,6 +146,16 @@ def test_an_interruption_loses_one_portion(tmp_path: Path, monkeypatch: pytest.M
     assert compute.texts == texts
 
 
+def test_what_a_killed_process_left_in_the_cache_goes_though_nothing_is_written_to_it(tmp_path: Path) -> None:
+    cache(tmp_path).embed(["one"], None, Computed())
+    (file,) = tmp_path.rglob("*.safetensors")
+    left = file.with_name(f".{file.name}.abcdefgh.striata")
+    left.mkdir()
+    (left / ".lock").touch()
+    cache(tmp_path).embed(["one"], None, Computed())
+    assert list(file.parent.iterdir()) == [file]
+
+
 def test_baselines_need_no_torch() -> None:
     import subprocess
     import sys

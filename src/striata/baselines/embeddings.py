@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..disk.files import write_bytes
+from ..disk.workplace import sweep
 
 Halves = npt.NDArray[np.float16]
 Compute = Callable[[Sequence[str], Sequence[str] | None], npt.NDArray[np.floating]]
@@ -82,6 +83,7 @@ class EmbeddingCache:
             return self._known
         from safetensors.numpy import load
 
+        sweep(self.folder)  # a process may have been killed between giving its last file the name and clearing up
         self._known = {}
         for file in sorted(self.folder.glob("*.safetensors")):
             data = file.read_bytes()
