@@ -28,7 +28,7 @@ test: install
 	$(VENV)/bin/ruff check src tests docs $(wildcard benchmarks)
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(VENV)/bin/python -m pytest -n $(WORKERS)
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
 # The same tests with exactly the lowest versions that pyproject.toml allows. They lie outside of the clone and take 6 GB, because the
 # oldest torch comes with CUDA's libraries; not part of `make test`. Old packages warn of new ones they depend on: no errors here.
@@ -42,7 +42,7 @@ test-minimum:
 	$(MINIMUM)/bin/python -m pytest -p no:cacheprovider -W default
 
 coverage: install
-	$(VENV)/bin/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing:skip-covered
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term-missing:skip-covered
 
 mutation: install
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt mutmut

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from itertools import chain, count, repeat
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from striata.runs import Run, StudyFolder
 from striata.settings import load_study
 from striata.training.events import Event
 
+from ..processes import python
 from ..study.small import WORDS, make_base, noting, study_of, write_texts
 
 SPEED = 1e-5  # seconds a token takes, where what is planned must not depend on the moment
@@ -273,7 +272,7 @@ def test_where_no_baseline_on_embeddings_could_be_fitted_no_more_rows_are_embedd
 
 
 @pytest.mark.parametrize(
-    ("labels", "rows_a_label"), [(400, 2), (600, 7)], ids=["two rows a label", "a tenth of the rows is less than the labels"]
+    ("labels", "rows_a_label"), [(100, 2), (120, 7)], ids=["two rows a label", "a tenth of the rows is less than the labels"]
 )
 def test_many_labels_are_on_both_sides(tmp_path: Path, labels: int, rows_a_label: int) -> None:
     draws = np.random.default_rng(0)
@@ -286,7 +285,7 @@ def test_many_labels_are_on_both_sides(tmp_path: Path, labels: int, rows_a_label
     assert len(model.labels) == labels
     assert fitted.measured_on == "validation"
     assert fitted.rows >= labels
-    assert fitted.accuracy.value > 0.1  # by chance 0.0025
+    assert fitted.accuracy.value > 0.1  # by chance 0.01
 
 
 def test_chinese_is_fitted_by_its_characters(tmp_path: Path) -> None:
@@ -423,8 +422,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
     folder: Path, fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, number: int
 ) -> None:
     output = str(tmp_path / "out")
-    process = subprocess.run([sys.executable, "-c", KILLED, str(folder), output, kind, str(number)], check=False)
-    assert process.returncode == -signal.SIGKILL
+    assert python(KILLED, folder, output, kind, number).returncode == -signal.SIGKILL
     ticks = count(0, 0.01)
     again = fit_file(request(folder, output=output), now=lambda: next(ticks))
     studies = [(place / "study.yaml").read_text() for place in (fitted.folder, again.folder)]

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +27,9 @@ from striata.errors import StriataError
 from striata.model import whole_file as predicting
 from striata.model.whole_file import predict_file
 
+from ..processes import COMMAND, python, start
+from ..processes import striata as run
 from ..study.small import LABELS, study_of, write_texts
-
-
-def run(*arguments: object, cwd: Path, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from striata.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(
-        command,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "200", **(environment or {})},
-    )
 
 
 def refused(*arguments: object, cwd: Path) -> str:
@@ -347,11 +337,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(trained: Path, tmp_path: Path
     if mounted.returncode:
         # Without the right to mount, a limit on the size of files fails in the same place with a related error.
         limit = "import resource as r, signal as s; s.signal(s.SIGXFSZ, s.SIG_IGN); r.setrlimit(r.RLIMIT_FSIZE, (2000, 2000))\n"
-        code = limit + "from striata.cli import main; main()"
-        done = subprocess.run(
-            [sys.executable, "-c", code, "train", "study.yaml", "--set", f"output={small}/out"],
-            cwd=trained, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        done = python(limit + COMMAND, "train", "study.yaml", "--set", f"output={small}/out", cwd=trained)
     else:
         try:
             done = run("train", "study.yaml", "--set", f"output={small}/out", cwd=trained)
@@ -368,10 +354,8 @@ def test_a_full_disk_is_one_line_and_loses_nothing(trained: Path, tmp_path: Path
 def test_ctrl_c_in_a_terminal_saves_and_exits_with_130(tmp_path: Path) -> None:
     write_study(tmp_path, recipe={"max_steps": 4000, "evaluate_every": 1000})
     parent, child = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from striata.cli import main; main()", "train", "study.yaml"],
-        cwd=tmp_path, stdin=child, stdout=child, stderr=child, env={**os.environ, "COLUMNS": "160", "TERM": "xterm"},
-    )  # fmt: skip
+    terminal = {"stdin": child, "stdout": child, "stderr": child}
+    process = start(COMMAND, "train", "study.yaml", cwd=tmp_path, environment={"COLUMNS": "160", "TERM": "xterm"}, **terminal)
     os.close(child)
     seen = b""
     deadline = time.monotonic() + 120
@@ -386,7 +370,7 @@ def test_ctrl_c_in_a_terminal_saves_and_exits_with_130(tmp_path: Path) -> None:
         if not part:
             break
         seen += part
-    assert process.wait(60) == 130
+    assert process.wait() == 130
     assert b"learning rate" in seen
     assert b"run the same command again to go on" in seen
     assert b"Traceback" not in seen

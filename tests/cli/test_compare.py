@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from striata.cli.app import app
 from striata.errors import StriataError
 
+from ..processes import striata as run
 from ..study.synthetic import logits_of, write_synthetic_run, write_synthetic_study
-from .test_cli import refused, run, write_study
+from .test_cli import refused, write_study
 
 ROWS = 1200
 

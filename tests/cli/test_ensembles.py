@@ -12,8 +12,9 @@ import pytest
 from striata.ensemble import load_ensemble
 from striata.runs import StudyFolder
 
+from ..processes import striata as run
 from ..study.synthetic import write_synthetic_study
-from .test_cli import refused, run
+from .test_cli import refused
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from striata.engine.loading import choose_precision
 from striata.engine.stacked_linear import StackedLinear
 from striata.layout import make_plan
 
+from ..processes import python
 from .models import LABELS, make_encoder, needs_grouped_products, random_texts
 from .reference import close
 
@@ -152,8 +151,8 @@ def test_members_come_and_go(tmp_path: Path) -> None:
 @needs_grouped_products
 def test_a_step_and_a_prediction_on_another_device(tmp_path: Path) -> None:
     """Nothing is left on the host, and it waits for the device once a step."""
-    command = [sys.executable, "-m", "tests.engine.elsewhere", str(tmp_path)]
-    ended = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    code = "import sys; from pathlib import Path; from tests.engine.elsewhere import main; main(Path(sys.argv[1]))"
+    ended = python(code, tmp_path)
     assert ended.returncode == 0, ended.stderr[-3000:]
 
 

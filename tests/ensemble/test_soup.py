@@ -24,7 +24,7 @@ from striata.runs import Run
 from striata.runs.adapter import write_adapter
 from striata.runs.run import RunRecord, write_run
 
-from ..cli.test_cli import run
+from ..processes import striata as run
 from ..study.small import WORDS, make_base, study_of
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -17,6 +15,7 @@ from striata.ensemble import combine_runs, write_ensemble
 from striata.errors import EncoderError, EnsembleError, RunError, StriataError
 from striata.robustness import audit_labels, validation_rows
 
+from .. import processes
 from ..command import run
 from ..study.small import make_base, study_of
 
@@ -244,9 +243,8 @@ def test_the_command_packs_and_the_pack_predicts_in_a_process_of_its_own(
     assert (
         run("predict", folder / "out/ensemble", folder / "test.csv", "--out", tmp_path / "a.csv", "--base", folder / "moved") == 0
     )
-    code = "from striata.cli import main; main()"
-    command = [sys.executable, "-c", code, "predict", str(out), str(folder / "test.csv"), "--out", str(tmp_path / "b.csv")]
-    subprocess.run(command, check=True, capture_output=True)
+    said = processes.striata("predict", out, folder / "test.csv", "--out", tmp_path / "b.csv", cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -35,6 +33,7 @@ from striata.search.propose import quiet
 from striata.search.record import Record
 from striata.settings import load_study
 
+from ..processes import python
 from ..study.small import noting, study_of
 
 BUDGET = 2_000
@@ -173,8 +172,7 @@ def test_killed_and_run_again_proposes_and_trains_bitwise_the_same(finished: tup
     # While the first generation is proposed; when the first new member is in the record but in no checkpoint; when one of a
     # rung's weak members has ended and the others have not; between the evaluations of a rung; between two rungs.
     points = [("added", 2, 0), ("added", 3, 0), ("finished", 1, 5), ("evaluated", 2, 10), ("step", 1, 12)]
-    command = [sys.executable, "-c", KILLED, json.dumps(cut), json.dumps([*points, ("nothing", 1, 0)])]
-    done = subprocess.run(command, env={**os.environ, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True, check=False)
+    done = python(KILLED, json.dumps(cut), json.dumps([*points, ("nothing", 1, 0)]))
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(signal.SIGKILL.value)] * len(points) + ["0"], done.stderr
     one, other = (trials_of(folder / name) for name in ("out", "cut"))

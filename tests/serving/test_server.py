@@ -8,11 +8,9 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -31,6 +29,7 @@ from striata.serving.server import address_of, open_port
 from striata.serving.server import serve as run_server
 from striata.serving.service import Service
 
+from ..processes import talking
 from .made import texts
 
 # A server whose model waits for a line on stdin before it answers for the first time after it was loaded.
@@ -59,26 +58,6 @@ def signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-@contextmanager
-def serving(*arguments: object, code: str = "from striata.cli import main; main()") -> Iterator[tuple[Any, dict[str, Any]]]:
-    """A server in a process of its own, and what it printed when it was ready."""
-    command = [sys.executable, "-c", code, "serve", *map(str, arguments), "--port", "0", "--json"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if line == "}\n":
-                break
-        else:
-            raise AssertionError(process.communicate()[1])
-        yield process, json.loads("".join(lines))
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def post(address: str, body: object) -> tuple[int, Any]:
     request = Request(f"{address}/v1/classify", json.dumps(body).encode(), {"content-type": "application/json"})
     try:
@@ -88,23 +67,28 @@ def post(address: str, body: object) -> tuple[int, Any]:
         return error.code, json.loads(error.read())
 
 
-def test_sigterm_answers_what_is_queued_and_ends_with_0(study: Path) -> None:
+def test_sigterm_answers_what_is_queued_and_ends_with_0(study: Path, tmp_path: Path) -> None:
     run = next(path for path in (study / "runs").iterdir() if "lexical" in path.name)
     model = striata.load(run)
-    with serving(run, "--max-batch", "2", code=SLOW) as (process, ready), ThreadPoolExecutor(8) as threads:
-        address = ready["address"]
+    command, errors = ("serve", run, "--max-batch", 2, "--port", 0, "--json"), tmp_path / "errors"
+    with (
+        open(errors, "w") as file,
+        talking(SLOW, *command, stderr=file.fileno()) as (process, told, telling),
+        ThreadPoolExecutor(8) as threads,
+    ):
+        ready = iter(telling.readline, "}\n")
+        address = json.loads("".join([*ready, "}"]))["address"]
         some = texts(0, 8)
         futures = [threads.submit(post, address, {"texts": [some[0]]})]
-        assert process.stdout.readline() == "answering\n"  # alone: of two that came together both would be under way
+        assert telling.readline() == "answering\n"  # alone: of two that came together both would be under way
         futures += [threads.submit(post, address, {"texts": [text]}) for text in some[1:]]
         while "striata_queue_texts 7.0" not in urlopen(f"{address}/metrics").read().decode():
             pass
         process.send_signal(signal.SIGTERM)
-        process.stdin.write("\n" * 8)
-        process.stdin.flush()
+        print("\n" * 8, file=told, flush=True)
         answers = [future.result() for future in futures]
-        out, err = process.communicate(timeout=60)
-        assert (process.returncode, err) == (0, "")
+        assert (process.wait(), errors.read_text()) == (0, "")
+        out = telling.read()
     assert [status for status, _ in answers] == [200] * 8
     assert [body["answers"][0]["label"] for _, body in answers] == model.predict(some)
     assert not set(out.split()) - {"answering"}

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import textwrap
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import torch
@@ -24,6 +21,7 @@ from striata.runs import StudyFolder
 from striata.steps import choose, collect, plan_study, train_stacks
 from striata.training.events import Event
 
+from ..processes import Process, talking
 from .small import noting, study_of
 
 SHORT = {"max_steps": 6, "evaluate_every": 2}
@@ -44,17 +42,8 @@ WORKER = textwrap.dedent("""
 """)
 
 
-@contextlib.contextmanager
-def worker(study: dict[str, Any], at: int, step: int = 0) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", WORKER, *map(str, (json.dumps(study), torch.get_num_threads(), at, step))]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        yield process
-
-
-def stacks_of(process: subprocess.Popen[str]) -> tuple[str, ...]:
-    assert process.stdout is not None
-    return tuple(json.loads(process.stdout.readline()))
+def worker(study: dict[str, Any], at: int, step: int = 0) -> AbstractContextManager[tuple[Process, IO[str], IO[str]]]:
+    return talking(WORKER, json.dumps(study), torch.get_num_threads(), at, step)
 
 
 def files_of(folder: Path) -> dict[str, str]:
@@ -69,12 +58,11 @@ def test_two_processes_train_two_stacks_of_one_study_at_the_same_time(tmp_path: 
     for name in alone.stacks:
         train_stacks(alone, [name])
     with worker(two, 0) as first, worker(two, 1, step=4) as second:
-        assert stacks_of(first) == stacks_of(second) == alone.stacks
-        for process in (first, second):
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        assert (first.wait(), second.wait()) == (0, -signal.SIGKILL)
+        for _, _, telling in (first, second):
+            assert tuple(json.loads(telling.readline())) == alone.stacks
+        for _, told, _ in (first, second):
+            print("go", file=told, flush=True)
+        assert (first[0].wait(), second[0].wait()) == (0, -signal.SIGKILL)
     # The second died; what the first did stands, and anybody goes on with the other from its checkpoint.
     rest = plan_study(two, stacks=2)
     assert rest.stacks == alone.stacks[1:]
