@@ -32,7 +32,9 @@ from striata.sklearn import StriataClassifier
 
 from .study.small import make_base
 
-FAILURES: dict[str, str] = {}  # checks of scikit-learn's that are known to fail, with the reason
+FAILURES = {  # checks of scikit-learn's that are known to fail, with the reason
+    "check_sample_weight_equivalence_on_dense_data": "some of the repeated rows are held out to choose by",
+}
 SKIPPED = {"check_array_api_input": "for estimators that compute with arrays of other libraries"}
 
 
@@ -145,22 +147,37 @@ def test_it_works_in_searches_pipelines_votes_and_calibration() -> None:
     assert chosen.score(frame, labels) > 0.9
 
 
-def test_metadata_is_routed_to_the_score_and_refused_by_fit() -> None:
+def test_weights_are_routed_to_fit_and_score() -> None:
     texts, labels = rows()
     weights = np.where(np.arange(60) < 30, 5.0, 1.0)
     with sklearn.config_context(enable_metadata_routing=True):
-        routed = words().set_score_request(sample_weight=True)
+        routed = words().set_score_request(sample_weight=True).set_fit_request(sample_weight=True)
         scores = cross_validate(
             routed, texts, labels, cv=2, params={"sample_weight": weights}, return_estimator=True, return_indices=True
         )
         for score, estimator, places in zip(scores["test_score"], scores["estimator"], scores["indices"]["test"], strict=True):
             held = [texts[at] for at in places]
             assert score == estimator.score(held, labels[places], sample_weight=weights[places])
-        assert not hasattr(words(), "set_fit_request")
-    with pytest.raises(TypeError, match="unexpected keyword argument 'sample_weight'"):
-        words().fit(texts, labels, sample_weight=weights)
-    with pytest.raises(TypeError, match="does not support sample weights"):
-        VotingClassifier([("striata", words())]).fit(texts, labels, sample_weight=weights)
+    VotingClassifier([("striata", words())]).fit(texts, labels, sample_weight=weights)
+
+
+def test_weights_are_relative_and_rows_of_weight_0_are_not_there() -> None:
+    texts, labels = rows(90)
+    weights = np.repeat([1.0, 0.0, 4.0], 30)
+    inside = weights > 0
+    weighted = words().fit(texts, labels, sample_weight=weights)
+    fewer = words().fit([texts[at] for at in np.flatnonzero(inside)], labels[inside], sample_weight=2 * weights[inside])
+    plain = words().fit([texts[at] for at in np.flatnonzero(inside)], labels[inside])
+    unseen = rows(20, seed=1)[0]
+    np.testing.assert_allclose(weighted.predict_proba(unseen), fewer.predict_proba(unseen), rtol=1e-6)
+    assert np.abs(weighted.predict_proba(unseen) - plain.predict_proba(unseen)).max() > 1e-4
+    for wrong, message in [
+        (np.zeros(90), "zero for every row"),
+        (weights - 1, "row 30 is negative"),
+        (weights[:5], r"expected \(90,\)"),
+    ]:
+        with pytest.raises(EstimatorError, match=message):
+            words().fit(texts, labels, sample_weight=wrong)
 
 
 def test_a_pickle_is_small_and_names_no_code_but_the_estimator(fitted: StriataClassifier) -> None:

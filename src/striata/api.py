@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .errors import StudyError
 from .extras import require
 from .layout import Layout, Plan, make_plan
 
@@ -44,6 +45,7 @@ def train(
     study: Study | str | Path | Mapping[str, Any],
     *,
     data: object = None,
+    weights: object = None,
     listen: Listener | None = None,
     track: Iterable[str] = (),
     device: str = "auto",
@@ -57,6 +59,8 @@ def train(
         data: rows in the place of `data.train`: a pandas or polars DataFrame, a `datasets.Dataset`, a pyarrow Table, a dict of
             columns, a list of dicts, or a tuple (texts, labels); or a mapping of `train`, `validation` and `test` to such rows.
             Their checksum stands in the folder; the same call with the same rows goes on.
+        weights: how much each training row of `data` counts, (rows,), numbers above 0 of which only the ratios matter; None
+            weighs all alike. Rows with a column of weights name it in the study, as `data.weight`.
         listen: told of every step, evaluation and ending, and in notes what the data and the plans are
             (:class:`striata.training.events.Event`); None draws them in a notebook, and is silent elsewhere.
         track: experiment trackers: tensorboard, wandb, mlflow, trackio.
@@ -67,9 +71,14 @@ def train(
             not installed.
         KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on from there.
     """
+    from .data.read import weighted_rows
     from .settings import Study, load_study
 
     settings = study if isinstance(study, Study) else load_study(study)
+    if weights is not None:
+        if data is None:
+            raise StudyError("go with rows in `data`; of a file, name the column as `data.weight`", argument="weights")
+        data = weighted_rows(data, weights, settings.columns)
     if settings.search is not None:
         require("a study with `search`", "optuna", "sqlalchemy")
     # What follows may load torch, for which a mistake in the study file need not wait.
@@ -89,6 +98,7 @@ def fit(
     text: str | Sequence[str] | None = None,
     text_pair: str | None = None,
     label: str | None = None,
+    weight: str | None = None,
     dialect: Dialect | None = None,
     drop_empty: bool = False,
     task: str = "single-label",
@@ -109,6 +119,8 @@ def fit(
         text: name of the text column, or of several that are joined; None finds it by its usual names, as the next two.
         text_pair: name of the second text's column.
         label: name of the label column.
+        weight: name of a column that says how much each row counts in training, in numbers above 0 of which only the ratios
+            matter; None weighs all alike.
         dialect: how files are written, where that is not to be determined from them (:class:`striata.data.Dialect`).
         drop_empty: whether rows without a text are left out instead of refused.
         task: what a label is, of :data:`striata.choices.TASKS`.
@@ -130,18 +142,25 @@ def fit(
     from .automl.fitting import Request, default_output, fit_file
     from .choices import TASKS
     from .data import Columns, Dialect, read_table
-    from .errors import StudyError
     from .progress import usual_listener
 
     names = text if text is None or isinstance(text, str) else tuple(text)
     TASKS.check(task, StudyError)
     columns = Columns(
-        text=names, text_pair=text_pair, label=label, dialect=dialect or Dialect(), drop_empty=drop_empty, task=task
+        text=names,
+        text_pair=text_pair,
+        label=label,
+        weight=weight,
+        dialect=dialect or Dialect(),
+        drop_empty=drop_empty,
+        task=task,
     )
     parts = {"train": data} | ({} if test is None else {"test": test})
     parts = {name: str(part) if isinstance(part, Path) else part for name, part in parts.items()}
+    read_by = {"train": columns, "test": columns.unweighted}
     sources = {
-        name: part if isinstance(part, str) else read_table(part, columns, split=name).reference for name, part in parts.items()
+        name: part if isinstance(part, str) else read_table(part, read_by[name], split=name).reference
+        for name, part in parts.items()
     }
     in_memory = any(not isinstance(part, str) for part in parts.values())
     request = Request(

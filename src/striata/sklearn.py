@@ -9,6 +9,7 @@ import weakref
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from itertools import compress
 from numbers import Real
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +19,13 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import (
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
 
 from .api import fit, load, pack, train
 from .automl.layouts import HEAD
@@ -40,7 +47,7 @@ class StriataClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Where neither `kinds` nor `layouts` is given, :func:`striata.fit` decides what is trained in the time that `minutes` allows.
     Otherwise exactly these baselines and layouts are trained, and the model is the best run, or an ensemble of the best.
 
-    Parameters are checked in :meth:`fit`. `fit` takes no `sample_weight`, because training has no row weights; `score` does.
+    Parameters are checked in :meth:`fit`.
 
     Args:
         base: encoder, a folder or a Hub name; "none" for none, None for MiniLM.
@@ -108,12 +115,15 @@ class StriataClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_archive")
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fits on texts and their labels.
 
         Args:
             X: texts: a list, array or series of strings, or a table with one column; with `columns`, a table with several.
             y: labels, strings or whole numbers, (rows,).
+            sample_weight: how much each row counts in training, (rows,), numbers from 0 on of which only the ratios matter; rows
+                of weight 0 are left out. Rows that are held out to choose and calibrate by count alike there. None weighs all
+                alike.
 
         Raises:
             EstimatorError: a parameter, a text or a label is wrong; also a ValueError.
@@ -121,16 +131,22 @@ class StriataClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         self._check_parameters()
         texts, pairs, labels = self._read_rows(X, y)
+        weights = None if sample_weight is None else _weights(sample_weight, len(labels))
+        if weights is not None:
+            inside = weights > 0
+            labels, weights, texts = labels[inside], weights[inside], list(compress(texts, inside))
+            pairs = None if pairs is None else list(compress(pairs, inside))
         classes, targets = np.unique(labels, return_inverse=True)
         names = [str(label) for label in classes]
         if len(names) < 2:
             raise EstimatorError(f"y has one class, {names[0]!r}; a classifier needs two or more")
-        data = {"text": texts, **({"text_pair": pairs} if pairs else {}), "label": [names[at] for at in targets]}
+        data: dict[str, Any] = {"text": texts, "label": [names[at] for at in targets]}
+        data |= ({"text_pair": pairs} if pairs else {}) | ({} if weights is None else {"weight": weights.tolist()})
         with ExitStack() as stack:
             place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="striata-", ignore_cleanup_errors=True)))
             folder = place / "fit" if self.output is None else Path(self.output)
             try:
-                model = self._train(data, folder, paired=pairs is not None)
+                model = self._train(data, folder)
             except (DataError, LayoutError, StudyError) as error:
                 raise EstimatorError(str(error)) from error
             archive = pack(model, place / "model.zip", encoder=False).read_bytes()
@@ -185,15 +201,15 @@ class StriataClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self.recipe is not None and not self.layouts:
             raise EstimatorError("is for layouts, and there are none; give layouts, or leave it out", argument="recipe")
 
-    def _train(self, data: Mapping[str, list[str]], folder: Path, *, paired: bool) -> Path:
+    def _train(self, data: Mapping[str, list[Any]], folder: Path) -> Path:
         """Fits, and says where the model lies."""
         seed = self.random_state
         if not isinstance(seed, int):
             seed = int(check_random_state(seed).randint(_SEEDS))
-        second = "text_pair" if paired else None
+        second, weight = (name if name in data else None for name in ("text_pair", "weight"))
         if self.kinds is None and self.layouts is None:
             fitted = fit(
-                data, text="text", text_pair=second, label="label", base=self.base, minutes=float(self.minutes),
+                data, text="text", text_pair=second, label="label", weight=weight, base=self.base, minutes=float(self.minutes),
                 budget=self.budget, output=folder, seed=seed, device=self.device,
             )  # fmt: skip
             return fitted.model
@@ -205,6 +221,7 @@ class StriataClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 "text": "text",
                 "text_pair": second,
                 "label": "label",
+                "weight": weight,
                 "validation": self.validation,
                 "max_length": self.max_length,
                 "seed": seed,
@@ -308,6 +325,22 @@ def _column(X: Any) -> list[str]:
             what = "is empty" if isinstance(text, str) else f"is a {type(text).__name__}"
             raise EstimatorError(f"X: row {at} (counted from 0) {what}; expected a text", row=at)
     return [str(text) for text in texts]
+
+
+def _weights(sample_weight: Any, rows: int) -> npt.NDArray[np.float64]:
+    """Weights of rows, (rows,), not all 0."""
+    if isinstance(sample_weight, Real):
+        sample_weight = np.full(rows, sample_weight)
+    weights: npt.NDArray[np.float64] = check_array(
+        sample_weight, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name="sample_weight"
+    )
+    if weights.shape != (rows,):
+        raise EstimatorError(f"sample_weight has shape {weights.shape}; expected ({rows},), one weight for each row")
+    if (weights < 0).any():
+        raise EstimatorError(f"sample_weight of row {int((weights < 0).argmax())} is negative; expected numbers from 0 on")
+    if not weights.any():
+        raise EstimatorError("sample_weight is zero for every row; expected a weight above 0 for some")
+    return weights
 
 
 def _cell(value: Any, row: int, name: str) -> str:

@@ -121,7 +121,7 @@ def look(source: object, columns: Columns, base: str | None, test: object = None
         sample=texts,
         lengths=lengths,
         limit=limit,
-        test_rows=0 if test is None else len(read_table(test, columns)),
+        test_rows=0 if test is None else len(read_table(test, columns.unweighted)),
     )
 
 

@@ -149,6 +149,7 @@ def _data_lines(overview: Overview, decision: Decision, test: str | None, seed: 
         f"  text: {json.dumps(columns.texts[0] if len(columns.texts) == 1 else columns.texts, ensure_ascii=False)}",
         *([f"  text_pair: {_quoted(columns.text_pair)}"] if columns.text_pair else []),
         f"  label: {_quoted(str(columns.label))}",
+        *([f"  weight: {_quoted(columns.weight)}"] if columns.weight else []),
         *(f"  {name}: {json.dumps(value, ensure_ascii=False)}" for name, value in overview.stated.reading().items()),
         f"  validation: {decision.held_out.validation:<10} # rows held out to choose and calibrate by",
     ]

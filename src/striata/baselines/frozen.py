@@ -16,7 +16,7 @@ from ..figures.folds import deal_folds
 from .linear import Linear
 from .majority import log_shares
 from .network import DECAY, Network, most_rows, train_network
-from .rows import Floats, Ints, Logits, Rows
+from .rows import Floats, Ints, Logits, Rows, Weights, part_of
 from .selection import Judgement, climb, cross_fit, judge
 from .store import Facts, Tried, read_baseline, refuse, write_baseline
 
@@ -114,7 +114,9 @@ class Frozen:
             used = np.sort(order[: min(len(used), most_rows(vectors.shape[1] + words, labels))])
         if len(used) < len(rows):
             notes.append(f"fitted on {len(used):,} of {len(rows):,} rows")
-        model, shown = _solve(_read(rows.take(used), solver), targets[used], labels, solver, strength, seed)
+        model, shown = _solve(
+            _read(rows.take(used), solver), targets[used], labels, solver, strength, seed, part_of(rows.weights, used)
+        )
         return cls(
             model=model.scaled(judged[solver, strength].scale),
             words=words if solver == "network" else 0,
@@ -140,8 +142,9 @@ class Frozen:
     def out_of_fold(self, rows: Rows, targets: Ints, *, seed: int = 0) -> Logits:
         """See :meth:`striata.baselines.rows.Baseline.out_of_fold`."""
         folds = deal_folds(targets, 5, seed, rows.groups)
-        scores = _crossed(_read(rows, self.solver), targets, folds, self.labels, self.solver, self.strength, seed)
-        return (scores * np.float32(judge(scores, targets).scale)).astype(np.float32)
+        features = _read(rows, self.solver)
+        scores = _crossed(features, targets, folds, self.labels, self.solver, self.strength, seed, rows.weights)
+        return (scores * np.float32(judge(scores, targets, rows.weights).scale)).astype(np.float32)
 
     def receipt(self) -> dict[str, Any]:
         """See :meth:`striata.baselines.rows.Baseline.receipt`."""
@@ -216,70 +219,112 @@ def _read(rows: Rows, solver: Solver, size: int | None = None) -> Floats:
 
 
 def _judged(rows: Rows, targets: Ints, folds: Ints, labels: int, solver: Solver, strength: float, seed: int) -> Judgement:
-    return judge(_crossed(_read(rows, solver), targets, folds, labels, solver, strength, seed), targets)
+    scores = _crossed(_read(rows, solver), targets, folds, labels, solver, strength, seed, rows.weights)
+    return judge(scores, targets, rows.weights)
 
 
-def _crossed(features: Floats, targets: Ints, folds: Ints, labels: int, solver: Solver, strength: float, seed: int) -> Logits:
+def _crossed(
+    features: Floats,
+    targets: Ints,
+    folds: Ints,
+    labels: int,
+    solver: Solver,
+    strength: float,
+    seed: int,
+    weights: Weights | None,
+) -> Logits:
     def score(inside: Ints, held: Ints) -> Logits:
-        return _solve(features[inside], targets[inside], labels, solver, strength, seed)[0].scores(features[held])
+        counts = part_of(weights, inside)
+        return _solve(features[inside], targets[inside], labels, solver, strength, seed, counts)[0].scores(features[held])
 
     return cross_fit(score, folds, labels)
 
 
 def _solve(
-    vectors: Floats, targets: Ints, labels: int, solver: Solver, strength: float, seed: int
+    vectors: Floats, targets: Ints, labels: int, solver: Solver, strength: float, seed: int, weights: Weights | None
 ) -> tuple[Linear | Network, float]:
     """The model on standardized columns, written for columns as they are, and its strength."""
-    mean, spread = vectors.mean(0, dtype=np.float64), vectors.std(0, dtype=np.float64)
+    if weights is None:
+        mean, spread = vectors.mean(0, dtype=np.float64), vectors.std(0, dtype=np.float64)
+    else:
+        mean = np.average(vectors, axis=0, weights=weights)
+        spread = np.sqrt(np.average((vectors - mean) ** 2, axis=0, weights=weights))
     spread = np.where(spread > 1e-7, spread, 1.0)
     standard = (vectors - mean) / spread
     present = np.unique(targets)
     if solver == "network" and len(present) > 1:
-        return train_network(standard, targets, labels, seed=seed).on_columns(mean, spread), strength
+        return train_network(standard, targets, labels, seed=seed, weights=weights).on_columns(mean, spread), strength
     if len(present) == 1:
-        coefficients, intercepts = np.zeros((1, vectors.shape[1])), log_shares(targets, labels)[present].astype(np.float64)
+        coefficients, intercepts = (
+            np.zeros((1, vectors.shape[1])),
+            log_shares(targets, labels, weights)[present].astype(np.float64),
+        )
     elif solver == "discriminant":
-        coefficients, intercepts, strength = discriminant(standard, np.searchsorted(present, targets))
+        coefficients, intercepts, strength = discriminant(standard, np.searchsorted(present, targets), weights)
     else:
-        coefficients, intercepts = _logistic(standard, targets, strength)
-    weights = np.zeros((vectors.shape[1], labels))
+        coefficients, intercepts = _logistic(standard, targets, strength, weights)
+    columns = np.zeros((vectors.shape[1], labels))
     bias = np.full(labels, _NEVER)
-    weights[:, present] = (coefficients / spread).T
+    columns[:, present] = (coefficients / spread).T
     bias[present] = intercepts - coefficients @ (mean / spread)
     bias[np.setdiff1d(np.arange(labels), present)] = bias[present].min() + _NEVER
-    return Linear(weights=weights.astype(np.float32), bias=bias.astype(np.float32)), strength
+    return Linear(weights=columns.astype(np.float32), bias=bias.astype(np.float32)), strength
 
 
-def _logistic(vectors: Floats, targets: Ints, strength: float) -> tuple[Any, Any]:
+def _logistic(vectors: Floats, targets: Ints, strength: float, weights: Weights | None) -> tuple[Any, Any]:
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=strength, max_iter=200, tol=1e-3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of steps that ended the fit, and of many labels; rows held out judge what came out
-        model.fit(vectors, targets)
+        model.fit(vectors, targets, weights)
     if len(model.classes_) > 2:
         return model.coef_, model.intercept_
     return np.concatenate([-model.coef_, model.coef_]) / 2, np.concatenate([-model.intercept_, model.intercept_]) / 2
 
 
-def discriminant(vectors: Floats, targets: Ints) -> tuple[Any, Any, float]:
+def discriminant(vectors: Floats, targets: Ints, weights: Weights | None = None) -> tuple[Any, Any, float]:
     """Linear discriminant analysis with the pooled covariance shrunk by Ledoit and Wolf (2004).
 
     Args:
         vectors: (n, size), columns of one scale.
         targets: places of the labels, (n,), each with a row or more.
+        weights: how much each row counts, as if it were there so many times, (n,); None where all count once.
 
     Returns:
         Coefficients (labels, size), intercepts (labels,), and the shrinkage from 0 to 1.
     """
     from sklearn.covariance import ledoit_wolf
 
+    if weights is not None:
+        return _weighted_discriminant(vectors, targets, weights)
     counts = np.bincount(targets)
     order = np.argsort(targets, kind="stable")
     sums = np.add.reduceat(vectors[order], np.concatenate([[0], np.cumsum(counts)[:-1]]), axis=0)
     means = sums / counts[:, None]
     covariance, shrinkage = ledoit_wolf(vectors - means[targets], assume_centered=True)
+    return *_separate(covariance, means, counts / len(targets)), float(shrinkage)
+
+
+def _weighted_discriminant(vectors: Floats, targets: Ints, weights: Weights) -> tuple[Any, Any, float]:
+    """As if every row were there as many times as it weighs, for which scikit-learn has no form."""
+    counts = np.bincount(targets, weights)
+    member = np.zeros((len(counts), len(targets)))
+    member[targets, np.arange(len(targets))] = weights
+    means = member @ vectors / counts[:, None]
+    centred, total = vectors - means[targets], weights.sum()
+    covariance = centred.T @ (centred * weights[:, None]) / total
+    size, squares = len(covariance), (centred**2).sum(1)
+    middle = np.trace(covariance) / size
+    spread = ((covariance**2).sum() - size * middle**2) / size
+    noise = ((weights * squares**2).sum() / total - (covariance**2).sum()) / (size * total)
+    shrinkage = min(noise, spread) / spread if spread > 0 else 0.0
+    covariance = (1 - shrinkage) * covariance + shrinkage * middle * np.eye(size)
+    return *_separate(covariance, means, counts / total), float(shrinkage)
+
+
+def _separate(covariance: Floats, means: Floats, shares: Floats) -> tuple[Any, Any]:
+    """Coefficients (labels, size) and intercepts (labels,) of labels with one covariance."""
     ridge = 1e-6 * max(float(np.trace(covariance)) / len(covariance), 1e-6)
     coefficients = np.linalg.solve(covariance + ridge * np.eye(len(covariance)), means.T).T
-    intercepts = np.log(counts / len(targets)) - (coefficients * means).sum(1) / 2
-    return coefficients, intercepts, float(shrinkage)
+    return coefficients, np.log(shares) - (coefficients * means).sum(1) / 2

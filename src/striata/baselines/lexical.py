@@ -116,7 +116,7 @@ class Lexical:
             return scores_of(solve(work, matrix, inside, self.choice), matrix, held, self.limits.chunk)
 
         scores = cross_fit(score, deal_folds(targets, 5, seed, rows.groups), self.labels)
-        return (scores * np.float32(judge(scores, targets).scale)).astype(np.float32)
+        return (scores * np.float32(judge(scores, targets, rows.weights).scale)).astype(np.float32)
 
     def receipt(self) -> dict[str, Any]:
         """See :meth:`striata.baselines.rows.Baseline.receipt`."""

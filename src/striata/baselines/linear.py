@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from .rows import Ints, Logits
+from .rows import Ints, Logits, Weights
 
+Part = tuple[Any, Ints, Weights | None]  # features, targets, and how much each row counts
 SMALLEST = -1.0  # margin of a label without rows: what a machine that always says no gives
 
 
@@ -83,7 +84,7 @@ class Linear:
         return cls(weights=weights, bias=bias)
 
 
-def machine(features: Any, targets: Ints, labels: int, strength: float, seed: int) -> Linear:
+def machine(features: Any, targets: Ints, labels: int, strength: float, seed: int, weights: Weights | None = None) -> Linear:
     """One linear support vector machine per label against the rest, squared hinge loss (liblinear's dual solver).
 
     Args:
@@ -92,6 +93,7 @@ def machine(features: Any, targets: Ints, labels: int, strength: float, seed: in
         labels: how many; a label without rows always scores -1.
         strength: C, the weight of the loss against the size of the weights.
         seed: of the order in which rows are visited.
+        weights: how much each row counts, (n,); None where all count once.
     """
     from sklearn.svm import LinearSVC
 
@@ -101,17 +103,17 @@ def machine(features: Any, targets: Ints, labels: int, strength: float, seed: in
     solver = LinearSVC(C=strength, dual=True, tol=0.01, max_iter=200, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of steps that ended the fit, and of many labels; rows held out judge what came out
-        solver.fit(features, targets)
+        solver.fit(features, targets, weights)
     return _spread(solver.coef_, solver.intercept_, present, labels)
 
 
 def stochastic(
-    parts: Callable[[int], Iterable[tuple[Any, Ints]]], present: Ints, labels: int, strength: float, seed: int, epochs: int
+    parts: Callable[[int], Iterable[Part]], present: Ints, labels: int, strength: float, seed: int, epochs: int
 ) -> Linear:
     """The same machine by averaged stochastic gradients (hinge loss), which sees a part of the rows at a time.
 
     Args:
-        parts: for an epoch's number, features and targets in the order they are seen.
+        parts: for an epoch's number, features, targets and weights in the order they are seen.
         present: places of all labels that have rows, ascending.
         labels: how many labels.
         strength: alpha, the weight of the size of the weights against the loss.
@@ -122,24 +124,25 @@ def stochastic(
 
     solver = SGDClassifier(loss="hinge", alpha=strength, average=True, random_state=seed)
     for epoch in range(epochs):
-        for features, targets in parts(epoch):
+        for features, targets, weights in parts(epoch):
             if len(present) == 1 or not features.shape[1]:
                 return _constant(present, features.shape[1], labels)
-            solver.partial_fit(features, targets, classes=present)
+            solver.partial_fit(features, targets, classes=present, sample_weight=weights)
     return _spread(solver.coef_, solver.intercept_, present, labels)
 
 
-def centroids(parts: Iterable[tuple[Any, Ints]], width: int, labels: int) -> Linear:
+def centroids(parts: Iterable[Part], width: int, labels: int) -> Linear:
     """20 times the cosine to each label's mean text (Rocchio 1971); as dear for many labels as for few.
 
     Args:
-        parts: features and targets, in parts.
+        parts: features, targets and weights, in parts.
         width: number of features.
         labels: how many; a label without rows scores 0.
     """
     sums: Any = sp.csr_array((labels, width), dtype=np.float32)
-    for features, targets in parts:
-        member = sp.csr_array((np.ones(len(targets), np.float32), (targets, np.arange(len(targets)))), (labels, len(targets)))
+    for features, targets, factors in parts:
+        counts = np.ones(len(targets), np.float32) if factors is None else factors.astype(np.float32)
+        member = sp.csr_array((counts, (targets, np.arange(len(targets)))), (labels, len(targets)))
         sums = sums + member @ features
     sizes = np.sqrt(np.asarray(sums.multiply(sums).sum(axis=1)).ravel())
     unit: Any = sp.diags_array((1 / np.maximum(sizes, np.finfo(np.float32).tiny)).astype(np.float32)) @ sums

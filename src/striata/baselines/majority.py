@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from ..figures.folds import deal_folds
-from .rows import Ints, Logits, Rows
+from .rows import Ints, Logits, Rows, Weights, part_of
 from .selection import cross_fit
 from .store import Facts, read_baseline, refuse, write_baseline
 
@@ -54,7 +54,7 @@ class Majority:
     def fit(cls, rows: Rows, targets: Ints, labels: int, *, seed: int = 0) -> Majority:
         """See :meth:`striata.baselines.rows.Baseline.fit`."""
         start = time.perf_counter()
-        return cls(priors=log_shares(targets, labels), rows=len(rows), seconds=time.perf_counter() - start)
+        return cls(priors=log_shares(targets, labels, rows.weights), rows=len(rows), seconds=time.perf_counter() - start)
 
     def logits(self, rows: Rows) -> Logits:
         """See :meth:`striata.baselines.rows.Baseline.logits`."""
@@ -64,7 +64,7 @@ class Majority:
         """See :meth:`striata.baselines.rows.Baseline.out_of_fold`."""
 
         def score(inside: Ints, held: Ints) -> Logits:
-            return np.tile(log_shares(targets[inside], self.labels), (len(held), 1))
+            return np.tile(log_shares(targets[inside], self.labels, part_of(rows.weights, inside)), (len(held), 1))
 
         return cross_fit(score, deal_folds(targets, 5, seed, rows.groups), self.labels)
 
@@ -89,8 +89,8 @@ class Majority:
             refuse(folder, error)
 
 
-def log_shares(targets: Ints, labels: int) -> Logits:
-    """Logarithms of the labels' shares, with one row of each label added, (labels,) float32."""
-    counts = np.bincount(targets, minlength=labels) + 1.0
+def log_shares(targets: Ints, labels: int, weights: Weights | None = None) -> Logits:
+    """Logarithms of the labels' shares, with one row of each label added, (labels,) float32; weights are those of the rows."""
+    counts = np.bincount(targets, weights, minlength=labels) + 1.0
     shares: Logits = np.log(counts / counts.sum()).astype(np.float32)
     return shares

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from .frozen import embeddings_of
 from .majority import log_shares
-from .rows import Floats, Ints, Logits, Rows
+from .rows import Floats, Ints, Logits, Rows, Weights, part_of
 from .selection import Judgement, judge
 from .store import Facts, Tried, read_baseline, refuse, write_baseline
 
@@ -50,6 +50,7 @@ class Neighbours:
         count: how many vote.
         sharpness: a vote weighs exp(sharpness x cosine) against that of the nearest.
         scale: factor on the logarithms of smoothed shares.
+        weights: factors on the training rows' votes, (rows,); None where all are 1.
         tried: what was judged to choose these.
         notes: what a user should know.
         seconds: wall time of the fit.
@@ -64,6 +65,7 @@ class Neighbours:
     count: int
     sharpness: float
     scale: float
+    weights: Weights | None = None
     tried: Tried = ()
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -97,12 +99,12 @@ class Neighbours:
         some = np.sort(np.random.default_rng(seed).permutation(len(used))[: max(_FEWEST, min(_TRIED, _SCORES // labels))])
         near = _Nearest(vectors, max(COUNTS), part.groups)
         places, cosines = near.of(vectors[some].astype(np.float32), part.groups[some])
-        priors = log_shares(goals, labels)
+        priors = log_shares(goals, labels, part.weights)
         judged: dict[tuple[int, float], Judgement] = {}
         for count in COUNTS:
             for sharpness in SHARPNESS:
-                votes = _votes(places[:, :count], cosines[:, :count], goals, priors, sharpness)
-                judged[count, sharpness] = judge(votes, goals[some])
+                votes = _votes(places[:, :count], cosines[:, :count], goals, priors, sharpness, part.weights)
+                judged[count, sharpness] = judge(votes, goals[some], part_of(part.weights, some))
         count, sharpness = min(judged, key=lambda key: judged[key].loss)
         return cls(
             vectors=vectors,
@@ -111,6 +113,7 @@ class Neighbours:
             count=count,
             sharpness=sharpness,
             scale=judged[count, sharpness].scale,
+            weights=part.weights,
             tried=tuple(
                 {"count": key[0], "sharpness": key[1], "loss": round(at.loss, 6), "accuracy": round(at.accuracy, 6)}
                 for key, at in judged.items()
@@ -126,7 +129,7 @@ class Neighbours:
             DataError: the rows have no embeddings, or of another size.
         """
         places, cosines = self._nearest.of(_unit(embeddings_of(rows, self.vectors.shape[1])))
-        return self._scaled(_votes(places, cosines, self.targets, self.priors, self.sharpness))
+        return self._scaled(_votes(places, cosines, self.targets, self.priors, self.sharpness, self.weights))
 
     @cached_property
     def _nearest(self) -> _Nearest:
@@ -136,7 +139,8 @@ class Neighbours:
         """See :meth:`striata.baselines.rows.Baseline.out_of_fold`; a fold here is a text and its equals."""
         vectors = _unit(embeddings_of(rows)).astype(np.float16)
         places, cosines = _Nearest(vectors, self.count, rows.groups).of(vectors.astype(np.float32), rows.groups)
-        return self._scaled(_votes(places, cosines, targets, log_shares(targets, self.labels), self.sharpness))
+        priors = log_shares(targets, self.labels, rows.weights)
+        return self._scaled(_votes(places, cosines, targets, priors, self.sharpness, rows.weights))
 
     def receipt(self) -> dict[str, Any]:
         """See :meth:`striata.baselines.rows.Baseline.receipt`."""
@@ -159,7 +163,8 @@ class Neighbours:
 
     def write(self, folder: Path) -> None:
         """See :meth:`striata.baselines.rows.Baseline.write`."""
-        write_baseline(folder, self._facts(), {"vectors": self.vectors, "targets": self.targets, "priors": self.priors})
+        numbers: dict[str, npt.NDArray[Any]] = {"vectors": self.vectors, "targets": self.targets, "priors": self.priors}
+        write_baseline(folder, self._facts(), numbers | ({} if self.weights is None else {"weights": self.weights}))
 
     @classmethod
     def read(cls, folder: Path) -> Neighbours:
@@ -175,6 +180,7 @@ class Neighbours:
                 count=facts.count,
                 sharpness=facts.sharpness,
                 scale=facts.scale,
+                weights=tensors.get("weights"),
                 tried=facts.tried,
                 notes=facts.notes,
                 seconds=facts.seconds,
@@ -227,10 +233,12 @@ class _Nearest:
             yield slice(at, at + step)
 
 
-def _votes(places: Ints, cosines: Floats, targets: Ints, priors: Logits, sharpness: float) -> Logits:
+def _votes(places: Ints, cosines: Floats, targets: Ints, priors: Logits, sharpness: float, factors: Weights | None) -> Logits:
     """Logarithms of (weighted votes + shares) / (weights + 1), (queries, labels) float32."""
     nearest = np.where(np.isfinite(cosines[:, :1]), cosines[:, :1], 0)
     weights = np.where(places >= 0, np.exp(sharpness * (np.where(places >= 0, cosines, nearest) - nearest)), 0)
+    if factors is not None:
+        weights = weights * factors[np.maximum(places, 0)]
     counts = np.tile(np.exp(priors.astype(np.float64)), (len(places), 1))
     rows = np.repeat(np.arange(len(places)), places.shape[1])
     np.add.at(counts, (rows, targets[np.maximum(places, 0)].ravel()), weights.ravel())

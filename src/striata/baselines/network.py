@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .rows import Floats, Ints, Logits
+from .rows import Floats, Ints, Logits, Weights
 
 FEW, MANY, MANY_ROWS = 256, 512, 10_000  # hidden units, and from how many rows on
 RATES, DECAY = {FEW: 2e-3, MANY: 1e-3}, 0.1  # of AdamW
@@ -101,13 +101,14 @@ def most_rows(features: int, labels: int) -> int:
     return max(1, _WORK // (FEWEST_EPOCHS * MANY * (features + labels)))
 
 
-def train_network(features: Floats, targets: Ints, labels: int, *, seed: int) -> Network:
+def train_network(features: Floats, targets: Ints, labels: int, *, seed: int, weights: Weights | None = None) -> Network:
     """Trains by AdamW with a one-cycle schedule, dropout before both layers (Srivastava et al. 2014), on the CPU.
 
     Args:
         features: (n, features), columns of one scale; of more rows than :func:`most_rows` a sample is trained on.
         targets: places of the labels, (n,).
         labels: how many.
+        weights: how much each row counts, (n,): a step's loss is the weighted mean of its rows'; None where all count once.
         seed: of weights, dropout and order; the same rows and seed give the same network with the same number of threads.
     """
     import torch
@@ -117,6 +118,7 @@ def train_network(features: Floats, targets: Ints, labels: int, *, seed: int) ->
     chosen = np.random.default_rng(seed).permutation(len(features))[: most_rows(features.shape[1], labels)]
     inputs = torch.from_numpy(np.ascontiguousarray(features[chosen], np.float32))
     goals = torch.from_numpy(targets[chosen])
+    counts = None if weights is None else torch.from_numpy(weights[chosen].astype(np.float32))
     rows = len(inputs)
     size = min(rows, max(_SMALLEST, min(_LARGEST, rows // _STEPS)))
     epochs = max(FEWEST_EPOCHS, min(MOST_EPOCHS, _SIGHTS // rows))
@@ -133,7 +135,12 @@ def train_network(features: Floats, targets: Ints, labels: int, *, seed: int) ->
             for start in range(0, rows - size + 1, size):
                 places = order[start : start + size]
                 hidden = functional.gelu(first(functional.dropout(inputs[places], DROPPED_INPUT)))
-                loss = functional.cross_entropy(second(functional.dropout(hidden, DROPPED[units])), goals[places])
+                scores = second(functional.dropout(hidden, DROPPED[units]))
+                if counts is None:
+                    loss = functional.cross_entropy(scores, goals[places])
+                else:
+                    losses = functional.cross_entropy(scores, goals[places], reduction="none")
+                    loss = (losses * counts[places]).sum() / counts[places].sum()
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()

@@ -16,6 +16,7 @@ from ..data.equal import equal_texts
 Floats = npt.NDArray[np.floating]
 Logits = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +28,14 @@ class Rows:
         pairs: n second texts, or None where a row is one text.
         vectors: means of the encoder's last hidden states, (n, size), for the baselines that read them.
         words: means of its tokens' own embeddings, before any layer, (n, size of these).
+        weights: how much each row counts in a fit, as if it were there so many times, (n,); None where all count once.
     """
 
     texts: Sequence[str]
     pairs: Sequence[str] | None = None
     vectors: Floats | None = None
     words: Floats | None = None
+    weights: Weights | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -54,6 +57,7 @@ class Rows:
             pairs=None if self.pairs is None or others.pairs is None else [*self.pairs, *others.pairs],
             vectors=_joined(self.vectors, others.vectors),
             words=_joined(self.words, others.words),
+            weights=_joined(self.weights, others.weights),
         )
 
     def take(self, places: Ints) -> Rows:
@@ -64,10 +68,16 @@ class Rows:
             pairs=None if self.pairs is None else [self.pairs[at] for at in chosen],
             vectors=None if self.vectors is None else self.vectors[places],
             words=None if self.words is None else self.words[places],
+            weights=None if self.weights is None else self.weights[places],
         )
 
 
-def _joined(some: Floats | None, others: Floats | None) -> Floats | None:
+def part_of(weights: Weights | None, places: Ints) -> Weights | None:
+    """Weights of the rows at some places; None where all count once."""
+    return None if weights is None else weights[places]
+
+
+def _joined(some: Any, others: Any) -> Any:
     return None if some is None or others is None else np.concatenate([some, others])
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..calibration import fit_temperature
 from ..tasks import SINGLE_LABEL
-from .rows import Ints
+from .rows import Ints, Weights
 
 Scores = npt.NDArray[np.floating]
 _ENOUGH = 1_000_000  # scores that a factor is fitted on; with thousands of labels not all rows are needed
@@ -24,36 +24,43 @@ class Judgement:
         scale: factor on the scores with the smallest log loss.
         losses: log loss of each row with it, (n,).
         accuracy: share of rows whose largest score is the label's.
+        weights: how much each row counts in these, (n,); None where all count once.
     """
 
     scale: float
     losses: npt.NDArray[np.float64]
     accuracy: float
+    weights: Weights | None = None
 
     @property
     def loss(self) -> float:
         """Mean log loss in nats."""
-        return float(self.losses.mean())
+        return float(self.losses.mean() if self.weights is None else np.average(self.losses, weights=self.weights))
 
     def better(self, other: Judgement) -> bool:
         """Whether the log loss is smaller by more than a standard error of the difference on the same rows."""
         difference = other.losses - self.losses
+        if self.weights is not None:
+            difference = difference * (self.weights / self.weights.mean())
         return bool(difference.mean() > difference.std() / np.sqrt(len(difference)))
 
 
-def judge(scores: Scores, targets: Ints) -> Judgement:
+def judge(scores: Scores, targets: Ints, weights: Weights | None = None) -> Judgement:
     """Scales and measures scores of rows that were not fitted on.
 
     Args:
         scores: (n, labels), any increasing function of how likely a label is.
         targets: places of the labels, (n,); without rows the scale is 1.
+        weights: how much each row counts, (n,); None where all count once.
     """
     if not len(targets):
         return Judgement(scale=1.0, losses=np.zeros(1), accuracy=0.0)
     step = max(1, scores.size // _ENOUGH)
-    scale = 1 / fit_temperature(scores[::step], targets[::step])
+    scale = 1 / fit_temperature(scores[::step], targets[::step], weights=None if weights is None else weights[::step])
     losses = -SINGLE_LABEL.log_likelihoods(scores, targets, scale=scale)
-    return Judgement(scale=scale, losses=losses, accuracy=float((SINGLE_LABEL.decide(scores) == targets).mean()))
+    right = SINGLE_LABEL.decide(scores) == targets
+    accuracy = float(right.mean() if weights is None else np.average(right, weights=weights))
+    return Judgement(scale=scale, losses=losses, accuracy=accuracy, weights=weights)
 
 
 def cross_fit(score: Callable[[Ints, Ints], Scores], folds: Ints, labels: int) -> npt.NDArray[np.float32]:

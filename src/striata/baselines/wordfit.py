@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ..figures.folds import deal_folds
-from .linear import Linear, centroids, machine, stochastic
+from .linear import Linear, Part, centroids, machine, stochastic
 from .majority import log_shares
-from .rows import Ints, Logits, Rows
+from .rows import Ints, Logits, Rows, part_of
 from .selection import Judgement, climb, cross_fit, judge
 from .store import Tried
 from .words import CHARACTERS, PARTS, WORDS, Analysis, Counts, Vectorizer, unspaced
@@ -129,17 +129,21 @@ def scores_of(model: Linear, matrix: Matrix, places: Ints, chunk: int) -> Logits
 def solve(work: Work, matrix: Matrix, inside: Ints, choice: Choice) -> Linear:
     """Fits the chosen solver on the rows at `inside`."""
 
-    def parts(epoch: int) -> Iterator[tuple[Any, Ints]]:
+    weights = work.rows.weights
+
+    def parts(epoch: int) -> Iterator[Part]:
         order = np.random.default_rng([work.seed, epoch]).permutation(inside)
         for at in range(0, len(order), work.limits.chunk):
             places = order[at : at + work.limits.chunk]
-            yield matrix(places), work.targets[places]
+            yield matrix(places), work.targets[places], part_of(weights, places)
 
     goals = work.targets[inside]
     if choice.solver == "none":
-        return Linear(weights=np.zeros((0, work.labels), np.float32), bias=log_shares(goals, work.labels))
+        return Linear(
+            weights=np.zeros((0, work.labels), np.float32), bias=log_shares(goals, work.labels, part_of(weights, inside))
+        )
     if choice.solver == "machine":
-        return machine(matrix(inside), goals, work.labels, choice.strength, work.seed)
+        return machine(matrix(inside), goals, work.labels, choice.strength, work.seed, part_of(weights, inside))
     if choice.solver == "stochastic":
         return stochastic(parts, np.unique(goals), work.labels, choice.strength, work.seed, choice.epochs)
     return centroids(parts(0), matrix(inside[:1]).shape[1], work.labels)
@@ -199,7 +203,8 @@ def _held_out(work: Work, places: Ints) -> tuple[Ints, Ints]:
 
 
 def _judge(work: Work, matrix: Matrix, model: Linear, held: Ints) -> Judgement:
-    return judge(scores_of(model, matrix, held, work.limits.chunk), work.targets[held])
+    scores = scores_of(model, matrix, held, work.limits.chunk)
+    return judge(scores, work.targets[held], part_of(work.rows.weights, held))
 
 
 def _fit_machine(work: Work, counts: Counts) -> Fitted:
@@ -300,7 +305,7 @@ class _Search:
             def score(inside: Ints, held: Ints) -> Logits:
                 return solve(self.work, features.__getitem__, inside, choice).scores(features[held])
 
-            return judge(cross_fit(score, self.folds, self.work.labels), self.work.targets)
+            return judge(cross_fit(score, self.folds, self.work.labels), self.work.targets, self.work.rows.weights)
 
         judged = climb(STRENGTHS, judge_at)
         self.tried += [_line(vectorizer.analysis, strength, at, len(counts)) for strength, at in judged.items()]

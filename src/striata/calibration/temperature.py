@@ -151,7 +151,9 @@ def reliability(probabilities: Floats, targets: Places) -> tuple[Bin, ...]:
     )
 
 
-def fit_temperature(logits: Floats, targets: Places, task: Task = SINGLE_LABEL) -> float:
+def fit_temperature(
+    logits: Floats, targets: Places, task: Task = SINGLE_LABEL, weights: npt.NDArray[np.float64] | None = None
+) -> float:
     """The temperature with the smallest log loss (Guo et al. 2017, arXiv:1706.04599), between 1/20 and 20.
 
     A standard normal prior on its logarithm, which weighs as much as about one row, keeps it finite when every row is right.
@@ -160,12 +162,13 @@ def fit_temperature(logits: Floats, targets: Places, task: Task = SINGLE_LABEL) 
         logits: (rows, labels).
         targets: places of the true labels, (rows,).
         task: what a label is.
+        weights: how much each row counts, as if it were there so many times, (rows,); None where all count once.
     """
     from scipy.optimize import minimize_scalar  # here, because it takes long to load and reading a study needs none of it
 
     def cost(log_temperature: float) -> float:
         fit = task.log_likelihoods(logits, targets, scale=float(np.exp(-log_temperature)))
-        return float(-fit.sum() + log_temperature**2 / 2)
+        return float(-(fit if weights is None else fit * weights).sum() + log_temperature**2 / 2)
 
     best = minimize_scalar(cost, bounds=(-_LIMIT, _LIMIT), method="bounded", options={"xatol": 1e-6})
     return float(np.exp(best.x))

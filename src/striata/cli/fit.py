@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Budget, Device, Json, Label, LabelledTexts, Read, Seed, Task, Text, TextPair, named_columns
+from .options import Budget, Device, Json, Label, LabelledTexts, Read, Seed, Task, Text, TextPair, Weight, named_columns
 
 if TYPE_CHECKING:
     from ..automl.verdict import Fitted
@@ -23,6 +23,7 @@ def fit(
     text: Text = None,
     text_pair: TextPair = None,
     label: Label = None,
+    weight: Weight = None,
     read: Read = None,
     task: Task = "single-label",
     test: Test = None,
@@ -56,6 +57,7 @@ def fit(
             text=text,
             text_pair=text_pair,
             label=label,
+            weight=weight,
             dialect=columns.dialect,
             drop_empty=columns.drop_empty,
             task=task,

@@ -68,6 +68,7 @@ Text = Annotated[str | None, typer.Option(help="Name of the text column.")]
 TextPair = Annotated[str | None, typer.Option(help="Name of the second text's column.")]
 Label = Annotated[str | None, typer.Option(help="Name of the label column.")]
 Task = Annotated[str, typer.Option(help=f"What a label is: {TASKS.help}.")]
+Weight = Annotated[str | None, typer.Option(help="Name of a column that says how much each row counts in training.")]
 Read = Annotated[
     list[str] | None,
     typer.Option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..errors import DataError, did_you_mean
 from .dialect import Dialect
@@ -23,6 +23,7 @@ class Columns:
         text_pair: a second text; text_pair, sentence2, question2, hypothesis, or sentence beside question.
         label: the label; usual names are label, category, class, target, topic, then sentiment, intent, stars, is_..., and so on;
             of two columns the one that is not the text.
+        weight: how much a row counts in training, a number above 0; None weighs all alike.
         dialect: how files are written, where that is not to be determined from them.
         drop_empty: whether rows without a text are left out instead of refused.
         task: what a label is, of :data:`striata.choices.TASKS`.
@@ -31,6 +32,7 @@ class Columns:
     text: str | tuple[str, ...] | None = None
     text_pair: str | None = None
     label: str | None = None
+    weight: str | None = None
     dialect: Dialect = field(default_factory=Dialect)
     drop_empty: bool = False
     task: str = "single-label"
@@ -43,19 +45,25 @@ class Columns:
     def names(self) -> tuple[str, ...]:
         """All that are asked for."""
         texts = self.text if isinstance(self.text, tuple) else (self.text,)
-        return tuple(name for name in (*texts, self.text_pair, self.label) if name is not None)
+        return tuple(name for name in (*texts, self.text_pair, self.label, self.weight) if name is not None)
 
     @property
     def by_name(self) -> Columns:
-        """The names and the task: how a file is written is a matter of that file, not of what is learned from it."""
+        """What new rows are read by: how a file is written and how much a row counts are matters of that file."""
         return Columns(text=self.text, text_pair=self.text_pair, label=self.label, task=self.task)
 
+    @property
+    def unweighted(self) -> Columns:
+        """Without weights, for rows that are not trained on."""
+        return replace(self, weight=None)
+
     def to_json(self) -> dict[str, object]:
-        """The three names, None where the column is found by its usual name, the task where it is no single label, and
-        what else is stated."""
+        """The names, None where the column is found by its usual name, the task where it is no single label, and what else is
+        stated."""
         text = list(self.text) if isinstance(self.text, tuple) else self.text
         task = {} if self.task == "single-label" else {"task": self.task}
-        return {"text": text, "text_pair": self.text_pair, "label": self.label} | task | self.reading()
+        weight = {} if self.weight is None else {"weight": self.weight}
+        return {"text": text, "text_pair": self.text_pair, "label": self.label} | task | weight | self.reading()
 
     def reading(self) -> dict[str, object]:
         """What is stated of how a source is read, by the names that a study has for it; nothing for what is not."""
@@ -70,16 +78,18 @@ class SourceColumns:
         texts: of the text, which is all of them joined where there are several.
         text_pair: of the second text.
         label: of the label.
+        weight: of how much a row counts.
     """
 
     texts: tuple[str, ...]
     text_pair: str | None
     label: str | None
+    weight: str | None = None
 
     @property
     def names(self) -> list[str]:
         """The columns that have to be read, each once."""
-        return list(dict.fromkeys(name for name in (*self.texts, self.text_pair, self.label) if name is not None))
+        return list(dict.fromkeys(name for name in (*self.texts, self.text_pair, self.label, self.weight) if name is not None))
 
     def shown(self, names: Iterable[str]) -> str:
         """Which columns of a source are read as what, and which are left, in words.
@@ -91,6 +101,7 @@ class SourceColumns:
         parts = [f"text from {several} {' and '.join(map(repr, self.texts))}"]
         parts += [f"second text from '{self.text_pair}'"] if self.text_pair is not None else []
         parts += [f"label from '{self.label}'"] if self.label is not None else []
+        parts += [f"weight from '{self.weight}'"] if self.weight is not None else []
         others = [name for name in names if name not in self.names]
         left = (
             f"; left alone: {', '.join(others[:12])}{f' and {len(others) - 12} more' if len(others) > 12 else ''}"
@@ -107,12 +118,14 @@ def find_columns(names: Sequence[str], columns: Columns, source: str, *, label: 
         names: all columns of the source.
         columns: names asked for.
         source: for messages.
-        label: whether labels are wanted.
+        label: whether labels, and weights where a column of them is named, are wanted.
         strict: whether the label column must be there; otherwise one that is missing or not clear is None.
 
     Raises:
         DataError: a column is missing, or more than one has a usual name.
     """
+    weight = _named(names, columns.weight, "weight", source) if columns.weight and label else None
+    names = [name for name in names if name != weight]
     texts = _texts(names, columns, source)
     pair = _pair(names, columns, texts, source)
     label_column = _label(names, columns, texts, pair, source, strict=strict) if label else None
@@ -120,7 +133,7 @@ def find_columns(names: Sequence[str], columns: Columns, source: str, *, label: 
         raise DataError(
             f"{source}: column '{label_column}' would be both text and label; expected two columns; name another as `text`"
         )
-    return SourceColumns(texts=texts, text_pair=pair, label=label_column)
+    return SourceColumns(texts=texts, text_pair=pair, label=label_column, weight=weight)
 
 
 def _texts(names: Sequence[str], columns: Columns, source: str) -> tuple[str, ...]:

@@ -12,10 +12,10 @@ import numpy as np
 from ..errors import DataError
 from .columns import Columns, find_columns
 from .files import joined_form
-from .frames import open_rows
+from .frames import open_rows, split_rows
 from .readers import open_source
 from .rows import Reader
-from .table import IN_MEMORY, Checker, Table
+from .table import IN_MEMORY, Checker, Table, as_weight
 
 _PORTION = 8192
 
@@ -49,6 +49,36 @@ def read_table(source: object, columns: Columns, *, split: str = "train") -> Tab
     return replace(_joined(parts), reading=reading, dropped=checker.dropped)
 
 
+def weighted_rows(data: object, weights: object, columns: Columns) -> dict[str, object]:
+    """Rows in memory whose training rows have weights.
+
+    Args:
+        data: as :func:`striata.train` takes it.
+        weights: one number above 0 for each training row, (rows,).
+        columns: names asked for.
+
+    Returns:
+        The parts of the data by name, the training rows as a table.
+
+    Raises:
+        DataError: there are not as many weights as rows, or one is no number above 0; or the rows cannot be read.
+    """
+    if columns.weight is not None:
+        raise DataError(f"are in column '{columns.weight}' already, which the study names; leave one out", argument="weights")
+    parts = split_rows(data)
+    table = read_table(parts["train"], columns)
+    rows = len(table) + table.dropped
+    values = list(np.asarray(weights, object).ravel())
+    if len(values) != rows:
+        raise DataError(f"has {len(values):,} values; expected one for each of {rows:,} training rows", argument="weights")
+    numbers = [as_weight(value.item() if isinstance(value, np.generic) else value) for value in values]
+    if None in numbers:
+        row = numbers.index(None)
+        raise DataError(f"row {row} (counted from 0) is {values[row]!r}; expected a number above 0", argument="weights", row=row)
+    chosen = np.array(numbers, np.float64)[table.ids]
+    return {**parts, "train": replace(table, weights=chosen)}
+
+
 def read_texts(source: object, columns: Columns, *, name: str = "unlabelled rows") -> Table:
     """All texts of a source; labels are not looked for.
 
@@ -62,7 +92,7 @@ def read_texts(source: object, columns: Columns, *, name: str = "unlabelled rows
         DataError: the source cannot be read, has no text column or no rows, or a row has no text.
     """
     if isinstance(source, Table):
-        return replace(source, labels=None, label_names=None)
+        return replace(source, labels=None, label_names=None, weights=None)
     in_memory = not isinstance(source, str | Path)
     reader = open_rows(source, name, columns, texts=True) if in_memory else _open(source, columns, "test")
     if isinstance(columns.text, tuple) and reader.columns == ("text",):  # texts alone, which are joined already
@@ -94,6 +124,7 @@ def _joined(parts: list[Table]) -> Table:
         pairs=None if first.pairs is None else [pair for part in parts for pair in part.pairs or ()],
         labels=None if first.labels is None else [label for part in parts for label in part.labels or ()],
         label_names=first.label_names,
+        weights=None if first.weights is None else np.concatenate([part.weights for part in parts if part.weights is not None]),
     )
 
 

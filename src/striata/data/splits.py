@@ -55,7 +55,8 @@ def load_splits(
         train: file, folder or Hub name, or rows already read.
         validation: one of these, or rows (a whole number) or a fraction of `train` to hold out, labels in proportion.
         test: one of all these, or None.
-        columns: names of columns that are not called as usual, and the task.
+        columns: names of columns that are not called as usual, and the task; weights are those of training rows, and of rows
+            held out of them.
         seed: of the rows held out.
 
     Raises:
@@ -68,7 +69,7 @@ def load_splits(
     parts: dict[str, Table | None] = {"test": None}
     for what, part in (("test", test), ("validation", validation)):
         if isinstance(part, str | Table):
-            parts[what] = read_table(part, names, split=what)
+            parts[what] = read_table(part, names.unweighted, split=what)
         elif part is not None:
             rest, parts[what] = _held_out(rest, part, seed, what)
     held, tested = parts["validation"], parts["test"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +15,7 @@ from ..errors import DataError
 from .columns import SourceColumns
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 SURROGATE = "half of a surrogate pair, which is no character"
 _MOST_BITS = 1024  # of an integer label
 IN_MEMORY = "rows sha256:"
@@ -32,6 +34,7 @@ class Table:
         label_names: all labels the source declares, in its order; None when it declares none.
         reading: which columns were read, and how the source is written, in words.
         dropped: rows without a text that were left out.
+        weights: how much each row counts in training, above 0, (n,); None where all count alike.
     """
 
     source: str
@@ -42,24 +45,27 @@ class Table:
     label_names: tuple[str, ...] | None = None
     reading: str = ""
     dropped: int = 0
+    weights: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
 
     @property
     def reference(self) -> str:
-        """`rows sha256:...` over texts, labels and row numbers: what stands for rows in memory where a path would stand."""
+        """`rows sha256:...` over texts, labels, weights and row numbers: what stands in a path's place for rows in memory."""
         digest = hashlib.sha256("\x1f".join(self.label_names or ()).encode())
         self.add_to(digest)
         return IN_MEMORY + digest.hexdigest()
 
     def add_to(self, digest: hashlib._Hash) -> None:
-        """Adds row numbers, texts and labels to a checksum."""
+        """Adds row numbers, texts, labels and weights to a checksum."""
         digest.update(b"\x1e" + self.ids.tobytes())
         for column in (self.texts, self.pairs, self.labels):
             for value in column or ():
                 raw = value.encode()
                 digest.update(len(raw).to_bytes(8, "little") + raw)
+        if self.weights is not None:
+            digest.update(b"\x1d" + self.weights.tobytes())
 
     def text_hashes(self) -> npt.NDArray[np.uint64]:
         """64 bits for each row that stand for its text, and its second text where there is one, whatever file it is in."""
@@ -86,6 +92,7 @@ class Table:
             label_names=self.label_names,
             reading=self.reading,
             dropped=self.dropped,
+            weights=None if self.weights is None else self.weights[chosen],
         )
 
 
@@ -152,7 +159,7 @@ class Checker:
         """A chunk's rows.
 
         Raises:
-            DataError: a text is empty or no text, or a label is missing or no label.
+            DataError: a text is empty or no text, a label is missing or no label, or a weight is no number above 0.
         """
         texts = self._texts(chunk, self._columns.texts)
         pairs = None if self._columns.text_pair is None else self._texts(chunk, (self._columns.text_pair,))
@@ -166,8 +173,11 @@ class Checker:
             self.finish()
         dropped = set(empty) if self._rule == "drop" else set()
         labels = None if self._columns.label is None else self._labels(chunk, self._columns.label, dropped)
+        weights = None if self._columns.weight is None else self._weights(chunk, self._columns.weight, dropped)
         ids = np.arange(chunk.first, chunk.first + len(texts), dtype=np.int64)
-        table = Table(source=self._source, ids=ids, texts=texts, pairs=pairs, labels=labels, label_names=self._names)
+        table = Table(
+            source=self._source, ids=ids, texts=texts, pairs=pairs, labels=labels, label_names=self._names, weights=weights
+        )
         if not dropped:
             return table
         self.dropped += len(dropped)
@@ -228,6 +238,21 @@ class Checker:
             labels.append(label)
         return labels
 
+    def _weights(self, chunk: Chunk, column: str, dropped: Container[int]) -> Floats:
+        weights = np.ones(len(chunk))
+        for index, value in enumerate(chunk.values[column]):
+            if index in dropped:
+                continue
+            weight = as_weight(value)
+            if weight is None:
+                raise DataError(
+                    f"{self._source}: {chunk.where(index)}, column '{column}': the weight is {_shown(value)}; expected a number "
+                    "above 0; delete rows that are not to count",
+                    row=chunk.first + index,
+                )
+            weights[index] = weight
+        return weights
+
 
 def _label(value: object, names: tuple[str, ...] | None) -> tuple[str, str]:
     """A label and "", or "" and what is wrong with it."""
@@ -252,6 +277,21 @@ def _label(value: object, names: tuple[str, ...] | None) -> tuple[str, str]:
     if 0 <= value < len(names):
         return names[value], ""
     return "", f"label {value} is outside the {len(names)} declared labels ({', '.join(names[:8])})"
+
+
+def as_weight(value: object) -> float | None:
+    """How much a row counts, of a number or the text of one; None where it is no number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        weight = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return weight if 0 < weight < math.inf else None
+
+
+def _shown(value: object) -> str:
+    return "missing" if value is None or value != value or value == "" else repr(value)[:40]
 
 
 def without_text(texts: Sequence[str], pairs: Sequence[str] | None) -> list[int]:

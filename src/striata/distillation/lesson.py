@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from ..data import Columns, Encoded, Table, Tokenizer, read_texts
 from ..data.equal import equal_texts
@@ -67,6 +68,14 @@ class Lesson:
             source=None if texts is None else texts.source,
             checksum=None if texts is None else texts.reference,
         )
+
+    @property
+    def weights(self) -> npt.NDArray[np.float64] | None:
+        """How much each of these rows counts, (rows,); an unlabelled text counts as a training row does in the mean."""
+        weights = self.prepared.weights
+        if weights is None or self.unlabelled is None:
+            return weights
+        return np.concatenate([weights, np.ones(len(self.unlabelled))])
 
     def encoded(self) -> Encoded:
         """The training rows, then the unlabelled texts."""

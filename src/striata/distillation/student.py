@@ -185,6 +185,7 @@ def _train(
         [member],
         texts=lesson.encoded(),
         targets=targets,
+        weights=lesson.weights,
         names=prepared.splits.labels,
         validator=validator,
         checkpoint=place.checkpoint,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,7 @@ def _unseen_logits(model: Model, prepared: Prepared) -> dict[str, Floats]:
 def _out_of_fold(scorer: TextScorer, model: Model, prepared: Prepared) -> dict[str, Floats]:
     """Likewise, of baselines, labels in their own order."""
     train, truth, seed = prepared.splits.train, prepared.targets["train"], prepared.study.data.seed
-    rows = scorer.rows(train.texts, train.pairs)
+    rows = replace(scorer.rows(train.texts, train.pairs), weights=prepared.weights)
     logits: dict[str, Floats] = {}
     for name, baseline in scorer.baselines.items():
         most = model.runs[name].facts.recipe["embedded_rows"]

@@ -30,6 +30,7 @@ _FOREIGN = {
     "seeds": "random_seed, random_state",
     "output": "output_dir, out, out_dir, save_dir, folder",
     "budget": "max_params, max_parameters, trainable_parameters",
+    "data.weight": "weight_column, sample_weight, sample_weights, weights_column, weight_column_name",
     "recipe": "training, trainer, training_args, hyperparameters",
     "recipe.optimizer": "optim, optimizer_name",
     "recipe.optimizer.betas": "beta1, beta2, adam_beta1, adam_beta2",

@@ -12,7 +12,7 @@ from ..errors import DataError
 from .fields import Column, Count, Different, Expected, Fraction, Place, Whole
 from .recipe import CONFIG
 
-_READING = ("delimiter", "quoting", "encoding", "header", "drop_empty")
+_UNSTATED = ("weight", "delimiter", "quoting", "encoding", "header", "drop_empty")
 
 
 class DataSettings(BaseModel):
@@ -26,6 +26,8 @@ class DataSettings(BaseModel):
         text: name of the text column, or a list of several, which are joined with spaces; None finds it by its usual names.
         text_pair: name of the second text's column.
         label: name of the label column.
+        weight: name of a column that says how much each training row counts, in numbers above 0 of which only the ratios matter;
+            None weighs all alike. Validation and test rows always count alike.
         seed: by which held-out rows are drawn.
         delimiter: between the fields of CSV, TSV and text files: one character, or tab, comma, semicolon, pipe; None determines
             it from each file, and likewise the next three.
@@ -43,6 +45,7 @@ class DataSettings(BaseModel):
     text: Column | Annotated[tuple[Column, ...], Field(min_length=1), Different] | None = None
     text_pair: Column | None = None
     label: Column | None = None
+    weight: Column | None = None
     seed: Whole = 0
     delimiter: Annotated[str, Expected("one character, or tab, comma, semicolon, pipe")] | None = None
     quoting: Annotated[str, Expected(QUOTINGS.names)] | None = None
@@ -60,8 +63,8 @@ class DataSettings(BaseModel):
 
     @model_serializer(mode="wrap")
     def _stated(self, serialize: Any) -> dict[str, Any]:
-        """Without what is not stated of how files are written, as documents have it from before that could be."""
-        return {key: value for key, value in serialize(self).items() if key not in _READING or value not in (None, False)}
+        """Without what is not stated of weights and of how files are written, as documents have it from before that could be."""
+        return {key: value for key, value in serialize(self).items() if key not in _UNSTATED or value not in (None, False)}
 
     def dialect(self) -> Dialect:
         """What is stated of how files are written.
@@ -74,5 +77,10 @@ class DataSettings(BaseModel):
     def columns(self) -> Columns:
         """The names asked for, and what is stated of how files are written."""
         return Columns(
-            text=self.text, text_pair=self.text_pair, label=self.label, dialect=self.dialect(), drop_empty=self.drop_empty
+            text=self.text,
+            text_pair=self.text_pair,
+            label=self.label,
+            weight=self.weight,
+            dialect=self.dialect(),
+            drop_empty=self.drop_empty,
         )

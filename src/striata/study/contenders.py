@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..baselines import BASELINES, Baseline, Rows
+from ..baselines.rows import part_of
 from ..data import Table
 from ..errors import EncoderError
 from ..runs.facts import RunFacts
@@ -137,10 +138,11 @@ class _Contest:
 
     def _fitted(self, kind: str, vectors: dict[str, Embedded] | None) -> _Fitted:
         method, targets, splits = BASELINES[kind], self._prepared.targets, self._prepared.splits
-        train, goals = splits.train, targets["train"]
+        train, goals, weights = splits.train, targets["train"], self._prepared.weights
         if vectors is not None:
-            train, goals = train.take(self._embedded), goals[self._embedded]
-        rows, held = _rows(train, vectors, "train"), _rows(splits.validation, vectors, "validation")
+            train, goals, weights = train.take(self._embedded), goals[self._embedded], part_of(weights, self._embedded)
+        rows = _rows(train, vectors, "train", weights)
+        held = _rows(splits.validation, vectors, "validation", self._held_weights())
         labels, seed = len(splits.labels), self._prepared.study.data.seed
         baseline = method.fit(rows, goals, labels, seed=seed)
         start = time.perf_counter()
@@ -152,6 +154,16 @@ class _Contest:
             baseline = method.fit(rows.followed_by(held), np.concatenate([goals, targets["validation"]]), labels, seed=seed)
             fitting += baseline.seconds
         return _Fitted(baseline, logits, fitting=fitting, answering=answering)
+
+    def _held_weights(self) -> npt.NDArray[np.float64] | None:
+        """How much each validation row counts beside the training rows where a baseline is fitted once more on both."""
+        splits = self._prepared.splits
+        if self._prepared.weights is None:
+            return None
+        if splits.validation.weights is None or splits.train.weights is None:
+            return np.ones(len(splits.validation))
+        weights: npt.NDArray[np.float64] = splits.validation.weights / splits.train.weights.mean()
+        return weights
 
     def _embed(self) -> dict[str, Embedded]:
         """Embeddings of the training rows that are used and of the validation rows, by table."""
@@ -232,8 +244,8 @@ def _ended(facts: RunFacts) -> Event:
     )
 
 
-def _rows(table: Table, vectors: dict[str, Embedded] | None, name: str) -> Rows:
+def _rows(table: Table, vectors: dict[str, Embedded] | None, name: str, weights: npt.NDArray[np.float64] | None = None) -> Rows:
     if vectors is None:
-        return Rows(texts=table.texts, pairs=table.pairs)
+        return Rows(texts=table.texts, pairs=table.pairs, weights=weights)
     embedded = vectors[name]
-    return Rows(texts=table.texts, pairs=table.pairs, vectors=embedded.means, words=embedded.words)
+    return Rows(texts=table.texts, pairs=table.pairs, vectors=embedded.means, words=embedded.words, weights=weights)

@@ -30,6 +30,7 @@ class Prepared:
         targets: places of the labels by table name, (rows,) int64.
         audit: what the data is.
         tokenizer_sha256: over the files of the tokenizer that made the token ids; empty without.
+        weights: how much each training row counts, 1 in the mean, (rows,); None where all count alike.
     """
 
     study: Study
@@ -38,6 +39,7 @@ class Prepared:
     targets: dict[str, npt.NDArray[np.int64]]
     audit: Audit
     tokenizer_sha256: str
+    weights: npt.NDArray[np.float64] | None = None
 
 
 def prepare(study: Study, data: object = None) -> Prepared:
@@ -68,15 +70,27 @@ def prepare(study: Study, data: object = None) -> Prepared:
     study = decide_recipe(study, len(splits.train))
     _check_class_weights(study, splits)
     targets = {name: encode_labels(table, splits.labels, splits.task) for name, table in splits.tables().items()}
+    weights = splits.train.weights
+    weights = None if weights is None else weights / weights.mean()
     if not study.has_encoder:
         audit = audit_data(splits, {name: _words(table) for name, table in splits.tables().items()}, None)
-        return Prepared(study=study, splits=splits, encoded={}, targets=targets, audit=audit, tokenizer_sha256="")
+        return Prepared(
+            study=study, splits=splits, encoded={}, targets=targets, audit=audit, tokenizer_sha256="", weights=weights
+        )
     tokenizer = Tokenizer.load(study.base, settings.max_length)
     tables = splits.tables()
     encoded = {name: tokenizer.encode(table.texts, table.pairs) for name, table in tables.items()}
     lengths = {name: tokenizer.whole_lengths(encoded[name], table.texts, table.pairs) for name, table in tables.items()}
     audit = audit_data(splits, lengths, settings.max_length)
-    return Prepared(study=study, splits=splits, encoded=encoded, targets=targets, audit=audit, tokenizer_sha256=tokenizer.sha256)
+    return Prepared(
+        study=study,
+        splits=splits,
+        encoded=encoded,
+        targets=targets,
+        audit=audit,
+        tokenizer_sha256=tokenizer.sha256,
+        weights=weights,
+    )
 
 
 def prepare_again(folder: StudyFolder, data: object = None, base: str | Path | None = None) -> Prepared:

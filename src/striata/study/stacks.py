@@ -158,6 +158,7 @@ def train_together(
         together,
         texts=prepared.encoded["train"],
         targets=prepared.targets["train"],
+        weights=prepared.weights,
         names=prepared.splits.labels,
         validator=validator,
         checkpoint=checkpoint,

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from ..data import Encoded
@@ -61,6 +62,7 @@ class Trainer:
         texts: training texts.
         targets: their labels, (rows,) int64; or probabilities of the labels, (rows, labels) float32, for recipes without class
             weights.
+        weights: how much each training row counts, (rows,); None where all count alike.
         names: label names.
         validator: evaluates members on validation rows.
         checkpoint: file to go on from; written at every evaluation.
@@ -78,6 +80,7 @@ class Trainer:
         *,
         texts: Encoded,
         targets: np.ndarray,
+        weights: np.ndarray | None = None,
         names: Sequence[str],
         validator: Validator,
         checkpoint: Path | None,
@@ -88,6 +91,7 @@ class Trainer:
         leaving: Judge | None = None,
     ) -> None:
         self.stack, self.texts, self.targets, self.validator = stack, texts, targets, validator
+        self.weights = None if weights is None else weights.astype(np.float32)
         self.checkpoint, self.ended, self.listen = checkpoint, ended, listen
         self.names, self.judge, self.recruit, self.leaving = names, judge, recruit, leaving
         if checkpoint is not None and checkpoint.exists():
@@ -115,7 +119,8 @@ class Trainer:
         receipt = self.stack.receipt(t.slot)
         check_receipt(t.member.plan, receipt, t.member.name)
         self.receipts[t.member.name] = receipt.to_json()
-        self._losses[t.slot] = make_loss(t.member.recipe, self.validator.task, self.targets, self.names, self.stack.device)
+        task, device = self.validator.task, self.stack.device
+        self._losses[t.slot] = make_loss(t.member.recipe, task, self.targets, self.names, device, self.weights)
         self._streams[t.slot] = RandomStream(self.stack.device)
 
     def run(self) -> None:
@@ -160,10 +165,11 @@ class Trainer:
             chosen.append(rows_at(t.step, rows=len(self.texts), batch_size=t.member.recipe.batch_size, seed=t.member.seed))
             self._streams[t.slot].restart(seed_of(*t.key, "step", t.step))
         labels = on_device(torch.from_numpy(self.targets[np.concatenate(chosen)]), device)
-        targets = torch.split(labels, [len(rows) for rows in chosen])
+        targets, weights = torch.split(labels, [len(rows) for rows in chosen]), self._weights_of(chosen)
         batch = collate([(t.slot, self.texts.take(rows)) for t, rows in zip(self.live, chosen, strict=True)], device)
         logits = self.stack.forward(batch, {t.slot: self._streams[t.slot] for t in self.live})
-        losses = torch.stack([self._losses[t.slot](logits[t.slot], part) for t, part in zip(self.live, targets, strict=True)])
+        parts = zip(self.live, targets, weights, strict=True)
+        losses = torch.stack([self._losses[t.slot](logits[t.slot], answers, rows=rows) for t, answers, rows in parts])
         read = on_host(losses)
         losses.sum().backward()  # type: ignore[no-untyped-call]
         rates = [self._update(t) for t in self.live]
@@ -174,6 +180,13 @@ class Trainer:
                 t.history.append({"step": t.step, "loss": loss, "learning_rate": rate})
             else:
                 self._fail(t, loss)
+
+    def _weights_of(self, chosen: Sequence[np.ndarray]) -> Sequence[Tensor | None]:
+        """Weights of each member's rows of a step."""
+        if self.weights is None:
+            return [None] * len(chosen)
+        weights = on_device(torch.from_numpy(self.weights[np.concatenate(chosen)]), self.stack.device)
+        return torch.split(weights, [len(rows) for rows in chosen])
 
     def _update(self, t: Trainee) -> float:
         """Steps a member's optimizer and schedule; returns the learning rate it stepped with."""

@@ -1,15 +1,17 @@
 """What training minimises: one function for each of :data:`striata.choices.LOSSES`.
 
 Each is given a step's logits (rows, labels) in float32, its targets (rows,) as places of the true labels in int64 or
-(rows, labels) as probabilities of the labels, the :class:`Terms`, and its own settings; it returns a scalar.
+(rows, labels) as probabilities of the labels, the rows' weights (rows,) or None, the :class:`Terms`, and its own settings; it
+returns a scalar: the mean over the rows, in which a row of weight 2 counts as that row twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pkgutil import resolve_name
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,7 +22,11 @@ from ..choices import LOSSES
 from ..settings.recipe import Recipe
 from ..tasks import Task
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+
+class Loss(Protocol):
+    """One member's loss of a step's rows."""
+
+    def __call__(self, logits: Tensor, targets: Tensor, *, rows: Tensor | None = None) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +45,18 @@ class Terms:
     priors: Tensor | None = None
 
 
-def cross_entropy(logits: Tensor, targets: Tensor, terms: Terms) -> Tensor:
+def cross_entropy(logits: Tensor, targets: Tensor, terms: Terms, *, rows: Tensor | None = None) -> Tensor:
     """Mean cross entropy of the rows, as torch has it."""
-    return functional.cross_entropy(logits, targets, weight=terms.weights, label_smoothing=terms.smoothing)
+    whole = partial(functional.cross_entropy, logits, targets, weight=terms.weights, label_smoothing=terms.smoothing)
+    return whole() if rows is None else _weighted_mean(whole(reduction="none"), targets, rows, terms)
 
 
-def focal(logits: Tensor, targets: Tensor, terms: Terms, *, gamma: float) -> Tensor:
+def _weighted_mean(losses: Tensor, targets: Tensor, rows: Tensor, terms: Terms) -> Tensor:
+    """Of the rows' losses (rows,), in which the weights of their labels are already."""
+    return (losses * rows).sum() / (rows if terms.weights is None else rows * terms.weights[targets]).sum()
+
+
+def focal(logits: Tensor, targets: Tensor, terms: Terms, *, gamma: float, rows: Tensor | None = None) -> Tensor:
     """Mean over the rows of -(1 - p)^gamma log p, p the probability of the true label; Lin et al. 2017, arXiv:1708.02002.
 
     Where a target is spread over labels, each label's term counts by its share; with gamma 0 this is :func:`cross_entropy`.
@@ -55,22 +67,31 @@ def focal(logits: Tensor, targets: Tensor, terms: Terms, *, gamma: float) -> Ten
     # Above 0, because below gamma 1 the power has no finite derivative there.
     missing = (-torch.expm1(logs)).clamp_min(torch.finfo(logits.dtype).tiny)
     losses = -shares * missing**gamma * logs
+    if rows is not None:
+        return _weighted_mean((losses if terms.weights is None else losses * terms.weights).sum(-1), targets, rows, terms)
     if terms.weights is None:
         return losses.sum(-1).mean()
     return (losses * terms.weights).sum() / terms.weights[targets].sum()
 
 
-def logit_adjusted(logits: Tensor, targets: Tensor, terms: Terms, *, tau: float) -> Tensor:
+def logit_adjusted(logits: Tensor, targets: Tensor, terms: Terms, *, tau: float, rows: Tensor | None = None) -> Tensor:
     """Mean cross entropy of the logits plus tau times the log of the priors; Menon et al. 2021, arXiv:2007.07314.
 
     What the priors explain the logits need not learn: without them, as in prediction, they are those of equally frequent labels.
     """
     assert terms.priors is not None
-    return cross_entropy(logits + tau * terms.priors.log(), targets, terms)
+    return cross_entropy(logits + tau * terms.priors.log(), targets, terms, rows=rows)
 
 
-def make_loss(recipe: Recipe, task: Task, targets: np.ndarray, labels: Sequence[str], device: torch.device) -> Loss:
-    """The loss of one member, of a step's logits and targets.
+def make_loss(
+    recipe: Recipe,
+    task: Task,
+    targets: np.ndarray,
+    labels: Sequence[str],
+    device: torch.device,
+    weights: np.ndarray | None = None,
+) -> Loss:
+    """The loss of one member, of a step's logits, targets and weights of rows.
 
     Args:
         recipe: names it, or leaves it to the task.
@@ -78,30 +99,36 @@ def make_loss(recipe: Recipe, task: Task, targets: np.ndarray, labels: Sequence[
         targets: of all training rows, (rows,) int64; or probabilities, (rows, labels) float32.
         labels: names, for class weights.
         device: where the logits will be.
+        weights: of all training rows, (rows,); None where all count alike.
     """
     name, own = (task.loss, {}) if recipe.loss is None else (recipe.loss.name, recipe.loss.settings())
     choice = LOSSES[name]
-    weights = _class_weights(recipe, targets, labels)
-    priors = _shares(targets, len(labels)) if choice.priors else None
+    by_label = _class_weights(recipe, targets, labels, weights)
+    priors = _shares(targets, len(labels), weights) if choice.priors else None
     terms = Terms(
-        weights=None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device),
+        weights=None if by_label is None else torch.tensor(by_label, dtype=torch.float32, device=device),
         smoothing=recipe.label_smoothing,
         priors=None if priors is None else torch.tensor(priors, dtype=torch.float32, device=device),
     )
-    return partial(resolve_name(choice.function), terms=terms, **own)
+    loss: Loss = partial(resolve_name(choice.function), terms=terms, **own)
+    return loss
 
 
-def _class_weights(recipe: Recipe, targets: np.ndarray, labels: Sequence[str]) -> np.ndarray | None:
+def _class_weights(recipe: Recipe, targets: np.ndarray, labels: Sequence[str], weights: np.ndarray | None) -> np.ndarray | None:
     if recipe.class_weights is None:
         return None
     if recipe.class_weights == "balanced":
-        counts = np.bincount(targets, minlength=len(labels))
-        balanced: np.ndarray = len(targets) / (len(labels) * counts)
+        counts = np.bincount(targets, weights, minlength=len(labels))
+        balanced: np.ndarray = counts.sum() / (len(labels) * counts)
         return balanced
     return np.array([recipe.class_weights[label] for label in labels])
 
 
-def _shares(targets: np.ndarray, labels: int) -> np.ndarray:
+def _shares(targets: np.ndarray, labels: int, weights: np.ndarray | None) -> np.ndarray:
     """Of each label in the training rows, (labels,)."""
-    shares: np.ndarray = targets.mean(0) if targets.ndim == 2 else np.bincount(targets, minlength=labels) / len(targets)
+    if targets.ndim == 2:
+        mean: np.ndarray = targets.mean(0) if weights is None else np.average(targets, axis=0, weights=weights)
+        return mean
+    counts = np.bincount(targets, weights, minlength=labels)
+    shares: np.ndarray = counts / counts.sum()
     return shares
