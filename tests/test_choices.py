@@ -55,6 +55,7 @@ KEYS = (
     (METHODS, "ensemble.method"),
     (COMBINATIONS, "ensemble.combine"),
     (RANKINGS, "ensemble.by"),
+    (RANKINGS, "recipe.best_by"),
 )
 
 

@@ -22,6 +22,7 @@ from striata.report.scene import Box, Dot, Line, Scale, Scene, Text, cut, scale_
 from striata.report.training_figures import means, thinned
 from striata.runs import RunFacts, StudyFolder
 from striata.runs.run import RunRecord, write_run
+from striata.settings import Recipe
 from striata.tasks import SINGLE_LABEL
 
 from ..study.synthetic import logits_of, write_synthetic_run, write_synthetic_study
@@ -163,6 +164,29 @@ def test_a_run_that_was_evaluated_once_gives_no_empty_chart(tmp_path: Path) -> N
     scene = chart(tmp_path / "mixed", {"s1": once, "s2": twice})["validation-accuracy"]
     assert [m.tip for m in scene.marks if isinstance(m, Dot)] == ["s1-seed0"]  # a single value is a point beside the other's line
     assert [m.tip for m in scene.marks if isinstance(m, Line) and m.tip] == ["s2-seed0"]
+
+
+def test_a_dot_marks_the_checkpoint_that_was_kept(tmp_path: Path) -> None:
+    labels = np.arange(60) % 3
+    study = write_synthetic_study(tmp_path, {}, labels, layouts=["s1", "s2"], seeds=[0])
+    entries = [
+        {"step": step, "validation_accuracy": 0.1 * step, "validation_loss": 2 - 0.1 * step, "validation_macro_f1": 0.05 * step}
+        for step in range(1, 9)
+    ]
+    for layout, by, step in (("s1", "macro_f1", 3), ("s2", "loss", 6)):
+        recipe = Recipe(best_by=by).model_dump(mode="json")
+        own = {"history": entries, "recipe": recipe, "best_step": step, "steps": 8}
+        write_synthetic_run(study.path, layout, 0, logits_of(labels > 0, labels), labels, **own)
+    scenes = {scene.name: scene for scene in figures_of(collect(study.path)).training}
+    expected = {"s1-seed0": 3, "s2-seed0": 6}
+    for name, height in (("validation-accuracy", 0.1), ("validation-loss", -0.1), ("validation-macro-f1", 0.05)):
+        x, y, _ = scenes[name].ruler or pytest.fail("no scales")
+        dots = {dot.tip.partition(",")[0]: dot for dot in scenes[name].marks if isinstance(dot, Dot)}
+        assert set(dots) == ({"s1-seed0"} if name == "validation-macro-f1" else set(expected))
+        for run, dot in dots.items():
+            value = height * expected[run] + (2 if height < 0 else 0)
+            assert (dot.x, dot.y) == pytest.approx((x(expected[run]), y(value)))
+            assert dot.tip == f"{run}, kept at step {expected[run]}"
 
 
 def test_curves_stay_in_their_box(tmp_path: Path) -> None:

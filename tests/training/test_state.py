@@ -53,7 +53,7 @@ def test_every_flipped_byte_of_a_checkpoint_is_noticed(checkpoint: Path, tmp_pat
 
 
 @pytest.mark.parametrize(("key", "value", "message"), [
-    ("format_version", "2", "format_version is 2, and this striata knows formats up to 1"),
+    ("format_version", "3", "format_version is 3, and this striata knows formats up to 2"),
     ("format_version", "one", "format_version is 'one'; expected a whole number"),
     ("checksum", "0" * 64, "its checksum is not that of its content"),
     ("state", None, "state"),

@@ -13,6 +13,7 @@ import pytest
 
 import striata
 from striata.engine import Stack
+from striata.settings import Recipe
 from striata.training import loop
 from striata.training.events import Event
 from striata.training.state import Trainee
@@ -37,7 +38,10 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Scripts:
         for t in due:
             name = t.member.name.removesuffix("-seed0")
             measured.append(
-                Seen(accuracies[name][calls[name]], 1 / (1 + calls[name]), np.zeros((len(self.targets), 3), np.float32))
+                Seen(
+                    {"accuracy": accuracies[name][calls[name]], "loss": 1 / (1 + calls[name])},
+                    np.zeros((len(self.targets), 3), np.float32),
+                )
             )
             calls[name] += 1
         return measured
@@ -154,3 +158,64 @@ def test_time_is_shared_by_those_in_the_stack(tmp_path: Path, monkeypatch: pytes
     assert trained.runs["short-seed0"].facts.seconds == pytest.approx(4 * 3 / 2)
     assert trained.runs["long-seed0"].facts.seconds == pytest.approx(4 * 3 / 2 + 6 * 3)
     assert left == [(step, pytest.approx(3 * (10 - step))) for step in range(1, 11)]
+
+
+MERITS = {"accuracy": 1, "macro_f1": 1, "loss": -1}
+
+
+def kept_and_stopped(history: Sequence[dict[str, float]], by: str, patience: int, least: float) -> tuple[int, int]:
+    """Step of the kept evaluation and of the last one, by brute force over all that were recorded: the first of the largest
+    figure (of equal ones that with the smallest loss) among those before the end, which comes after `patience` evaluations of
+    which none is more than `least` better than the last that was."""
+    values = [MERITS[by] * entry[by] for entry in history]
+    counted, last = 0, len(values) - 1
+    for at in range(len(values)):
+        if values[at] - values[counted] > least:
+            counted = at
+        elif at - counted >= patience:
+            last = at
+            break
+    best = max(range(last + 1), key=lambda at: (values[at], -history[at]["loss"], -at))
+    return best + 1, last + 1
+
+
+@pytest.mark.parametrize("by", MERITS)
+@pytest.mark.parametrize("least", [0.0, 0.05])
+def test_the_figure_that_decides_keeps_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str, least: float) -> None:
+    rng = np.random.default_rng(3)
+    names = [f"m{number}" for number in range(6)]
+    recorded = {name: [dict(zip(MERITS, rng.choice(8, 3) / 8, strict=True)) for _ in range(MOST)] for name in names}
+    calls: Counter[str] = Counter()
+
+    def during(self: Validator, _: Stack, due: Sequence[Trainee]) -> list[Seen]:
+        measured = []
+        for t in due:
+            name = t.member.name.removesuffix("-seed0")
+            measured.append(Seen(recorded[name][calls[name]], np.full((len(self.targets), 3), calls[name], np.float32)))
+            calls[name] += 1
+        return measured
+
+    monkeypatch.setattr(Validator, "during", during)
+    recipe = {"best_by": by, "patience": 3, "min_delta": least, "learning_rate": 1e-9}
+    events: list[Event] = []
+    trained = striata.train(
+        study(tmp_path, {name: {"clip": 1.0 + at} for at, name in enumerate(names)}, **recipe), listen=events.append
+    )
+    ends = set()
+    for name in names:
+        run = trained.runs[f"{name}-seed0"]
+        expected = kept_and_stopped(recorded[name], by, 3, least)
+        assert (run.facts.best_step, run.facts.steps) == expected
+        assert (run.validation().logits == expected[0] - 1).all()  # what is kept is what was measured then
+        ends.add(run.facts.stopped)
+        seen = [entry[f"validation_{by}"] for entry in run.history() if entry["validation_loss"] is not None]
+        assert seen == [entry[by] for entry in recorded[name][: expected[1]]]
+        told = [event.figures[by] for event in events if event.kind == "evaluated" and event.member == run.name]
+        assert told == seen
+    assert "patience" in ends
+
+
+def test_what_is_no_number_is_worst() -> None:
+    for by in MERITS:
+        recipe = Recipe(best_by=by)
+        assert recipe.merit({by: float("nan")}) == -np.inf < recipe.merit({by: 0.5})

@@ -58,8 +58,8 @@ def test_a_part_that_cannot_be_in_proportion_is_drawn_plainly(targets: list[int]
 def test_what_is_measured() -> None:
     logits = np.array([[2.0, 0.0, -1.0], [0.5, 0.7, 0.1], [3.0, 4.0, 5.0], [900.0, -900.0, 0.0]], np.float32)
     seen = measure(logits, np.array([0, 2, 2, 0]))
-    assert seen.accuracy == 0.75
-    assert seen.loss == pytest.approx((cross_entropy(logits[:3], np.array([0, 2, 2])) * 3 + 0) / 4, rel=1e-6)
+    assert seen.scores["accuracy"] == 0.75
+    assert seen.scores["loss"] == pytest.approx((cross_entropy(logits[:3], np.array([0, 2, 2])) * 3 + 0) / 4, rel=1e-6)
 
 
 def test_a_member_is_measured_on_the_rows_its_recipe_says(tmp_path: Path) -> None:

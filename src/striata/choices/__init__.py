@@ -38,6 +38,7 @@ from .using import (
     SUGGESTIONS,
     TRACKERS,
     MethodChoice,
+    RankingChoice,
 )
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "MethodChoice",
     "OptimizerChoice",
     "PrecisionChoice",
+    "RankingChoice",
     "ReaderChoice",
     "ScheduleChoice",
     "TunableChoice",

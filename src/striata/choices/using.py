@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from .choice import Choice, Choices
 
+
+@dataclass(frozen=True, slots=True)
+class RankingChoice(Choice):
+    """A figure by which models are chosen.
+
+    Args:
+        lower: whether less of it is better.
+    """
+
+    lower: bool = False
+
+    def merit(self, value: float) -> float:
+        """A value of it as a number of which more is better; what is no number is worst."""
+        return -math.inf if math.isnan(value) else -value if self.lower else value
+
+
 RANKINGS = Choices(
     "ranking figure",
     {
-        "accuracy": Choice("the share of right labels"),
-        "macro_f1": Choice("the mean F1 over labels"),
-        "loss": Choice("the log loss, the lower the better"),
+        "accuracy": RankingChoice("the share of right labels"),
+        "macro_f1": RankingChoice("the mean F1 over labels"),
+        "loss": RankingChoice("the log loss, the lower the better", lower=True),
     },
 )
 

@@ -12,7 +12,16 @@ from typing import Any
 
 Step = Callable[[dict[str, Any]], dict[str, Any]]
 
-STEPS: dict[str, tuple[Step, ...]] = {}
+
+def _scores_of_kept_weights(content: dict[str, Any]) -> dict[str, Any]:
+    """Checkpoints, format 2: what kept weights reach stands by its name."""
+    for member in content["members"]:
+        if member["best"] is not None:
+            member["best"] = {"step": member["best"].pop("step"), "scores": member["best"]}
+    return content
+
+
+STEPS: dict[str, tuple[Step, ...]] = {"checkpoint": (_scores_of_kept_weights,)}
 """By kind of document: the step at place 0 makes format 2 out of format 1, the one at place 1 format 3 out of format 2."""
 
 

@@ -78,6 +78,9 @@ class History:
         learning_rate: of each step.
         validation_loss: at evaluations.
         accuracy: likewise.
+        best_by: name of the figure that decided which checkpoint is kept.
+        deciding: its curve.
+        best_step: when the kept checkpoint was taken.
     """
 
     run: str
@@ -86,6 +89,9 @@ class History:
     learning_rate: Curve
     validation_loss: Curve
     accuracy: Curve
+    best_by: str
+    deciding: Curve
+    best_step: int
 
 
 def spoken(name: str) -> str:
@@ -344,6 +350,7 @@ def _history(run: Run, place: int) -> History:
     def curve(name: str) -> Curve:
         return tuple((float(e["step"] or 0), float(value)) for e in entries if (value := e.get(name)) is not None)
 
+    best_by = run.facts.recipe.get("best_by", "accuracy")
     return History(
         run=run.name,
         group=place,
@@ -351,6 +358,9 @@ def _history(run: Run, place: int) -> History:
         learning_rate=curve("learning_rate"),
         validation_loss=curve("validation_loss"),
         accuracy=curve("validation_accuracy"),
+        best_by=best_by,
+        deciding=curve(f"validation_{best_by}"),
+        best_step=run.facts.best_step,
     )
 
 

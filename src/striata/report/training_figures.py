@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from ..choices import RANKINGS
 from .axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Form, colour, dash, frame, percent, plain
-from .contents import Curve, Report
+from .contents import Curve, History, Report
 from .scene import Dot, Line, Mark, Scale, Scene, scale_over, within
 
 _POINTS = 90  # of a curve; more would not be seen at this size, and 81 curves have to stay light
 _CROWD, _FEW = 4, 24  # among more curves than these noise is averaged over stretches as few as these, and one is bold
 _LONG, _EARLY = 8, 0.2  # curves of this many points do not have to show the first fifth of their steps whole
+
+Point = tuple[float, float]
 
 
 def means(curve: Curve, most: int = _POINTS) -> Curve:
@@ -77,6 +80,20 @@ def _drawn(curve: Curve, x: Scale, y: Scale, look: _Look) -> list[Mark]:
     ]
 
 
+def _dots(kept: Mapping[str, Point], x: Scale, y: Scale, fill: str, series: int | None) -> list[Mark]:
+    """Kept checkpoints where they lie in their box."""
+    return [
+        Dot(x=x(step), y=y(value), radius=2.4, fill=fill, stroke="ground", series=series, tip=f"{run}, kept at step {step:,.0f}")
+        for run, (step, value) in kept.items()
+        if y.end - 0.5 <= y(value) <= y.start + 0.5
+    ]
+
+
+def _kept(histories: Sequence[History], curve: Callable[[History], Curve]) -> dict[str, Point]:
+    """Step and value of each run's kept checkpoint on a curve, where it was evaluated then."""
+    return {h.run: point for h in histories for point in _finite(curve(h)) if point[0] == h.best_step}
+
+
 def _best_of(report: Report, places: Sequence[int | None]) -> int | None:
     """The best of the layouts at some places."""
     ranks = (report.group_of(row.run).place for row in report.standings)
@@ -92,8 +109,11 @@ def _chart(
     describes: str,
     form: Form = plain,
     whole: bool = False,
+    kept: Mapping[str, Point] | None = None,
 ) -> Scene | None:
     """Curves with their run and layout; seeds are thin beside their mean. None where no curve has two points.
+
+    A run's kept checkpoint is a dot at its step and value, where `kept` has them by run.
 
     A curve of no single layout is drawn in neutral ink and cannot be switched off. Unless the chart is to show all values, early
     ones may lie above or below it.
@@ -108,6 +128,7 @@ def _chart(
     seeds: list[Mark] = []
     layouts: list[Mark] = []
     front: list[Mark] = []
+    dots: list[Mark] = []
     places = list(dict.fromkeys(place for _, place, _ in drawn))
     crowded, first = len(places) > _CROWD, _best_of(report, places)
     for place in places:
@@ -124,20 +145,40 @@ def _chart(
         if mean is not None and group is not None:
             tip = f"{group.title}, mean of {len(own)} seeds"
             marks += _drawn(mean, x, y, _Look(stroke, bold, dashes, 1.0, place, tip))
+        dots += _dots({run: point for run, _ in own if (point := (kept or {}).get(run))}, x, y, stroke, place)
     return Scene(
         name=name,
         title=title,
         describes=describes
+        + (" A dot is the checkpoint that was kept." if dots else "")
         + ("" if not front or first is None else f" The bold line is {report.groups[first].title}, the best."),
         width=WIDTH,
         height=HEIGHT,
-        marks=(*frame(x, y, x_form=plain, y_form=form, x_label="step"), *seeds, *layouts, *front),
+        marks=(*frame(x, y, x_form=plain, y_form=form, x_label="step"), *seeds, *layouts, *front, *dots),
         ruler=(x, y, "%" if form is percent else ""),
     )
 
 
+def _others(report: Report) -> list[Scene | None]:
+    """Of every other figure that decided which checkpoint is kept, the curves of the runs where it did."""
+    names = dict.fromkeys(history.best_by for history in report.histories if history.best_by not in ("accuracy", "loss"))
+    own = {name: [history for history in report.histories if history.best_by == name] for name in names}
+    return [
+        _chart(
+            report,
+            [(history.run, history.group, thinned(history.deciding)) for history in histories],
+            name=f"validation-{name.replace('_', '-')}",
+            title=f"Validation {name.replace('_', ' ')}",
+            describes=f"On the validation rows used while training: {RANKINGS[name].text}.",
+            kept=_kept(histories, lambda history: history.deciding),
+        )
+        for name, histories in own.items()
+    ]
+
+
 def curves(report: Report) -> list[Scene]:
-    """Training loss, validation loss, validation accuracy and learning rate; those without two values of a run are left out."""
+    """Training loss, validation loss, validation accuracy, what else decided, and learning rate; those without two values of a
+    run are left out."""
     histories = report.histories
     stretches = _FEW if len(report.groups) > _CROWD else _POINTS
     smoothed = any(len(history.loss) > stretches for history in histories)
@@ -158,6 +199,7 @@ def curves(report: Report) -> list[Scene]:
             name="validation-loss",
             title="Validation loss",
             describes="Mean cross entropy on the validation rows used while training.",
+            kept=_kept(histories, lambda history: history.validation_loss),
         ),
         _chart(
             report,
@@ -166,7 +208,9 @@ def curves(report: Report) -> list[Scene]:
             title="Validation accuracy",
             describes="Share of the validation rows used while training that were labelled right.",
             form=percent,
+            kept=_kept(histories, lambda history: history.accuracy),
         ),
+        *_others(report),
         _chart(
             report,
             [(history.run, None if one else history.group, rate) for rate, history in rates.items()],

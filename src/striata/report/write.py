@@ -93,6 +93,7 @@ def send(report: Report, track: Sequence[str]) -> None:
                     learning_rate=seen.get("learning_rate"),
                     accuracy=seen.get("accuracy"),
                     validation_loss=seen.get("validation_loss"),
+                    figures={history.best_by: seen["deciding"]} if "deciding" in seen else {},
                 )
                 listen(event)
 
@@ -117,6 +118,7 @@ def _by_step(history: History) -> dict[float, dict[str, float]]:
         "learning_rate": history.learning_rate,
         "accuracy": history.accuracy,
         "validation_loss": history.validation_loss,
+        "deciding": history.deciding,
     }
     values: dict[float, dict[str, float]] = {}
     for name, curve in curves.items():

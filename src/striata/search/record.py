@@ -105,25 +105,25 @@ class Record:
             self._study.add_trial(trial)
         return self.trials()[-1]
 
-    def report(self, number: int, step: int, accuracy: float) -> None:
-        """Writes a trial's accuracy at a step; a trial that is through stays as it is."""
+    def report(self, number: int, step: int, merit: float) -> None:
+        """Writes how good a trial is at a step; a trial that is through stays as it is."""
         with _using(self.path):
             identity = self._storage.get_trial_id_from_study_id_trial_number(self._storage.get_study_id_from_name(_NAME), number)
             if not self._storage.get_trial(identity).state.is_finished():
-                self._storage.set_trial_intermediate_value(identity, step, accuracy)
+                self._storage.set_trial_intermediate_value(identity, step, merit)
 
-    def tell(self, number: int, *, stopped: str, accuracy: float | None) -> None:
+    def tell(self, number: int, *, stopped: str, merit: float | None) -> None:
         """Writes how a trial ended; the first word holds.
 
         Args:
             number: of the trial.
             stopped: "pruned", or anything else.
-            accuracy: on all validation rows; None when it failed.
+            merit: by the figure that the recipe names, on all validation rows; None when it failed.
         """
         with _using(self.path):
-            if accuracy is None:
+            if merit is None:
                 self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
             elif stopped == "pruned":
                 self._study.tell(number, state=TrialState.PRUNED, skip_if_finished=True)
             else:
-                self._study.tell(number, accuracy, skip_if_finished=True)
+                self._study.tell(number, merit, skip_if_finished=True)

@@ -8,7 +8,7 @@ from itertools import accumulate
 
 from optuna.trial import FrozenTrial, TrialState
 
-from ..choices import BASELINES
+from ..choices import BASELINES, RANKINGS
 from ..errors import StriataError, StudyError
 from ..runs import Member, Run, StudyFolder
 from ..study.stack_folder import SEARCH, StackFolder
@@ -74,7 +74,8 @@ class _Search:
     ) -> None:
         self.space, self.record, self.folder, self.stack, self.listen = space, record, folder, stack, listen
         self.entered: set[str] = set()
-        recipe, prune = space.study.recipe, space.settings.prune
+        self.recipe, prune = space.study.recipe, space.settings.prune
+        recipe = self.recipe
         evaluations = -(-recipe.steps(rows) // recipe.evaluate_every)
         places = [] if prune is None else rungs(after=prune.after, reduction=prune.reduction, evaluations=evaluations)
         self.rungs = {at * recipe.evaluate_every for at in places}
@@ -108,13 +109,13 @@ class _Search:
                 continue
             if name in runs:
                 run = runs[name]
-                self.record.tell(trial.number, stopped=run.facts.stopped, accuracy=run.metrics["accuracy"])
+                self.record.tell(trial.number, stopped=run.facts.stopped, merit=self.recipe.merit(run.metrics))
             elif name in failed:
-                self.record.tell(trial.number, stopped=failed[name], accuracy=None)
+                self.record.tell(trial.number, stopped=failed[name], merit=None)
         return held
 
     def _is_of(self, run: Run, trial: FrozenTrial) -> bool:
-        """Whether a run is what the record says of its trial: plan, recipe and, once it is through, accuracies."""
+        """Whether a run is what the record says of its trial: plan, recipe and, once it is through, figures."""
         try:
             member = self.space.member(run.name, trial.params)
         except (StriataError, LookupError, ValueError, TypeError):  # parameters that the space never had
@@ -123,11 +124,14 @@ class _Search:
             return False
         if not trial.state.is_finished():
             return True
-        measured = {int(e["step"] or 0): e["validation_accuracy"] for e in run.history() if e["validation_accuracy"] is not None}
+        name = f"validation_{self.recipe.best_by}"
+        entries = [(int(entry["step"] or 0), entry.get(name)) for entry in run.history()]
+        merit = RANKINGS[self.recipe.best_by].merit
+        measured = {step: merit(value) for step, value in entries if value is not None}
         best = dict(zip(measured, accumulate(measured.values(), max), strict=True))
         pruned = run.facts.stopped == PRUNED
         state = TrialState.PRUNED if pruned else TrialState.COMPLETE
-        last = best[max(best)] if pruned else run.metrics["accuracy"]
+        last = best[max(best)] if pruned else self.recipe.merit(run.metrics)
         return trial.state == state and trial.value == last and trial.intermediate_values == best
 
     def _held(self, trials: Mapping[str, FrozenTrial]) -> list[Member]:
@@ -172,7 +176,7 @@ class _Search:
         """The members just evaluated that are too weak to go on: all are reported before any is judged."""
         for t in due:
             assert t.best is not None
-            self.record.report(self.numbers[t.member.name], t.step, t.best.accuracy)
+            self.record.report(self.numbers[t.member.name], t.step, self.recipe.merit(t.best.scores))
         prune = self.space.settings.prune
         verdicts: dict[str, str] = {}
         if prune is None:
@@ -187,8 +191,9 @@ class _Search:
 
     def ended(self, outcome: Outcome) -> None:
         """Writes into the record how a member ended; its run is on disk already."""
-        name, best = outcome.member.name, outcome.best
-        self.record.tell(self.numbers[name], stopped=outcome.stopped, accuracy=None if best is None else best.accuracy)
+        name, best, by = outcome.member.name, outcome.best, self.recipe.best_by
+        merit = None if best is None else self.recipe.merit(best.scores)
+        self.record.tell(self.numbers[name], stopped=outcome.stopped, merit=merit)
         if best is not None:
             how = PRUNED if outcome.stopped == PRUNED else f"ended ({outcome.stopped})"
-            note(self.listen, f"{name}  {how} at step {outcome.steps}, validation accuracy {best.accuracy:.4f}")
+            note(self.listen, f"{name}  {how} at step {outcome.steps}, validation {by} {best.scores[by]:.4f}")

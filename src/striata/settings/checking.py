@@ -43,6 +43,7 @@ _FOREIGN = {
     "recipe.max_steps": "steps, num_steps, num_training_steps, train_steps, iterations",
     "recipe.epochs": "num_train_epochs, num_epochs, n_epochs, max_epochs, epoch",
     "recipe.evaluate_every": "eval_steps, eval_every, evaluation_steps, eval_interval, val_check_interval",
+    "recipe.best_by": "metric_for_best_model, monitor, early_stopping_metric, best_metric, eval_metric",
     "recipe.patience": "early_stopping, early_stopping_patience",
     "recipe.min_delta": "early_stopping_threshold, threshold",
     "recipe.clip": "max_grad_norm, gradient_clipping, gradient_clip_val, clip_norm",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_serializer, model_validator
 
-from ..choices import LOSSES, OPTIMIZERS, PRECISIONS, SCHEDULES, Choices, alternatives
+from ..choices import LOSSES, OPTIMIZERS, PRECISIONS, RANKINGS, SCHEDULES, Choices, alternatives
 from .fields import Amount, Count, Expected, OneOf, Positive, Share, Short, as_text
 
 CONFIG = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -109,8 +110,11 @@ class Recipe(BaseModel):
         evaluate_every: steps between evaluations.
         validation_rows: rows used during training, a fixed part with labels in proportion, or "all"; the kept checkpoint is
             always measured on all rows.
+        best_by: validation figure that decides which checkpoint is kept (of equal ones that with the smaller loss) and what is a
+            gain, of :data:`striata.choices.RANKINGS`.
         patience: evaluations without a gain after which the member stops; None never stops early.
-        min_delta: a rise in accuracy above this is a gain; it is measured from the last gain, so that small rises add up.
+        min_delta: what `best_by` has to improve by to be a gain: to rise, or of a loss to fall, by more than this. It is measured
+            from the last gain, so that small ones add up.
         clip: greatest norm of a member's gradient; None for no limit.
         loss: what is minimised, of :data:`striata.choices.LOSSES`; a group of keys where it has settings of its own; None for the
             task's own.
@@ -135,6 +139,7 @@ class Recipe(BaseModel):
     epochs: Positive | None = None
     evaluate_every: Count = 100
     validation_rows: Count | Literal["all"] = "all"
+    best_by: Annotated[str, OneOf(RANKINGS)] = "accuracy"
     patience: Count | None = 10
     min_delta: Amount = 0.001
     clip: Positive | None = 1.0
@@ -170,6 +175,10 @@ class Recipe(BaseModel):
         if self.epochs is None:
             return self.max_steps
         return min(self.max_steps, math.ceil(self.epochs * math.ceil(rows / self.batch_size)))
+
+    def merit(self, figures: Mapping[str, float]) -> float:
+        """How good validation figures are by the one that decides; more is better."""
+        return RANKINGS[self.best_by].merit(figures[self.best_by])
 
     def warmup_steps(self, rows: int) -> int:
         """Steps over which the learning rate rises from 0."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["begun", "step", "evaluated", "finished", "left", "failed", "saved", "note", "doing", "clock"]
@@ -23,8 +23,9 @@ class Event:
         learning_rate: used in this step.
         accuracy: on the validation rows, for "evaluated" and "finished".
         validation_loss: likewise.
+        figures: these two by name, and the figure that decides which weights are kept; for what is trained in steps.
         rows: how many validation rows that is.
-        best: best validation accuracy so far.
+        best: validation accuracy of the weights kept so far.
         message: why a member ended ("finished"), left without a run ("left") or failed; or a note in words: what the data and
             the plans are, what goes on.
         seconds_left: estimate for the whole stack; of "clock", until the limit.
@@ -38,6 +39,7 @@ class Event:
     learning_rate: float | None = None
     accuracy: float | None = None
     validation_loss: float | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
     rows: int | None = None
     best: float | None = None
     message: str = ""

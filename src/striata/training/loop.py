@@ -203,23 +203,21 @@ class Trainer:
 
     def _evaluate(self, due: Sequence[Trainee]) -> None:
         for t, seen in zip(due, self.validator.during(self.stack, due), strict=True):
-            entry = {"step": t.step, "validation_accuracy": seen.accuracy, "validation_loss": seen.loss}
-            t.history.append(entry)
-            before = t.best
-            better = before is None or (seen.accuracy, -seen.loss) > (before.accuracy, -before.loss)
-            t.weigh(seen.accuracy)
-            if better:
-                t.best = Best(t.step, seen.accuracy, seen.loss, seen.logits, self.stack.tensors(t.slot))
+            figures = _recorded(t, seen.scores)
+            t.history.append({"step": t.step} | {f"validation_{name}": value for name, value in figures.items()})
+            if t.weigh(seen.scores):
+                t.best = Best(t.step, seen.scores, seen.logits, self.stack.tensors(t.slot))
             self._tell(
                 Event(
                     kind="evaluated",
                     member=t.member.name,
                     step=t.step,
                     steps=t.steps,
-                    accuracy=seen.accuracy,
-                    validation_loss=seen.loss,
+                    accuracy=seen.scores["accuracy"],
+                    validation_loss=seen.scores["loss"],
+                    figures=figures,
                     rows=len(seen.logits),
-                    best=t.best.accuracy if t.best else None,
+                    best=t.best.scores["accuracy"] if t.best else None,
                 )
             )
 
@@ -269,10 +267,11 @@ class Trainer:
                     member=t.member.name,
                     step=t.step,
                     steps=t.steps,
-                    accuracy=best.accuracy,
-                    validation_loss=best.loss,
+                    accuracy=best.scores["accuracy"],
+                    validation_loss=best.scores["loss"],
+                    figures=_recorded(t, best.scores),
                     rows=len(best.logits),
-                    best=best.accuracy,
+                    best=best.scores["accuracy"],
                     message=why,
                 )
             )
@@ -307,7 +306,7 @@ class Trainer:
                     steps=t.steps,
                     loss=latest["loss"],
                     learning_rate=latest["learning_rate"],
-                    best=t.best.accuracy if t.best else None,
+                    best=t.best.scores["accuracy"] if t.best else None,
                     seconds_left=seconds_left,
                 )
             )
@@ -335,3 +334,8 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _recorded(t: Trainee, scores: Mapping[str, float]) -> dict[str, float]:
+    """What of an evaluation is recorded: accuracy, loss, and the figure that decides."""
+    return {name: scores[name] for name in dict.fromkeys(("accuracy", "loss", t.member.recipe.best_by))}

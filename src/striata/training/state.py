@@ -32,8 +32,7 @@ class BestState(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     step: int
-    accuracy: float
-    loss: float
+    scores: dict[str, float]
 
 
 class TraineeState(BaseModel):
@@ -60,15 +59,13 @@ class Best:
 
     Args:
         step: when it was taken.
-        accuracy: on the validation rows used during training.
-        loss: likewise.
+        scores: figures by name on the validation rows used during training.
         logits: for these rows, (rows, labels) float32.
         tensors: the member's weights.
     """
 
     step: int
-    accuracy: float
-    loss: float
+    scores: Mapping[str, float]
     logits: np.ndarray
     tensors: dict[str, np.ndarray]
 
@@ -84,7 +81,7 @@ class Trainee:
         schedule: of its learning rate.
         steps: most optimizer steps.
         step: optimizer steps taken.
-        reference: the last validation accuracy that counted as a gain; None before the first evaluation.
+        reference: merit of the last evaluation that counted as a gain; None before the first.
         stale: evaluations since then.
         seconds: its share of the time spent.
         best: its kept checkpoint.
@@ -108,16 +105,21 @@ class Trainee:
         """What the member's random streams, of dropout, start from."""
         return (self.member.name, self.member.seed)
 
-    def weigh(self, accuracy: float) -> None:
-        """Counts an evaluation as a gain or as one more without.
+    def weigh(self, scores: Mapping[str, float]) -> bool:
+        """Counts an evaluation as a gain or as one more without, by the figure that the recipe names; returns whether it is the
+        best so far, which is another question.
 
-        A gain is more than `min_delta` over the last accuracy that was one, not over the best so far: gains that are small one by
+        A gain is more than `min_delta` over the last value that was one, not over the best so far: gains that are small one by
         one then add up, and a member that rises slowly but steadily is not stopped.
         """
-        if self.reference is None or accuracy - self.reference > self.member.recipe.min_delta:
-            self.reference, self.stale = accuracy, 0
+        recipe, merit = self.member.recipe, self.member.recipe.merit(scores)
+        if self.reference is None or merit - self.reference > recipe.min_delta:
+            self.reference, self.stale = merit, 0
         else:
             self.stale += 1
+        if self.best is None:
+            return True
+        return (merit, -scores["loss"]) > (recipe.merit(self.best.scores), -self.best.scores["loss"])
 
 
 def begin(stack: Engine, members: Sequence[Member], rows: int) -> list[Trainee]:
@@ -156,7 +158,7 @@ def save_checkpoint(path: Path, stack: Engine, trainees: Sequence[Trainee]) -> N
         state |= {"reference": t.reference, "stale": t.stale, "seconds": t.seconds, "history": t.history, "best": None}
         if t.best is not None:
             groups |= {"best": t.best.tensors, "logits": {"": t.best.logits}}
-            state["best"] = {"step": t.best.step, "accuracy": t.best.accuracy, "loss": t.best.loss}
+            state["best"] = {"step": t.best.step, "scores": dict(t.best.scores)}
         for group, named in groups.items():
             tensors |= {f"{at}/{group}/{name}": np.ascontiguousarray(array) for name, array in named.items()}
         states.append(state)

@@ -79,7 +79,7 @@ def tracking(names: Sequence[str], project: str, folder: Path, config: Mapping[s
             "train/learning_rate": event.learning_rate,
             "validation/accuracy": event.accuracy,
             "validation/loss": event.validation_loss,
-        }
+        } | {f"validation/{name}": value for name, value in event.figures.items()}
         named = {f"{event.member}/{key}": value for key, value in values.items() if value is not None}
         if named and event.kind in ("step", "evaluated"):
             for tracker in started:

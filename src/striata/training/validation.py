@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,20 +22,17 @@ class Seen:
     """A member on some validation rows.
 
     Args:
-        accuracy: share of rows that are right.
-        loss: mean cross entropy in nats.
+        scores: figures by name.
         logits: (rows, labels) float32.
     """
 
-    accuracy: float
-    loss: float
+    scores: Mapping[str, float]
     logits: np.ndarray
 
 
 def measure(logits: np.ndarray, targets: np.ndarray, task: Task = SINGLE_LABEL) -> Seen:
-    """Accuracy and loss of logits (rows, labels) for targets (rows,)."""
-    scores = task.scores(logits, targets)
-    return Seen(scores.accuracy, scores.loss, logits)
+    """The task's scores of logits (rows, labels) for targets (rows,)."""
+    return Seen(task.scores(logits, targets).to_json(), logits)
 
 
 class Validator:
@@ -82,11 +79,11 @@ class Validator:
         return [seen[t.slot] for t in trainees]
 
     def finally_(self, stack: Engine, trainees: Sequence[Trainee]) -> None:
-        """Gives each trainee's kept checkpoint its logits, accuracy and loss on all validation rows."""
+        """Gives each trainee's kept checkpoint its logits and scores on all validation rows."""
         partial = [t for t in trainees if t.best is not None and len(t.best.logits) < len(self.targets)]
         if not partial:
             return
         for t, logits in zip(partial, self._predict(stack, self.texts, [t.slot for t in partial]), strict=True):
             whole = measure(logits, self.targets, self.task)
             assert t.best is not None
-            t.best.accuracy, t.best.loss, t.best.logits = whole.accuracy, whole.loss, whole.logits
+            t.best.scores, t.best.logits = whole.scores, whole.logits
