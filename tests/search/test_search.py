@@ -101,6 +101,20 @@ def test_optunas_record_says_what_the_runs_say(finished: tuple[Path, striata.Tra
         assert trial.value == (best[-1] if pruned else run.metrics["accuracy"])
 
 
+def test_a_search_looks_for_what_decides(tmp_path: Path) -> None:
+    settings = search_of(tmp_path, search={"trials": 3, "generation": 3}, recipe={"best_by": "loss", "max_steps": 10})
+    trained = striata.train(settings)
+    for trial, run in zip(trials_of(tmp_path / "out"), trained.runs.values(), strict=True):
+        losses = {int(e["step"] or 0): -e["validation_loss"] for e in run.history() if e["validation_loss"] is not None}
+        best = np.maximum.accumulate(list(losses.values())).tolist()
+        assert trial.intermediate_values == dict(zip(losses, best, strict=True))
+        assert trial.value == (best[-1] if run.facts.stopped == "pruned" else -run.metrics["loss"])
+        assert run.facts.best_step == min(losses, key=lambda step: -losses[step])
+    assert {name: run.checksum for name, run in striata.train(settings).runs.items()} == {
+        name: run.checksum for name, run in trained.runs.items()
+    }
+
+
 def test_the_weak_end_at_rungs_and_their_places_are_taken(finished: tuple[Path, striata.Trained]) -> None:
     _, trained = finished
     assert rungs(after=1, reduction=2, evaluations=4) == [1, 2]
