@@ -80,16 +80,16 @@ def _drawn(curve: Curve, x: Scale, y: Scale, look: _Look) -> list[Mark]:
     ]
 
 
-def _dots(kept: Mapping[str, Point], x: Scale, y: Scale, fill: str, series: int | None) -> list[Mark]:
+def _dots(checkpoints: Mapping[str, Point], x: Scale, y: Scale, fill: str, series: int | None) -> list[Mark]:
     """Kept checkpoints where they lie in their box."""
     return [
         Dot(x=x(step), y=y(value), radius=2.4, fill=fill, stroke="ground", series=series, tip=f"{run}, kept at step {step:,.0f}")
-        for run, (step, value) in kept.items()
+        for run, (step, value) in checkpoints.items()
         if y.end - 0.5 <= y(value) <= y.start + 0.5
     ]
 
 
-def _kept(histories: Sequence[History], curve: Callable[[History], Curve]) -> dict[str, Point]:
+def _checkpoints(histories: Sequence[History], curve: Callable[[History], Curve]) -> dict[str, Point]:
     """Step and value of each run's kept checkpoint on a curve, where it was evaluated then."""
     return {h.run: point for h in histories for point in _finite(curve(h)) if point[0] == h.best_step}
 
@@ -109,11 +109,11 @@ def _chart(
     describes: str,
     form: Form = plain,
     whole: bool = False,
-    kept: Mapping[str, Point] | None = None,
+    checkpoints: Mapping[str, Point] | None = None,
 ) -> Scene | None:
     """Curves with their run and layout; seeds are thin beside their mean. None where no curve has two points.
 
-    A run's kept checkpoint is a dot at its step and value, where `kept` has them by run.
+    A run's kept checkpoint is a dot at its step and value, where `checkpoints` has them by run.
 
     A curve of no single layout is drawn in neutral ink and cannot be switched off. Unless the chart is to show all values, early
     ones may lie above or below it.
@@ -145,7 +145,7 @@ def _chart(
         if mean is not None and group is not None:
             tip = f"{group.title}, mean of {len(own)} seeds"
             marks += _drawn(mean, x, y, _Look(stroke, bold, dashes, 1.0, place, tip))
-        dots += _dots({run: point for run, _ in own if (point := (kept or {}).get(run))}, x, y, stroke, place)
+        dots += _dots({run: point for run, _ in own if (point := (checkpoints or {}).get(run))}, x, y, stroke, place)
     return Scene(
         name=name,
         title=title,
@@ -170,7 +170,7 @@ def _others(report: Report) -> list[Scene | None]:
             name=f"validation-{name.replace('_', '-')}",
             title=f"Validation {name.replace('_', ' ')}",
             describes=f"On the validation rows used while training: {RANKINGS[name].text}.",
-            kept=_kept(histories, lambda history: history.deciding),
+            checkpoints=_checkpoints(histories, lambda history: history.deciding),
         )
         for name, histories in own.items()
     ]
@@ -199,7 +199,7 @@ def curves(report: Report) -> list[Scene]:
             name="validation-loss",
             title="Validation loss",
             describes="Mean cross entropy on the validation rows used while training.",
-            kept=_kept(histories, lambda history: history.validation_loss),
+            checkpoints=_checkpoints(histories, lambda history: history.validation_loss),
         ),
         _chart(
             report,
@@ -208,7 +208,7 @@ def curves(report: Report) -> list[Scene]:
             title="Validation accuracy",
             describes="Share of the validation rows used while training that were labelled right.",
             form=percent,
-            kept=_kept(histories, lambda history: history.accuracy),
+            checkpoints=_checkpoints(histories, lambda history: history.accuracy),
         ),
         *_others(report),
         _chart(
