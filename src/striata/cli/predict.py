@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..choices import FORMS, PREDICTIONS
 from .options import Bases, Device, Json, ModelPath, Precision, Read, Text, TextPair, Texts, named_columns
+
+if TYPE_CHECKING:
+    from ..model.priors import LabelShares
 
 Out = Annotated[Path | None, typer.Option(help=f"File to write: {PREDICTIONS.names}; without it NAME.predicted.csv beside FILE.")]
 Form = Annotated[str, typer.Option("--format", help=f"What is written: {FORMS.help}.")]
@@ -40,6 +43,15 @@ PrecisionAtLeast = Annotated[
     float | None,
     typer.Option(metavar="SHARE", help="Likewise, with the P from which on SHARE of the validation rows' labels are right."),
 ]
+Shares = Annotated[
+    str | None,
+    typer.Option(
+        "--priors",
+        metavar="FILE",
+        help="Shares of the labels among these rows, where they are other than among the validation rows: a YAML or JSON file of "
+        "LABEL: SHARE, or estimate for those that these rows show.",
+    ),
+]
 
 
 def predict(
@@ -54,6 +66,7 @@ def predict(
     sets: Sets = None,
     abstain_below: AbstainBelow = None,
     precision_at_least: PrecisionAtLeast = None,
+    priors: Shares = None,
     text: Text = None,
     text_pair: TextPair = None,
     read: Read = None,
@@ -71,6 +84,7 @@ def predict(
     """
     _check(form, probabilities, uncalibrated, sets, abstain_below, precision_at_least)
     _check_names(form, only, id_column)
+    from ..model.priors import ESTIMATE, read_shares
     from ..model.whole_file import check_target, default_target, predict_file
     from .inputs import open_model
     from .output import note, print_json, say
@@ -78,6 +92,8 @@ def predict(
 
     out = check_target(default_target(file) if out is None else out, file)
     opened = open_model(model, base=base, device=device, precision=precision)
+    shares = priors if priors in (None, ESTIMATE) else read_shares(Path(priors), opened.labels)
+    told: list[LabelShares] = []
     columns = replace(named_columns(opened.columns, text=text, text_pair=text_pair, read=read), label=None)
     if precision_at_least is not None:
         answers = opened.answers(precision_at_least)
@@ -90,12 +106,15 @@ def predict(
         rows = predict_file(
             opened, file, out, columns=columns, probabilities=probabilities, only=only or (), id_label=form == "id-label",
             id_column=id_column, calibrated=not uncalibrated, coverage=sets, abstain_below=abstain_below,
-            progress=progress, remark=note,
+            priors=shares, progress=progress, remark=note, estimated=told.append,
         )  # fmt: skip
+    for line in [line for estimate in told for line in estimate.lines()]:
+        note(line)
     if opened.combiner.cascade is not None and opened.texts:
         note(f"{opened.combiner.cascade.early} answered {opened.early / opened.texts:.1%} of {opened.texts:,} texts alone")
     if as_json:
-        print_json({"predictions": str(out), "rows": rows, "members": len(opened.runs), "abstain_below": abstain_below})
+        done = {"predictions": str(out), "rows": rows, "members": len(opened.runs), "abstain_below": abstain_below}
+        print_json(done | {"priors": told[0].to_json() if told else shares})
         return
     say(f"{rows:,} rows predicted by {len(opened.runs)} member(s), in {out}")
 

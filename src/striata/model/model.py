@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ..calibration import Answers, Calibration, answer_threshold, label_sets, set_figures, set_threshold
 from ..data import Columns, Table, encode_labels, read_table
 from ..ensemble import Cascade, Combiner, Ensemble
-from ..errors import DataError, RunError
+from ..errors import DataError
 from ..runs import Run
 from ..runs.joined import in_order
 from ..shown import Shown
@@ -25,6 +25,8 @@ from .evaluation import Evaluation, judge
 from .explanation import Explanation
 from .inputs import check_texts, read_inputs
 from .opening import Bases, open_folder
+from .priors import LabelShares, Priors, check_correctable, estimate_shares, shifted_logits
+from .reading import Reading
 from .scorers import EncoderScorer, Scorer, scorers_for
 
 _EXPLAINED_BY = "striata.explain"  # a room above this one, loaded when it is asked
@@ -32,7 +34,7 @@ _BATCH = 2048  # texts tokenized and sorted by length together
 _Floats = npt.NDArray[np.float32]
 
 
-class Model(Shown):
+class Model(Reading, Shown):
     """A run or an ensemble, ready to predict. Get one with :meth:`load`.
 
     Args:
@@ -203,37 +205,6 @@ class Model(Shown):
                 members[name][rest] = own
         return combined, members, sure
 
-    def embed(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> _Floats:
-        """Means of a frozen encoder's last hidden states, adapters not used, (texts, hidden size).
-
-        Of several encoders it is that of the first member that has one.
-
-        Raises:
-            DataError: as :meth:`logits`.
-            RunError: no member has an encoder.
-        """
-        check_texts(texts)
-        for scorer in self.scorers:
-            if isinstance(scorer, EncoderScorer):
-                return scorer.embed(texts, pairs)
-        raise RunError(f"no member of {self.folder} has an encoder to embed texts with; give a run with adapters")
-
-    def lengths(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> npt.NDArray[np.int64]:
-        """How long texts are to the first member, as a rule in tokens, (texts,)."""
-        return self.scorers[0].lengths(texts, pairs)
-
-    def truncated(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> npt.NDArray[np.bool_]:
-        """Of which texts some member reads the beginning only, since they are longer than it takes, (texts,)."""
-        cut: npt.NDArray[np.bool_] = np.any([scorer.truncated(texts, pairs) for scorer in self.scorers], axis=0)
-        return cut
-
-    def differ(
-        self, texts: tuple[Sequence[str], Sequence[str] | None], others: tuple[Sequence[str], Sequence[str] | None]
-    ) -> npt.NDArray[np.bool_]:
-        """Where two lists of texts, each with its second texts or None, are not one and the same to some member, (texts,)."""
-        differ: npt.NDArray[np.bool_] = np.any([scorer.differ(texts, others) for scorer in self.scorers], axis=0)
-        return differ
-
     def probabilities(self, logits: _Floats, *, calibrated: bool = True) -> _Floats:
         """Probabilities of combined logits, divided by the temperature when calibrated, (texts, labels)."""
         scaled = logits / np.float32(self.calibration.temperature) if calibrated else logits
@@ -270,7 +241,9 @@ class Model(Shown):
         result: npt.NDArray[np.bool_] = self.probabilities(logits).max(1) >= abstain_below
         return result
 
-    def predict_proba(self, texts: object, pairs: object = None, *, calibrated: bool = True) -> npt.NDArray[np.float32]:
+    def predict_proba(
+        self, texts: object, pairs: object = None, *, calibrated: bool = True, priors: Priors | None = None
+    ) -> npt.NDArray[np.float32]:
         """Probabilities, (texts, labels); raises as :meth:`logits`.
 
         Calibrated by default: the combined logits are divided by the model's temperature, so that of the answers given with
@@ -281,8 +254,24 @@ class Model(Shown):
             texts: any number: a list or series of strings, a DataFrame, a data set, ...; see :meth:`logits`.
             pairs: the second texts, for models of pairs.
             calibrated: False for the softmax of the combined logits as they are.
+            priors: shares of the labels among these texts, by label, where they are other than among the validation rows:
+                probabilities are then corrected by Bayes' rule, which assumes that texts of one label are alike in both.
+                "estimate" estimates them from these texts; see :func:`striata.model.priors.estimate_shares`.
         """
-        return self.probabilities(self.logits(texts, pairs), calibrated=calibrated)
+        logits = self.logits(texts, pairs)
+        if priors is not None:
+            check_correctable(self.task, calibrated=calibrated)
+            logits = self.shifted(logits, priors)
+        return self.probabilities(logits, calibrated=calibrated)
+
+    def shifted(self, logits: _Floats, priors: Priors) -> _Floats:
+        """Combined logits, (texts, labels), of texts among which the labels have other shares; see :meth:`predict_proba`."""
+        return shifted_logits(logits, priors, self.labels, self._validation, self.calibration.temperature)
+
+    def label_shares(self, logits: _Floats) -> LabelShares:
+        """The labels' shares among texts, estimated from their combined logits; see :mod:`striata.calibration.label_shares`."""
+        check_correctable(self.task)
+        return estimate_shares(logits, self.labels, self._validation, self.calibration.temperature)
 
     def predict_sets(self, texts: object, coverage: float, pairs: object = None) -> list[list[str]]:
         """For each text the labels it may have, most likely first; at least one.

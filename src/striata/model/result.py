@@ -16,6 +16,7 @@ from ..data.table import Chunk
 from ..errors import DataError
 from ..tasks import label_numbers
 from .model import Model
+from .priors import Priors, check_correctable
 from .writers import Rows, check_names, write_rows
 
 _DIGITS = 6  # of probabilities, after the point, in CSV and JSON Lines
@@ -30,6 +31,7 @@ class Contents:
         calibrated: whether these are the calibrated ones.
         coverage: of the label sets in the column `labels`; None for no such column.
         abstain_below: smallest calibrated probability of a label that is written; None writes all.
+        priors: the labels' shares among the rows, by label, or "estimate"; None for those of the validation rows.
         only: names of the input's columns that are kept; nothing for all.
         id_label: instead of all this the columns `ID` and `Label`, the label as an integer.
         id_column: name of the input's column that is the `ID`; None for the one called id.
@@ -39,6 +41,7 @@ class Contents:
     calibrated: bool = True
     coverage: float | None = None
     abstain_below: float | None = None
+    priors: Priors | None = None
     only: Sequence[str] = ()
     id_label: bool = False
     id_column: str | None = None
@@ -60,6 +63,15 @@ class Contents:
         if self.id_label:
             label_numbers(model.labels)
         none = np.zeros((0, len(model.labels)), np.float32)
+        if self.priors is not None:
+            check_correctable(model.task, calibrated=self.calibrated)
+            model.shifted(none, self.priors)
+            if self.coverage is not None:
+                raise DataError(
+                    "change how often each label comes, and label sets keep their promise only where that is as among the "
+                    "validation rows; leave one out",
+                    argument="priors",
+                )
         if self.coverage is not None:
             model.label_sets(none, self.coverage)
         if self.abstain_below is not None:

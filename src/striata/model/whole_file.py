@@ -25,10 +25,13 @@ from ..disk.system import confirm, writing
 from ..errors import DataError
 from .model import Model
 from .portions import Portions
+from .priors import LabelShares, Priors
 from .result import Contents, Result
 from .writers import Rows, write_rows
 
 PORTION = 4096
+_ESTIMATED = 100_000  # about so many rows from which shares of labels are estimated, so that memory is flat
+_Shift = npt.NDArray[np.float32] | None
 
 
 def predict_file(
@@ -44,8 +47,10 @@ def predict_file(
     calibrated: bool = True,
     coverage: float | None = None,
     abstain_below: float | None = None,
+    priors: Priors | None = None,
     progress: Callable[[int], None] | None = None,
     remark: Callable[[str], None] | None = None,
+    estimated: Callable[[LabelShares], None] | None = None,
 ) -> int:
     """Predicts every row of a source into a file: its rows in order with all their columns, and what is predicted of them.
 
@@ -69,7 +74,11 @@ def predict_file(
         coverage: also write the labels a row may have, most likely first (see :meth:`Model.predict_sets`): a list, in CSV as
             JSON text.
         abstain_below: leave `label` empty where its calibrated probability is smaller: null, in CSV nothing.
+        priors: the labels' shares among the rows, where they are other than among the validation rows: by label, or "estimate"
+            for those that these rows show (see :meth:`Model.predict_proba`). Labels, probabilities and `abstain_below` are then
+            corrected by them.
         progress: told how many rows are done.
+        estimated: told the shares, where they are estimated.
         remark: told in a sentence what the names of the columns that are written may hide.
 
     Returns:
@@ -83,7 +92,7 @@ def predict_file(
     target = check_target(out, source)
     contents = Contents(
         probabilities=probabilities, calibrated=calibrated, coverage=coverage, abstain_below=abstain_below,
-        only=only, id_label=id_label, id_column=id_column,
+        priors=priors, only=only, id_label=id_label, id_column=id_column,
     )  # fmt: skip
     contents.check(model)
     names = columns or model.columns
@@ -105,7 +114,8 @@ def predict_file(
                 tell(portions.rows)
             if not portions.rows:
                 raise DataError(f"{source} has no rows; expected at least one")
-            _assemble(portions, target, stream, result)
+            shift = None if priors is None else _shift(model, portions, priors, estimated)
+            _assemble(portions, target, stream, result, shift)
         except BaseException:
             if not portions.rows:
                 remove_held(folder / ".lock")
@@ -179,8 +189,25 @@ def _digest(table: Table) -> bytes:
     return digest.digest()
 
 
-def _rows(portions: Portions, stream: Stream, result: Result) -> Iterator[Rows]:
-    """All rows with what is predicted of them; the source is read once more, and its texts are those that were predicted."""
+def _shift(
+    model: Model, portions: Portions, priors: Priors, estimated: Callable[[LabelShares], None] | None
+) -> npt.NDArray[np.float32]:
+    """What the labels' shares add to the logits of every row, (labels,)."""
+    none = np.zeros((1, len(model.labels)), np.float32)
+    if isinstance(priors, str):
+        step = max(1, portions.rows // _ESTIMATED)
+        logits = np.concatenate([part[::step] for part, _ in portions.read()])
+        shares = model.label_shares(logits[logits.any(1)])  # rows without a text have no logits
+        if estimated is not None:
+            estimated(shares)
+        priors = shares.priors
+    added: npt.NDArray[np.float32] = model.shifted(none, priors)[0]
+    return added
+
+
+def _rows(portions: Portions, stream: Stream, result: Result, shift: _Shift) -> Iterator[Rows]:
+    """All rows with what is predicted of them, `shift` added to their logits; the source is read once more, and its texts are
+    those that were predicted."""
     reader = stream.reader
     roles = find_columns(reader.columns, stream.columns, reader.source, label=False)
     checker = Checker(reader.source, roles, None, strict=False, empty="keep")
@@ -193,7 +220,7 @@ def _rows(portions: Portions, stream: Stream, result: Result) -> Iterator[Rows]:
             portions.forget(row)
             raise _changed(reader.source, row)
         row += len(logits)
-        yield result.rows(chunk, logits, without_text(table.texts, table.pairs))
+        yield result.rows(chunk, logits if shift is None else logits + shift, without_text(table.texts, table.pairs))
     if len(pieces.take(1)):
         raise _changed(reader.source, row)
 
@@ -205,12 +232,12 @@ def _changed(source: str, row: int) -> DataError:
     )
 
 
-def _assemble(portions: Portions, target: Path, stream: Stream, result: Result) -> None:
+def _assemble(portions: Portions, target: Path, stream: Stream, result: Result, shift: _Shift) -> None:
     """Writes the file in one step, which is on the disk when this returns."""
     whole = portions.folder / "whole"
     with writing(target):
         with open(whole, "wb") as file:
-            write_rows(file, target.suffix.lower(), result.types, _rows(portions, stream, result), stream.reader.source)
+            write_rows(file, target.suffix.lower(), result.types, _rows(portions, stream, result, shift), stream.reader.source)
             file.flush()
             os.fsync(file.fileno())
         whole.chmod(0o644)
