@@ -17,6 +17,7 @@ from striata.model import Model
 from striata.model.priors import read_shares
 from striata.model.whole_file import predict_file
 
+from ..command import run
 from ..study.small import LABELS, write_texts
 
 KNOWN = np.array([0.5, 0.3, 0.2])
@@ -131,3 +132,14 @@ def test_a_file_is_predicted_with_shares(folder: Path, model: Model, tmp_path: P
 def test_shares_that_are_none_are_refused(shares: dict[str, float], message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_shares(shares, LABELS)
+
+
+def test_the_command_says_what_it_estimated(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.csv"
+    assert run("predict", str(folder / "out"), str(folder / "new.csv"), "--out", str(out), "--priors", "estimate", "--json") == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["priors"]["transductive"] is True
+    assert "estimated from these rows" in " ".join(printed.err.split())
+    (tmp_path / "shares.yaml").write_text("World: 1\n")
+    assert run("predict", str(folder / "out"), str(folder / "new.csv"), "--priors", str(tmp_path / "shares.yaml")) == 1
+    assert "no share for label 'Business'" in " ".join(capsys.readouterr().err.split())

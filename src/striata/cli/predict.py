@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,7 @@ from ..choices import FORMS, PREDICTIONS
 from .options import Bases, Device, Json, ModelPath, Precision, Read, Text, TextPair, Texts, named_columns
 
 if TYPE_CHECKING:
-    from ..model.priors import LabelShares
+    from ..model.priors import LabelShares, Priors
 
 Out = Annotated[Path | None, typer.Option(help=f"File to write: {PREDICTIONS.names}; without it NAME.predicted.csv beside FILE.")]
 Form = Annotated[str, typer.Option("--format", help=f"What is written: {FORMS.help}.")]
@@ -84,7 +85,6 @@ def predict(
     """
     _check(form, probabilities, uncalibrated, sets, abstain_below, precision_at_least)
     _check_names(form, only, id_column)
-    from ..model.priors import ESTIMATE, read_shares
     from ..model.whole_file import check_target, default_target, predict_file
     from .inputs import open_model
     from .output import note, print_json, say
@@ -92,7 +92,7 @@ def predict(
 
     out = check_target(default_target(file) if out is None else out, file)
     opened = open_model(model, base=base, device=device, precision=precision)
-    shares = priors if priors in (None, ESTIMATE) else read_shares(Path(priors), opened.labels)
+    shares = _shares(priors, opened.labels)
     told: list[LabelShares] = []
     columns = replace(named_columns(opened.columns, text=text, text_pair=text_pair, read=read), label=None)
     if precision_at_least is not None:
@@ -117,6 +117,13 @@ def predict(
         print_json(done | {"priors": told[0].to_json() if told else shares})
         return
     say(f"{rows:,} rows predicted by {len(opened.runs)} member(s), in {out}")
+
+
+def _shares(priors: str | None, labels: Sequence[str]) -> Priors | None:
+    """The labels' shares that a file says; what says that they are to be estimated, as it is."""
+    from ..model.priors import ESTIMATE, read_shares
+
+    return priors if priors in (None, ESTIMATE) else read_shares(Path(priors), labels)
 
 
 def _check(
