@@ -162,6 +162,9 @@ def test_a_folder_in_which_nothing_was_trained_goes_again(tmp_path: Path) -> Non
     with pytest.raises(striata.StriataError, match="cannot be loaded"):
         striata.train({**study, "seeds": [0, 1]})
     assert set(collect(plan_study(study))) == set(runs)
+    (tmp_path / "out" / "stacks").mkdir()  # as it is behind a process that was killed when its last stack had gone
+    plan_study(study)
+    assert not (tmp_path / "out" / "stacks").exists()
 
 
 def test_a_damaged_run_is_not_collected(tmp_path: Path) -> None:
