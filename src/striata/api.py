@@ -252,8 +252,7 @@ def export(
     """Writes a model for another tool, whole or not at all: a folder that does not answer as the model does is not left behind.
 
     Args:
-        model: a run, a soup, a distilled run, the baseline `frozen`, or an ensemble of these on one encoder; or its folder. It is
-            opened in fp32, whatever it is open in.
+        model: any, or its folder; for tools other than ONNX a run with an encoder. It is opened in fp32, whatever it is open in.
         out: the folder; must not exist.
         to: of :data:`striata.choices.EXPORTS`.
         quantize: of :data:`striata.choices.QUANTIZATIONS`, for ONNX; None for fp32.

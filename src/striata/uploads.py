@@ -15,7 +15,6 @@ from .errors import StriataError
 from .extras import require
 from .model.opening import Bases
 from .model.packer import write_pack
-from .model.packs import open_pack
 from .report.model_card import card, find_subject
 
 
@@ -108,11 +107,7 @@ def prepare_upload(
     source = fetch_model(Path(model))
     with tempfile.TemporaryDirectory(prefix="striata-", ignore_cleanup_errors=True) as place:
         folder = write_pack(source, Path(place) / "model", encoder=encoder, base=base)
-        if words is None:
-            described = source if not (source / "pack.json").is_file() else open_pack(source).model
-            text = card(find_subject(described), on_hub=repository)
-        else:
-            text = _read(Path(words))
+        text = card(find_subject(source), on_hub=repository) if words is None else _read(Path(words))
         write_text(folder / CARD, text)
         yield Upload(repository=repository, private=private, folder=folder)
 

@@ -28,19 +28,11 @@ from striata.exports.parts import take_apart
 from striata.model.scorers import EncoderScorer
 from striata.runs import StudyFolder
 
-from ..study.small import LABELS, make_base, study_of, write_texts
+from ..study.small import LABELS
+from .made import ALONE, SCRIPT, alone, load, needs_open_sizes, run_of, texts_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the exporter and of sentence-transformers, about themselves
 
-ALONE = """
-import json, sys
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in BLOCKED:
-            raise ImportError(name)
-sys.meta_path.insert(0, Block())
-folder, texts = sys.argv[1], json.loads(sys.argv[2])
-"""
 TRANSFORMERS = """
 from transformers import pipeline
 classify = pipeline("text-classification", model=folder, top_k=None)
@@ -64,46 +56,6 @@ print(json.dumps([dict(zip(facts["labels"], map(float, p / p.sum()))) for p in p
 """
 
 
-def alone(code: str, folder: Path, texts: list[str], *blocked: str) -> np.ndarray:
-    """Probabilities (texts, labels) that a process without striata, and without other packages, prints."""
-    start = ALONE.replace("BLOCKED", repr({"striata", *blocked}))
-    done = subprocess.run(
-        [sys.executable, "-c", start + code, str(folder), json.dumps(texts)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return np.array([[row[label] for label in LABELS] for row in json.loads(done.stdout.splitlines()[-1])])
-
-
-def load(folder: Path, **settings: Any) -> striata.Model:
-    """A model in fp32, whatever the machine multiplies in by itself."""
-    return striata.load(folder, device="cpu", precision="fp32", **settings)
-
-
-def _needs_open_sizes() -> None:
-    if tuple(map(int, torch.__version__.split(".")[:2])) < writers.OPEN_SIZES:
-        pytest.skip(f"torch {torch.__version__} may freeze the sizes of a batch")
-
-
-@pytest.fixture(scope="module")
-def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study with native heads: three runs and an ensemble of two."""
-    folder = tmp_path_factory.mktemp("native")
-    striata.train(study_of(folder))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def mean(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study of a BERT with token types and mean heads, with baselines in the ensemble `all`."""
-    folder = tmp_path_factory.mktemp("mean")
-    make_base(folder, "bert")
-    write_texts(folder / "train.csv", 150)
-    write_texts(folder / "test.csv", 40, seed=1)
-    study = study_of(folder, base=str(folder / "bert"), head="mean", baselines=["lexical", "frozen"], ensemble={"size": 5})
-    striata.train(study)
-    return folder
-
-
 def frozen_of(folder: Path, tmp_path: Path, solver: str) -> Path:
     """A copy of a study whose only run is the one on frozen embeddings, fitted by a solver."""
     study = StudyFolder.open(folder / "out")
@@ -111,14 +63,6 @@ def frozen_of(folder: Path, tmp_path: Path, solver: str) -> Path:
     settings = study.settings() | {"layouts": [], "baselines": {"kinds": ["frozen"]}, "output": str(output)}
     striata.train(settings | {"ensemble": {"size": 1}})
     return output / "runs" / "frozen"
-
-
-def texts_of(folder: Path) -> list[str]:
-    return read_table(str(folder / "test.csv"), striata.Columns()).texts
-
-
-def run_of(folder: Path) -> Path:
-    return sorted(path for path in (folder / "out" / "runs").iterdir() if path.name not in ("lexical", "frozen"))[0]
 
 
 def test_merged_weights_open_in_a_pipeline_with_our_probabilities(native: Path, tmp_path: Path) -> None:
@@ -141,7 +85,7 @@ def test_a_torch_that_may_freeze_sizes_is_refused(native: Path, tmp_path: Path, 
 @pytest.fixture(scope="module")
 def graphs(native: Path, mean: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Graphs of an ensemble with native heads, and of a run with a mean head and token types."""
-    _needs_open_sizes()
+    needs_open_sizes()
     folders = {"ensemble": native / "out" / "ensemble", "mean": run_of(mean)}
     place = tmp_path_factory.mktemp("graphs")
     return {name: striata.export(folder, place / name).folder for name, folder in folders.items()}
@@ -164,8 +108,7 @@ def test_the_script_in_the_folder_predicts_with_it(native: Path, mean: Path, gra
     texts = texts_of(native)
     texts.append(" ".join(texts))  # longer than the model reads
     start = ALONE.replace("BLOCKED", repr({"striata", "torch", "transformers", "scipy", "sklearn"}))
-    code = "import runpy; sys.argv = ['predict.py', *texts]; runpy.run_path(f'{folder}/predict.py', run_name='__main__')"
-    arguments = [sys.executable, "-c", start + code, str(graphs[which])]
+    arguments = [sys.executable, "-c", start + SCRIPT, str(graphs[which])]
     ways = ((json.dumps(texts), None), ("[]", "\n".join(texts) + "\n"))  # as arguments, and piped in
     for argument, piped in ways:
         done = subprocess.run([*arguments, argument], input=piped, capture_output=True, text=True, check=False)
@@ -220,7 +163,8 @@ def test_frozen_embeddings_are_read_as_they_were_fitted(
     worst = Judgement(scale=1.0, losses=np.full(2, 99.0), accuracy=0.0)
     monkeypatch.setattr(frozen, "_judged", lambda *rest: judged(*rest) if rest[4] == solver else worst)
     model = load(frozen_of(mean, tmp_path, solver))
-    parts = take_apart(model)
+    parts = take_apart(model).graph
+    assert parts is not None
     assert (parts.head, len(parts.classifier.heads[0].layers)) == (None, {"discriminant": 1, "network": 2}[solver])
     inputs = parts.tokenizer()(texts_of(mean), padding=True, truncation=True, return_tensors="pt")
     with torch.no_grad():
@@ -237,11 +181,12 @@ def test_frozen_embeddings_are_read_as_they_were_fitted(
 
 
 def test_adapters_and_frozen_embeddings_go_into_one_graph(mean: Path, tmp_path: Path) -> None:
-    _needs_open_sizes()
+    needs_open_sizes()
     runs = mean / "out" / "runs"
     shutil.copytree(mean / "out", tmp_path / "study")
-    shutil.rmtree(tmp_path / "study" / "runs" / "lexical")
-    write_ensemble(tmp_path / "study", out=tmp_path / "both", size=len(list(runs.iterdir())) - 1)
+    for name in ("lexical", "neighbours"):
+        shutil.rmtree(tmp_path / "study" / "runs" / name)
+    write_ensemble(tmp_path / "study", out=tmp_path / "both", size=len(list(runs.iterdir())) - 2)
     model = load(tmp_path / "both")
     assert {run.kind for run in model.runs.values()} == {"adapter", "frozen"}
     made = striata.export(model, tmp_path / "out")
@@ -254,7 +199,8 @@ def test_adapters_and_frozen_embeddings_go_into_one_graph(mean: Path, tmp_path: 
 def test_every_way_to_combine_is_in_the_modules(native: Path, tmp_path: Path, method: str, combine: str) -> None:
     combine_runs(native / "out", out=tmp_path / "out", size=3, method=method, combine=combine)
     model = load(tmp_path / "out")
-    parts = take_apart(model)
+    parts = take_apart(model).graph
+    assert parts is not None
     inputs = parts.tokenizer()(texts_of(native), padding=True, return_tensors="pt")
     with torch.no_grad():
         logits, _ = parts.classifier(inputs["input_ids"], inputs["attention_mask"])
@@ -334,7 +280,7 @@ def test_without_the_studys_data_made_up_texts_are_compared(native: Path, tmp_pa
 
 def test_what_does_not_answer_the_same_is_not_left_behind(native: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(parts: Any, folder: Path) -> None:
-        parts.classifier.heads[0].layers[-1].bias.data[0] += 0.01
+        parts.graph.classifier.heads[0].layers[-1].bias.data[0] += 0.01
         writers.write_transformers(parts, folder)
 
     monkeypatch.setitem(writers.WRITERS, "transformers", broken)
@@ -349,7 +295,13 @@ def test_what_does_not_answer_the_same_is_not_left_behind(native: Path, tmp_path
         ("ensemble", {"to": "transformers"}, "an ensemble of 2 is no model that transformers has; export it to onnx"),
         ("mean", {"to": "transformers"}, "transformers' classification models have no mean head; export it to onnx or sentence"),
         ("run", {"to": "sentence-transformers"}, "pools by the mean, and this model has a native head; export it to onnx"),
-        ("all", {}, r"members that read words or look up rows \(lexical\)"),
+        ("all", {"to": "transformers"}, "an ensemble of 6 is no model that transformers has"),
+        (
+            "lexical",
+            {"to": "transformers"},
+            "reads words or looks up rows, which no model of transformers does",
+        ),
+        ("lexical", {"quantize": "int8"}, "has no encoder whose products could be in int8; leave it out"),
         ("run", {"to": "tensorflow"}, "unknown export 'tensorflow'"),
         ("run", {"quantize": "int3"}, "unknown quantization 'int3'"),
         ("run", {"to": "transformers", "quantize": "int8"}, "ONNX alone"),
@@ -359,6 +311,7 @@ def test_what_cannot_be_written_is_refused_by_name(
     native: Path, mean: Path, tmp_path: Path, which: str, settings: dict[str, str], message: str
 ) -> None:
     folders = {"run": run_of(native), "ensemble": native / "out/ensemble", "mean": run_of(mean), "all": mean / "out/ensemble"}
+    folders["lexical"] = mean / "out/runs/lexical"
     with pytest.raises(ExportError, match=message):
         striata.export(folders[which], tmp_path / "out", **settings)
     assert not (tmp_path / "out").exists()

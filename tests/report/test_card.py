@@ -13,7 +13,10 @@ from sklearn.metrics import f1_score
 from typer.testing import CliRunner
 
 from striata.cli.app import app
-from striata.errors import RunError, StriataError
+from striata.ensemble import load_ensemble
+from striata.errors import RunError, StriataError, StudyError
+from striata.model import packer
+from striata.model.packs import open_pack
 from striata.report import collect, write_card, write_report
 from striata.runs import StudyFolder
 from striata.runs.standings import write_test_metrics
@@ -106,6 +109,30 @@ def test_a_studys_card_is_its_ensembles(study: StudyFolder) -> None:
     bounds = binomtest(910, 1000).proportion_ci(method="wilson")
     assert f"| …/test.csv, 1,000 | 0.9100 | {bounds.low:.4f} to {bounds.high:.4f} |" in text
     file.unlink()
+
+
+def test_a_packs_card_is_of_the_model_inside(study: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packer, "_copy_encoders", lambda *_: ())  # a synthetic study has none
+    ensemble, pack = load_ensemble(study.path / "ensemble"), tmp_path / "mine"
+    packer._write_folder(pack, ensemble.folder, ensemble, ensemble.runs, False)
+    file = write_card(pack)
+    assert file == pack / "README.md"
+    whole, own = ModelCard.load(file), ModelCard.load(write_card(study.path, out=tmp_path / "card.md"))
+    assert figures(whole.data.to_dict()) == figures(own.data.to_dict())
+    assert "striata.load('mine')" in whole.text
+    assert open_pack(pack).model.name == "ensemble"  # a card beside the sealed files does no harm
+
+    run, single = study.runs()[0], tmp_path / "single"
+    packer._write_folder(single, run.path, run, {run.name: run}, False)
+    metadata: Any = metadata_load(write_card(single))
+    assert metadata["library_name"] == "striata"  # peft does not look inside
+    assert "PeftModel" not in (single / "README.md").read_text()
+
+    with pytest.raises(StudyError, match=r"single is a pack, which holds one model .* or run `striata card"):
+        write_report(single)
+    packer._archive(single, tmp_path / "sent.zip", zipped=True)
+    with pytest.raises(StriataError, match="is an archive; unpack it"):
+        write_card(tmp_path / "sent.zip")
 
 
 def test_hostile_labels_stay_text_in_a_card(tmp_path: Path) -> None:

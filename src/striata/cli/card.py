@@ -11,7 +11,9 @@ from .options import Json
 
 
 def card(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run, an ensemble, or a study (its ensemble, or its best run).")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of a run, an ensemble, a pack, or a study (its ensemble, or its best run).")
+    ],
     out: Annotated[Path | None, typer.Option(help="The file; by default FOLDER/README.md.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -29,9 +29,9 @@ def export(
 ) -> None:
     """Write a model for another tool, if it answers there as it does here.
 
-    Runs with adapters, their soups, distilled runs, the baseline `frozen` and ensembles of them; an ensemble becomes one ONNX
-    graph in which the encoder's weights lie once. The temperature is inside: softmax of the logits gives calibrated
-    probabilities.
+    Every run, ensemble and cascade goes to onnx: an ensemble on one encoder becomes one graph in which its weights lie once;
+    members that count words or look up rows lie beside the graph, and `predict.py` in the folder puts them together. The
+    temperature is inside: softmax of the logits gives calibrated probabilities.
 
     Example: striata export runs/mine/ensemble --to onnx --quantize int8 --out exported
     """

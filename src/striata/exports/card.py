@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from .parts import Parts
 
 SCRIPT = "predict.py"
+_WHOLE = " transformers.js and Optimum open the folder, too."
+_COMPOSED = "\n`model.json` says which members there are and how their answers become one: a graph alone is not the model."
 
 _OPENING = {
     "onnx": """```sh
@@ -20,7 +22,7 @@ python predict.py "a text" "another text"
 ```
 
 `predict.py` reads this folder and nothing else; of each text, or each line piped in, it prints label and probabilities as a
-line of JSON. `Classifier` in it is the same from Python. transformers.js and Optimum open the folder, too.""",
+line of JSON. `Classifier` in it is the same from Python.WHOLE""",
     "transformers": """```python
 from transformers import pipeline
 
@@ -47,11 +49,16 @@ def write_card(folder: Path, parts: Parts, *, form: str, quantization: str | Non
         quantization: of :data:`striata.choices.QUANTIZATIONS`, or None for fp32.
         compared: what was measured, in sentences.
     """
-    opening = _OPENING[form].replace("FOLDER", '"."')
+    opening = _OPENING[form].replace("FOLDER", '"."').replace("WHOLE", _COMPOSED if parts.graph is None else _WHOLE)
+    if not parts.graphs:
+        opening = opening.replace("numpy onnxruntime tokenizers", "numpy")
+    cut = "" if parts.max_length is None else f" Texts are cut at {parts.max_length} tokens."
     pairs = " It reads pairs of texts, between which `predict.py` expects a tab." if parts.pairs else ""
     labels = "\n".join(parts.labels)
     measured = "".join(f"- {line[:1].upper()}{line[1:]}.\n" for line in compared)
-    members = f"an ensemble of {parts.members} members" if parts.members > 1 else "one model"
+    kind = "a cascade" if parts.combiner.cascade is not None else "an ensemble"
+    members = f"{kind} of {parts.members} members" if parts.members > 1 else "one model"
+    notes = "".join(f" {note}." for note in parts.notes())
     write_text(
         folder / "README.md",
         f"""---
@@ -61,7 +68,7 @@ pipeline_tag: text-classification
 
 # A text classifier
 
-It is {members}, exported by striata in {quantization or "fp32"}. Texts are cut at {parts.max_length} tokens.{pairs}
+It is {members}, exported by striata in {quantization or "fp32"}.{cut}{pairs}{notes}
 
 ## How to open it
 

@@ -33,9 +33,11 @@ NEEDS = {
     "sentence-transformers": ("sentence_transformers",),
 }
 BATCHES = (1, 7, 40)  # a graph may have taken the sizes of its example for its own
+_WORDS = 60  # most words of a made-up text for a model that reads texts to their end
 MOST = 1000  # rows that are compared
 TOLERANCE = 1e-3  # largest difference of calibrated logits in fp32
 ROUNDED = 2e-2  # where embeddings are rounded to 16 bits, and a last bit may fall to the other side
+JUMPS = 0.02  # largest share of texts that a last bit may give other nearest rows, or another stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,9 @@ class Exported:
         accuracy: of the model on them; None where their labels are not known.
         change: of accuracy by the export, with its interval; None likewise.
         temperature: by which the export's logits were divided once more, fitted on these rows; 1 in fp32.
+        apart: share of the texts whose calibrated logits are more than a last bit apart; not 0 only in 8 bits, and where a last
+            bit decides which training rows are nearest or which stage answers.
+        size: of the folder, in bytes.
     """
 
     folder: Path
@@ -65,6 +70,8 @@ class Exported:
     accuracy: float | None
     change: Interval | None
     temperature: float
+    apart: float
+    size: int
 
     def to_json(self) -> dict[str, object]:
         """All fields."""
@@ -76,6 +83,8 @@ class Exported:
             f"{self.texts:,} texts of {self.source} answered as here: {self.agreement:.2%} the same label, calibrated logits at "
             f"most {self.largest_difference:.2g} apart"
         ]
+        if self.apart and self.quantization is None:
+            lines.append(f"a last bit decided which rows are nearest, or which stage answers, for {self.apart:.1%} of the texts")
         if self.change is not None and self.accuracy is not None and self.quantization is not None:
             lines.append(
                 f"accuracy on them {self.accuracy:.4f}, in {self.quantization} {100 * self.change.value:+.2f} points "
@@ -115,7 +124,13 @@ def export_model(
             raise ExportError(f"quantize is '{quantize}', which ONNX alone has here; leave it out, or export to onnx")
     if is_there(out):
         raise ExportError(f"{out} exists; choose another folder", argument="out", path=str(out))
-    require(f"an export to {to}", *NEEDS[to])
+    encoded = any(run.base is not None for run in model.runs.values())
+    if quantize is not None and not encoded:
+        raise ExportError(
+            f"{model.folder} has no encoder whose products could be in {quantize}; leave it out", argument="quantize"
+        )
+    if encoded:
+        require(f"an export to {to}", *NEEDS[to])
     parts = take_apart(model)
     table, source, targets = _rows(model, parts, data, columns)
     if quantize is not None and targets is None:
@@ -133,10 +148,12 @@ def export_model(
         if quantize is not None and targets is not None:
             temperature = _rescaled(folder, answers, targets)
             answers = answers / np.float32(temperature)
+        tolerance = ROUNDED if parts.rounds else TOLERANCE
         exported = _compared(
-            model, Path(out), to, quantize, (reference, answers), targets, source=source, temperature=temperature
-        )
-        _refuse(exported, agreement, ROUNDED if parts.rounds else TOLERANCE)
+            model, Path(out), to, quantize, (reference, answers), targets, source=source, temperature=temperature,
+            tolerance=tolerance, size=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
+        )  # fmt: skip
+        _refuse(exported, agreement, JUMPS if parts.jumps else 0.0)
         facts = {
             "labels": parts.labels,
             "max_length": parts.max_length,
@@ -158,15 +175,14 @@ def _rows(model: Model, parts: Parts, data: object, columns: Columns | None) -> 
     if validation is not None:
         table = validation.take(np.arange(min(MOST, len(validation))))
         return table, "the validation rows", encode_labels(table, model.labels, model.task)
-    return _own_words(parts), "the tokenizer's own words", None
+    return _own_words(parts), "the tokenizer's own words" if parts.graphs else "words that it counts", None
 
 
 def _own_words(parts: Parts) -> Table:
     """Texts of every length that the model reads."""
-    tokenizer = parts.tokenizer()
-    words = sorted(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens))
+    words = parts.vocabulary()
     draws = np.random.default_rng(0)
-    lengths = draws.integers(1, parts.max_length + 4, 100)
+    lengths = draws.integers(1, (parts.max_length or _WORDS) + 4, 100)
     texts = [" ".join(draws.choice(words, size)) for size in lengths]
     return Table(source="words", ids=np.arange(len(texts)), texts=texts, pairs=texts[::-1] if parts.pairs else None)
 
@@ -191,10 +207,10 @@ def _answers(answer: Answer, table: Table) -> Floats:
 
 
 def _rescaled(folder: Path, answers: Floats, targets: npt.NDArray[np.int64]) -> float:
-    from .writers import QUANTIZED, rescale
+    from .writers import rescale
 
     temperature = fit_temperature(answers, targets)
-    rescale(folder / QUANTIZED, 1 / temperature)
+    rescale(folder, temperature)
     return temperature
 
 
@@ -208,24 +224,28 @@ def _compared(
     *,
     source: str,
     temperature: float,
+    tolerance: float,
+    size: int,
 ) -> Exported:
     reference, answers = logits
     if answers.shape != reference.shape:
         raise ExportError(f"the export to {to} answers {answers.shape[0]} texts with {answers.shape[1:]} logits; nothing is left")
     before, after = model.task.decide(reference), model.task.decide(answers)
+    differences = np.abs(answers - reference).max(1)
     change = None
     if targets is not None:
         right, still = before == targets, after == targets
         change = paired_difference(int((right & ~still).sum()), int((still & ~right).sum()), len(targets))
     return Exported(
         folder=out, form=to, quantization=quantize, texts=len(reference), source=source,
-        largest_difference=float(np.abs(answers - reference).max()), agreement=float((before == after).mean()),
+        largest_difference=float(differences.max()), agreement=float((before == after).mean()),
         accuracy=None if targets is None else float((before == targets).mean()), change=change, temperature=temperature,
+        apart=float((~(differences <= tolerance)).mean()), size=size,
     )  # fmt: skip
 
 
-def _refuse(exported: Exported, agreement: float, tolerance: float) -> None:
-    if exported.quantization is None and not exported.largest_difference <= tolerance:
+def _refuse(exported: Exported, agreement: float, jumps: float) -> None:
+    if exported.quantization is None and exported.apart > jumps:
         raise ExportError(
             f"the export to {exported.form} does not answer as the model does: calibrated logits are up to "
             f"{exported.largest_difference:.2g} apart; nothing is left"

@@ -22,6 +22,7 @@ from ..model.tensors import combine_tensors
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 Product = tuple[Tensor, Tensor]
+_NOBODY = -1  # in the place of a member: the encoder as it is
 
 
 class Adapted(nn.Module):
@@ -133,6 +134,7 @@ class Classifier(nn.Module):
         adapters: plans and weights of those members that have adapters, by name.
         combiner: of their logits; none that cascades.
         temperature: the combined logits are divided by it.
+        apart: whether the encoder's own weights are needed beside the members', for :meth:`means`.
     """
 
     def __init__(
@@ -145,6 +147,7 @@ class Classifier(nn.Module):
         adapters: Mapping[str, tuple[Plan, Weights]],
         combiner: Combiner,
         temperature: float,
+        apart: bool = False,
     ) -> None:
         super().__init__()
         self.encoder: Any = encoder.eval().requires_grad_(False)
@@ -153,15 +156,15 @@ class Classifier(nn.Module):
         self._pooling = next((plan.head.pooling for plan, _ in adapters.values()), "mean")
         self.inverse_temperature: Tensor
         self.register_buffer("inverse_temperature", torch.tensor(1 / temperature))
-        self._adapted = self._adapt(prefix, adapters)
+        self._adapted = self._adapt(prefix, adapters, merge=len(heads) == 1 and not apart)
         if combiner.stacking is not None:
             for at, name in enumerate(self._names):
                 matrix = torch.from_numpy(combiner.stacking.coefficients[name].astype(np.float32))
                 self.register_buffer(f"coefficients_{at}", matrix)
             self.register_buffer("intercept", torch.from_numpy(combiner.stacking.intercept.astype(np.float32)))
 
-    def _adapt(self, prefix: str, adapters: Mapping[str, tuple[Plan, Weights]]) -> list[Adapted]:
-        """Puts the members' products into the encoder: into the layer itself where there is one member, else beside it."""
+    def _adapt(self, prefix: str, adapters: Mapping[str, tuple[Plan, Weights]], *, merge: bool) -> list[Adapted]:
+        """Puts the members' products into the encoder: into the layer itself where there is nothing but one, else beside it."""
         products: dict[str, dict[int, Product]] = {}
         for name, (plan, weights) in adapters.items():
             at = self._names.index(name)
@@ -172,7 +175,7 @@ class Classifier(nn.Module):
         adapted = []
         for path, by_member in products.items():
             layer: Any = self.encoder.get_submodule(path)
-            if len(self._names) == 1:
+            if merge:
                 ((down, up),) = by_member.values()
                 layer.weight.data += (up.double() @ down.double()).float()
             else:
@@ -188,14 +191,27 @@ class Classifier(nn.Module):
             attention_mask: 1 for tokens, 0 for padding, (texts, tokens).
             token_type_ids: 0 for first texts, 1 for second ones, (texts, tokens); for encoders that tell them apart.
         """
-        typed = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-        members = torch.stack([self._member(at, input_ids, attention_mask, typed) for at in range(len(self.heads))])
+        members = self.members(input_ids, attention_mask, token_type_ids)
         return self._combined(members) * self.inverse_temperature, members
 
-    def _member(self, at: int, ids: Tensor, mask: Tensor, typed: Mapping[str, Tensor]) -> Tensor:
+    def members(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """The members' own logits, (members, texts, labels); arguments as :meth:`forward`."""
+        batch = (input_ids, attention_mask, token_type_ids)
+        return torch.stack([self._member(at, *batch) for at in range(len(self.heads))])
+
+    def means(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """Means of the last hidden states without any adapter, (texts, size); arguments as :meth:`forward`."""
+        return _mean(self._hidden(_NOBODY, input_ids, attention_mask, token_type_ids), attention_mask)
+
+    def _hidden(self, at: int, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
         for layer in self._adapted:
             layer.member = at
+        typed = {} if types is None else {"token_type_ids": types}
         hidden: Tensor = self.encoder(input_ids=ids, attention_mask=mask, **typed).last_hidden_state
+        return hidden
+
+    def _member(self, at: int, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
+        hidden = self._hidden(at, ids, mask, types)
         head = self.heads[at]
         if isinstance(head, Readout):
             means = [_mean(hidden, mask)]
@@ -220,15 +236,34 @@ class Classifier(nn.Module):
 
 
 class _Graph(nn.Module):
-    def __init__(self, classifier: Classifier, members: bool) -> None:
+    """A classifier with some of its outputs.
+
+    Args:
+        classifier: whose.
+        outputs: as :func:`graph_of` takes them.
+    """
+
+    def __init__(self, classifier: Classifier, outputs: Sequence[str]) -> None:
         super().__init__()
-        self.classifier, self._members = classifier, members
+        self.classifier, self._outputs = classifier, tuple(outputs)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> tuple[Tensor, ...]:
-        logits, members = self.classifier(input_ids, attention_mask, token_type_ids)
-        return (logits, members) if self._members else (logits,)
+        batch = (input_ids, attention_mask, token_type_ids)
+        values: dict[str, Tensor] = {}
+        if "logits" in self._outputs:
+            values["logits"], values["member_logits"] = self.classifier(*batch)
+        elif "member_logits" in self._outputs:
+            values["member_logits"] = self.classifier.members(*batch)
+        if "means" in self._outputs:
+            values["means"] = self.classifier.means(*batch)
+        return tuple(values[name] for name in self._outputs)
 
 
-def graph_of(classifier: Classifier, *, members: bool) -> nn.Module:
-    """A classifier with as many outputs as its graph is to have: the members' logits, too, or only the combined ones."""
-    return _Graph(classifier, members).eval()
+def graph_of(classifier: Classifier, outputs: Sequence[str]) -> nn.Module:
+    """A classifier with as many outputs as its graph is to have.
+
+    Args:
+        classifier: whose.
+        outputs: of "logits" (combined and calibrated), "member_logits" and "means".
+    """
+    return _Graph(classifier, outputs).eval()

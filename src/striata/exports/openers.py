@@ -14,7 +14,7 @@ Answer = Callable[[Sequence[str], Sequence[str] | None], Floats]
 """Texts and second texts as one padded batch -> calibrated logits, (texts, labels)."""
 
 
-def open_transformers(folder: Path, max_length: int) -> Answer:
+def open_transformers(folder: Path, max_length: int | None) -> Answer:
     """By transformers' automatic classes."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -31,7 +31,7 @@ def open_transformers(folder: Path, max_length: int) -> Answer:
     return answer
 
 
-def open_sentence_transformers(folder: Path, max_length: int) -> Answer:
+def open_sentence_transformers(folder: Path, max_length: int | None) -> Answer:
     """By sentence-transformers, whose embeddings are the logits."""
     from sentence_transformers import SentenceTransformer
 
@@ -44,14 +44,14 @@ def open_sentence_transformers(folder: Path, max_length: int) -> Answer:
     return answer
 
 
-def open_onnx(folder: Path, max_length: int) -> Answer:
-    """By ONNX Runtime and tokenizers, without torch and transformers, as the `predict.py` beside it does."""
+def open_onnx(folder: Path, max_length: int | None) -> Answer:
+    """By numpy, ONNX Runtime and tokenizers, without torch and transformers, as the `predict.py` beside it does."""
     from .standalone import Classifier
 
     return Classifier(folder, max_length).logits
 
 
-OPENERS: dict[str, Callable[[Path, int], Answer]] = {
+OPENERS: dict[str, Callable[[Path, int | None], Answer]] = {
     "transformers": open_transformers,
     "sentence-transformers": open_sentence_transformers,
     "onnx": open_onnx,

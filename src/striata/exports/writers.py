@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from ..disk.files import write_text
 from ..errors import ExportError
 
 if TYPE_CHECKING:
-    from .parts import Parts
+    from .parts import Graph, Parts
 
 ONNX, QUANTIZED = "onnx/model.onnx", "onnx/model_quantized.onnx"
 TEMPERATURE = "inverse_temperature"  # name in the graph of what the combined logits are multiplied by
@@ -29,27 +29,27 @@ def write_transformers(parts: Parts, folder: Path) -> None:
     Raises:
         ExportError: it is an ensemble, or the head is none of transformers'.
     """
-    _refuse_several(parts, "transformers")
-    if parts.head is None or parts.head.kind != "native":
-        kind = "mean" if parts.head is None else parts.head.kind
+    graph = parts.alone("transformers")
+    if graph.head is None or graph.head.kind != "native":
+        kind = "mean" if graph.head is None else graph.head.kind
         raise ExportError(
             f"transformers' classification models have no {kind} head; export it to onnx"
             + (" or sentence-transformers" if kind == "mean" else "")
         )
     from transformers import AutoModelForSequenceClassification
 
-    config = _config(parts)
+    config = _config(graph, parts.labels)
     model: Any = AutoModelForSequenceClassification.from_config(config)
-    model.base_model.load_state_dict(parts.classifier.encoder.state_dict())
-    layers = iter(_layers(parts))
-    for step in parts.head.steps:
+    model.base_model.load_state_dict(graph.classifier.encoder.state_dict())
+    layers = iter(_layers(graph))
+    for step in graph.head.steps:
         if step.parameters:
             module = model.get_submodule(step.module)
             module.load_state_dict(next(layers).state_dict())
     for parameter in module.parameters():  # of the last step, the labels'
-        parameter.data *= parts.classifier.inverse_temperature
+        parameter.data *= graph.classifier.inverse_temperature
     model.save_pretrained(folder)
-    parts.tokenizer().save_pretrained(folder)
+    graph.tokenizer().save_pretrained(folder)
 
 
 def write_sentence_transformers(parts: Parts, folder: Path) -> None:
@@ -58,10 +58,10 @@ def write_sentence_transformers(parts: Parts, folder: Path) -> None:
     Raises:
         ExportError: it is an ensemble, or the head is no layer on the mean.
     """
-    _refuse_several(parts, "sentence-transformers")
-    if parts.head is not None and parts.head.kind != "mean":
+    graph = parts.alone("sentence-transformers")
+    if graph.head is not None and graph.head.kind != "mean":
         raise ExportError(
-            f"sentence-transformers pools by the mean, and this model has a {parts.head.kind} head; export it to onnx"
+            f"sentence-transformers pools by the mean, and this model has a {graph.head.kind} head; export it to onnx"
         )
     import tempfile
 
@@ -70,15 +70,15 @@ def write_sentence_transformers(parts: Parts, folder: Path) -> None:
     from torch import nn
 
     with tempfile.TemporaryDirectory() as plain:
-        parts.classifier.encoder.save_pretrained(plain)
-        parts.tokenizer().save_pretrained(plain)
-        words = Transformer(plain, max_seq_length=parts.max_length)
+        graph.classifier.encoder.save_pretrained(plain)
+        graph.tokenizer().save_pretrained(plain)
+        words = Transformer(plain, max_seq_length=graph.max_length)
     size = words.get_word_embedding_dimension()
-    layer, *more = _layers(parts)
+    layer, *more = _layers(graph)
     if more:
         raise ExportError("a network on frozen embeddings is no dense layer on their mean; export it to onnx")
     dense = Dense(size, len(parts.labels), bias=True, activation_function=nn.Identity())
-    scale = parts.classifier.inverse_temperature
+    scale = graph.classifier.inverse_temperature
     dense.linear.load_state_dict({name: value * scale for name, value in layer.state_dict().items()})
     SentenceTransformer(modules=[words, Pooling(size, pooling_mode="mean"), dense], device="cpu").save(
         str(folder), create_model_card=False
@@ -88,11 +88,23 @@ def write_sentence_transformers(parts: Parts, folder: Path) -> None:
 def write_onnx(parts: Parts, folder: Path) -> None:
     """One graph with all members: calibrated logits as `logits`, and the members' own as `member_logits` where there are several.
 
-    The folder is laid out as transformers.js and Optimum expect it.
+    The folder is then laid out as transformers.js and Optimum expect it. Where members read words or look up rows, or answer by
+    stages or on several encoders, there is a folder with a graph for each encoder, and `predict.py` puts together what they say.
 
     Raises:
         ExportError: torch is too old.
     """
+    from .composition import graph_folder, write_composition
+
+    if parts.graph is not None:
+        _write_graph(parts.graph, parts.labels, folder)
+        return
+    for at, graph in enumerate(parts.graphs):
+        _write_graph(graph, parts.labels, folder / graph_folder(at))
+    write_composition(parts, folder)
+
+
+def _write_graph(graph: Graph, labels: Sequence[str], folder: Path) -> None:
     import torch
 
     if tuple(map(int, torch.__version__.split(".")[:2])) < OPEN_SIZES:
@@ -106,16 +118,16 @@ def write_onnx(parts: Parts, folder: Path) -> None:
     from .modules import graph_of
 
     (folder / ONNX).parent.mkdir(parents=True)
-    names = ["input_ids", "attention_mask", *(["token_type_ids"] if parts.typed else [])]
+    names = ["input_ids", "attention_mask", *(["token_type_ids"] if graph.typed else [])]
     example = tuple(torch.ones((2, 8), dtype=torch.int64) for _ in names)
-    sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=parts.max_length)}
+    sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=graph.max_length)}
     with _silence(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            graph_of(parts.classifier, members=parts.members > 1),
+            graph_of(graph.classifier, graph.outputs),
             example,
             input_names=names,
-            output_names=["logits", "member_logits"][: 2 if parts.members > 1 else 1],
+            output_names=list(graph.outputs),
             dynamic_shapes=tuple(sizes for _ in names),
             opset_version=_OPSET,
             dynamo=True,
@@ -125,9 +137,8 @@ def write_onnx(parts: Parts, folder: Path) -> None:
     # The exporter folds the transpose of a weight anew for each member that multiplies by it.
     DeduplicateInitializersPass(size_limit=_ANY_SIZE)(program.model)
     program.save(str(folder / ONNX), external_data=False)
-    config = _config(parts)
-    config.save_pretrained(folder)
-    parts.tokenizer().save_pretrained(folder)
+    _config(graph, labels).save_pretrained(folder)
+    graph.tokenizer().save_pretrained(folder)
 
 
 @contextmanager
@@ -150,7 +161,7 @@ WRITERS: dict[str, Callable[[Parts, Path], None]] = {
 
 
 def quantize(folder: Path) -> None:
-    """The graph of an ONNX folder with matrix products in 8 bits, in the place of the one in fp32.
+    """The graphs of an ONNX folder with matrix products in 8 bits, in the place of those in fp32.
 
     Weights have 7 bits: processors without VNNI add two products of 8 and 8 bits in 16, which would overflow. What ONNX Runtime
     fuses it fuses before, since it does not know products in 8 bits as parts of what it could fuse.
@@ -158,27 +169,29 @@ def quantize(folder: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    fused = folder / "fused.onnx"
-    quant_pre_process(folder / ONNX, fused, skip_symbolic_shape=True)
-    quantize_dynamic(fused, folder / QUANTIZED, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
-    for file in (folder / ONNX, fused):
-        file.unlink()
+    for graph in sorted(folder.rglob(ONNX)):
+        place, fused = graph.parents[1], graph.with_name("fused.onnx")
+        quant_pre_process(graph, fused, skip_symbolic_shape=True)
+        quantize_dynamic(fused, place / QUANTIZED, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
+        for file in (graph, fused):
+            file.unlink()
 
 
-def rescale(file: Path, factor: float) -> None:
-    """Multiplies the combined logits of a graph.
-
-    Args:
-        file: of the graph.
-        factor: by which.
-    """
+def rescale(folder: Path, temperature: float) -> None:
+    """Divides what a quantized folder answers by a temperature once more."""
     import onnx
     from onnx import numpy_helper
 
+    from .composition import divide
+
+    file = folder / QUANTIZED
+    if not file.is_file():
+        divide(folder, temperature)
+        return
     graph = onnx.load(file)
     (scale,) = (tensor for tensor in graph.graph.initializer if tensor.name.endswith(TEMPERATURE))
     value = numpy_helper.to_array(scale)
-    scale.CopyFrom(numpy_helper.from_array((value * factor).astype(value.dtype), scale.name))
+    scale.CopyFrom(numpy_helper.from_array((value / temperature).astype(value.dtype), scale.name))
     onnx.save(graph, file)
 
 
@@ -187,27 +200,19 @@ def write_facts(folder: Path, facts: dict[str, object]) -> None:
     write_text(folder / "striata.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
 
 
-def _layers(parts: Parts) -> list[Any]:
+def _layers(graph: Graph) -> list[Any]:
     """The layers of the only member's head."""
-    head: Any = parts.classifier.heads[0]
+    head: Any = graph.classifier.heads[0]
     return list(head.layers)
 
 
-def _refuse_several(parts: Parts, tool: str) -> None:
-    if parts.members > 1:
-        raise ExportError(
-            f"an ensemble of {parts.members} is no model that {tool} has; export it to onnx, or one of its runs, its soup, "
-            "or what `striata distil` trains on its answers"
-        )
-
-
-def _config(parts: Parts) -> Any:
+def _config(graph: Graph, labels: Sequence[str]) -> Any:
     """The encoder's configuration with the labels."""
     from copy import deepcopy
 
-    config = deepcopy(parts.classifier.encoder.config)
-    config.num_labels = len(parts.labels)
-    config.id2label = dict(enumerate(parts.labels))
-    config.label2id = {label: at for at, label in enumerate(parts.labels)}
+    config = deepcopy(graph.classifier.encoder.config)
+    config.num_labels = len(labels)
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: at for at, label in enumerate(labels)}
     config.problem_type = "single_label_classification"
     return config

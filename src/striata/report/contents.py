@@ -12,13 +12,14 @@ from ..choices import CONTROLS
 from ..data import Audit
 from ..data.audit import read_audit
 from ..ensemble import Combiner, Ensemble, Rule, load_ensemble, rule_of
-from ..errors import EnsembleError, RunError
+from ..errors import EnsembleError, RunError, StudyError
 from ..evidence.compare import compare_study
 from ..evidence.results import Comparison, LayoutResult
 from ..evidence.worth import Worth, gain, measure_worth, right_together
 from ..figures.intervals import Interval, wilson
 from ..figures.scores import Metrics
 from ..layout import Plan
+from ..model.packs import is_pack
 from ..robustness.documents import (
     AUDIT,
     EVALUATION,
@@ -218,6 +219,12 @@ def collect(path: str | Path) -> Report:
         StudyError: it is no study's folder, has no finished run, its runs cannot be compared, or a file of it cannot be read.
         RunError, EnsembleError: a run or the ensemble is damaged.
     """
+    if is_pack(Path(path)):
+        raise StudyError(
+            f"{path} is a pack, which holds one model and not the study that a report shows; give the study's folder, or run "
+            f"`striata card {path}`",
+            path=str(path),
+        )
     folder = StudyFolder.open(path)
     standings = leaderboard(folder)
     comparison = compare_study(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..evidence import Worth, measure_worth
 from ..evidence.sentences import speed
 from ..extras import require
 from ..figures.intervals import wilson
+from ..model.packs import is_pack, open_pack, refuse_archive
 from ..robustness.documents import EVALUATION, EvaluationFacts, read_kept
 from ..runs import Run, StudyFolder
 from ..runs.standings import find_model, test_metrics
@@ -43,6 +44,7 @@ class Subject:
         evaluations: what `striata evaluate` measured of it as it is now.
         worth: what its study's fine-tuned encoder and ensemble gain over the best baseline; None where the study is not there.
         cascade: who answers which texts; None where all members answer all.
+        packed: whether the folder is a pack, in which the model lies.
     """
 
     folder: Path
@@ -54,6 +56,7 @@ class Subject:
     evaluations: tuple[EvaluationFacts, ...]
     worth: Worth | None
     cascade: Cascade | None = None
+    packed: bool = False
 
     @property
     def note(self) -> str:
@@ -75,13 +78,19 @@ class Subject:
 
 
 def find_subject(path: str | Path) -> Subject:
-    """The model in a folder; of a study its ensemble, or its best run where it has none.
+    """The model in a folder; of a study its ensemble, or its best run where it has none; of a pack the model inside.
 
     Raises:
         StudyError: the study has no finished run.
         RunError, EnsembleError: the model is missing or damaged.
+        StriataError: a pack is damaged, or still an archive.
     """
+    refuse_archive(Path(path))
     folder = find_model(path)
+    if is_pack(folder):
+        inside = find_subject(open_pack(folder).model)
+        name = folder.resolve().name if len(inside.members) > 1 else inside.name
+        return replace(inside, folder=folder, name=name, packed=True)
     if (folder / "ensemble.json").is_file():
         ensemble = load_ensemble(folder)
         name = f"{folder.resolve().parent.name}-{folder.resolve().name}"
@@ -120,7 +129,7 @@ def card(subject: Subject, *, on_hub: str | None = None) -> str:
     run = subject.first
     train = str(run.facts.study.get("data", {}).get("train", ""))
     bases = [base for base in subject.bases if _on_hub(base)]
-    adapter = on_hub is None and len(subject.runs) == 1 and run.plan is not None
+    adapter = on_hub is None and not subject.packed and len(subject.runs) == 1 and run.plan is not None
     data = ModelCardData(
         base_model=bases[0] if len(bases) == 1 else bases or None,
         datasets=[train.partition(":")[0]] if _on_hub(train) else None,
@@ -139,8 +148,8 @@ def write_card(path: str | Path, *, out: str | Path | None = None) -> Path:
     """Writes the card of a model.
 
     Args:
-        path: folder of a run, an ensemble or a study.
-        out: the file; None for `README.md` in the model's folder.
+        path: folder of a run, an ensemble, a study or a pack.
+        out: the file; None for `README.md` in the model's folder, or the pack's.
 
     Returns:
         The file.

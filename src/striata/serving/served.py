@@ -228,11 +228,12 @@ class Library:
                     continue
                 before = self.models[name]
                 self.load(name)
-            except StriataError as error:
-                if self._told.get(name) != str(error):
-                    self._told[name] = str(error)
+            except Exception as error:  # whatever it may be, the old model answers, and the next one is waited for
+                reason = str(error) if isinstance(error, StriataError) else type(error).__name__
+                if self._told.get(name) != reason:
+                    self._told[name] = reason
                     self.failed(name)
-                    self.tell(f"{name}: the new model is not used, the old one goes on: {error}")
+                    self.tell(f"{name}: the new model is not used, the old one goes on: {reason}")
                 continue
             self._told.pop(name, None)
             now = self.models[name]
