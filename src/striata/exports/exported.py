@@ -117,20 +117,7 @@ def export_model(
     from .writers import WRITERS, write_facts
     from .writers import quantize as quantize_graph
 
-    EXPORTS.check(to, ExportError)
-    if quantize is not None:
-        QUANTIZATIONS.check(quantize, ExportError)
-        if to != "onnx":
-            raise ExportError(f"quantize is '{quantize}', which ONNX alone has here; leave it out, or export to onnx")
-    if is_there(out):
-        raise ExportError(f"{out} exists; choose another folder", argument="out", path=str(out))
-    encoded = any(run.base is not None for run in model.runs.values())
-    if quantize is not None and not encoded:
-        raise ExportError(
-            f"{model.folder} has no encoder whose products could be in {quantize}; leave it out", argument="quantize"
-        )
-    if encoded:
-        require(f"an export to {to}", *NEEDS[to])
+    _check(model, out, to, quantize)
     parts = take_apart(model)
     table, source, targets = _rows(model, parts, data, columns)
     if quantize is not None and targets is None:
@@ -164,6 +151,24 @@ def export_model(
         write_card(folder, parts, form=to, quantization=quantize, compared=exported.lines())
         write_facts(folder, {**facts, "logits": "calibrated: their softmax is the probabilities"})
     return exported
+
+
+def _check(model: Model, out: str | Path, to: str, quantize: str | None) -> None:
+    """Refuses what can be refused before anything is read."""
+    EXPORTS.check(to, ExportError)
+    if quantize is not None:
+        QUANTIZATIONS.check(quantize, ExportError)
+        if to != "onnx":
+            raise ExportError(f"quantize is '{quantize}', which ONNX alone has here; leave it out, or export to onnx")
+    if is_there(out):
+        raise ExportError(f"{out} exists; choose another folder", argument="out", path=str(out))
+    encoded = any(run.base is not None for run in model.runs.values())
+    if quantize is not None and not encoded:
+        raise ExportError(
+            f"{model.folder} has no encoder whose products could be in {quantize}; leave it out", argument="quantize"
+        )
+    if encoded:
+        require(f"an export to {to}", *NEEDS[to])
 
 
 def _rows(model: Model, parts: Parts, data: object, columns: Columns | None) -> tuple[Table, str, npt.NDArray[np.int64] | None]:
