@@ -182,12 +182,12 @@ class Nearest:
         return (logs * np.float32(self._scale)).astype(np.float32)
 
 
-def _softmax(logits: Any) -> Any:
+def _probabilities(logits: Any) -> Any:
     powers = np.exp(logits - logits.max(-1, keepdims=True))
     return powers / powers.sum(-1, keepdims=True)
 
 
-def _log_softmax(logits: Any) -> Any:
+def _log_probabilities(logits: Any) -> Any:
     below = logits - logits.max(-1, keepdims=True)
     return below - np.log(np.exp(below).sum(-1, keepdims=True))
 
@@ -214,7 +214,7 @@ class Composed:
         else:
             own = self._members([cascade["early"]], texts, pairs)
             scaled = own[cascade["early"]].astype(np.float64) / cascade["early_temperature"]
-            sure = _softmax(scaled).max(1) >= (2.0 if cascade["threshold"] is None else cascade["threshold"])
+            sure = _probabilities(scaled).max(1) >= (2.0 if cascade["threshold"] is None else cascade["threshold"])
             combined = scaled.astype(np.float32)
             if rest := np.flatnonzero(~sure).tolist():
                 some = [texts[at] for at in rest], None if pairs is None else [pairs[at] for at in rest]
@@ -239,10 +239,10 @@ class Composed:
         stacking, weights = self.plan["stacking"], self.plan["weights"]
         several = {name: members[name].astype(np.float64) for name in weights}
         if stacking is not None:
-            parts = [_log_softmax(several[name]) @ np.array(matrix).T for name, matrix in stacking["coefficients"].items()]
+            parts = [_log_probabilities(several[name]) @ np.array(matrix).T for name, matrix in stacking["coefficients"].items()]
             return (sum(parts) + np.array(stacking["intercept"])).astype(np.float32)
         if self.plan["kind"] == "probabilities":
-            mean = sum(weight * _softmax(several[name]) for name, weight in weights.items())
+            mean = sum(weight * _probabilities(several[name]) for name, weight in weights.items())
             return np.log(np.maximum(mean, np.finfo(np.float32).tiny)).astype(np.float32)
         return np.asarray(sum(weight * several[name] for name, weight in weights.items()), np.float32)
 
@@ -284,7 +284,7 @@ class Classifier:
         parts = [np.zeros((0, len(self.labels)))]
         for at in range(0, len(texts), _AT_ONCE):
             some = None if pairs is None else pairs[at : at + _AT_ONCE]
-            parts.append(_softmax(self.logits(texts[at : at + _AT_ONCE], some).astype(np.float64)))
+            parts.append(_probabilities(self.logits(texts[at : at + _AT_ONCE], some).astype(np.float64)))
         return np.concatenate(parts)
 
 
