@@ -92,6 +92,8 @@ def plan_study(
         StriataError: the data or a layout is wrong, or no ensemble could fit its budget.
     """
     settings = study if isinstance(study, Study) else load_study(study)
+    for remark in settings.places.remarks:
+        note(listen, remark)
     prepared = prepare(settings, data)
     settings, labels = prepared.study, len(prepared.splits.labels)
     if settings.ensemble.size > 1:

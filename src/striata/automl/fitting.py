@@ -20,6 +20,7 @@ from ..report import write_report
 from ..runs import Run
 from ..runs.study_folder import is_run
 from ..settings import load_study
+from ..settings.places import path_in
 from ..steps import choose, collect, plan_study, train_stacks
 from ..study import Work, fit_baselines, plan_work
 from ..training.events import Event, Listener, doing, nobody, note
@@ -124,10 +125,16 @@ def decide(
     )
 
 
-def study_text(request: Request, overview: Overview, decision: Decision) -> str:
-    """The study file of a request."""
+def study_text(request: Request, overview: Overview, decision: Decision, folder: Path = Path()) -> str:
+    """The study file of a request, as it stands in a folder, from which its paths count."""
+    base = None if overview.base is None else path_in(folder, overview.base)
     return write_study_text(
-        overview, decision, test=request.test, budget=request.budget, output=request.output, seed=request.seed
+        replace(overview, source=path_in(folder, overview.source), base=base),
+        decision,
+        test=None if request.test is None else path_in(folder, request.test),
+        budget=request.budget,
+        output=path_in(folder, request.output, output=True),
+        seed=request.seed,
     )
 
 
@@ -307,7 +314,7 @@ def _begin(
     history.write(clock.spent)  # first, so that a folder with a study file alone is never a fit's
     if overview.base is not None:
         decision = replace(decision, adapters=None)
-    write_text(file, study_text(request, overview, decision))
+    write_text(file, study_text(request, overview, decision, folder))
     if decision.adapters is not None:
         note(listen, _written(file))
 

@@ -72,7 +72,7 @@ def check(
         show_members(members)
     for line in baseline_lines(prepared):
         say(line)
-    for line in (*shared_plans(members), *advise(prepared, members)):
+    for line in (*spec.places.remarks, *shared_plans(members), *advise(prepared, members)):
         note(line)
     say()
     show_costs(costs, "all members" if space is None else f"{space.settings.trials} trials, if none is pruned")

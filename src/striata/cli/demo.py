@@ -69,7 +69,8 @@ def _layouts(encoder: Path, data: Path, settings: list[str]) -> dict[str, object
     from .output import note, say
     from .progress import progress
 
-    study = load_study(parts.study_file(), [f"base={encoder}", *settings])
+    here = [f"base={encoder}", f"data.train={data / 'r8-train.csv'}", "output=runs/demo-layouts"]
+    study = load_study(parts.study_file(), [*here, *settings])
     note(f"encoder: {encoder}\ndata: {data}\n")
     with progress() as listen:
         result = train_study(study, listen=listen)

@@ -45,11 +45,10 @@ def distil(
     from .. import distil as distil_study
     from ..data import check_source
     from ..runs import StudyFolder
-    from ..settings import load_study
     from .output import note, print_json, say
     from .progress import progress
 
-    study = load_study(StudyFolder.open(folder).settings())
+    study = StudyFolder.open(folder).study()
     if unlabelled is not None:
         check_source(unlabelled)
     columns = named_columns(study.columns, text=text, text_pair=text_pair, read=read)

@@ -55,7 +55,7 @@ def init(
     overview = look(request.source, request.columns, request.base, request.test)
     for sentence in overview.sentences:
         note(sentence)
-    write_text(out, study_text(request, overview, decide(request, overview)))
+    write_text(out, study_text(request, overview, decide(request, overview), out.parent))
     if as_json:
         print_json({"study": str(out), "settings": load_study(out).to_dict()})
         return

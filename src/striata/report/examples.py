@@ -12,8 +12,8 @@ from ..data import Table, read_table
 from ..disk.paths import is_there
 from ..errors import StriataError
 from ..model import Explanation, Model
+from ..runs import StudyFolder
 from ..runs.run import Validation
-from ..settings.data_settings import DataSettings
 from .contents import ENSEMBLE, Report
 
 MOST = 10  # errors, and uncertain rows
@@ -73,12 +73,12 @@ def find_examples(report: Report, *, words: bool = False) -> Examples:
         words: whether the errors are explained, for which the model is opened; one that only counts words, which costs nothing,
             always explains them.
     """
-    settings = report.settings["data"]
-    held_out = not isinstance(settings["validation"], str)
-    source = settings["train"] if held_out else settings["validation"]
+    study = StudyFolder(report.folder).study()
+    held_out = not isinstance(study.data.validation, str)
+    source = study.data.train if held_out else study.data.validation
     if not isinstance(source, str) or not is_there(source):
         return Examples(missing="The texts are not where the study read them, so none are shown.")
-    columns = DataSettings.model_validate({name: value for name, value in settings.items() if value is not None}).columns()
+    columns = study.columns
     columns = replace(columns, task=report.runs[report.best.name].facts.task)
     try:
         table = read_table(source, columns, split="train" if held_out else "validation")

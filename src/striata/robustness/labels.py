@@ -290,11 +290,13 @@ def find_audited(path: Path) -> tuple[Study, list[Run], Path | None]:
         return study, StudyFolder.open(output).runs(), output
     if (path / "study.json").is_file():
         opened = StudyFolder.open(path)
-        return load_study(opened.settings()), opened.runs(), path
+        return opened.study(), opened.runs(), path
     if not path.exists():
         raise StudyError(f"there is no {path}; give a study file, a study's folder, or the folder of a run or an ensemble")
     runs = list(load_ensemble(path).runs.values()) if (path / "ensemble.json").is_file() else [find_run(path)]
-    return load_study(runs[0].facts.study), runs, study_of(path)
+    folder = study_of(path)
+    study = load_study(runs[0].facts.study) if folder is None else StudyFolder.open(folder).study()
+    return study, runs, folder
 
 
 def _check_runs(runs: Sequence[Run], prepared: Prepared, target: str | Path) -> None:

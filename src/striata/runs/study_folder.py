@@ -12,7 +12,7 @@ from ..disk.sealed import NAME as MANIFEST
 from ..disk.system import reading
 from ..disk.workplace import sweep
 from ..errors import RunError, StudyError
-from ..settings import load_study
+from ..settings import Study, load_study
 from .run import RUN, Run
 
 SETTINGS = "study.json"
@@ -23,6 +23,7 @@ class _Settings(Exact):
     study: dict[str, Any]
     data_fingerprint: str
     tokenizer_sha256: str
+    counted_from: str = ""
 
 
 def _checked(fields: dict[str, Any]) -> _Settings:
@@ -72,12 +73,24 @@ class StudyFolder:
         return self.path / "stacks"
 
     def settings(self) -> dict[str, Any]:
-        """The settings of the study that wrote the folder.
+        """The settings of the study that wrote the folder, with paths as they stand in its file.
 
         Raises:
             StudyError: they cannot be read.
         """
         return _SETTINGS.read(self.path / SETTINGS).study
+
+    def study(self) -> Study:
+        """The study that wrote the folder, its paths found from the current folder, and this folder as its output.
+
+        Raises:
+            StudyError: as :meth:`settings`.
+        """
+        content = _SETTINGS.read(self.path / SETTINGS)
+        study = load_study(content.study)
+        if content.counted_from:
+            study = study.counted_from(self.path / content.counted_from, here=("output",))
+        return study.model_copy(update={"output": str(self.path)})
 
     def data_fingerprint(self) -> str:
         """SHA-256 over the rows that its members are trained on.
@@ -95,9 +108,23 @@ class StudyFolder:
         """
         return _SETTINGS.read(self.path / SETTINGS).tokenizer_sha256
 
-    def write_settings(self, settings: Mapping[str, Any], data_fingerprint: str, tokenizer_sha256: str) -> None:
-        """Writes what :meth:`settings`, :meth:`data_fingerprint` and :meth:`tokenizer_sha256` read."""
-        fields = {"study": dict(settings), "data_fingerprint": data_fingerprint, "tokenizer_sha256": tokenizer_sha256}
+    def write_settings(
+        self, settings: Mapping[str, Any], data_fingerprint: str, tokenizer_sha256: str, counted_from: str = ""
+    ) -> None:
+        """Writes what :meth:`settings`, :meth:`data_fingerprint` and :meth:`tokenizer_sha256` read.
+
+        Args:
+            settings: of the study.
+            data_fingerprint: SHA-256 over its rows.
+            tokenizer_sha256: over the files of its tokenizer.
+            counted_from: the folder that its paths count from, as a path from this one; empty for whatever is the current one.
+        """
+        fields = {
+            "study": dict(settings),
+            "data_fingerprint": data_fingerprint,
+            "tokenizer_sha256": tokenizer_sha256,
+            "counted_from": counted_from,
+        }
         _SETTINGS.write(self.path / SETTINGS, fields)
 
     def run_folder(self, name: str) -> Path:

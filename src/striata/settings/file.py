@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, PrivateAttr, Tag
 
 from ..choices import BASELINES, COMBINATIONS, CONTROLS, HEADS, METHODS, RANKINGS, READERS, TASKS
 from ..data import Columns
@@ -34,6 +34,7 @@ from .fields import (
     Short,
     as_list,
 )  # fmt: skip
+from .places import Places, find_places
 from .recipe import CONFIG, Recipe, choice_by_name, recipe_by_name
 
 NO_ENCODER = "none"
@@ -205,7 +206,7 @@ class RaceSettings(BaseModel):
 
 
 class Study(BaseModel):
-    """Members to be trained on one frozen encoder.
+    """Members to be trained on one frozen encoder. Paths count from the current folder; in a file they count from the file.
 
     Args:
         base: Hub name or local folder of the encoder; "none" for baselines that read nothing but words.
@@ -241,6 +242,12 @@ class Study(BaseModel):
     ensemble: Annotated[EnsembleSettings, Short(_ensemble, "true or false")] = EnsembleSettings()
     search: Annotated[SearchSettings | None, Short(_search, "true or false")] = None
     output: Folder
+    _places: Places = PrivateAttr(default_factory=Places)
+
+    @property
+    def places(self) -> Places:
+        """What its paths are in the file that it was read from."""
+        return self._places
 
     @property
     def has_encoder(self) -> bool:
@@ -253,8 +260,33 @@ class Study(BaseModel):
         return replace(self.data.columns(), task=self.task)
 
     def to_dict(self) -> dict[str, Any]:
-        """All settings with defaults, as JSON values."""
-        return self.model_dump(mode="json")
+        """All settings with defaults, as JSON values; paths as they stand in the file."""
+        return self._places.as_written(self.model_dump(mode="json"))
+
+    def counted_from(self, folder: Path, *, here: Sequence[str] = ()) -> Study:
+        """The same study with its paths counted from a folder; each then counts from the current one.
+
+        Args:
+            folder: that its file lies in.
+            here: keys whose values count from the current folder.
+        """
+        places = find_places(self.model_dump(mode="json"), folder, here=here)
+        study = self.model_copy()
+        for key, (_, path) in places.written.items():
+            study = study._with_path(key.split("."), path)
+        study._places = places
+        return study
+
+    def _with_path(self, key: Sequence[str], path: str) -> Study:
+        group, *rest = key
+        if group == "data":
+            return self.model_copy(update={"data": self.data.model_copy(update={rest[0]: path})})
+        if group == "layouts":
+            entries = list(self.layouts)
+            entry = entries[int(rest[0])]
+            entries[int(rest[0])] = path if isinstance(entry, str) else entry.model_copy(update={"layout": path})
+            return self.model_copy(update={"layouts": tuple(entries)})
+        return self.model_copy(update={group: path})
 
     def recipe_of(self, entry: str | LayoutSettings) -> Recipe:
         """The study's recipe with a layout's own settings.
@@ -279,8 +311,9 @@ def load_study(source: str | Path | Mapping[str, Any], settings: Sequence[str] =
     """Reads and checks a study.
 
     Args:
-        source: path of a YAML file, or its content.
-        settings: `KEY=VALUE` with dots in KEY, e.g. `recipe.max_steps=100`; VALUE is YAML.
+        source: path of a YAML file, from whose folder its paths count; or its content, of which they count from the current one.
+        settings: `KEY=VALUE` with dots in KEY, e.g. `recipe.max_steps=100`; VALUE is YAML. Paths in it count from the current
+            folder.
 
     Raises:
         StudyError: the file is missing or no YAML, or a key or value is wrong.
@@ -305,7 +338,9 @@ def load_study(source: str | Path | Mapping[str, Any], settings: Sequence[str] =
         raise StudyError(f"{where}: layouts and a search need an encoder, and base is 'none'; name one", key="base")
     for entry in study.layouts:
         study.recipe_of(entry)
-    return study
+    if isinstance(source, Mapping):
+        return study
+    return study.counted_from(Path(source).parent, here=[setting.partition("=")[0] for setting in settings])
 
 
 def _read(path: Path) -> dict[str, Any]:

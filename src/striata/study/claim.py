@@ -107,7 +107,7 @@ def _claim(study: Study, data_fingerprint: str, tokenizer_sha256: str) -> StudyF
                 key="base",
             )
     folder = StudyFolder(path)
-    folder.write_settings(study.to_dict(), data_fingerprint, tokenizer_sha256)
+    folder.write_settings(study.to_dict(), data_fingerprint, tokenizer_sha256, study.places.seen_from(path))
     return folder
 
 

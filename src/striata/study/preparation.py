@@ -14,7 +14,6 @@ from ..data.frames import split_rows
 from ..errors import EncoderError, StudyError, did_you_mean
 from ..layout import check_base, shape_of
 from ..runs import StudyFolder
-from ..settings import load_study
 from ..settings.file import Study
 from .automatic import decide_recipe
 
@@ -105,7 +104,7 @@ def prepare_again(folder: StudyFolder, data: object = None, base: str | Path | N
         StudyError: the data or the tokenizer is not what it was.
         StriataError: the data cannot be read, or the tokenizer not be loaded.
     """
-    study = find_encoder(load_study(folder.settings()), base)
+    study = find_encoder(folder.study(), base)
     prepared = prepare(study, data)
     if prepared.splits.fingerprint != folder.data_fingerprint():
         raise StudyError(f"the data of {folder.path} is not what the runs were trained on; restore it, and give the same rows")
