@@ -1,4 +1,4 @@
-"""Paths in a study file, which count from the folder that the file lies in; on the command line they count from the current one."""
+"""Paths in a study file count from the folder that the file lies in, those on the command line from the current one."""
 
 from __future__ import annotations
 
@@ -131,8 +131,8 @@ def _joined(folder: Path, value: str) -> str:
 
 def _between(path: Path, folder: Path) -> str:
     """A path as it counts from a folder; from the root where no path leads there."""
-    there = os.path.realpath(path)
+    real = os.path.realpath(path)
     try:
-        return Path(os.path.relpath(there, os.path.realpath(folder))).as_posix()
+        return Path(os.path.relpath(real, os.path.realpath(folder))).as_posix()
     except ValueError:  # another drive
-        return there
+        return real
