@@ -25,7 +25,7 @@ print(plan.trainable)
 """
 GROUPS = {
     "Functions": ("fit", "train", "plan", "load", "pack", "export", "load_study", "distil", "suggest"),
-    "What comes out": ("Model", "Explanation", "Fitted", "Exported", "Trained", "Run", "Ensemble", "Distilled"),
+    "What comes out": ("Model", "Explanation", "Fitted", "Exported", "Trained", "Run", "Ensemble", "Distilled", "SelfTrained"),
     "What goes in": ("Study", "Plan", "Layout", "Section", "Columns"),
     "Errors": ("StriataError",),
 }

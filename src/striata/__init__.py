@@ -9,9 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import distil, export, fit, load, pack, plan, suggest, train
+    from .api import export, fit, load, pack, plan, suggest, train
     from .data import Columns
-    from .distillation import Distilled
+    from .distillation import Distilled, SelfTrained
     from .ensemble import Ensemble
     from .errors import StriataError
     from .exports import Exported
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .runs import Run
     from .settings import Study, load_study
     from .steps import Trained
+    from .teaching import distil, selftrain
 
 _HOMES = {
     "Columns": "data",
@@ -32,25 +33,27 @@ _HOMES = {
     "Plan": "layout",
     "Run": "runs",
     "Section": "layout",
+    "SelfTrained": "distillation",
     "StriataError": "errors",
     "Study": "settings",
     "Trained": "steps",
     "Fitted": "automl.verdict",
-    "distil": "api",
+    "distil": "teaching",
     "export": "api",
     "fit": "api",
     "load": "api",
     "load_study": "settings",
     "pack": "api",
     "plan": "api",
+    "selftrain": "teaching",
     "suggest": "api",
     "train": "api",
 }
 
 __all__ = [
     "Columns", "Distilled", "Ensemble", "Explanation", "Exported", "Fitted", "Layout", "Model", "Plan", "Run", "Section",
-    "StriataError", "Study", "Trained",
-    "distil", "export", "fit", "load", "load_study", "pack", "plan", "suggest", "train",
+    "SelfTrained", "StriataError", "Study", "Trained",
+    "distil", "export", "fit", "load", "load_study", "pack", "plan", "selftrain", "suggest", "train",
 ]  # fmt: skip
 
 

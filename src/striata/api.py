@@ -13,7 +13,6 @@ from .layout import Layout, Plan, make_plan
 if TYPE_CHECKING:
     from .automl.verdict import Fitted
     from .data import Columns, Dialect
-    from .distillation import Distilled
     from .exports import Exported
     from .model.model import Model
     from .model.suggestions import Suggestion
@@ -174,69 +173,6 @@ def fit(
         seed=seed,
     )
     return fit_file(request, rows=parts if in_memory else None, listen=listen or usual_listener(), device=device)
-
-
-def distil(
-    folder: str | Path,
-    *,
-    data: object = None,
-    unlabelled: object = None,
-    columns: Columns | None = None,
-    layout: str | Layout | Path | None = None,
-    steps: int | None = None,
-    seed: int | None = None,
-    hard: float = 0.0,
-    loss: float = 0.0,
-    out: str | Path | None = None,
-    base: str | Path | None = None,
-    listen: Listener | None = None,
-    device: str = "auto",
-) -> Distilled:
-    """Trains one run on the probabilities of a study's ensemble (Hinton, Vinyals and Dean 2015, arXiv:1503.02531).
-
-    What is minimised is the cross entropy against the ensemble's calibrated probabilities, on the study's training rows and on
-    texts without labels. The run is written only if it is right on as many validation rows as the best single run with adapters.
-
-    Args:
-        folder: of a study with an ensemble in it, of at least two runs.
-        data: the rows that the study was trained on, where they were given in memory (see :func:`train`).
-        unlabelled: more texts: a file, folder or Hub name, a list of strings, or rows in memory as :func:`train` takes them.
-            Labels in them are not looked at, and texts that are in the study's own data are left out.
-        columns: names of the unlabelled texts' columns; None for those of the study.
-        layout: None for that of the best single run, whose recipe is used in any case.
-        steps: most optimizer steps; None for as many as the recipe says.
-        seed: of weights, order and dropout masks; None for that of the best single run.
-        hard: weight of the true label beside the ensemble's probabilities in the targets of training rows, from 0 to 1.
-        loss: accuracy that it may lose against the best single run and is kept all the same, from 0 to 1.
-        out: the run's folder; None for `distilled` in the study's.
-        base: where the study's encoder lies now; None for where it was.
-        listen: told of every step, evaluation and ending, and of what goes on in notes; None draws them in a notebook, and is
-            silent elsewhere.
-        device: "cpu", "cuda" or "auto".
-
-    Raises:
-        EnsembleError: there is nothing to distil, or the run is worse than the best single run; nothing is written then.
-        StriataError: the study's folder, data or encoder is not what it was, or the unlabelled texts cannot be used.
-        KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on from there.
-    """
-    from .distillation import distil_ensemble
-    from .progress import usual_listener
-
-    return distil_ensemble(
-        folder,
-        data=data,
-        unlabelled=unlabelled,
-        columns=columns,
-        layout=layout,
-        steps=steps,
-        seed=seed,
-        hard=hard,
-        loss=loss,
-        out=out,
-        base=base,
-        listen=listen or usual_listener(),
-        device=device,
-    )
 
 
 def export(

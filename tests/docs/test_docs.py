@@ -95,6 +95,9 @@ SMALLER = {
     "striata distil runs/agnews --unlabelled more.csv --steps 1000 --layout s9": (
         "striata distil runs/agnews --unlabelled more.csv --steps 3 --layout s9 --loss 1"
     ),
+    "striata selftrain runs/agnews --unlabelled more.csv": (
+        "striata selftrain runs/agnews --unlabelled more.csv --steps 3 --rounds 1 --loss 1"
+    ),
     "striata predict runs/agnews/ensemble new.csv --base /models/roberta-base": (
         "striata predict runs/agnews/ensemble new.csv --base models/roberta-base"
     ),

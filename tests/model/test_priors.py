@@ -141,5 +141,5 @@ def test_the_command_says_what_it_estimated(folder: Path, tmp_path: Path, capsys
     assert json.loads(printed.out)["priors"]["transductive"] is True
     assert "estimated from these rows" in " ".join(printed.err.split())
     (tmp_path / "shares.yaml").write_text("World: 1\n")
-    assert run("predict", str(folder / "out"), str(folder / "new.csv"), "--priors", str(tmp_path / "shares.yaml")) == 1
+    assert run("predict", str(folder / "out"), str(folder / "new.csv"), "--priors", str(tmp_path / "shares.yaml")) == 2
     assert "no share for label 'Business'" in " ".join(capsys.readouterr().err.split())

@@ -16,7 +16,7 @@ import typer.core
 GROUPS = {
     "Start": ("fit", "demo", "init"),
     "Look": ("layouts", "plan", "check"),
-    "Train": ("train", "ensemble", "cascade", "distil"),
+    "Train": ("train", "ensemble", "cascade", "distil", "selftrain"),
     "Judge": ("leaderboard", "compare", "evaluate", "stress", "shift", "audit", "suggest"),
     "Use": ("predict", "explain", "serve"),
     "Share": ("report", "card", "export", "pack", "push"),

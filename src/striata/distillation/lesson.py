@@ -16,6 +16,8 @@ from ..ensemble import Ensemble, load_ensemble
 from ..errors import DataError, EnsembleError
 from ..evidence.worth import best_run
 from ..layout import Layout, make_plan
+from ..robustness.checks import whole_texts
+from ..robustness.copies import find_copies
 from ..runs import Member, Run, StudyFolder
 from ..runs.facts import Distillation
 from ..settings import Recipe
@@ -37,6 +39,9 @@ class Lesson:
         unlabelled: texts beside the training rows, or None.
         hard: weight of the true label in the targets of training rows.
         member: the student.
+        round: of self-training, from 1; 0 for distillation.
+        counted: of self-training: how many training rows the unlabelled texts count as.
+        near_test: unlabelled texts that are near copies of test rows.
     """
 
     folder: StudyFolder
@@ -46,28 +51,23 @@ class Lesson:
     unlabelled: Table | None
     hard: float
     member: Member
+    round: int = 0
+    counted: float | None = None
+    near_test: int = 0
 
     @property
     def request(self) -> str:
         """Stands for all that the trained weights follow from."""
         texts = None if self.unlabelled is None else self.unlabelled.reference
         parts = [self.ensemble.seal.checksum, self.prepared.splits.fingerprint, texts, self.hard, self.member.seed]
+        parts += [self.round] if self.round else []
         return hashlib.sha256(json.dumps([*parts, *self.member.identity]).encode()).hexdigest()
 
     @property
     def facts(self) -> Distillation:
         """For the run that comes out."""
-        texts = self.unlabelled
-        return Distillation(
-            members={name: run.checksum for name, run in self.ensemble.runs.items()},
-            combination=self.ensemble.combination,
-            temperature=self.ensemble.calibration().temperature,
-            hard=self.hard,
-            labelled=len(self.prepared.splits.train),
-            unlabelled=0 if texts is None else len(texts),
-            source=None if texts is None else texts.source,
-            checksum=None if texts is None else texts.reference,
-        )
+        facts = taught_by(self.ensemble, self.prepared, self.unlabelled, hard=self.hard)
+        return facts.model_copy(update={"round": self.round, "counted": self.counted, "near_test": self.near_test})
 
     @property
     def weights(self) -> npt.NDArray[np.float64] | None:
@@ -84,6 +84,20 @@ class Lesson:
             return train
         tokenizer = Tokenizer.load(settings.base, settings.data.max_length)
         return Encoded.join([train, tokenizer.encode(self.unlabelled.texts, self.unlabelled.pairs)])
+
+
+def taught_by(ensemble: Ensemble, prepared: Prepared, unlabelled: Table | None, *, hard: float) -> Distillation:
+    """What a run has learned from; arguments as :class:`Lesson`."""
+    return Distillation(
+        members={name: run.checksum for name, run in ensemble.runs.items()},
+        combination=ensemble.combination,
+        temperature=ensemble.calibration().temperature,
+        hard=hard,
+        labelled=len(prepared.splits.train),
+        unlabelled=0 if unlabelled is None else len(unlabelled),
+        source=None if unlabelled is None else unlabelled.source,
+        checksum=None if unlabelled is None else unlabelled.reference,
+    )
 
 
 def find_teacher(folder: StudyFolder) -> Ensemble:
@@ -143,8 +157,18 @@ def read_unlabelled(source: object, columns: Columns | None, prepared: Prepared,
     return table.take(new)
 
 
+def near_test_rows(unlabelled: Table, prepared: Prepared, listen: Listener) -> int:
+    """How many texts without labels are near copies of test rows, said in a note; exact ones are left out when they are read."""
+    test = prepared.splits.test
+    copies = [] if test is None else find_copies(whole_texts(unlabelled), whole_texts(test))
+    near = len({copy.row for copy in copies})
+    if near:
+        note(listen, f"{near:,} unlabelled texts are near copies of test rows: figures on the test rows flatter")
+    return near
+
+
 def plan_student(
-    best: Run, prepared: Prepared, *, layout: str | Layout | Path | None, steps: int | None, seed: int | None
+    best: Run, prepared: Prepared, *, name: str = NAME, layout: str | Layout | Path | None, steps: int | None, seed: int | None
 ) -> Member:
     """The best run once more under another name, with the task's own loss, without class weights and label smoothing: its
     targets are no labels.
@@ -152,6 +176,7 @@ def plan_student(
     Args:
         best: whose recipe it has.
         prepared: the study's data.
+        name: the other name.
         layout: None for that of the best run.
         steps: most optimizer steps; None for those of the best run.
         seed: None for that of the best run.
@@ -170,8 +195,8 @@ def plan_student(
     if layout is not None:
         plan = make_plan(layout, base=study.base, labels=len(prepared.splits.labels), head=study.head, budget=study.budget)
     return Member(
-        name=NAME,
-        title=NAME,
+        name=name,
+        title=name,
         layout=plan.layout,
         seed=best.seed if seed is None else seed,
         recipe=recipe.model_copy(update=changes),

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from ..baselines.rows import Weights
 from ..data import Columns
 from ..errors import EnsembleError, RunError, StriataError
 from ..layout import Layout
@@ -18,7 +19,7 @@ from ..runs.run import write_run
 from ..study import prepare_again
 from ..study.stack_folder import StackFolder
 from ..training.events import Listener, nobody, note
-from .lesson import NAME, Lesson, find_best, find_teacher, plan_student, read_unlabelled
+from .lesson import NAME, Lesson, find_best, find_teacher, near_test_rows, plan_student, read_unlabelled
 from .teacher import Floats, read_targets, soft_targets, write_targets
 from .verdict import Verdict, judge
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from ..study.stacks import Context
     from ..training.loop import Outcome
 
-_PLACE = "unfinished"  # in the study's folder, while it is trained; among the stacks a study would take it for one of its own
+T = TypeVar("T")
+PLACE = "unfinished"  # in the study's folder, while it is trained; among the stacks a study would take it for one of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,25 +95,28 @@ def distil_ensemble(
     for argument, share in (("hard", hard), ("loss", loss)):
         if not 0 <= share <= 1:
             raise EnsembleError(f"{share:g} is no share; expected a value from 0 to 1", argument=argument)
-    ensemble, best, target = find_teacher(folder), find_best(folder), _target(folder, out)
+    ensemble, best, target = find_teacher(folder), find_best(folder), free_target(folder, out, NAME)
     prepared = prepare_again(folder, data, base)
+    texts = None if unlabelled is None else read_unlabelled(unlabelled, columns, prepared, listen)
     lesson = Lesson(
         folder=folder,
         prepared=prepared,
         ensemble=ensemble,
         best=best,
-        unlabelled=None if unlabelled is None else read_unlabelled(unlabelled, columns, prepared, listen),
+        unlabelled=texts,
         hard=hard,
         member=plan_student(best, prepared, layout=layout, steps=steps, seed=seed),
+        near_test=0 if texts is None else near_test_rows(texts, prepared, listen),
     )
 
     def keep(context: Context, outcome: Outcome, speed: float | None) -> Distilled | StriataError:
         return _keep(lesson, context, outcome, speed, target=target, loss=loss)
 
-    place = StackFolder(folder.path / _PLACE / NAME)
+    place = StackFolder(folder.path / PLACE / NAME)
     with place.held():
         try:
-            result = _train(lesson, place, keep, listen, device)
+            targets = kept_targets(lesson, place, listen, lambda: _ask(lesson, listen, device))
+            result = train_student(lesson, place, targets, lesson.weights, keep, listen, device)
         except BaseException:
             if not place.checkpoint.exists():  # with one, the same call goes on from there
                 place.remove()
@@ -122,21 +127,25 @@ def distil_ensemble(
     return result
 
 
-def _target(folder: StudyFolder, out: str | Path | None) -> Path:
-    """Where the run goes: a new place, or that of another distilled run."""
-    target = folder.path / NAME if out is None else Path(out)
+def free_target(folder: StudyFolder, out: str | Path | None, name: str) -> Path:
+    """Where the run goes: a new place, or that of another run that learned from an ensemble.
+
+    Raises:
+        EnsembleError: something else is there.
+    """
+    target = folder.path / name if out is None else Path(out)
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         try:
             replaced = Run.load(target).facts.distilled is not None
         except RunError:
             replaced = False
         if not replaced:
-            raise EnsembleError(f"{target} is there and is no distilled run; give another name", argument="out")
+            raise EnsembleError(f"{target} is there and is no {name} run; give another name", argument="out")
     return target
 
 
-def _targets(lesson: Lesson, place: StackFolder, listen: Listener, device: str) -> Floats:
-    """The ensemble's probabilities; those of an interrupted call, which goes on, or new ones."""
+def kept_targets(lesson: Lesson, place: StackFolder, listen: Listener, teach: Callable[[], Floats]) -> Floats:
+    """What a lesson's rows are to answer, (rows, labels): that of an interrupted call, which goes on, or anew by `teach`."""
     file = place.path / "targets.safetensors"
     targets = read_targets(file, lesson.request)
     if targets is not None:
@@ -146,28 +155,49 @@ def _targets(lesson: Lesson, place: StackFolder, listen: Listener, device: str) 
     if place.checkpoint.exists():
         note(listen, "an interrupted call distilled something else; it begins anew")
         place.checkpoint.unlink()
-    rows, texts = len(lesson.prepared.splits.train), lesson.unlabelled
-    more = "" if texts is None else f" and {len(texts):,} unlabelled texts"
-    note(listen, f"the ensemble of {len(lesson.ensemble.runs)} answers {rows:,} training rows{more}")
-    study = lesson.prepared.study
-    base = study.base if any(run.base for run in lesson.ensemble.runs.values()) else None
-    model = Model.load(lesson.ensemble.folder, base=base, device=device, precision=study.recipe.precision)
-    targets = soft_targets(model, lesson.prepared, texts, hard=lesson.hard)
-    confidence = f"mean largest probability in the targets: {targets[:rows].max(1).mean():.4f} of training rows"
-    note(listen, confidence if texts is None else f"{confidence}, {targets[rows:].max(1).mean():.4f} of unlabelled texts")
+    targets = teach()
     write_targets(file, targets, lesson.request)
     return targets
 
 
-def _train(
+def open_teacher(lesson: Lesson, device: str) -> Model:
+    """The ensemble, to be asked."""
+    study = lesson.prepared.study
+    base = study.base if any(run.base for run in lesson.ensemble.runs.values()) else None
+    return Model.load(lesson.ensemble.folder, base=base, device=device, precision=study.recipe.precision)
+
+
+def _ask(lesson: Lesson, listen: Listener, device: str) -> Floats:
+    """The ensemble's probabilities."""
+    rows, texts = len(lesson.prepared.splits.train), lesson.unlabelled
+    more = "" if texts is None else f" and {len(texts):,} unlabelled texts"
+    note(listen, f"the ensemble of {len(lesson.ensemble.runs)} answers {rows:,} training rows{more}")
+    targets = soft_targets(open_teacher(lesson, device), lesson.prepared, texts, hard=lesson.hard)
+    confidence = f"mean largest probability in the targets: {targets[:rows].max(1).mean():.4f} of training rows"
+    note(listen, confidence if texts is None else f"{confidence}, {targets[rows:].max(1).mean():.4f} of unlabelled texts")
+    return targets
+
+
+def train_student(
     lesson: Lesson,
     place: StackFolder,
-    keep: Callable[[Context, Outcome, float | None], Distilled | StriataError],
+    targets: Floats,
+    weights: Weights | None,
+    keep: Callable[[Context, Outcome, float | None], T],
     listen: Listener,
     device: str,
-) -> Distilled | StriataError:
-    """Trains the student, and does with it what `keep` says before its checkpoint goes."""
-    targets = _targets(lesson, place, listen, device)
+) -> T:
+    """Trains the student, and does with it what `keep` says before its checkpoint goes.
+
+    Args:
+        lesson: what it is.
+        place: of its checkpoint.
+        targets: of the lesson's rows, (rows, labels).
+        weights: how much each of these rows counts, (rows,); None where all count alike.
+        keep: of what is common to a study's runs, of how the student ended, and of the texts that it answers a second.
+        listen: told of every step, evaluation and ending.
+        device: "cpu", "cuda" or "auto".
+    """
     from ..engine import Encoder, Stack
     from ..study.stacks import Context
     from ..training.loop import Trainer
@@ -179,13 +209,13 @@ def _train(
     if encoder.sha256 != lesson.best.facts.base_sha256:
         raise EnsembleError(f"encoder {study.base} is not the one the runs were trained on; give it the same weights")
     validator = Validator(prepared.encoded["validation"], prepared.targets["validation"], study.data.seed, prepared.splits.task)
-    context, results = Context(prepared, encoder, lesson.folder), list[Distilled | StriataError]()
+    context, results = Context(prepared, encoder, lesson.folder), list[T]()
     trainer = Trainer(
         Stack(encoder, [member.plan]),
         [member],
         texts=lesson.encoded(),
         targets=targets,
-        weights=lesson.weights,
+        weights=weights,
         names=prepared.splits.labels,
         validator=validator,
         checkpoint=place.checkpoint,

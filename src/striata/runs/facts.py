@@ -76,6 +76,9 @@ class Distillation(Exact):
         unlabelled: texts without labels that it was trained on as well.
         source: where these came from; None without.
         checksum: over these texts, as :attr:`striata.data.table.Table.reference` has it; None without.
+        round: of self-training, from 1; 0 where the ensemble taught as much by every text.
+        counted: of self-training: how many training rows the unlabelled texts counted as, together.
+        near_test: unlabelled texts that are near copies of test rows.
     """
 
     members: dict[str, str]
@@ -86,6 +89,9 @@ class Distillation(Exact):
     unlabelled: int = Field(default=0, ge=0)
     source: str | None = None
     checksum: str | None = None
+    round: int = Field(default=0, ge=0)
+    counted: float | None = None
+    near_test: int = Field(default=0, ge=0)
 
 
 class RunFacts(Exact):
@@ -163,6 +169,11 @@ class RunFacts(Exact):
     split: dict[str, int]
     study: dict[str, Any]
     distilled: Distillation | None = None
+
+    @property
+    def transductive(self) -> bool:
+        """Whether it was made with a look at texts without labels."""
+        return self.distilled is not None and self.distilled.unlabelled > 0
 
     @property
     def identity(self) -> tuple[str, str, str]:

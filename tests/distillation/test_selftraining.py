@@ -1,0 +1,145 @@
+"""A run that learns from labels and from its ensemble's answers: what it is taught, what comes out, when it is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import striata
+from striata.baselines import Rows
+from striata.data import Columns, read_texts
+from striata.distillation.pseudo import agreement, certainty, one_label_a_row
+from striata.distillation.selftraining import _Course
+from striata.ensemble import write_ensemble
+from striata.errors import EnsembleError
+from striata.runs import Run, StudyFolder
+
+from ..command import run
+from ..study.small import noting, study_of, write_texts
+
+
+def test_a_text_counts_by_how_sure_and_how_agreed_the_answers_are() -> None:
+    p = np.array([[1, 0, 0], [1 / 3, 1 / 3, 1 / 3], [0.5, 0.5, 0]], np.float32)
+    np.testing.assert_allclose(certainty(p), [1, 0, 1 - np.log(2) / np.log(3)], atol=1e-6)
+    members = {
+        "a": np.array([[1.0, 0], [0, 1], [0, 1]]),
+        "b": np.array([[1.0, 0], [1, 0], [np.nan, np.nan]]),
+    }
+    np.testing.assert_allclose(agreement(np.array([0, 1, 1]), members), [1, 0.5, 1])
+    rows, labels = one_label_a_row(Rows(texts=["x", "y"]), np.array([[1.0, 0, 0], [0.7, 0.295, 0.005]]), np.array([2.0, 0.5]))
+    assert (list(rows.texts), labels.tolist()) == (["x", "y", "y"], [0, 0, 1])
+    assert rows.weights is not None
+    np.testing.assert_allclose(rows.weights, [2, 0.35, 0.1475])
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a trained study of two layouts and words, its ensemble, and texts without labels, one a copy of a test row."""
+    folder = tmp_path_factory.mktemp("selftrained")
+    study = study_of(folder, baselines=["lexical"], layouts=["0 r2 query", "0-2 r2 query value"], ensemble={"size": 3},
+                     data={"test": str(folder / "test.csv")}, recipe={"max_steps": 20, "evaluate_every": 10})  # fmt: skip
+    with open(folder / "test.csv") as file:
+        test = [row["text"] for row in csv.DictReader(file)]
+    longer = " ".join(test[1].split() * 3)
+    (folder / "test.csv").write_text((folder / "test.csv").read_text() + f"{longer},World\n")
+    striata.train(study)
+    texts = write_texts(folder / "more.csv", 60, seed=2, labels=False)
+    texts.write_text(texts.read_text() + f"{test[0]}\n{longer} once more\n")
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["adapter", "lexical"])
+def test_a_run_is_self_trained_and_says_what_it_has_seen(taught: Path, tmp_path: Path, kind: str) -> None:
+    notes: list[str] = []
+    made = striata.selftrain(
+        taught / "out",
+        str(taught / "more.csv"),
+        kind=kind,
+        loss=1.0,
+        steps=20,
+        out=tmp_path / "made",
+        listen=noting(notes),
+        device="cpu",
+    )
+    facts = made.run.facts.distilled
+    assert facts is not None
+    assert made.run.facts.transductive
+    assert (made.run.kind, made.run.name) == (kind, "selftrained")
+    assert (facts.labelled, facts.unlabelled, facts.hard, facts.near_test) == (110, 61, 1.0, 1)
+    assert facts.counted is not None
+    assert 0 < facts.counted <= 61
+    assert len(made.rounds) == 2
+    assert made.run.metrics["accuracy"] == max(made.rounds) == made.rounds[facts.round - 1]
+    assert made.teacher + made.difference.value == pytest.approx(made.run.metrics["accuracy"])
+    assert any("1 unlabelled texts are near copies of test rows" in line for line in notes)
+    assert any("1 of 62 unlabelled texts are in the study's own data" in line for line in notes)
+    assert not (taught / "out" / "unfinished").exists()
+    model = striata.load(made.run.path)
+    assert len(model.predict(["w1 w2"])) == 1
+    assert made.run.receipt() is None or made.run.plan is not None
+    assert "transductive" in made.lines()[2]
+    assert made.to_json()["transductive"] is True
+
+
+def test_what_is_taught_is_the_ensembles_answers(taught: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def learn(self: _Course, facts: object, targets: np.ndarray, weights: np.ndarray) -> Run:
+        seen.append((targets, weights))
+        return StudyFolder.open(taught / "out").runs()[0]
+
+    monkeypatch.setattr(_Course, "_train", learn)
+    striata.selftrain(taught / "out", str(taught / "more.csv"), loss=1.0, out=taught / "unused", device="cpu")
+    ensemble, other = striata.load(taught / "out" / "ensemble"), StudyFolder.open(taught / "out").runs()[0]
+    texts = read_texts(str(taught / "more.csv"), Columns()).texts
+    texts = [*texts[:60], texts[61]]
+    combined, members = ensemble.with_members(texts)
+    answers, agreed = ensemble.probabilities(combined), agreement(combined.argmax(1), members)
+    (first, counts), (second, later) = seen
+    np.testing.assert_array_equal(first[:110].sum(0), np.bincount(first[:110].argmax(1)))
+    np.testing.assert_allclose(first[110:], answers, atol=1e-5)
+    np.testing.assert_allclose(counts, np.concatenate([np.ones(110), certainty(answers) * agreed]), atol=1e-4)
+    mean = (answers + striata.load(other.path).predict_proba(texts)) / 2
+    np.testing.assert_allclose(second[110:], mean, atol=1e-5)
+    np.testing.assert_allclose(later[110:], certainty(mean) * agreed, atol=1e-4)
+
+
+def test_an_interrupted_call_goes_on_to_the_same_bytes(taught: Path, tmp_path: Path) -> None:
+    def until(event: striata.training.events.Event) -> None:
+        if event.kind == "saved":
+            raise KeyboardInterrupt
+
+    def call(out: str, **options: object) -> striata.SelfTrained:
+        return striata.selftrain(
+            taught / "out", str(taught / "more.csv"), loss=1.0, steps=20, out=tmp_path / out, device="cpu", **options
+        )
+
+    whole = call("whole")
+    with pytest.raises(KeyboardInterrupt):
+        call("cut", listen=until)
+    again = call("cut")
+    assert again.run.seal.digests["adapter_model.safetensors"] == whole.run.seal.digests["adapter_model.safetensors"]
+    assert again.rounds == whole.rounds
+
+
+def test_what_cannot_be_is_refused(taught: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, more = taught / "out", str(taught / "more.csv")
+    with pytest.raises(EnsembleError, match=r"'frozn' .did you mean 'frozen'"):
+        striata.selftrain(out, more, kind="frozn")
+    with pytest.raises(EnsembleError, match="has no run of kind frozen"):
+        striata.selftrain(out, more, kind="frozen")
+    with pytest.raises(EnsembleError, match="worse than its teacher: validation accuracy"):
+        striata.selftrain(out, more, steps=1, rounds=1, loss=0.0, device="cpu")
+    assert not (out / "selftrained").exists()
+    assert not (out / "unfinished").exists()
+    assert run("selftrain", out, "--unlabelled", more, "--kind", "lexical", "--loss", 1, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["transductive"] is True
+    assert run("card", out / "selftrained") == 0
+    assert "It is transductive" in (out / "selftrained" / "README.md").read_text()
+    write_ensemble(out, size=1)
+    with pytest.raises(EnsembleError, match="is one run"):
+        striata.selftrain(out, more)
