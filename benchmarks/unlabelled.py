@@ -4,8 +4,8 @@
 
 Unlabelled and test rows are the same for all seeds; each seed draws its own labelled rows, a quarter of which are held out to
 choose and calibrate by. The teacher is the ensemble of words, frozen embeddings and neighbours, one of which is self-trained.
-Differences are paired by seed, with t intervals of 95 %. `kept` are the seeds in which the check on the validation rows (-0.2 points
-at most) keeps the run; where it does not, the teacher stays, and so it counts in `checked`.
+Differences are paired by seed, with t intervals of 95 %. `kept` are the seeds in which the check on the validation rows
+(-0.2 points at most) keeps the run; where it does not, the teacher stays, and so it counts in `checked`.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ print(plan.trainable)
 ```
 """
 GROUPS = {
-    "Functions": ("fit", "train", "plan", "load", "pack", "export", "load_study", "distil", "suggest"),
+    "Functions": ("fit", "train", "plan", "load", "pack", "export", "load_study", "distil", "selftrain", "suggest"),
     "What comes out": ("Model", "Explanation", "Fitted", "Exported", "Trained", "Run", "Ensemble", "Distilled", "SelfTrained"),
     "What goes in": ("Study", "Plan", "Layout", "Section", "Columns"),
     "Errors": ("StriataError",),

@@ -38,7 +38,7 @@ def test_a_text_counts_by_how_sure_and_how_agreed_the_answers_are() -> None:
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a trained study of two layouts and words, its ensemble, and texts without labels, one a copy of a test row."""
+    """A folder with a trained study of two layouts and words, its ensemble, and more texts, one a copy of a test row."""
     folder = tmp_path_factory.mktemp("selftrained")
     study = study_of(folder, baselines=["lexical"], layouts=["0 r2 query", "0-2 r2 query value"], ensemble={"size": 3},
                      data={"test": str(folder / "test.csv")}, recipe={"max_steps": 20, "evaluate_every": 10})  # fmt: skip
