@@ -32,9 +32,9 @@ def agreement(decided: Ints, members: Mapping[str, Floats]) -> Weights:
         decided: that answer, (rows,).
         members: logits by name, (rows, labels); NaN where a member was not asked.
     """
-    asked = np.stack([~np.isnan(logits).any(1) for logits in members.values()])
+    answering = np.stack([~np.isnan(logits).any(1) for logits in members.values()])
     agreed = np.stack([SINGLE_LABEL.decide(np.nan_to_num(logits)) == decided for logits in members.values()])
-    shares: Weights = (asked & agreed).sum(0) / np.maximum(asked.sum(0), 1)
+    shares: Weights = (answering & agreed).sum(0) / np.maximum(answering.sum(0), 1)
     return shares
 
 
