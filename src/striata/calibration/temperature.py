@@ -96,6 +96,10 @@ class Calibration:
     answers: tuple[Answers, ...]
     sets: tuple[SetFigures, ...]
 
+    def decide(self, logits: npt.NDArray[np.float32], task: Task) -> Places:
+        """The answer to each row, by calibrated probabilities where they decide, (rows, labels) -> (rows,)."""
+        return task.decide(logits / np.float32(self.temperature) if task.ordered else logits)
+
     def to_json(self) -> dict[str, Any]:
         """All fields."""
         return {
@@ -205,11 +209,13 @@ def calibrate(logits: Floats, targets: Places, task: Task = SINGLE_LABEL, *, tem
         raise DataError(f"the logits of {int(bad.sum())} validation rows are not finite, the first of row {int(bad.argmax())}")
     fitted = temperature is None
     temperature = fit_temperature(logits, targets, task) if temperature is None else temperature
-    before, sets = _as_they_are(logits, targets, task)
-    sharp = task.probabilities(logits.astype(np.float64) / temperature)
-    answers = [answer_threshold(sharp, targets, precision) for precision in PRECISIONS]
+    scaled = logits.astype(np.float64) / temperature
+    decided = task.decide(scaled)
+    before, sets = _as_they_are(logits, targets, task, decided)
+    sharp = task.probabilities(scaled)
+    answers = [answer_threshold(sharp, targets, precision, decided) for precision in PRECISIONS]
     if fitted:
-        del sharp  # with thousands of labels it is large
+        del scaled, sharp  # with thousands of labels they are large
         sharp = cross_fitted(logits, targets, task)
     return Calibration(
         temperature=temperature,
@@ -221,16 +227,18 @@ def calibrate(logits: Floats, targets: Places, task: Task = SINGLE_LABEL, *, tem
     )
 
 
-def _as_they_are(logits: Floats, targets: Places, task: Task) -> tuple[Quality, tuple[SetFigures, ...]]:
+def _as_they_are(logits: Floats, targets: Places, task: Task, decided: Places) -> tuple[Quality, tuple[SetFigures, ...]]:
     """The quality of probabilities without a temperature, and their label sets."""
     plain = task.probabilities(logits.astype(np.float64))
     possible = [coverage for coverage in COVERAGES if fewest_rows(coverage) <= len(targets)]
     thresholds = [(coverage, set_threshold(plain, targets, coverage)) for coverage in possible]
-    figures = [set_figures(label_sets(plain, threshold), targets, coverage) for coverage, threshold in thresholds]
+    figures = [
+        set_figures(task.whole(label_sets(plain, threshold), decided), targets, coverage) for coverage, threshold in thresholds
+    ]
     return quality(plain, targets), tuple(figures)
 
 
-def answer_threshold(probabilities: Floats, targets: Places, precision: float) -> Answers | None:
+def answer_threshold(probabilities: Floats, targets: Places, precision: float, decided: Places | None = None) -> Answers | None:
     """The smallest probability from which on answers are right at a wanted rate, with 90 % confidence.
 
     Thresholds that answer 5 %, 10 %, ... 100 % of the rows are tried; one passes when the exact lower bound (Clopper and
@@ -241,6 +249,7 @@ def answer_threshold(probabilities: Floats, targets: Places, precision: float) -
         probabilities: calibrated, of the validation rows, (rows, labels).
         targets: places of their true labels, (rows,).
         precision: wanted share of right answers, in (0, 1).
+        decided: places of the answers, (rows,); None for the likeliest labels.
 
     Returns:
         None when no threshold passes.
@@ -251,9 +260,10 @@ def answer_threshold(probabilities: Floats, targets: Places, precision: float) -
     from scipy.stats import beta
 
     check_share(precision, "precision")
-    confidence = probabilities.max(1)
+    decided = likeliest(probabilities) if decided is None else decided
+    confidence = probabilities[np.arange(len(decided)), decided]
     order = np.argsort(-confidence, kind="stable")
-    hits = np.cumsum((likeliest(probabilities) == targets)[order])
+    hits = np.cumsum((decided == targets)[order])
     for step in range(_SHARES, 0, -1):
         threshold = float(confidence[order[max(1, len(order) * step // _SHARES) - 1]])
         answered = int((confidence >= threshold).sum())

@@ -20,7 +20,13 @@ class HeadChoice(Choice):
     pooling: str | None = None
 
 
-TASKS = Choices("task", {"single-label": Choice("one label of several for each text")})
+TASKS = Choices(
+    "task",
+    {
+        "single-label": Choice("one label of several for each text"),
+        "ordinal": Choice("one label of several in an order, such as stars"),
+    },
+)
 
 HEADS = Choices(
     "head",
@@ -113,10 +119,12 @@ class LossChoice(TunableChoice):
 
     Args:
         function: what computes it of a step's rows, as `module:name`; see :mod:`striata.training.losses`.
+        tasks: of which tasks, of :data:`TASKS`.
         priors: whether it is given the labels' shares of the training rows.
     """
 
     function: str = ""
+    tasks: tuple[str, ...] = ("single-label", "ordinal")
     priors: bool = False
 
 
@@ -138,6 +146,11 @@ LOSSES = Choices(
             function="striata.training.losses:logit_adjusted",
             settings={"tau": 1.0},
             priors=True,
+        ),
+        "cumulative": LossChoice(
+            "for labels in an order: the binary cross entropies of whether the true label lies above each border; McCullagh 1980",
+            function="striata.training.losses:cumulative",
+            tasks=("ordinal",),
         ),
     },
 )

@@ -13,10 +13,18 @@ class RankingChoice(Choice):
     """A figure by which models are chosen.
 
     Args:
+        title: in tables and sentences.
         lower: whether less of it is better.
+        least: that it can be.
+        most: likewise.
+        special: whether only some tasks have it.
     """
 
+    title: str = ""
     lower: bool = False
+    least: float = 0.0
+    most: float = 1.0
+    special: bool = False
 
     def merit(self, value: float) -> float:
         """A value of it as a number of which more is better; what is no number is worst."""
@@ -26,9 +34,19 @@ class RankingChoice(Choice):
 RANKINGS = Choices(
     "ranking figure",
     {
-        "accuracy": RankingChoice("the share of right labels"),
-        "macro_f1": RankingChoice("the mean F1 over labels"),
-        "loss": RankingChoice("the log loss, the lower the better", lower=True),
+        "accuracy": RankingChoice("the share of right labels", title="accuracy"),
+        "macro_f1": RankingChoice("the mean F1 over labels", title="macro F1"),
+        "loss": RankingChoice("the log loss, the lower the better", title="log loss", lower=True, most=math.inf),
+        "mae": RankingChoice(
+            "the mean absolute error, the lower the better; of ordinal labels in steps of their order",
+            title="MAE",
+            lower=True,
+            most=math.inf,
+            special=True,
+        ),
+        "kappa": RankingChoice(
+            "Cohen's kappa with quadratic weights, of ordinal labels", title="quadratic kappa", least=-1.0, special=True
+        ),
     },
 )
 

@@ -64,11 +64,14 @@ def evaluate(
 
 def show_metrics(measured: Evaluation) -> None:
     """Prints figures, a line per label, and the confusion matrix."""
+    from ..figures.scores import in_words, special_figures
     from .output import say, table
 
     metrics, scores = measured.metrics, measured.metrics.scores
     right = f"accuracy {scores.accuracy:.4f} ({measured.interval.low:.4f} to {measured.interval.high:.4f})"
     say(f"{metrics.rows:,} rows: {right}, macro F1 {scores.macro_f1:.4f}, log loss {scores.loss:.4f}")
+    if special := special_figures(scores):
+        say(in_words(special))
     if metrics.absent:
         shown = ", ".join(metrics.absent[:8]) + (", ..." if len(metrics.absent) > 8 else "")
         say(f"labels without a row here: {shown}; macro F1 counts one as 0 where it is predicted, else leaves it out")

@@ -105,6 +105,7 @@ def show_comparison(comparison: Comparison, *, explain: bool) -> None:
         f"{comparison.confidence:.0%} interval",
         "loss",
         "macro F1",
+        *_titles(comparison.layouts),
         "seconds",
     ]
     headings += ["texts/s"] if _timed(comparison.layouts) else []
@@ -143,6 +144,13 @@ def _timed(rows: Sequence[LayoutResult] | Sequence[Standing]) -> bool:
     return any(row.texts_per_second is not None for row in rows)
 
 
+def _titles(rows: Sequence[LayoutResult] | Sequence[Standing]) -> list[str]:
+    """Of the figures that only some tasks have."""
+    from ..choices import RANKINGS
+
+    return [RANKINGS[name].title for name in rows[0].special]
+
+
 def _seconds(seconds: float) -> str:
     return f"{seconds:.2f}" if seconds < 10 else f"{seconds:.1f}" if seconds < 100 else f"{seconds:,.0f}"
 
@@ -151,7 +159,7 @@ def _figures(row: LayoutResult, tested: bool, timed: bool) -> list[str]:
     from ..evidence.sentences import speed
 
     cells = [row.layout, str(len(row.seeds)), f"{row.trainable:,}", f"{row.accuracy:.4f}", f"{row.low:.4f}-{row.high:.4f}"]
-    cells += [f"{row.loss:.4f}", f"{row.macro_f1:.4f}", _seconds(row.seconds)]
+    cells += [f"{value:.4f}" for value in (row.loss, row.macro_f1, *row.special.values())] + [_seconds(row.seconds)]
     if timed:
         cells.append(speed(row.texts_per_second))
     if tested:
@@ -166,11 +174,12 @@ def _show_runs(opened: StudyFolder) -> None:
 
     rows = standings(opened)
     tested = any(row.test_accuracy is not None for row in rows)
-    headings = ["run", "trainable", "validation", "loss", "macro F1", "best step", "seconds"]
+    headings = ["run", "trainable", "validation", "loss", "macro F1", *_titles(rows), "best step", "seconds"]
     headings += ["texts/s"] if _timed(rows) else []
     lines = []
     for row in rows:
-        cells = [row.run, f"{row.trainable:,}", f"{row.accuracy:.4f}", f"{row.loss:.4f}", f"{row.macro_f1:.4f}"]
+        cells = [row.run, f"{row.trainable:,}"]
+        cells += [f"{value:.4f}" for value in (row.accuracy, row.loss, row.macro_f1, *row.special.values())]
         cells += [f"{row.best_step}/{row.steps}", _seconds(row.seconds)]
         if _timed(rows):
             cells.append(speed(row.texts_per_second))

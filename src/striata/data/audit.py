@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from ..disk.documents import Document, strictly
 from ..errors import StudyError
-from ..tasks import plain_label
-from .splits import Splits
+from ..tasks import Task, plain_label
+from .splits import Splits, encode_labels
 from .table import Table
 
 
@@ -142,7 +142,7 @@ def audit_data(splits: Splits, lengths: Mapping[str, npt.NDArray[np.int64]], max
         f"{first} and {second}": sum(key in seen[first] for key in _keys(tables[second]))
         for first, second in combinations(tables, 2)
     }
-    parts = {name: _part(table, lengths[name], splits.labels, max_length) for name, table in tables.items()}
+    parts = {name: _part(table, lengths[name], splits.labels, splits.task, max_length) for name, table in tables.items()}
     return Audit(
         parts=parts,
         shared=shared,
@@ -164,8 +164,10 @@ def _keys(table: Table) -> list[tuple[str, str]]:
     return list(zip(table.texts, table.pairs or [""] * len(table), strict=True))
 
 
-def _part(table: Table, lengths: npt.NDArray[np.int64], labels: tuple[str, ...], max_length: int | None) -> AuditedTable:
-    counts = Counter(table.labels)
+def _part(
+    table: Table, lengths: npt.NDArray[np.int64], labels: tuple[str, ...], task: Task, max_length: int | None
+) -> AuditedTable:
+    counts = Counter(labels[place] for place in encode_labels(table, labels, task).tolist())
     by_text: dict[tuple[str, str], set[str]] = defaultdict(set)
     for key, label in zip(_keys(table), table.labels or (), strict=True):
         by_text[key].add(label)

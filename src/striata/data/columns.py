@@ -24,6 +24,7 @@ class Columns:
         label: the label; usual names are label, category, class, target, topic, then sentiment, intent, stars, is_..., and so on;
             of two columns the one that is not the text.
         weight: how much a row counts in training, a number above 0; None weighs all alike.
+        order: all labels, lowest first; None where numbers, the source or the alphabet say it.
         dialect: how files are written, where that is not to be determined from them.
         drop_empty: whether rows without a text are left out instead of refused.
         task: what a label is, of :data:`striata.choices.TASKS`.
@@ -33,6 +34,7 @@ class Columns:
     text_pair: str | None = None
     label: str | None = None
     weight: str | None = None
+    order: tuple[str, ...] | None = None
     dialect: Dialect = field(default_factory=Dialect)
     drop_empty: bool = False
     task: str = "single-label"

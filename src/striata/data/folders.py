@@ -66,8 +66,19 @@ class FilesReader:
             for chunk in reader.chunks(names, rows=rows):
                 past = min(max(0, skip - at), len(chunk))
                 if past < len(chunk):
-                    yield Chunk(first=at + past, values={name: values[past:] for name, values in chunk.values.items()})
+                    yield Chunk(
+                        first=at + past,
+                        values={name: values[past:] for name, values in chunk.values.items()},
+                        lines=None if chunk.lines is None else chunk.lines[past:],
+                        file=(name_in(reader.source, self.source), chunk.first + past),
+                    )
                 at += len(chunk)
+
+
+def name_in(file: str, folder: str) -> str:
+    """A file's name below its folder, where it lies there."""
+    path = Path(file)
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

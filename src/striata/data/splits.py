@@ -65,7 +65,7 @@ def load_splits(
     names = columns or Columns()
     rest = read_table(train, names)
     task = task_named(names.task)
-    labels = label_order(rest, task)
+    labels = label_order(rest, task, names.order)
     parts: dict[str, Table | None] = {"test": None}
     for what, part in (("test", test), ("validation", validation)):
         if isinstance(part, str | Table):
@@ -82,12 +82,21 @@ def load_splits(
     return Splits(train=rest, validation=held, test=tested, labels=labels, fingerprint=fingerprint, task=task)
 
 
-def label_order(table: Table, task: Task = SINGLE_LABEL) -> tuple[str, ...]:
+def label_order(table: Table, task: Task = SINGLE_LABEL, order: Sequence[str] | None = None) -> tuple[str, ...]:
     """All labels of a table, in the order that logits have; see :meth:`striata.tasks.Task.order`.
 
+    Args:
+        table: the training rows.
+        task: what a label is.
+        order: all labels, lowest first, where a study says so, of which those without a row are left out.
+
     Raises:
-        DataError: there is only one, or one that the source declares has no row.
+        DataError: there is only one, a row has one that is not in the order, or nothing says what the order is.
     """
+    if order is not None:
+        if unknown := sorted(set(table.labels or ()) - set(order)):
+            raise DataError(f"{table.source} has label '{unknown[0]}', which `data.order` does not have; list all labels there")
+        return SINGLE_LABEL.order(table.labels or (), order, table.source)
     return task.order(table.labels or (), table.label_names, table.source)
 
 

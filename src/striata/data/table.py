@@ -104,18 +104,24 @@ class Chunk:
         first: row number of the first row, from 0.
         values: for each column that was asked for, a value per row.
         lines: line of the file on which each row starts, from 1; None for sources without lines.
+        file: that they are from, with the number of its first row here; None where the source is one file or none.
     """
 
     first: int
     values: dict[str, list[object]]
     lines: list[int] | None = None
+    file: tuple[str, int] | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.values.values()), []))
 
     def where(self, index: int) -> str:
-        """`row 3 (line 5)`; rows count from 0 and lines from 1."""
-        return place(self.first + index, None if self.lines is None else self.lines[index])
+        """`row 3 (counted from 0; line 5)`, in a folder that of the file: `file b.csv, row 3 (counted from 0; line 5)`."""
+        line = None if self.lines is None else self.lines[index]
+        if self.file is None:
+            return place(self.first + index, line)
+        name, first = self.file
+        return f"file {name}, {place(first + index, line)}"
 
 
 def place(row: int, line: int | None = None) -> str:

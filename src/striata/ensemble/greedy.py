@@ -55,8 +55,8 @@ class _Search:
         self.size, self.by = rule.size, rule.by
 
     def figure(self, mean: npt.NDArray[np.floating], by: str) -> float:
-        """Of a mean of outputs, larger is better; which label is the largest is the same in every scale."""
-        if by == "loss":
+        """Of a mean of outputs, larger is better; which label is the largest is the same in every scale, but not the median."""
+        if by == "loss" or self.task.ordered:
             mean = self.scale.back(mean)
         return self.task.score(mean, self.targets, by)
 

@@ -13,6 +13,7 @@ from ..errors import StudyError
 from ..figures.bootstrap import f1_draws, f1_interval
 from ..figures.intervals import share_of_parts
 from ..figures.pvalues import holm
+from ..figures.scores import special_figures
 from ..figures.spread import Variance, seed_parts, spread
 from ..runs.joined import Pool, join
 from ..runs.run import Run
@@ -256,6 +257,7 @@ def _result(evidence: _Evidence, one: Group, resampled: Mapping[str, npt.NDArray
         test_accuracy=sum(tests) / len(tests) if len(tests) == len(runs) else None,
         seconds=sum(run.facts.seconds for run in runs) / len(runs),
         texts_per_second=sum(speeds) / len(speeds) if len(speeds) == len(runs) else None,
+        special={name: _mean(runs, name) for name in special_figures(runs[0].metrics)},
     )
 
 

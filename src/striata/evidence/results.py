@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 from .sentences import points, rounded
 
@@ -31,6 +32,7 @@ class LayoutResult:
         test_accuracy: on the test rows, mean over the seeds; None where a run was not measured on them.
         seconds: a run's share of the training time, mean over the seeds.
         texts_per_second: answered on the validation rows, mean over the seeds; None where a run's was not measured.
+        special: figures that only some tasks have, by name, mean over the seeds.
     """
 
     layout: str
@@ -50,6 +52,7 @@ class LayoutResult:
     test_accuracy: float | None
     seconds: float
     texts_per_second: float | None
+    special: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ def explain_texts(
     if not texts:
         return []
     logits = model.logits(texts, pairs)
-    probabilities, predicted = model.probabilities(logits), model.task.decide(logits)
+    probabilities, predicted = model.probabilities(logits), model.decide(logits)
     stages = stages_of(model, texts, pairs)
     near = near_rows(model, texts, pairs, rows) if method == "neighbours" else [()] * len(texts)
     explained = []

@@ -144,6 +144,7 @@ def export_model(
         facts = {
             "labels": parts.labels,
             "max_length": parts.max_length,
+            "ordered": model.task.ordered,
             "pairs": parts.pairs,
             "model": parts.checksum,
             "compared": exported.to_json(),

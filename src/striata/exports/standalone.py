@@ -259,14 +259,14 @@ class Classifier:
     """
 
     def __init__(self, folder: Path, max_length: int | None = None) -> None:
+        facts = json.loads((folder / "striata.json").read_text(encoding="utf-8")) if (folder / "striata.json").is_file() else {}
+        self._ordered = bool(facts.get("ordered"))
         self._answer: Callable[[Sequence[str], Sequence[str] | None], Any]
         if (folder / PLAN).is_file():
             composed = Composed(folder)
             self.labels, self._answer = composed.plan["labels"], composed.logits
             return
-        if max_length is None:
-            max_length = int(json.loads((folder / "striata.json").read_text(encoding="utf-8"))["max_length"])
-        graph = Graph(folder, max_length)
+        graph = Graph(folder, int(facts["max_length"]) if max_length is None else max_length)
         self.labels = [graph.config["id2label"][str(at)] for at in range(len(graph.config["id2label"]))]
         self._answer = lambda texts, pairs: graph.run(texts, pairs)["logits"]
 
@@ -287,6 +287,18 @@ class Classifier:
             parts.append(_probabilities(self.logits(texts[at : at + _AT_ONCE], some).astype(np.float64)))
         return np.concatenate(parts)
 
+    def decide(self, probabilities: Any) -> Any:
+        """Labels, (texts,): the likeliest, or, where labels have an order, the median.
+
+        Args:
+            probabilities: from :meth:`probabilities`.
+        """
+        if self._ordered:
+            places = (np.cumsum(probabilities, 1)[:, :-1] < 0.5).sum(1)
+        else:
+            places = np.argsort(-probabilities, axis=1, kind="stable")[:, 0]
+        return [self.labels[place] for place in places]
+
 
 def split(lines: Iterable[str]) -> tuple[list[str], list[str] | None]:
     """Texts, and second texts where every line has a tab."""
@@ -304,10 +316,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         stream.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # whatever the system's own is
     texts, pairs = split(parser.parse_args(arguments).texts or sys.stdin)
     model = Classifier(Path(__file__).resolve().parent)
-    for row in model.probabilities(texts, pairs):
-        best = model.labels[int(np.argsort(-row, kind="stable")[0])]
-        shares = {label: round(float(share), 6) for label, share in zip(model.labels, row, strict=True)}
-        print(json.dumps({"label": best, "probabilities": shares}, ensure_ascii=False))
+    probabilities = model.probabilities(texts, pairs)
+    for label, row in zip(model.decide(probabilities), probabilities, strict=True):
+        shares = {name: round(float(share), 6) for name, share in zip(model.labels, row, strict=True)}
+        print(json.dumps({"label": label, "probabilities": shares}, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from ..choices import RANKINGS
 
 Places = npt.NDArray[np.int64]
 
@@ -85,6 +87,34 @@ def macro_f1(predicted: Places, targets: Places, labels: int) -> float:
     sizes = np.bincount(predicted, minlength=labels) + np.bincount(targets, minlength=labels)
     hits = np.bincount(targets[predicted == targets], minlength=labels)
     return float(mean_f1(hits, sizes))
+
+
+def mean_distance(predicted: Places, targets: Places) -> float:
+    """Mean absolute distance between predicted and true label, in steps of their order; both places, (rows,)."""
+    return float(np.abs(predicted - targets).mean())
+
+
+def quadratic_kappa(predicted: Places, targets: Places) -> float:
+    """Cohen's kappa with quadratic weights (Cohen 1968): 1 less the mean squared distance over that of rows dealt by chance.
+
+    As scikit-learn's `cohen_kappa_score(weights="quadratic")`, but 1 where all rows have one label that is always predicted.
+
+    Args:
+        predicted: places of the predicted labels, (rows,).
+        targets: places of the true ones, (rows,).
+    """
+    chance = predicted.var() + targets.var() + (predicted.mean() - targets.mean()) ** 2
+    return float(1 - ((predicted - targets) ** 2).mean() / chance) if chance else 1.0
+
+
+def special_figures(figures: Mapping[str, float]) -> dict[str, float]:
+    """The figures that only some tasks have, by name."""
+    return {name: figures[name] for name, choice in RANKINGS.items() if choice.special and name in figures}
+
+
+def in_words(figures: Mapping[str, float]) -> str:
+    """Figures by their titles: "MAE 0.3100, quadratic kappa 0.8200"."""
+    return ", ".join(f"{RANKINGS[name].title} {value:.4f}" for name, value in figures.items())
 
 
 def mean_f1(hits: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -119,7 +119,7 @@ def judge(
         calibrated=quality(probabilities, targets),
         uncalibrated=quality(task.probabilities(logits), targets),
         sets=sets,
-        wrong=wrong_rows(table, labels, targets, task.decide(logits), probabilities),
+        wrong=wrong_rows(table, labels, targets, task.decide(scaled if task.ordered else logits), probabilities),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
@@ -64,7 +64,7 @@ class Model(Reading, Shown):
         self.folder, self.runs, self.combiner, self._source = folder, dict(runs), combiner, source
         self.task, self.labels, self.columns = first.task, source.labels, first.columns
         self.scorers = scorers_for(self.runs, device=device, precision=precision)
-        self.warn: Callable[[str], None] = _warn
+        self.warn: Callable[[str], None] = partial(warnings.warn, stacklevel=3)  # of whoever predicts
         self._watched = True
         self.texts, self.early, self._counting = 0, 0, Lock()
 
@@ -205,6 +205,14 @@ class Model(Reading, Shown):
                 members[name][rest] = own
         return combined, members, sure
 
+    def decide(self, logits: _Floats) -> npt.NDArray[np.int64]:
+        """Places of the labels that combined logits give, (texts,)."""
+        return self.calibration.decide(logits, self.task) if self.task.ordered else self.task.decide(logits)
+
+    def confidence(self, logits: _Floats) -> _Floats:
+        """Calibrated probability of each text's label, (texts,)."""
+        return self.probabilities(logits)[np.arange(len(logits)), self.decide(logits)]
+
     def probabilities(self, logits: _Floats, *, calibrated: bool = True) -> _Floats:
         """Probabilities of combined logits, divided by the temperature when calibrated, (texts, labels)."""
         scaled = logits / np.float32(self.calibration.temperature) if calibrated else logits
@@ -224,21 +232,21 @@ class Model(Reading, Shown):
                 a wanted precision.
         """
         logits = self.logits(texts, pairs)
-        answers = [self.labels[i] for i in self.task.decide(logits)]
+        answers = [self.labels[i] for i in self.decide(logits)]
         if abstain_below is None:
             return answers
         sure = self.sure(logits, abstain_below)
         return [label if keep else None for label, keep in zip(answers, sure, strict=True)]
 
     def sure(self, logits: _Floats, abstain_below: float) -> npt.NDArray[np.bool_]:
-        """Which texts' largest calibrated probability is not below a threshold, (texts,).
+        """Which texts' label has a calibrated probability that is not below a threshold, (texts,).
 
         Raises:
             DataError: the threshold is not from 0 to 1.
         """
         if not 0 <= abstain_below <= 1:
             raise DataError(f"{abstain_below:g} is no probability; expected a value from 0 to 1", argument="abstain_below")
-        result: npt.NDArray[np.bool_] = self.probabilities(logits).max(1) >= abstain_below
+        result: npt.NDArray[np.bool_] = self.confidence(logits) >= abstain_below
         return result
 
     def predict_proba(
@@ -297,7 +305,7 @@ class Model(Reading, Shown):
         """Without temperature: it was fitted on the validation rows, which would no longer be exchangeable with new ones."""
         seen, targets = self._validation
         threshold = set_threshold(self.probabilities(seen, calibrated=False), targets, coverage)
-        return label_sets(self.probabilities(logits, calibrated=False), threshold)
+        return self.task.whole(label_sets(self.probabilities(logits, calibrated=False), threshold), self.decide(logits))
 
     def answers(self, precision: float) -> Answers:
         """From which calibrated probability on answers are right at a wanted rate, with 90 % confidence.
@@ -306,7 +314,7 @@ class Model(Reading, Shown):
             DataError: no threshold can be shown to reach it on the validation rows.
         """
         seen, targets = self._validation
-        threshold = answer_threshold(self.probabilities(seen), targets, precision)
+        threshold = answer_threshold(self.probabilities(seen), targets, precision, self.decide(seen))
         if threshold is None:
             raise DataError(
                 f"no threshold can be shown to reach a precision of {precision:g} on the {len(targets):,} validation rows of "
@@ -378,7 +386,3 @@ class Model(Reading, Shown):
         room = import_module(_EXPLAINED_BY)
         explanations: list[Explanation] = room.explain_texts(self, *read, method=method, label=label, steps=steps, rows=rows)
         return explanations
-
-
-def _warn(sentence: str) -> None:
-    warnings.warn(sentence, stacklevel=4)  # of whoever predicts

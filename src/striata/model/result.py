@@ -214,7 +214,7 @@ def _remarks(model: Model, contents: Contents, source: str, carried: Mapping[str
 
 def _ours(model: Model, contents: Contents, logits: np.ndarray, first: int, has_ids: bool) -> dict[str, tuple[pa.DataType, Any]]:
     """Our columns of some rows, the first of which has the number `first`: types and values by the names we would give them."""
-    chosen = model.task.decide(logits)
+    chosen = model.decide(logits)
     if contents.id_label:
         numbers = label_numbers(model.labels)
         label = {"Label": (pa.int64(), (chosen if numbers is None else np.array(numbers)[chosen]).tolist())}

@@ -245,7 +245,7 @@ def suggest_rows(
     embedded = any(isinstance(scorer, EncoderScorer) for scorer in model.scorers)
     embed = model.embed if embedded else word_vectors
     places = choose((table.texts, table.pairs), scores, embed, rows, spread=by in SPREAD, seed=seed)
-    chosen = suggested_rows(table, model.labels, model.task.decide(probabilities), probabilities, scores, places)
+    chosen = suggested_rows(table, model.labels, model.decide(logits), probabilities, scores, places)
     return Suggestion(source=pool.source, pool=len(pool), by=by, known=len(pool) - len(table), rows=chosen)
 
 

@@ -16,6 +16,7 @@ from ..evidence import Worth, measure_worth
 from ..evidence.sentences import speed
 from ..extras import require
 from ..figures.intervals import wilson
+from ..figures.scores import in_words, special_figures
 from ..model.packs import is_pack, open_pack, refuse_archive
 from ..robustness.documents import EVALUATION, EvaluationFacts, read_kept
 from ..runs import Run, StudyFolder
@@ -238,6 +239,7 @@ def _body(subject: Subject, train: str, on_hub: str | None) -> str:
         train=train or "unknown",
         place=subject.folder.name if on_hub is None else f"hub:{on_hub}",
         on_hub=on_hub,
+        special=in_words(special_figures(measured.scores)),
         interval=wilson(measured.scores.accuracy, measured.rows, level=CONFIDENCE),
         confidence=CONFIDENCE,
         calibration=subject.judged.calibration,

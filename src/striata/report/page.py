@@ -12,9 +12,10 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from ..choices import METHODS
+from ..choices import METHODS, RANKINGS
 from ..ensemble import Rule
 from ..evidence.sentences import rounded, speed
+from ..figures.scores import in_words, special_figures
 from .axes import colour, dash, duration, point
 from .contents import Group, Report
 from .examples import Examples
@@ -156,6 +157,8 @@ def render(report: Report, about: About = About(), examples: Examples | None = N
             timed=any(row.texts_per_second is not None for row in report.standings),
             remarks=list(dict.fromkeys(remark for group in report.groups if group.plan for remark in group.plan.notes)),
             confused=confused(report),
+            special=in_words(special_figures(report.judged.metrics.scores)),
+            titles={name: choice.title for name, choice in RANKINGS.items()},
             weakest=_weakest(report.judged.metrics.per_label),
             most=_MOST_LABELS,
             sampled=sampled(report),

@@ -350,7 +350,7 @@ def _suspects(judged: Sequence[_Judged], splits: Splits) -> tuple[tuple[Suspect,
     confused: dict[tuple[str, str], list[tuple[float, Place]]] = {}
     for part in judged:
         rows, quality = find_suspicious(part.targets, part.probabilities)
-        likely = splits.task.decide(part.probabilities)
+        likely = splits.task.decide(np.log(np.maximum(part.probabilities, np.finfo(np.float64).tiny)))
         suspects += [
             Suspect(place=part.places[at], suggested=labels[likely[at]], quality=float(quality[at])) for at in rows.tolist()
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, PlainSerializer
@@ -14,17 +15,19 @@ from ..settings.recipe import Recipe
 
 
 def _possible(figures: dict[str, float]) -> dict[str, float]:
-    for name in RANKINGS:
-        if name not in figures:
+    for name, choice in RANKINGS.items():
+        if name not in figures and not choice.special:
             raise ValueError(f"{name} is missing")
     for name, value in figures.items():
-        if value < 0 or (name != "loss" and value > 1):
-            raise ValueError(f"{name} is {value}; expected a value from 0{'' if name == 'loss' else ' to 1'}")
+        choice = RANKINGS.get(name, RANKINGS["accuracy"])
+        if not choice.least <= value <= choice.most:
+            most = "" if math.isinf(choice.most) else f" to {choice.most:g}"
+            raise ValueError(f"{name} is {value}; expected a value from {choice.least:g}{most}")
     return figures
 
 
 Figures = Annotated[dict[str, float], AfterValidator(_possible)]
-"""Figures on labelled rows by name: accuracy and macro_f1 from 0 to 1, loss in nats."""
+"""Figures on labelled rows by name, of :data:`striata.choices.RANKINGS`."""
 
 
 class LiveSite(Exact):

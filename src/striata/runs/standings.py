@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from ..disk.documents import Document, Exact, strictly
 from ..disk.workplace import restore
 from ..errors import StudyError
+from ..figures.scores import special_figures
 from ..shown import Shown
 from .facts import Figures
 from .run import Run
@@ -51,6 +52,7 @@ class Standing:
         shared_seconds: of these, what other runs count too.
         texts_per_second: answered on the validation rows; None where it was not measured.
         aliases: other layouts that are the same plan, trained by the same recipe.
+        special: figures on the validation rows that only some tasks have, by name.
     """
 
     run: str
@@ -69,6 +71,7 @@ class Standing:
     shared_seconds: float
     texts_per_second: float | None
     aliases: tuple[str, ...]
+    special: Mapping[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         test = "" if self.test_accuracy is None else f", {self.test_accuracy:.4f} on test rows"
@@ -130,6 +133,7 @@ def _standing(run: Run, test: Mapping[str, float] | None) -> Standing:
         shared_seconds=facts.shared_seconds,
         texts_per_second=facts.texts_per_second,
         aliases=facts.aliases,
+        special=special_figures(run.metrics),
     )
 
 

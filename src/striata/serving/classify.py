@@ -64,8 +64,8 @@ def _answers(service: Service, answers: Answers, question: Question) -> Iterator
     """What is said of each text; counted."""
     model, name = answers.served.model, answers.served.name
     probabilities = model.probabilities(answers.logits)
-    top = probabilities.max(1)
-    labels: list[str | None] = [model.labels[at] for at in model.task.decide(answers.logits)]
+    top = model.confidence(answers.logits)
+    labels: list[str | None] = [model.labels[at] for at in model.decide(answers.logits)]
     if question.abstain_below is not None:
         labels = [label if value >= question.abstain_below else None for label, value in zip(labels, top, strict=True)]
     service.metrics.count(name, labels, top, int(answers.cut.sum()))

@@ -30,7 +30,7 @@ class Metrics:
         self.cut = Counter("striata_cut_texts", "Texts of which a member read the beginning only.", ("model",), **own)
         self.labels = Counter("striata_labels", "Answers by label; none for those left open.", ("model", "label"), **own)
         self.confidence = Histogram(
-            "striata_confidence", "Calibrated probability of the likeliest label.", ("model",), buckets=_TENTHS, **own
+            "striata_confidence", "Calibrated probability of the label.", ("model",), buckets=_TENTHS, **own
         )
         self.waiting = Gauge("striata_queue_texts", "Texts that wait.", **own)
         self.refused = Counter("striata_refused_texts", "Texts that found the queue full.", **own)

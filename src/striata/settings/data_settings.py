@@ -9,10 +9,10 @@ from pydantic import BaseModel, Field, model_serializer, model_validator
 from ..choices import QUOTINGS
 from ..data import Columns, Dialect
 from ..errors import DataError
-from .fields import Column, Count, Different, Expected, Fraction, Place, Whole
+from .fields import Column, Count, Different, Expected, Fraction, LabelName, Place, Whole
 from .recipe import CONFIG
 
-_UNSTATED = ("weight", "delimiter", "quoting", "encoding", "header", "drop_empty")
+_UNSTATED = ("weight", "order", "delimiter", "quoting", "encoding", "header", "drop_empty")
 
 
 class DataSettings(BaseModel):
@@ -28,6 +28,8 @@ class DataSettings(BaseModel):
         label: name of the label column.
         weight: name of a column that says how much each training row counts, in numbers above 0 of which only the ratios matter;
             None weighs all alike. Validation and test rows always count alike.
+        order: all labels, lowest first; None for numbers by size, else what the source declares, else the alphabet, which is none
+            for `task: ordinal`.
         seed: by which held-out rows are drawn.
         delimiter: between the fields of CSV, TSV and text files: one character, or tab, comma, semicolon, pipe; None determines
             it from each file, and likewise the next three.
@@ -46,6 +48,7 @@ class DataSettings(BaseModel):
     text_pair: Column | None = None
     label: Column | None = None
     weight: Column | None = None
+    order: Annotated[tuple[LabelName, ...], Field(min_length=2), Different] | None = None
     seed: Whole = 0
     delimiter: Annotated[str, Expected("one character, or tab, comma, semicolon, pipe")] | None = None
     quoting: Annotated[str, Expected(QUOTINGS.names)] | None = None
@@ -63,7 +66,8 @@ class DataSettings(BaseModel):
 
     @model_serializer(mode="wrap")
     def _stated(self, serialize: Any) -> dict[str, Any]:
-        """Without what is not stated of weights and of how files are written, as documents have it from before that could be."""
+        """Without what is not stated of weights, order and how files are written, as documents have it from before that could
+        be."""
         return {key: value for key, value in serialize(self).items() if key not in _UNSTATED or value not in (None, False)}
 
     def dialect(self) -> Dialect:
@@ -81,6 +85,7 @@ class DataSettings(BaseModel):
             text_pair=self.text_pair,
             label=self.label,
             weight=self.weight,
+            order=self.order,
             dialect=self.dialect(),
             drop_empty=self.drop_empty,
         )

@@ -144,6 +144,7 @@ Name = Annotated[str, Field(min_length=1), Expected("text")]
 Place = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_expanded), Expected("a path or a Hub name")]
 Folder = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_expanded), Expected("a path")]
 Column = Annotated[str, BeforeValidator(as_text), Field(min_length=1), Expected("the name of a column")]
+LabelName = Annotated[str, BeforeValidator(as_text), Field(min_length=1), Expected("a label")]
 RunName = Annotated[str, BeforeValidator(as_text), AfterValidator(_named), Expected("letters, digits, '.', '_' or '-'")]
 Ends = AfterValidator(_ascending)
 Different = AfterValidator(_different)

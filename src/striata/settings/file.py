@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, PrivateAttr, Tag
 
-from ..choices import BASELINES, COMBINATIONS, CONTROLS, HEADS, METHODS, RANKINGS, READERS, TASKS
+from ..choices import BASELINES, COMBINATIONS, CONTROLS, HEADS, LOSSES, METHODS, RANKINGS, READERS, TASKS, alternatives
 from ..data import Columns
 from ..disk.paths import is_folder, is_there
 from ..disk.yaml_text import parse_yaml, read_yaml
 from ..errors import StudyError, did_you_mean
+from ..tasks import task_named
 from .checking import check_settings
 from .data_settings import DataSettings
 from .fields import (
@@ -336,11 +337,24 @@ def load_study(source: str | Path | Mapping[str, Any], settings: Sequence[str] =
         raise StudyError(f"{where}: a search ends weak trials itself; leave out `race`, or `search`", key="race")
     if not study.has_encoder and (study.layouts or study.search):
         raise StudyError(f"{where}: layouts and a search need an encoder, and base is 'none'; name one", key="base")
-    for entry in study.layouts:
-        study.recipe_of(entry)
+    _check_task(study, where)
     if isinstance(source, Mapping):
         return study
     return study.counted_from(Path(source).parent, here=[setting.partition("=")[0] for setting in settings])
+
+
+def _check_task(study: Study, where: str) -> None:
+    """Refuses losses and figures that are of other tasks, and recipes of layouts that are wrong."""
+    rankings = task_named(study.task).rankings
+    for recipe in map(study.recipe_of, ("", *study.layouts)):
+        if recipe.loss is not None and study.task not in LOSSES[recipe.loss.name].tasks:
+            own = alternatives(name for name, loss in LOSSES.items() if study.task in loss.tasks)
+            raise StudyError(
+                f"{where}: recipe.loss {recipe.loss.name} is not of task {study.task}; expected {own}", key="recipe.loss"
+            )
+        for key, name in (("recipe.best_by", recipe.best_by), ("ensemble.by", study.ensemble.by)):
+            if name not in rankings:
+                raise StudyError(f"{where}: {key} {name} is not of task {study.task}; expected {alternatives(rankings)}", key=key)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -51,7 +51,8 @@ class SingleLabel:
     name = "single-label"
     loss = "cross_entropy"
     one_label = True
-    rankings = ("accuracy", "macro_f1", "loss")
+    ordered = False
+    rankings: tuple[str, ...] = ("accuracy", "macro_f1", "loss")
 
     def order(self, values: Iterable[str], declared: Sequence[str] | None, source: str) -> tuple[str, ...]:
         """All labels: in the order the source declares, else numbers by size, else by alphabet.
@@ -98,6 +99,10 @@ class SingleLabel:
         right: npt.NDArray[np.bool_] = self.decide(logits) == targets
         return right
 
+    def whole(self, inside: npt.NDArray[np.bool_], decided: Places) -> npt.NDArray[np.bool_]:
+        """The sets as they are."""
+        return inside
+
     def probabilities(self, logits: npt.NDArray[Float]) -> npt.NDArray[Float]:
         """The softmax."""
         probabilities: npt.NDArray[Float] = softmax(logits, axis=-1)
@@ -137,9 +142,15 @@ class SingleLabel:
         return by_label(self.decide(logits), targets, labels, self.scores(logits, targets))
 
     def score(self, logits: Floats, targets: Places, by: str) -> float:
-        """One of the scores, larger for better logits."""
+        """One of the scores, larger for better logits.
+
+        Raises:
+            DataError: it is a score of other tasks.
+        """
         if by == "loss":
             return self._fit(logits, targets)
+        if by not in ("accuracy", "macro_f1"):
+            raise DataError(f"{by} is no figure of task {self.name}; expected one of {', '.join(self.rankings)}", argument="by")
         predicted = self.decide(logits)
         return accuracy(predicted, targets) if by == "accuracy" else macro_f1(predicted, targets, logits.shape[-1])
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..errors import RunError, StriataError, did_you_mean
 from ..figures.scores import Metrics, Scores
+from .ordinal import ORDINAL
 from .single_label import SINGLE_LABEL
 
 Floats = npt.NDArray[np.floating]
@@ -25,6 +26,8 @@ class Task(Protocol):
         loss: what is minimised in training where a recipe names nothing else, of :data:`striata.choices.LOSSES`.
         one_label: whether a row has one label of several: probabilities add up to 1, and one of them is the answer. What needs
             that asks :func:`check_one_label` before it begins.
+        ordered: whether labels have an order, lowest first: the answer is then the median of the probabilities, which depends on
+            their temperature, not the likeliest label.
         rankings: names of the scores that runs can be chosen by; the first is the one that decides where nothing is said.
     """
 
@@ -36,6 +39,9 @@ class Task(Protocol):
 
     @property
     def one_label(self) -> bool: ...
+
+    @property
+    def ordered(self) -> bool: ...
 
     @property
     def rankings(self) -> tuple[str, ...]: ...
@@ -68,7 +74,16 @@ class Task(Protocol):
         ...
 
     def decide(self, outputs: Floats) -> Places:
-        """The answer to each row: of logits or probabilities, (..., labels) -> (...)."""
+        """The answer to each row: of logits or log-probabilities, (..., labels) -> (...)."""
+        ...
+
+    def whole(self, inside: npt.NDArray[np.bool_], decided: Places) -> npt.NDArray[np.bool_]:
+        """Label sets, (rows, labels), with what the task adds to them.
+
+        Args:
+            inside: which labels belong to each row's set.
+            decided: the answers, (rows,).
+        """
         ...
 
     def right(self, logits: Floats, targets: Places) -> npt.NDArray[np.bool_]:
@@ -106,7 +121,7 @@ class Task(Protocol):
         ...
 
 
-TASKS: dict[str, Task] = {task.name: task for task in (SINGLE_LABEL,)}
+TASKS: dict[str, Task] = {task.name: task for task in (SINGLE_LABEL, ORDINAL)}
 
 
 def task_named(name: str) -> Task:

@@ -61,9 +61,7 @@ def focal(logits: Tensor, targets: Tensor, terms: Terms, *, gamma: float, rows: 
 
     Where a target is spread over labels, each label's term counts by its share; with gamma 0 this is :func:`cross_entropy`.
     """
-    logs = functional.log_softmax(logits, -1)
-    shares = targets if targets.ndim == 2 else functional.one_hot(targets, logits.shape[-1]).to(logits.dtype)
-    shares = shares * (1 - terms.smoothing) + terms.smoothing / logits.shape[-1]
+    logs, shares = functional.log_softmax(logits, -1), _spread(logits, targets, terms)
     # Above 0, because below gamma 1 the power has no finite derivative there.
     missing = (-torch.expm1(logs)).clamp_min(torch.finfo(logits.dtype).tiny)
     losses = -shares * missing**gamma * logs
@@ -81,6 +79,31 @@ def logit_adjusted(logits: Tensor, targets: Tensor, terms: Terms, *, tau: float,
     """
     assert terms.priors is not None
     return cross_entropy(logits + tau * terms.priors.log(), targets, terms, rows=rows)
+
+
+def cumulative(logits: Tensor, targets: Tensor, terms: Terms, *, rows: Tensor | None = None) -> Tensor:
+    """Mean over the rows of the sum, over the borders k of labels in an order, of the binary cross entropy of whether the true
+    label y lies above k.
+
+    The logit of P(y > k) is logsumexp(z_j, j > k) - logsumexp(z_j, j <= k) of the logits z of all labels. Cumulative link models
+    (McCullagh 1980, Regression Models for Ordinal Data, J. R. Stat. Soc. B 42) ask the same questions of one slope with a
+    threshold for each border; here the probabilities are those of a softmax over all labels, so that P(y > k) falls with k
+    whatever the logits are. A target that is spread over labels lies above a border by the sum of its shares there.
+    """
+    upwards = logits.logcumsumexp(-1)[:, :-1]
+    downwards = logits.flip(-1).logcumsumexp(-1).flip(-1)[:, 1:]
+    above = 1 - _spread(logits, targets, terms).cumsum(-1)[:, :-1]
+    losses = functional.binary_cross_entropy_with_logits(downwards - upwards, above, reduction="none").sum(-1)
+    if terms.weights is None:
+        return losses.mean() if rows is None else _weighted_mean(losses, targets, rows, terms)
+    losses = losses * terms.weights[targets]
+    return losses.sum() / terms.weights[targets].sum() if rows is None else _weighted_mean(losses, targets, rows, terms)
+
+
+def _spread(logits: Tensor, targets: Tensor, terms: Terms) -> Tensor:
+    """Targets as shares of all labels, (rows, labels), smoothed."""
+    shares = targets if targets.ndim == 2 else functional.one_hot(targets, logits.shape[-1]).to(logits.dtype)
+    return shares * (1 - terms.smoothing) + terms.smoothing / logits.shape[-1]
 
 
 def make_loss(
