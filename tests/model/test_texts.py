@@ -135,11 +135,7 @@ def test_no_texts_have_no_answers(model: Model) -> None:
         (pl.LazyFrame({"text": ["a 0"]}), r"texts are a polars LazyFrame; call `collect\(\)` on it first; expected"),
         (IterableDataset.from_generator(lambda: iter([{"text": "a 0"}])), "IterableDataset; it is a stream: make a `Dataset`"),
         ([["a 0"], ["b 1"]], r"text 0 \(counted from 0\) is a list; expected a text"),
-        (["a 0", "  "], r"text 1 \(counted from 0\) is empty; expected a text"),
-        (pd.Series(["a 0", None]), r"text 1 \(counted from 0\) is a NoneType; expected a text"),
-        (pl.Series(["a 0", None]), r"text 1 \(counted from 0\) is a NoneType; expected a text"),
         (iter(["a 0", 7]), r"text 1 \(counted from 0\) is a int; expected a text"),
-        (pd.DataFrame({"text": ["a 0", None]}), r"texts \(pandas DataFrame\): empty text: 1 row has no text"),
         ({"text": "a 0"}, r"texts \(dict\): column 'text' is a str; expected a list of values"),
     ],
 )
@@ -149,6 +145,28 @@ def test_what_holds_no_texts_is_refused_in_one_line(model: Model, texts: object,
         with pytest.raises(DataError, match=message) as caught:
             ask(texts)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [
+    list, tuple, iter, pd.Series, pl.Series, lambda texts: pd.DataFrame({"text": texts}),
+    lambda texts: Dataset.from_dict({"text": texts}), lambda texts: np.array(texts, object),
+    lambda texts: pd.Series(texts, dtype="string"), lambda texts: pd.Series([np.nan if text is None else text for text in texts]),
+])  # fmt: skip
+def test_texts_that_are_empty_or_missing_have_no_answer(model: Model, make: Callable[[Any], Any]) -> None:
+    texts = ["", TEXTS[0], None, "  ", TEXTS[1]]
+    assert model.predict(make(texts)) == [None, ANSWERS[0], None, None, ANSWERS[1]]
+    assert model.predict(make(texts), abstain_below=0.0) == [None, ANSWERS[0], None, None, ANSWERS[1]]
+    probabilities = model.predict_proba(make(texts))
+    assert np.isnan(probabilities[[0, 2, 3]]).all()
+    np.testing.assert_array_equal(probabilities[[1, 4]], model.predict_proba(TEXTS[:2]))
+    with pytest.raises(DataError, match=r"text 0 \(counted from 0\) is empty|empty text: 3 rows have no text"):
+        model.logits(make(texts))
+
+
+def test_a_pair_without_one_of_its_texts_has_no_answer(model: Model) -> None:
+    assert model.predict([TEXTS[0], "", TEXTS[1]], ["0", "1", None]) == [ANSWERS[0], None, None]
+    assert model.predict([""]) == [None]
+    assert model.predict_proba([None]).shape == (1, 3)
 
 
 def test_second_texts_have_to_fit(model: Model) -> None:

@@ -187,7 +187,7 @@ def test_answers_are_the_medians_of_what_is_shown(study: dict[str, Any]) -> None
     figures = measured.to_json()
     assert figures["mae"] == pytest.approx(mean_absolute_error(targets, medians))
     assert figures["kappa"] == pytest.approx(cohen_kappa_score(targets, medians, weights="quadratic"))
-    assert figures["accuracy"] == 1 - len(measured.wrong) / len(targets)
+    assert figures["accuracy"] == pytest.approx(1 - len(measured.wrong) / len(targets))
     np.testing.assert_allclose(
         model.confidence(model.logits(table.texts)), probabilities[np.arange(len(medians)), medians], rtol=1e-6
     )

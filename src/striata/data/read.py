@@ -79,7 +79,7 @@ def weighted_rows(data: object, weights: object, columns: Columns) -> dict[str, 
     return {**parts, "train": replace(table, weights=chosen)}
 
 
-def read_texts(source: object, columns: Columns, *, name: str = "unlabelled rows") -> Table:
+def read_texts(source: object, columns: Columns, *, name: str = "unlabelled rows", keep_empty: bool = False) -> Table:
     """All texts of a source; labels are not looked for.
 
     Args:
@@ -87,6 +87,7 @@ def read_texts(source: object, columns: Columns, *, name: str = "unlabelled rows
             parts the test part.
         columns: names asked for.
         name: what messages call rows in memory.
+        keep_empty: whether rows without a text stay, with an empty one.
 
     Raises:
         DataError: the source cannot be read, has no text column or no rows, or a row has no text.
@@ -97,7 +98,8 @@ def read_texts(source: object, columns: Columns, *, name: str = "unlabelled rows
     reader = open_rows(source, name, columns, texts=True) if in_memory else _open(source, columns, "test")
     if isinstance(columns.text, tuple) and reader.columns == ("text",):  # texts alone, which are joined already
         columns = replace(columns, text="text")
-    parts = list(Stream(reader, columns).tables(rows=_PORTION, empty="drop" if columns.drop_empty else "refuse"))
+    rule: Literal["refuse", "drop", "keep"] = "keep" if keep_empty else "drop" if columns.drop_empty else "refuse"
+    parts = list(Stream(reader, columns).tables(rows=_PORTION, empty=rule))
     if not any(map(len, parts)):
         raise DataError(f"{reader.source} has no rows; expected at least one")
     return _joined(parts)

@@ -144,13 +144,12 @@ def export_model(
         facts = {
             "labels": parts.labels,
             "max_length": parts.max_length,
-            "ordered": model.task.ordered,
             "pairs": parts.pairs,
             "model": parts.checksum,
             "compared": exported.to_json(),
         }
         write_card(folder, parts, form=to, quantization=quantize, compared=exported.lines())
-        write_facts(folder, {**facts, "logits": "calibrated: their softmax is the probabilities"})
+        write_facts(folder, facts | {"ordered": model.task.ordered, "logits": "calibrated: their softmax is the probabilities"})
     return exported
 
 

@@ -9,7 +9,6 @@ from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
-from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,7 @@ from ..runs.joined import in_order
 from ..shown import Shown
 from .evaluation import Evaluation, judge
 from .explanation import Explanation
-from .inputs import check_texts, read_inputs
+from .inputs import check_texts, read_inputs, with_text
 from .opening import Bases, open_folder
 from .priors import LabelShares, Priors, check_correctable, estimate_shares, shifted_logits
 from .reading import Reading
@@ -218,25 +217,32 @@ class Model(Reading, Shown):
         scaled = logits / np.float32(self.calibration.temperature) if calibrated else logits
         return self.task.probabilities(scaled)
 
-    @overload
-    def predict(self, texts: object, pairs: object = None) -> list[str]: ...
-    @overload
-    def predict(self, texts: object, pairs: object = None, *, abstain_below: float) -> list[str | None]: ...
-    def predict(self, texts: object, pairs: object = None, *, abstain_below: float | None = None) -> list[str] | list[str | None]:
-        """The most likely label of each text, by name; raises as :meth:`logits`.
+    def _gapped(self, texts: object, pairs: object) -> tuple[_Floats, list[int], int]:
+        """Combined logits of the texts that are not empty, their places, and how many texts there are."""
+        read, seconds = read_inputs(texts, pairs, self.columns, keep_empty=True)
+        places = with_text(read, seconds)
+        readable = [read[at] for at in places], None if seconds is None else [seconds[at] for at in places]
+        return self._combined(*readable), places, len(read)
+
+    def predict(self, texts: object, pairs: object = None, *, abstain_below: float | None = None) -> list[str | None]:
+        """The label of each text, by name: the most likely, or, of labels in an order, the median; None for a text that is empty
+        or missing (None, NaN), as for rows in files.
 
         Args:
             texts: any number: a list or series of strings, a DataFrame, a data set, ...; see :meth:`logits`.
             pairs: the second texts, for models of pairs.
             abstain_below: None instead of a label whose calibrated probability is smaller; :meth:`answers` finds the value for
                 a wanted precision.
+
+        Raises:
+            DataError: a text is no string, or the texts are something else.
         """
-        logits = self.logits(texts, pairs)
-        answers = [self.labels[i] for i in self.decide(logits)]
-        if abstain_below is None:
-            return answers
-        sure = self.sure(logits, abstain_below)
-        return [label if keep else None for label, keep in zip(answers, sure, strict=True)]
+        logits, places, rows = self._gapped(texts, pairs)
+        answers: list[str | None] = [None] * rows
+        sure = [True] * len(places) if abstain_below is None else self.sure(logits, abstain_below).tolist()
+        for at, label, certain in zip(places, self.decide(logits), sure, strict=True):
+            answers[at] = self.labels[label] if certain else None
+        return answers
 
     def sure(self, logits: _Floats, abstain_below: float) -> npt.NDArray[np.bool_]:
         """Which texts' label has a calibrated probability that is not below a threshold, (texts,).
@@ -252,7 +258,7 @@ class Model(Reading, Shown):
     def predict_proba(
         self, texts: object, pairs: object = None, *, calibrated: bool = True, priors: Priors | None = None
     ) -> npt.NDArray[np.float32]:
-        """Probabilities, (texts, labels); raises as :meth:`logits`.
+        """Probabilities, (texts, labels), NaN for a text that is empty or missing; raises as :meth:`predict`.
 
         Calibrated by default: the combined logits are divided by the model's temperature, so that of the answers given with
         0.8 about 80 % are right (on texts like the validation rows). The order of the labels, and with it every
@@ -266,11 +272,13 @@ class Model(Reading, Shown):
                 probabilities are then corrected by Bayes' rule, which assumes that texts of one label are alike in both.
                 "estimate" estimates them from these texts; see :func:`striata.model.priors.estimate_shares`.
         """
-        logits = self.logits(texts, pairs)
+        logits, places, rows = self._gapped(texts, pairs)
         if priors is not None:
             check_correctable(self.task, calibrated=calibrated)
             logits = self.shifted(logits, priors)
-        return self.probabilities(logits, calibrated=calibrated)
+        result = np.full((rows, len(self.labels)), np.nan, np.float32)
+        result[places] = self.probabilities(logits, calibrated=calibrated)
+        return result
 
     def shifted(self, logits: _Floats, priors: Priors) -> _Floats:
         """Combined logits, (texts, labels), of texts among which the labels have other shares; see :meth:`predict_proba`."""
@@ -282,7 +290,7 @@ class Model(Reading, Shown):
         return estimate_shares(logits, self.labels, self._validation, self.calibration.temperature)
 
     def predict_sets(self, texts: object, coverage: float, pairs: object = None) -> list[list[str]]:
-        """For each text the labels it may have, most likely first; at least one.
+        """For each text the labels it may have, most likely first; at least one, and none for a text that is empty or missing.
 
         Args:
             texts: any number: a list or series of strings, a DataFrame, a data set, ...; see :meth:`logits`.
@@ -291,9 +299,11 @@ class Model(Reading, Shown):
             pairs: the second texts, for models of pairs.
 
         Raises:
-            DataError: a text is empty, or the coverage cannot be promised with as many validation rows.
+            DataError: as :meth:`predict`, or the coverage cannot be promised with as many validation rows.
         """
-        return self.label_sets(self.logits(texts, pairs), coverage)
+        logits, places, rows = self._gapped(texts, pairs)
+        sets = dict(zip(places, self.label_sets(logits, coverage), strict=True))
+        return [sets.get(at, []) for at in range(rows)]
 
     def label_sets(self, logits: _Floats, coverage: float) -> list[list[str]]:
         """As :meth:`predict_sets`, of combined logits."""
