@@ -18,6 +18,7 @@ from striata.choices import RANKINGS
 from striata.data import Columns, label_order, read_table
 from striata.ensemble import combine_runs
 from striata.errors import DataError, StudyError
+from striata.exports.standalone import Classifier
 from striata.report import collect
 from striata.report.model_card import card, find_subject
 from striata.report.page import render
@@ -182,6 +183,9 @@ def test_answers_are_the_medians_of_what_is_shown(study: dict[str, Any]) -> None
     medians = (np.cumsum(probabilities.astype(np.float64), 1)[:, :-1] < 0.5).sum(1)
     predicted = model.predict(table.texts)
     assert predicted == [STARS[at] for at in medians]
+    exported = Classifier.__new__(Classifier)  # what predict.py does with the same probabilities
+    exported.labels, exported._ordered = list(STARS), True
+    assert exported.decide(probabilities) == predicted
     measured = model.evaluate(str(test))
     targets = np.array([STARS.index(label) for label in table.labels or ()])
     figures = measured.to_json()

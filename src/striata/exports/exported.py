@@ -141,7 +141,7 @@ def export_model(
             tolerance=tolerance, size=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
         )  # fmt: skip
         _refuse(exported, agreement, JUMPS if parts.jumps else 0.0)
-        facts = {
+        facts: dict[str, object] = {
             "labels": parts.labels,
             "max_length": parts.max_length,
             "pairs": parts.pairs,
