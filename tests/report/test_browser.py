@@ -55,6 +55,15 @@ WIDE = """
   ).map((part) => part.tagName + '.' + part.className),
 })
 """
+# Sections in which figures, and what stands beside them, leave a fifth of a wide page's width empty or more.
+EMPTY = """
+() => [...document.querySelectorAll('.figures')].filter((row) => {
+  const box = row.getBoundingClientRect();
+  const full = [...row.children].filter((part) => part.textContent.trim());
+  const right = Math.max(...full.map((part) => part.getBoundingClientRect().right));
+  return box.width > 0 && right < box.left + 0.8 * box.width;
+}).map((row) => row.closest('section').id)
+"""
 
 
 def demo(folder: Path) -> Path:
@@ -134,6 +143,7 @@ def test_charts_are_whole_and_pages_fit(browser: Any, pages: dict[str, Path], na
             assert drawing["seen"] >= 2, (width, drawing)  # the axis, and something beside it
             assert drawing["out"] == [], (width, drawing["title"])
             assert drawing["width"] > 250
+    assert page.evaluate(EMPTY) == []  # of the widest
     assert errors == []
     page.close()
 
