@@ -66,6 +66,7 @@ MISSING = (
     ("huggingface_hub", "card out", "a model card needs huggingface_hub (No module named 'huggingface_hub'); {report}"),
     ("optuna", "train search.yaml", "a study with `search` needs optuna (No module named 'optuna'); {search}"),
     ("sqlalchemy", "train search.yaml", "a study with `search` needs sqlalchemy (No module named 'sqlalchemy'); {search}"),
+    ("ray", "train study.yaml --ray local", "a cluster needs ray (No module named 'ray'); {ray}"),
     ("accelerate", "report out --track wandb", "tracker 'wandb' needs accelerate (No module named 'accelerate'); {trackers}"),
     (
         "tensorboard", "train study.yaml --track tensorboard",

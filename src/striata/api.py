@@ -48,6 +48,9 @@ def train(
     listen: Listener | None = None,
     track: Iterable[str] = (),
     device: str = "auto",
+    ray: str | None = None,
+    stacks: int | None = None,
+    cores: int | None = None,
 ) -> Trained:
     """Trains a study: every member, or every trial of its search, that is not finished yet, then the ensemble of the best.
 
@@ -64,8 +67,14 @@ def train(
             (:class:`striata.training.events.Event`); None draws them in a notebook, and is silent elsewhere.
         track: experiment trackers: tensorboard, wandb, mlflow, trackio.
         device: "cpu", "cuda" or "auto".
+        ray: address of a Ray cluster that trains the stacks: "local" for one of this machine, "auto" for the one that runs
+            here, or HOST:PORT; None for this process. All machines have to see the study's folder and the encoder.
+        stacks: with `ray` into how many stacks the members are dealt; None for one a GPU, or a machine without GPUs, and more
+            where memory is short.
+        cores: with `ray` how many of a machine a stack has; None for all, or a GPU's share.
 
     Raises:
+        ClusterError: no cluster answers, a machine of it lacks something, or its workers die without progress.
         StriataError: anything in the study, its data, its encoder or its folder is wrong, or what a search or a tracker needs is
             not installed.
         KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on from there.
@@ -85,10 +94,18 @@ def train(
     from .steps import check_device, choose, collect, plan_study, train_stacks
 
     tell, names = listen or usual_listener(), tuple(track)
-    check_device(device, names)
-    work = plan_study(settings, data=data, listen=tell)
-    train_stacks(work, listen=tell, track=names, device=device)
-    return choose(work, collect(work), listen=tell, device=device)
+    check_device("auto" if ray else device, names)
+    if ray is None:
+        if stacks is not None or cores is not None:
+            raise StudyError("say how a cluster is used (`ray`), and none is named; leave them out", argument="stacks and cores")
+        work = plan_study(settings, data=data, listen=tell)
+        train_stacks(work, listen=tell, track=names, device=device)
+        return choose(work, collect(work), listen=tell, device=device)
+    from .scale.training import train_on_cluster
+
+    shares = {"stacks": stacks, "cores": cores}
+    work = train_on_cluster(settings, ray, data=data, listen=tell, track=names, device=device, **shares)
+    return choose(work, collect(work), listen=tell)
 
 
 def fit(

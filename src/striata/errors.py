@@ -13,6 +13,7 @@
     ├── EncoderError     the pretrained model: missing, damaged, unsupported
     ├── ExportError      a model for another tool: it cannot be written for it, or does not answer the same there
     ├── EstimatorError   what the scikit-learn estimator was given; also a ValueError, which is what scikit-learn expects
+    ├── ClusterError     a Ray cluster: it is not reached, or a machine of it has not what it needs
     └── ExtraError       an optional package that is not installed
 
 A message is one line: what was wrong, where, what was expected, what to do.
@@ -100,6 +101,10 @@ class EncoderError(StriataError):
 
 class EstimatorError(StriataError, ValueError):
     """A parameter of the scikit-learn estimator, or the texts or labels it was given, are wrong."""
+
+
+class ClusterError(StriataError):
+    """A cluster is not reached, or a machine of it does not have or see what it needs."""
 
 
 class ExtraError(StriataError):

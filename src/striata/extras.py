@@ -23,6 +23,7 @@ EXTRAS = {
     "openpyxl": "excel",
     "optuna": "search",
     "prometheus_client": "serve",
+    "ray": "ray",
     "sentence_transformers": "sentence-transformers",
     "sqlalchemy": "search",
     "tensorboard": "trackers",

@@ -23,7 +23,7 @@ from .extras import require
 from .runs import Run
 from .settings import Study, load_study
 from .shown import Shown
-from .study import Work, fit_baselines, plan_members, plan_work, prepare
+from .study import Prepared, Work, fit_baselines, plan_members, plan_work, prepare
 from .training.events import Listener, doing, nobody, note
 
 if TYPE_CHECKING:
@@ -91,6 +91,20 @@ def plan_study(
         StudyError: the study, or its folder, is wrong, or another process trains in it.
         StriataError: the data or a layout is wrong, or no ensemble could fit its budget.
     """
+    return plan_work(prepare_study(study, data, listen=listen), stacks=stacks, listen=listen)
+
+
+def prepare_study(study: Study | str | Path | Mapping[str, Any], data: object = None, *, listen: Listener = nobody) -> Prepared:
+    """What :func:`plan_study` begins with: the data, read, and all that can be wrong before the folder is claimed.
+
+    Args:
+        study: as there.
+        data: likewise.
+        listen: told in notes where its files were found.
+
+    Raises:
+        StriataError: the study, its data or a layout is wrong, or no ensemble could fit its budget.
+    """
     settings = study if isinstance(study, Study) else load_study(study)
     for remark in settings.places.remarks:
         note(listen, remark)
@@ -106,7 +120,7 @@ def plan_study(
         from .search import Space
 
         Space.of(settings, labels)  # says what is wrong with it
-    return plan_work(prepared, stacks=stacks, listen=listen)
+    return prepared
 
 
 def _check_early(study: Study, rule: Rule) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from striata.cli.check import duration, seconds_a_token
+from striata.cli.check import seconds_a_token
+from striata.cli.hours import duration
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ BLOCKS_NOT_RUN = {
     ("docs/export.md", "import json"): "tests/exports runs these lines in a process without striata",
     ("docs/install.md", "repos:"): "a hook of pre-commit; tests/test_packaging.py reads it",
     ("docs/install.md", "- uses: actions/checkout@v4"): "a step of a workflow",
+    ("docs/scale.md", "from ray import serve"): "not tested, as the page says",
+    ("docs/scale.md", "from functools import lru_cache"): "likewise",
     ("docs/labelling.md", "<View>"): "a configuration of Label Studio's",
     ("docs/how-it-works.md", "src/striata/"): "a tree; tests/test_house.py compares it with the files",
 }
@@ -41,6 +43,7 @@ NOT_RUN = {
     "pip install striata": "installs",
     "pip install '.[all]'": "installs",
     "pip install 'striata[all]'": "installs",
+    "pip install 'striata[ray]'": "installs",
     "pip install 'striata[report]'": "installs",
     "pip install 'striata[search]'": "installs",
     "pip install 'striata[serve]'": "installs",
@@ -53,6 +56,10 @@ NOT_RUN = {
     "striata export runs/agnews/runs/s8-seed0 --out exported": "half a minute; tests/exports runs it on less",
     "striata export runs/agnews/ensemble --quantize int8 --out exported8": "half a minute; tests/exports runs it on less",
     "striata export runs/minilm/runs/s8-seed0 --to sentence-transformers --out dense": "tests/exports runs it on less",
+    "striata train study.yaml --ray local": "starts a cluster; tests/scale has one for all of its tests",
+    "striata train study.yaml --ray auto": "likewise",
+    "striata train study.yaml --ray 10.0.0.1:6379 --stacks 8 --cores 4": "likewise",
+    "striata predict runs/agnews/ensemble 'in/**/*.csv' --out answers --ray auto": "likewise",
     "striata push runs/agnews/ensemble me/news --private --yes": "needs the Hub; tests/test_hub.py has one on the loopback",
     "striata predict hub:me/news new.csv": "needs the Hub; tests/test_hub.py has one on the loopback",
     "striata audit runs/mine --apply answers.json --out fixed": "needs answers; tests/robustness/test_review.py has some",
@@ -89,6 +96,9 @@ SMALLER = {
     ),
     "striata train study.yaml --set recipe.max_steps=100 --set output=runs/short": (
         "striata train study.yaml --set recipe.max_steps=3 --set output=runs/short"
+    ),
+    "striata predict runs/agnews/ensemble 'in/*.parquet' --out answers": (
+        "striata predict runs/agnews/ensemble 'ne*.csv' --out answers"
     ),
     "striata distil runs/agnews": "striata distil runs/agnews --steps 3 --loss 1",
     "striata distil runs/agnews --unlabelled more.csv": "striata distil runs/agnews --unlabelled more.csv --steps 3 --loss 1",

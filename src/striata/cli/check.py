@@ -5,40 +5,51 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import StudyError
+from .hours import Failures, Gpus, Machines, Price, Rows, Speed, duration, job_of, show_hours
 from .options import Json, Settings, StudyFile
 
 if TYPE_CHECKING:
     from ..evidence import Foresight
     from ..runs import Member
+    from ..scale.cost import Job
     from ..search import Space
     from ..settings import Recipe, Study
     from ..study import Prepared
 
 _MATRIX = 1024
-_UNITS = (("hours", 3600), ("minutes", 60), ("seconds", 1))
 
 
 def check(
     study: StudyFile,
     settings: Settings = None,
     like: Annotated[Path | None, typer.Option(help="Folder of a finished study: foresee with the noise measured there.")] = None,
+    machines: Machines = None,
+    gpus: Gpus = 0,
+    speed: Speed = None,
+    price: Price = 0.0,
+    failures: Failures = 0.0,
+    rows: Rows = None,
     as_json: Json = False,
 ) -> None:
     """Validate a study and its data, and show members, plans and cost, without training.
 
+    With --machines also the hours and the money that it takes on several of them, with failures that cost the steps since the
+    last checkpoint.
+
     Example: striata check study.yaml
     """
-    from ..errors import StudyError
     from ..evidence import foresee, measured_noise
     from ..runs import StudyFolder
+    from ..scale.cost import foresee as foresee_hours
     from ..search import Space
-    from ..study import advise, baseline_lines, check_output, plan_members, prepare, shared_plans
+    from ..study import advise, check_output, plan_members, prepare
     from .inputs import open_study
-    from .output import note, print_json, say
+    from .output import print_json
 
     spec = open_study(study, settings or [])
     earlier = None if like is None else StudyFolder.open(like)
@@ -51,7 +62,10 @@ def check(
     noise = None if earlier is None else measured_noise(earlier)
     foreseen = foresee(members, len(prepared.splits.validation), noise=noise) if members else None
     space = None if spec.search is None else Space.of(spec, len(prepared.splits.labels))
-    costs = _costs(spec, members, prepared)
+    costs = _costs(spec, members, prepared, rows)
+    job = None
+    if machines is not None:
+        job = _job(spec, members, costs, machines=machines, gpus=gpus, speed=speed, price=price, failures=failures)
     if as_json:
         print_json(
             {
@@ -61,9 +75,23 @@ def check(
                 "advice": advise(prepared, members),
                 "resolves": None if foreseen is None else foreseen.to_json(),
                 "search": None if space is None else space.to_json() | {"cost": costs},
+                "machines": None if job is None else foresee_hours(job).to_json(),
             }
         )
         return
+    _show(prepared, members, space, costs)
+    if job is not None:
+        show_hours(job, foresee_hours(job))
+    if foreseen is not None:
+        show_foresight(foreseen)
+
+
+def _show(prepared: Prepared, members: tuple[Member, ...], space: Space | None, costs: Mapping[str, int]) -> None:
+    """Prints what a study is, and what it costs."""
+    from ..study import advise, baseline_lines, shared_plans
+    from .output import note, say
+
+    spec = prepared.study
     for line in (*prepared.audit.lines(), ""):
         say(line)
     if space is not None:
@@ -79,8 +107,14 @@ def check(
     if members:
         tokens = 3 * costs["training_tokens"] + costs["validation_tokens"]  # a step costs about three forward passes
         say(f"time: about {duration(tokens * seconds_a_token(spec.base))} on this machine's CPU, by its speed at matrix products")
-    if foreseen is not None:
-        show_foresight(foreseen)
+
+
+def _job(study: Study, members: Sequence[Member], costs: Mapping[str, int], *, speed: float | None, **places: Any) -> Job:
+    """What `--machines` asks for."""
+    if not members:
+        raise StudyError("--machines: the study has no members to deal out, only baselines or a search; leave it out")
+    evaluations = costs["steps"] // len(members) // study.recipe.evaluate_every
+    return job_of(members, costs, evaluations=evaluations, speed=speed or 1 / seconds_a_token(study.base), **places)
 
 
 def show_costs(costs: Mapping[str, int], over: str) -> None:
@@ -118,13 +152,6 @@ def seconds_a_token(base: str) -> float:
     begin = time.perf_counter()
     matrix @ matrix
     return products * (time.perf_counter() - begin) / (2 * _MATRIX**3)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words, to two digits: "40 seconds", "12 minutes", "3.5 hours"."""
-    unit, size = next(((unit, size) for unit, size in _UNITS if seconds >= 2 * size), _UNITS[-1])
-    value = float(f"{max(seconds, 1) / size:.2g}")
-    return f"{value:g} {unit.removesuffix('s') if value == 1 else unit}"
 
 
 def show_foresight(foreseen: Foresight) -> None:
@@ -191,12 +218,12 @@ def _document(member: Member, prepared: Prepared) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _costs(study: Study, members: Sequence[Member], prepared: Prepared) -> dict[str, int]:
-    """What all members, or all trials of a search, cost at most."""
+def _costs(study: Study, members: Sequence[Member], prepared: Prepared, rows: int | None = None) -> dict[str, int]:
+    """What all members, or all trials of a search, cost at most; with another number of training rows if it is said."""
     recipes = [study.recipe] * study.search.trials if study.search is not None else [member.recipe for member in members]
     if not recipes:
         return dict.fromkeys(("steps", "training_tokens", "validation_tokens"), 0)
-    costs = [_cost(recipe, prepared) for recipe in recipes]
+    costs = [_cost(recipe, prepared, rows) for recipe in recipes]
     total = {key: sum(cost[key] for cost in costs) for key in costs[0]}
     if study.race is None:
         return total
@@ -207,9 +234,9 @@ def _costs(study: Study, members: Sequence[Member], prepared: Prepared) -> dict[
     return {key: round(share * value) for key, value in total.items()}
 
 
-def _cost(recipe: Recipe, prepared: Prepared) -> dict[str, int]:
+def _cost(recipe: Recipe, prepared: Prepared, training_rows: int | None = None) -> dict[str, int]:
     """Steps, and tokens that pass through the encoder at most."""
-    steps = recipe.steps(len(prepared.splits.train))
+    steps = recipe.steps(training_rows or len(prepared.splits.train))
     lengths = {name: float(prepared.encoded[name].lengths.mean()) for name in ("train", "validation")}
     whole = len(prepared.splits.validation)
     rows = whole if recipe.validation_rows == "all" else min(whole, recipe.validation_rows)

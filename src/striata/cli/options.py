@@ -40,7 +40,7 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _readable(source: str) -> str:
+def readable(source: str) -> str:
     """Texts, looked for likewise."""
     from ..data import check_source
 
@@ -57,8 +57,8 @@ ModelPath = Annotated[
         callback=_existing,
     ),
 ]
-Texts = Annotated[str, typer.Argument(help=f"Texts: {DATA_HELP}.", callback=_readable)]
-LabelledTexts = Annotated[str, typer.Argument(help=f"Labelled texts: {DATA_HELP}.", callback=_readable)]
+Texts = Annotated[str, typer.Argument(help=f"Texts: {DATA_HELP}.", callback=readable)]
+LabelledTexts = Annotated[str, typer.Argument(help=f"Labelled texts: {DATA_HELP}.", callback=readable)]
 
 Settings = Annotated[
     list[str] | None,
@@ -91,6 +91,15 @@ Bases = Annotated[
         help="Where the encoder lies now, if not where it was; its weights are compared. Repeated for several encoders.",
     ),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Ray cluster that does the work: local (of this machine), auto (the one that runs here) or HOST:PORT; all machines "
+        "have to see the same folders.",
+    ),
+]
+Cores = Annotated[int | None, typer.Option(min=1, help="With --ray: cores of a task, which are its threads.")]
 Track = Annotated[
     list[str] | None, typer.Option(metavar="NAME", help=f"Also send curves and figures to {TRACKERS.names}; may be repeated.")
 ]

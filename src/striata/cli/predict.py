@@ -5,17 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..choices import FORMS, PREDICTIONS
-from .options import Bases, Device, Json, ModelPath, Precision, Read, Text, TextPair, Texts, named_columns
+from ..choices import DATA_HELP, FORMS, PREDICTIONS
+from .options import Bases, Cores, Device, Json, ModelPath, Precision, Ray, Read, Text, TextPair, named_columns, readable
 
 if TYPE_CHECKING:
+    from ..model import Model
+    from ..model.many_files import File
     from ..model.priors import LabelShares, Priors
 
-Out = Annotated[Path | None, typer.Option(help=f"File to write: {PREDICTIONS.names}; without it NAME.predicted.csv beside FILE.")]
+
+def _readable(source: str) -> str:
+    """Texts, looked for before anything that takes long is loaded; of several files as many as there are."""
+    if any(mark in source for mark in "*?["):
+        from ..model.many_files import is_pattern
+
+        if is_pattern(source):
+            return source
+    return readable(source)
+
+
+Files = Annotated[
+    str, typer.Argument(help=f"Texts: {DATA_HELP}; or several files in quotes: 'data/*.parquet'.", callback=_readable)
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        help=f"File to write: {PREDICTIONS.names}; without it NAME.predicted.csv beside FILE. Of several files the folder."
+    ),
+]
 Form = Annotated[str, typer.Option("--format", help=f"What is written: {FORMS.help}.")]
 Probabilities = Annotated[bool, typer.Option("--probabilities", help="Also write p_LABEL for every label.")]
 Only = Annotated[
@@ -57,7 +78,7 @@ Shares = Annotated[
 
 def predict(
     model: ModelPath,
-    file: Texts,
+    file: Files,
     out: Out = None,
     form: Form = "labels",
     probabilities: Probabilities = False,
@@ -74,49 +95,119 @@ def predict(
     base: Bases = None,
     device: Device = "auto",
     precision: Precision = "auto",
+    ray: Ray = None,
+    cores: Cores = None,
     as_json: Json = False,
 ) -> None:
     """Predict the labels of a file: its rows with all their columns, and `label`.
 
     A column of the input that is called `label` is kept, and ours is then `label_predicted`. Cut off and run again, it goes on
-    where it was.
+    where it was. Of several files each is predicted into a file of its own, and what is finished is not predicted again; with
+    --ray the machines of a cluster share them.
 
     Example: striata predict runs/mine/ensemble new.csv --probabilities
     """
     _check(form, probabilities, uncalibrated, sets, abstain_below, precision_at_least)
     _check_names(form, only, id_column)
-    from ..model.whole_file import check_target, default_target, predict_file
+    from ..model.many_files import is_pattern
     from .inputs import open_model
     from .output import note, print_json, say
-    from .progress import counter
 
-    out = check_target(default_target(file) if out is None else out, file)
+    many = is_pattern(file)
+    out = _target(file, out, many, ray, cores)
     opened = open_model(model, base=base, device=device, precision=precision)
     shares = _shares(priors, opened.labels)
-    told: list[LabelShares] = []
     columns = replace(named_columns(opened.columns, text=text, text_pair=text_pair, read=read), label=None)
-    if precision_at_least is not None:
-        answers = opened.answers(precision_at_least)
-        abstain_below = answers.threshold
-        note(
-            f"answers from a probability of {answers.threshold:.4f} on: {answers.answered:.1%} of the validation rows, of which "
-            f"{precision_at_least:.1%} are right with 90 % confidence"
-        )
-    with counter("texts") as progress:
-        rows = predict_file(
-            opened, file, out, columns=columns, probabilities=probabilities, only=only or (), id_label=form == "id-label",
-            id_column=id_column, calibrated=not uncalibrated, coverage=sets, abstain_below=abstain_below,
-            priors=shares, progress=progress, remark=note, estimated=told.append,
-        )  # fmt: skip
-    for line in [line for estimate in told for line in estimate.lines()]:
-        note(line)
+    abstain_below = _threshold(opened, abstain_below, precision_at_least)
+    options: dict[str, Any] = {
+        "columns": columns, "probabilities": probabilities, "only": tuple(only or ()), "id_label": form == "id-label",
+        "id_column": id_column, "calibrated": not uncalibrated, "coverage": sets, "abstain_below": abstain_below,
+        "priors": shares,
+    }  # fmt: skip
+    if many:
+        place = (str(model), tuple(base) if base else None, device, precision)
+        document = _predict_many(opened, file, options, out, place, ray, cores)
+    else:
+        document = _predict_one(opened, file, options, out)
     if opened.combiner.cascade is not None and opened.texts:
         note(f"{opened.combiner.cascade.early} answered {opened.early / opened.texts:.1%} of {opened.texts:,} texts alone")
     if as_json:
-        done = {"predictions": str(out), "rows": rows, "members": len(opened.runs), "abstain_below": abstain_below}
-        print_json(done | {"priors": told[0].to_json() if told else shares})
+        print_json({"predictions": str(out), "members": len(opened.runs), "abstain_below": abstain_below, **document})
         return
-    say(f"{rows:,} rows predicted by {len(opened.runs)} member(s), in {out}")
+    of_files = f" of {document['files']:,} files" if many else ""
+    say(f"{document['rows']:,} rows{of_files} predicted by {len(opened.runs)} member(s), in {out}")
+
+
+def _threshold(model: Model, abstain_below: float | None, precision_at_least: float | None) -> float | None:
+    """The probability from which on a label is written, found on validation rows where a share of right ones is asked for."""
+    from .output import note
+
+    if precision_at_least is None:
+        return abstain_below
+    answers = model.answers(precision_at_least)
+    note(
+        f"answers from a probability of {answers.threshold:.4f} on: {answers.answered:.1%} of the validation rows, of which "
+        f"{precision_at_least:.1%} are right with 90 % confidence"
+    )
+    return answers.threshold
+
+
+def _target(file: str, out: Path | None, many: bool, ray: str | None, cores: int | None) -> Path:
+    """Where is written, looked at before the model is loaded."""
+    from ..errors import DataError
+    from ..model.whole_file import check_target, default_target
+
+    if many:
+        if out is None:
+            raise DataError(f"{file} stands for several files, and there is no folder for what is predicted; name one with --out")
+        if ray is None and cores is not None:
+            raise DataError("--cores says how a cluster is used; give its address with --ray, or leave it out")
+        return out
+    if ray is not None or cores is not None:
+        raise DataError(
+            f"--ray shares several files out, and {file} is one; leave it out, or give a pattern such as 'data/*.csv'"
+        )
+    return check_target(default_target(file) if out is None else out, file)
+
+
+def _predict_one(model: Model, file: str, options: dict[str, Any], out: Path) -> dict[str, Any]:
+    from ..model.whole_file import predict_file
+    from .output import note
+    from .progress import counter
+
+    told: list[LabelShares] = []
+    with counter("texts") as progress:
+        rows = predict_file(model, file, out, progress=progress, remark=note, estimated=told.append, **options)
+    for line in [line for estimate in told for line in estimate.lines()]:
+        note(line)
+    return {"rows": rows, "priors": told[0].to_json() if told else options["priors"]}
+
+
+def _predict_many(
+    model: Model,
+    pattern: str,
+    options: dict[str, Any],
+    out: Path,
+    place: tuple[str, tuple[str, ...] | None, str, str],
+    ray: str | None,
+    cores: int | None,
+) -> dict[str, Any]:
+    from ..model.many_files import files_of
+    from .output import note
+    from .progress import counter
+
+    files: list[File] = files_of(pattern, out)
+    with counter("texts") as progress:
+        if ray is None:
+            from ..model.many_files import predict_files
+
+            rows = predict_files(model, files, options, progress=progress, remark=note)
+        else:
+            from ..scale.predicting import Place, predict_on_cluster, weights_of
+
+            opened = Place(*place, weights=weights_of(model))
+            rows = predict_on_cluster(opened, files, options, ray, out=out, cores=cores or 1, progress=progress, remark=note)
+    return {"rows": rows, "files": len(files), "priors": options["priors"]}
 
 
 def _shares(priors: str | None, labels: Sequence[str]) -> Priors | None:

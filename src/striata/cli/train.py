@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from .options import Device, Json, Settings, StudyFile, Track
+from .options import Cores, Device, Json, Ray, Settings, StudyFile, Track
+
+Stacks = Annotated[
+    int | None,
+    typer.Option(min=1, help="With --ray: into how many stacks members are dealt; without it by GPUs, cores and memory."),
+]
 
 
 def train(
@@ -12,27 +19,34 @@ def train(
     settings: Settings = None,
     track: Track = None,
     device: Device = "auto",
+    ray: Ray = None,
+    stacks: Stacks = None,
+    cores: Cores = None,
     as_json: Json = False,
 ) -> None:
     """Train every member of a study on one frozen encoder, keep the best of each, and combine the best into an ensemble.
 
     A study with `search` proposes its layouts itself; each trial of the search becomes a run.
 
-    Interrupted at any moment, the same command goes on from the last checkpoint; finished members are kept.
+    Interrupted at any moment, the same command goes on from the last checkpoint; finished members are kept. With --ray the
+    machines of a cluster train, a stack of members each, and a worker that dies costs its steps since the last checkpoint.
 
     Example: striata train study.yaml --set recipe.max_steps=500
     """
     from .. import train as train_study
     from ..choices import BASELINES
+    from ..errors import StudyError
     from ..runs import StudyFolder, leaderboard
     from .inputs import open_study
     from .leaderboard import show_leaderboard
     from .output import note, print_json, say
     from .progress import progress
 
+    if ray is None and (stacks or cores):
+        raise StudyError("--stacks and --cores say how a cluster is used; give its address with --ray, or leave them out")
     spec = open_study(study, settings or [], track or [])
     with progress() as listen:
-        result = train_study(spec, listen=listen, track=track or (), device=device)
+        result = train_study(spec, listen=listen, track=track or (), device=device, ray=ray, stacks=stacks, cores=cores)
     if as_json:
         print_json(result.to_json())
         raise typer.Exit(1 if result.failed else 0)

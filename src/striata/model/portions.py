@@ -28,6 +28,11 @@ _DIGEST = hashlib.sha256().digest_size  # of the texts, behind the header, and o
 _Floats = npt.NDArray[np.float32]
 
 
+def portions_in(folder: Path) -> int:
+    """How many portions lie in a folder, good or not; 0 where there is none."""
+    return sum(1 for _ in folder.glob(f"*{_ENDING}"))
+
+
 @dataclass(slots=True)
 class Portions:
     """The portions of one job in its folder, which is held while they are used; see :mod:`striata.disk.locks`.

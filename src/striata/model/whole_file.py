@@ -34,6 +34,10 @@ _ESTIMATED = 100_000  # about so many rows from which shares of labels are estim
 _Shift = npt.NDArray[np.float32] | None
 
 
+class BeingWrittenError(DataError):
+    """Another process predicts into the same file at this moment."""
+
+
 def predict_file(
     model: Model,
     source: str | Path,
@@ -102,10 +106,10 @@ def predict_file(
         for sentence in result.remarks:
             remark(sentence)
     result.try_first(stream, target.suffix.lower(), PORTION)
-    folder = target.with_name(f".{target.name}.partial")
-    job = {"model": model.identity, "source": _identity(source), "columns": names.to_json(), "portion": PORTION, "form": 2}
+    folder = lock_of(target).parent
+    job = {"model": model.identity, "source": source_identity(source), "columns": names.to_json(), "portion": PORTION, "form": 2}
     tell = progress or (lambda _: None)
-    with _alone(folder / ".lock", target):
+    with _alone(lock_of(target), target):
         portions = Portions.open(folder, job)
         try:
             tell(portions.rows)
@@ -124,6 +128,11 @@ def predict_file(
     return portions.rows
 
 
+def lock_of(target: Path) -> Path:
+    """The file that whoever predicts into a target holds."""
+    return target.with_name(f".{target.name}.partial") / ".lock"
+
+
 @contextlib.contextmanager
 def _alone(lock: Path, target: Path) -> Iterator[None]:
     with contextlib.ExitStack() as held:
@@ -131,7 +140,7 @@ def _alone(lock: Path, target: Path) -> Iterator[None]:
             held.enter_context(holding(lock))
         except HeldError:
             told = f"{target} is being written by another prediction at this moment; wait for it, or give another name"
-            raise DataError(told, path=str(target)) from None
+            raise BeingWrittenError(told, path=str(target)) from None
         yield
 
 
@@ -163,7 +172,8 @@ def default_target(source: str | Path) -> Path:
     return (path.parent if path.exists() else Path()) / f"{name}{PREDICTED}"
 
 
-def _identity(source: str | Path) -> list[Any]:
+def source_identity(source: str | Path) -> list[Any]:
+    """What changes with a source: its place, and size and time of each of its files; of what lies elsewhere its address alone."""
     path = Path(source).expanduser()
     if not path.exists():
         return [str(source)]

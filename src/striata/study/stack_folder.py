@@ -21,6 +21,10 @@ SEARCH = "search"  # the one rolling stack of a search
 _MEMBERS = "stack.json"
 
 
+class BusyError(StudyError):
+    """Another process trains a stack, or has trained it or planned it anew meanwhile."""
+
+
 class _Stack(Exact):
     members: tuple[str, ...]
 
@@ -107,17 +111,17 @@ class StackFolder:
         """The file that whoever trains it, or plans it anew, holds; see :mod:`striata.disk.locks`."""
         return self.path / ".lock"
 
-    def busy(self) -> StudyError:
+    def busy(self) -> BusyError:
         """What to say when another process trains it."""
         place = f"{self.path.parent.parent} (stack {self.name})"
-        return StudyError(f"another process is training in {place}; wait for it, or choose another output")
+        return BusyError(f"another process is training in {place}; wait for it, or choose another output")
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Holds the stack while the block runs.
 
         Raises:
-            StudyError: another process trains it.
+            BusyError: another process trains it.
         """
         with contextlib.ExitStack() as locks:
             try:

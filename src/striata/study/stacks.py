@@ -16,7 +16,6 @@ import torch
 
 from ..disk.locks import HeldError, holding
 from ..engine import Encoder, Stack
-from ..errors import StudyError
 from ..layout import Head
 from ..runs import Member, RunFacts, StudyFolder
 from ..runs.adapter import write_adapter
@@ -30,7 +29,7 @@ from ..training.validation import Validator
 from .claim import discard
 from .preparation import Prepared
 from .race import Race
-from .stack_folder import StackFolder
+from .stack_folder import BusyError, StackFolder
 from .work import Work
 
 
@@ -80,7 +79,7 @@ def _train(context: Context, work: Work, stack: StackFolder, listen: Listener, o
         elif stack.is_planned and set(stack.members()) <= set(members):
             together = [members[name] for name in stack.members()]
         else:
-            raise StudyError(
+            raise BusyError(
                 f"stack {stack.name} of {context.folder.path} is no longer planned: another process has trained it or planned "
                 "it anew; run the same command again"
             )

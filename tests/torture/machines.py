@@ -1,0 +1,144 @@
+"""A study on a Ray cluster of two raylets, of which a worker, the driver and a raylet are killed, and which two drivers then end.
+
+Takes minutes, as everything starts anew several times: `python -m tests.torture.machines`. It prints what it does and how long
+Ray took to start, and ends with an error where a run is lost, trained twice or another than that of one machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+import yaml
+
+from striata.disk.files import sha256_file
+from striata.runs import StudyFolder
+from striata.steps import plan_study, train_stacks
+
+from ..study.small import study_of
+
+ROOT = Path(__file__).parents[2]
+RAY = Path(sys.executable).with_name("ray")
+_PATIENCE = 900.0
+_BEGIN = time.monotonic()
+
+
+def tell(words: str) -> None:
+    """Prints what happens, with the seconds since the beginning."""
+    print(f"{time.monotonic() - _BEGIN:6.0f} s  {words}", flush=True)
+
+
+def until(what: str, happens: Callable[[], object]) -> None:
+    """Waits for something, but not for ever."""
+    end = time.monotonic() + _PATIENCE
+    while not happens():
+        assert time.monotonic() < end, f"never happened: {what}"
+        time.sleep(0.2)
+    tell(what)
+
+
+def processes(named: str, parents: Sequence[int] = ()) -> list[int]:
+    """Numbers of the processes whose command line has a name in it, and whose parent is one of some, if any are said."""
+    numbers = []
+    for place in Path("/proc").iterdir():
+        try:
+            command = (place / "cmdline").read_text().replace("\0", " ") if place.name.isdigit() else ""
+            parent = int((place / "stat").read_text().rpartition(")")[2].split()[1]) if command else 0
+        except OSError:
+            continue
+        if named in command and int(place.name) != os.getpid() and (not parents or parent in parents):
+            numbers.append(int(place.name))
+    return sorted(numbers)
+
+
+def kill(number: int, what: str) -> None:
+    """Ends a process of ours by its number, at once."""
+    os.kill(number, signal.SIGKILL)
+    tell(f"killed {what} ({number})")
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """Of what decides a run, by run and file."""
+    kinds = ("adapter_model.safetensors", "validation.parquet", "history.parquet", "receipt.json")
+    return {f"{run.name}/{kind}": sha256_file(run.path / kind) for run in StudyFolder.open(folder).runs() for kind in kinds}
+
+
+def start(*arguments: str, environment: dict[str, str]) -> None:
+    """Starts a raylet, and the cluster with the first."""
+    command = [str(RAY), "start", "--num-cpus=1", "--include-dashboard=false", "--disable-usage-stats", *arguments]
+    begin = time.monotonic()
+    subprocess.run(command, env=environment, check=True, capture_output=True, cwd="/")
+    tell(f"ray start {arguments[0]} took {time.monotonic() - begin:.0f} s")
+
+
+def driver(study: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """`striata train` on the cluster, as it is typed."""
+    command = [sys.executable, "-m", "striata", "train", str(study), "--ray", "auto", "--stacks", "2", "--cores", "1"]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=open(study.with_suffix(".log"), "ab"))
+
+
+def main() -> None:
+    """All of it."""
+    folder = Path(tempfile.mkdtemp(prefix="striata-machines-"))
+    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+    environment = {**os.environ, "PYTHONPATH": paths, "HF_HUB_OFFLINE": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    environment["RAY_worker_niceness"] = "0"  # so that workers get as much of a busy machine as their driver
+    recipe = {"max_steps": 1500, "evaluate_every": 50}
+    study = study_of(folder, seeds=[0, 1], recipe=recipe, output=str(folder / "cluster"))
+    (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    torch.set_num_threads(1)
+    alone = plan_study({**study, "output": str(folder / "alone")}, stacks=2)
+    for name in alone.stacks:
+        train_stacks(alone, [name])
+    tell("trained by one process")
+    earlier = processes("raylet/raylet")
+    try:
+        start("--head", "--port=26379", environment=environment)
+        start("--address=127.0.0.1:26379", environment=environment)
+        raylets = [number for number in processes("raylet/raylet") if number not in earlier]
+        assert len(raylets) == 2, raylets
+        _kill_all(folder, environment, raylets)
+    finally:
+        for number in [*processes("gcs_server_port=26379"), *(n for n in processes("raylet/raylet") if n not in earlier)]:
+            os.kill(number, signal.SIGTERM)
+    assert checksums(folder / "cluster") == checksums(folder / "alone"), "the runs are not those of one process"
+    assert not (folder / "cluster" / "stacks").exists()
+    tell(f"{len(StudyFolder.open(folder / 'cluster').runs())} runs, each once, bit for bit those of one process")
+
+
+def _kill_all(folder: Path, environment: dict[str, str], raylets: list[int]) -> None:
+    checkpoints = lambda: list((folder / "cluster" / "stacks").glob("*/checkpoint.safetensors"))  # noqa: E731
+    workers = lambda: processes("ray::striata stack-", raylets)  # noqa: E731
+    first = driver(folder / "study.yaml", environment)
+    until("both stacks have a checkpoint", lambda: len(checkpoints()) == 2 and len(workers()) == 2)
+    victim = workers()[0]
+    kill(victim, "a worker")
+    until("another took its place", lambda: len([number for number in workers() if number != victim]) == 2)
+    kill(first.pid, "the driver")
+    first.wait()
+    until("the cluster ended its workers", lambda: not workers())
+    left = len(StudyFolder.open(folder / "cluster").runs())
+    drivers = [driver(folder / "study.yaml", environment) for _ in range(2)]
+    tell(f"two drivers go on, with {left} runs there")
+    until("stacks are trained again", lambda: len(workers()) == 2)
+    kill(raylets[-1], "the second raylet")
+    codes = [process.wait(_PATIENCE) for process in drivers]
+    tell(f"the drivers ended with {codes}")
+    assert codes == [0, 0], (folder / "study.log").read_text()[-3000:]
+    print(
+        json.dumps(
+            sorted({line for line in (folder / "study.log").read_text().splitlines() if "died" in line or "another" in line})
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
