@@ -24,6 +24,7 @@ from .runs import Run
 from .settings import Study, load_study
 from .shown import Shown
 from .study import Prepared, Work, fit_baselines, plan_members, plan_work, prepare
+from .study.reweighting import reweighted
 from .training.events import Listener, doing, nobody, note
 
 if TYPE_CHECKING:
@@ -172,6 +173,7 @@ def train_stacks(
     """
     trackers = tuple(track)
     check_device(device, trackers)
+    work = replace(work, prepared=reweighted(work.prepared, work.folder.path, listen, device))
     if names is None:
         fit_baselines(work, listen=listen, device=device)
     if work.prepared.study.search is None:

@@ -28,6 +28,7 @@ from ..runs.joined import in_order, join
 from ..runs.run import RunRecord, Validation, write_run
 from ..runs.study_folder import is_run
 from ..study import Prepared, prepare_again
+from ..study.reweighting import reweighted
 from ..study.stack_folder import StackFolder
 from ..tasks import SINGLE_LABEL
 from ..training.events import Listener, doing, nobody, note
@@ -123,7 +124,7 @@ def self_train(
     if not 0 <= loss <= 1:
         raise EnsembleError(f"{loss:g} is no share; expected a value from 0 to 1", argument="loss")
     ensemble, target, pattern = find_teacher(folder), free_target(folder, out, NAME), _pattern(folder, kind)
-    prepared = prepare_again(folder, data, base)
+    prepared = reweighted(prepare_again(folder, data, base), folder.path, listen, device)
     if prepared.splits.task.name != SINGLE_LABEL.name:
         raise EnsembleError(
             f"self-training is for one label of several; the task of {folder.path} is {prepared.splits.task.name}"

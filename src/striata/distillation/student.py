@@ -17,6 +17,7 @@ from ..runs import Run, StudyFolder
 from ..runs.adapter import write_adapter
 from ..runs.run import write_run
 from ..study import prepare_again
+from ..study.reweighting import reweighted
 from ..study.stack_folder import StackFolder
 from ..training.events import Listener, nobody, note
 from .lesson import NAME, Lesson, find_best, find_teacher, near_test_rows, plan_student, read_unlabelled
@@ -96,7 +97,7 @@ def distil_ensemble(
         if not 0 <= share <= 1:
             raise EnsembleError(f"{share:g} is no share; expected a value from 0 to 1", argument=argument)
     ensemble, best, target = find_teacher(folder), find_best(folder), free_target(folder, out, NAME)
-    prepared = prepare_again(folder, data, base)
+    prepared = reweighted(prepare_again(folder, data, base), folder.path, listen, device)
     texts = None if unlabelled is None else read_unlabelled(unlabelled, columns, prepared, listen)
     lesson = Lesson(
         folder=folder,

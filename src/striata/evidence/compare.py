@@ -206,6 +206,8 @@ def _notes(evidence: _Evidence) -> list[str]:
         missing = [seed for seed in every if seed not in one.runs]
         if missing:
             notes.append(f"{one.label} has no run of seed {_listed(missing)}; it is compared by the seeds that both sides have")
+    if any(run.facts.transductive for one in evidence.groups for run in one.runs.values()):
+        notes.append("transductive: runs have seen rows without labels; figures on these rows are not those of new data")
     if len(every) == 1:
         notes.append("one seed only: intervals and tests speak of these runs on other rows, not of the layouts with other seeds")
     elif len({id(part) for part in evidence.accuracy.values()}) > 1:

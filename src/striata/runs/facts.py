@@ -176,7 +176,8 @@ class RunFacts(Exact):
     @property
     def transductive(self) -> bool:
         """Whether it was made with a look at texts without labels."""
-        return self.distilled is not None and self.distilled.unlabelled > 0
+        taught = self.distilled is not None and self.distilled.unlabelled > 0
+        return taught or bool(self.study.get("data", {}).get("weight_like"))
 
     @property
     def identity(self) -> tuple[str, str, str]:

@@ -9,10 +9,12 @@ from pydantic import BaseModel, Field, model_serializer, model_validator
 from ..choices import QUOTINGS
 from ..data import Columns, Dialect
 from ..errors import DataError
-from .fields import Column, Count, Different, Expected, Fraction, LabelName, Place, Whole
+from .fields import Column, Count, Different, Expected, Fraction, LabelName, Place, Positive, Whole
 from .recipe import CONFIG
 
-_UNSTATED = ("weight", "order", "delimiter", "quoting", "encoding", "header", "drop_empty")
+_UNSTATED = (
+    "weight", "weight_like", "weight_clip", "order", "delimiter", "quoting", "encoding", "header", "drop_empty",
+)  # fmt: skip
 
 
 class DataSettings(BaseModel):
@@ -30,6 +32,9 @@ class DataSettings(BaseModel):
             None weighs all alike. Validation and test rows always count alike.
         order: all labels, lowest first; None for numbers by size, else what the source declares, else the alphabet, which is none
             for `task: ordinal`.
+        weight_like: rows without labels, a file, folder or Hub name: training rows count the more the likelier they are among
+            these, so that together they are like them. Whatever is trained so is transductive.
+        weight_clip: largest of these weights, whose mean is 1; None for 10.
         seed: by which held-out rows are drawn.
         delimiter: between the fields of CSV, TSV and text files: one character, or tab, comma, semicolon, pipe; None determines
             it from each file, and likewise the next three.
@@ -49,6 +54,8 @@ class DataSettings(BaseModel):
     label: Column | None = None
     weight: Column | None = None
     order: Annotated[tuple[LabelName, ...], Field(min_length=2), Different] | None = None
+    weight_like: Place | None = None
+    weight_clip: Positive | None = None
     seed: Whole = 0
     delimiter: Annotated[str, Expected("one character, or tab, comma, semicolon, pipe")] | None = None
     quoting: Annotated[str, Expected(QUOTINGS.names)] | None = None
@@ -62,6 +69,10 @@ class DataSettings(BaseModel):
             self.dialect()
         except DataError as error:
             raise ValueError(str(error)) from None
+        if self.weight is not None and self.weight_like is not None:
+            raise ValueError("one of `weight` and `weight_like`; leave the other out")
+        if self.weight_clip is not None and self.weight_like is None:
+            raise ValueError("`weight_clip` beside `weight_like` only; name rows without labels, or leave it out")
         return self
 
     @model_serializer(mode="wrap")

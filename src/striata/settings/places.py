@@ -13,7 +13,7 @@ from ..choices import COMPRESSIONS, READERS
 from ..disk.paths import is_folder, is_there
 
 OUTPUT = "output"
-_SOURCES = ("train", "validation", "test")
+_SOURCES = ("train", "validation", "test", "weight_like")
 _LAYOUT_FILES = (".yaml", ".yml")
 
 
