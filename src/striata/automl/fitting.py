@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -273,7 +274,7 @@ def observed_speed(work: Work, embedded: int) -> float | None:
 
 
 def _written(file: Path) -> str:
-    return f"wrote {file}; `striata train {file}` repeats what it says"
+    return f"wrote {file}; `striata train {shlex.quote(str(file))}` repeats what it says"
 
 
 def _report(folder: Path, listen: Listener) -> Path | None:

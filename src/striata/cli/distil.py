@@ -45,7 +45,7 @@ def distil(
     from .. import distil as distil_study
     from ..data import check_source
     from ..runs import StudyFolder
-    from .output import note, print_json, say
+    from .output import command, note, print_json, say
     from .progress import progress
 
     study = StudyFolder.open(folder).study()
@@ -63,4 +63,4 @@ def distil(
     for line in made.lines():
         say(line)
     note(made.remark)
-    say(f"next: striata predict {made.run.path} FILE")
+    say(f"next: {command('predict', made.run.path, 'FILE')}")

@@ -46,15 +46,15 @@ def fit(
     from .. import fit as fit_data
     from ..data import Columns
     from ..runs.standings import find_model
-    from .output import print_json, say
+    from .output import command, print_json, say
     from .progress import progress
 
     _look_for(task, (data, test), base)
-    columns = named_columns(Columns(), read=read)
+    columns = named_columns(Columns(), text=text, read=read)
     with progress() as listen:
         fitted = fit_data(
             data,
-            text=text,
+            text=columns.text,
             text_pair=text_pair,
             label=label,
             weight=weight,
@@ -75,9 +75,9 @@ def fit(
         return
     show_fit(fitted)
     model = fitted.folder if find_model(fitted.folder) == fitted.model else fitted.model
-    say(f"next: striata predict {model} FILE")
-    say(f"      striata leaderboard {fitted.folder}")
-    say(f"      striata evaluate {model} FILE")
+    say(f"next: {command('predict', model, 'FILE')}")
+    say(f"      {command('leaderboard', fitted.folder)}")
+    say(f"      {command('evaluate', model, 'FILE')}")
 
 
 def _look_for(task: str, sources: Iterable[str | None], base: str | None) -> None:

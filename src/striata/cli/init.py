@@ -37,7 +37,7 @@ def init(
     from ..disk.files import write_text
     from ..errors import StudyError
     from ..settings import load_study
-    from .output import note, print_json, say
+    from .output import command, note, print_json, say
 
     TASKS.check(task, StudyError)
     if out.exists():
@@ -59,4 +59,4 @@ def init(
     if as_json:
         print_json({"study": str(out), "settings": load_study(out).to_dict()})
         return
-    say(f"wrote {out}; look at it, then: striata train {out}")
+    say(f"wrote {out}; look at it, then: {command('train', out)}")

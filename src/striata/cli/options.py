@@ -64,7 +64,10 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the study, e.g. recipe.max_steps=100; may be repeated."),
 ]
-Text = Annotated[str | None, typer.Option(help="Name of the text column.")]
+Text = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Name of the text column; repeated for several, which are joined with spaces."),
+]
 TextPair = Annotated[str | None, typer.Option(help="Name of the second text's column.")]
 Label = Annotated[str | None, typer.Option(help="Name of the label column.")]
 Task = Annotated[str, typer.Option(help=f"What a label is: {TASKS.help}.")]
@@ -114,7 +117,7 @@ Confidence = Annotated[float, typer.Option(help="Of the intervals; 1 minus it is
 def named_columns(
     columns: Columns,
     *,
-    text: str | None = None,
+    text: Sequence[str] | None = None,
     text_pair: str | None = None,
     label: str | None = None,
     read: Sequence[str] | None = None,
@@ -124,7 +127,8 @@ def named_columns(
     Raises:
         DataError: a key or a value of `--read` is not known.
     """
-    named = replace(columns, text=text or columns.text, text_pair=text_pair or columns.text_pair, label=label or columns.label)
+    texts = columns.text if not text else text[0] if len(text) == 1 else tuple(text)
+    named = replace(columns, text=texts, text_pair=text_pair or columns.text_pair, label=label or columns.label)
     return _stated(named, read) if read else named
 
 

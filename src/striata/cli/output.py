@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +34,11 @@ def visible(text: str) -> str:
 def say(text: str = "") -> None:
     """Prints a line of the result on stdout, as it is (no markup)."""
     _print(console, text)
+
+
+def command(*words: object) -> str:
+    """A command of striata as it can be pasted into a shell, whatever is in the names of folders."""
+    return shlex.join(["striata", *map(str, words)])
 
 
 def note(text: str, style: str = "dim") -> None:

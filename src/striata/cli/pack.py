@@ -26,7 +26,7 @@ def pack(
     Example: striata pack runs/agnews/ensemble --out agnews.zip
     """
     from .. import pack as pack_model
-    from .output import print_json, say
+    from .output import command, print_json, say
 
     path = pack_model(model, out, encoder=encoder, base=base)
     files = list(path.rglob("*")) if path.is_dir() else [path]
@@ -35,4 +35,4 @@ def pack(
         print_json({"pack": str(path), "bytes": size})
         return
     say(f"{path}: {size / 1e6:,.1f} MB")
-    say(f"next: striata predict {path} FILE" if path.is_dir() else "next: unpack it, then striata predict FOLDER FILE")
+    say(f"next: {command('predict', path, 'FILE')}" if path.is_dir() else "next: unpack it, then striata predict FOLDER FILE")

@@ -43,7 +43,7 @@ def selftrain(
     from ..data import check_source
     from ..runs import StudyFolder
     from ..settings import load_study
-    from .output import print_json, say
+    from .output import command, print_json, say
     from .progress import progress
 
     study = load_study(StudyFolder.open(folder).settings())
@@ -59,4 +59,4 @@ def selftrain(
         return
     for line in made.lines():
         say(line)
-    say(f"next: striata predict {made.run.path} FILE")
+    say(f"next: {command('predict', made.run.path, 'FILE')}")

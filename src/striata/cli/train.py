@@ -39,7 +39,7 @@ def train(
     from ..runs import StudyFolder, leaderboard
     from .inputs import open_study
     from .leaderboard import show_leaderboard
-    from .output import note, print_json, say
+    from .output import command, note, print_json, say
     from .progress import progress
 
     if ray is None and (stacks or cores):
@@ -70,6 +70,6 @@ def train(
         )
         if "ensemble" in result.test:
             say(f"ensemble test accuracy: {result.test['ensemble']['accuracy']:.4f}")
-        say(f"next: striata predict {result.ensemble.folder} FILE")
+        say(f"next: {command('predict', result.ensemble.folder, 'FILE')}")
     if result.failed:
         raise typer.Exit(1)
