@@ -95,7 +95,9 @@ def is_source(text: str) -> bool:
     return is_there(text) or (len(text.split()) == 1 and Path(text).suffix.lower() in READERS)
 
 
-def _rows(model: Model, source: str, text: list[str] | None, text_pair: str | None, most: int) -> tuple[list[str], list[str] | None]:
+def _rows(
+    model: Model, source: str, text: list[str] | None, text_pair: str | None, most: int
+) -> tuple[list[str], list[str] | None]:
     from ..data import read_texts
     from .output import note
 
