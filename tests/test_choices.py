@@ -70,8 +70,12 @@ def with_value(key: str, name: str) -> dict[str, Any]:
 def test_a_study_takes_the_names_of_a_table_and_no_others(table: Choices[Any], key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, entry in table.items():
         if not getattr(entry, "merges", False):
-            load_study(with_value(key, name))
+            figures = {task.name for task in KNOWN_TASKS.values() if name in task.rankings} if table is RANKINGS else set()
+            task = min(figures or getattr(entry, "tasks", ("single-label",)), key=list(KNOWN_TASKS).index)
+            load_study({"task": task} | with_value(key, name))
     monkeypatch.setitem(table, "newcomer", next(iter(table.values())))
+    monkeypatch.setitem(KNOWN_TASKS, "newcomer", SINGLE_LABEL)  # a task is an interface too
+    monkeypatch.setattr(type(SINGLE_LABEL), "rankings", (*SINGLE_LABEL.rankings, "newcomer"))  # and a figure is a task's
     with pytest.raises(StudyError, match=r"expected .*newcomer \(did you mean 'newcomer'\?\)"):
         load_study(with_value(key, "newcommer"))
     load_study(with_value(key, "newcomer"))
@@ -136,7 +140,8 @@ def test_every_other_entry_is_carried_out() -> None:
     rng = np.random.default_rng(0)
     logits, targets = rng.normal(size=(2, 50, 3)).astype(np.float32), rng.integers(0, 3, 50)
     assert len({combine(logits, [0.5, 0.5], kind).tobytes() for kind in COMBINATIONS}) == len(COMBINATIONS)
-    assert len({SINGLE_LABEL.score(logits[0], targets, by) for by in RANKINGS}) == len(RANKINGS)
+    assert len({SINGLE_LABEL.score(logits[0], targets, by) for by in SINGLE_LABEL.rankings}) == len(SINGLE_LABEL.rankings)
+    assert set(RANKINGS) == {by for task in KNOWN_TASKS.values() for by in task.rankings}
     assert set(KNOWN_TASKS) == set(TASKS)
     for entry in READERS.values():
         assert callable(resolve_name(entry.reader))

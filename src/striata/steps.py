@@ -112,8 +112,9 @@ def prepare_study(study: Study | str | Path | Mapping[str, Any], data: object = 
     prepared = prepare(settings, data)
     settings, labels = prepared.study, len(prepared.splits.labels)
     if settings.ensemble.size > 1:
-        from .ensemble import Rule, check_budget
+        from .ensemble import Rule, check_budget, check_task
 
+        check_task(Rule(**settings.ensemble.model_dump()), prepared.splits.task)
         _check_early(settings, Rule(**settings.ensemble.model_dump()))
         check_budget([member.plan.trainable for member in plan_members(settings, labels)], settings.ensemble.budget)
     if settings.search is not None:
@@ -274,7 +275,7 @@ def _test_figures(work: Work, runs: Mapping[str, Run], ensemble: Ensemble | None
     best = model.part(ensemble or runs[leaderboard(folder)[0].run])
     outputs = best.combiner.apply(logits)
     rows = replace(table, source="the study's test rows")
-    temperature = best.calibration.temperature
-    measured = judge(rows, prepared.targets["test"], outputs, labels=best.labels, task=best.task, temperature=temperature)
+    targets = prepared.targets["test"]
+    measured = judge(rows, targets, outputs, labels=best.labels, task=best.task, calibration=best.calibration)
     keep_evaluation(best, measured)
     return scores

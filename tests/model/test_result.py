@@ -34,6 +34,7 @@ class Reading:
     """A model that reads the place of a text's label in its last word."""
 
     labels, task, columns, identity = LABELS, SINGLE_LABEL, Columns(), "reading"
+    decide = staticmethod(SINGLE_LABEL.decide)
 
     def logits(self, texts: Sequence[str], pairs: object) -> np.ndarray:
         return np.eye(3, dtype=np.float32)[[int(text.split()[-1]) for text in texts]]

@@ -44,7 +44,10 @@ class Reading:
 def model_of(monkeypatch: pytest.MonkeyPatch, columns: Columns = Columns()) -> Model:  # noqa: B008 - it is frozen
     monkeypatch.setattr(models, "scorers_for", lambda runs, **_: [Reading()])
     run: Any = SimpleNamespace(
-        task=SINGLE_LABEL, labels=LABELS, columns=columns, calibration=lambda: SimpleNamespace(temperature=1.0),
+        task=SINGLE_LABEL, labels=LABELS, columns=columns,
+        calibration=lambda: SimpleNamespace(
+            temperature=1.0, scaled=lambda logits: logits, decide=lambda logits, task: task.decide(logits)
+        ),
         facts=SimpleNamespace(recipe={}),
     )  # fmt: skip
     return Model(Path("run"), {"run": run}, Combiner(kind="logits", weights={"run": 1.0}), run, device="cpu", precision="fp32")

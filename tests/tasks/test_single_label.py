@@ -12,7 +12,7 @@ import torch
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, f1_score, log_loss
 
-from striata.choices import LOSSES, RANKINGS
+from striata.choices import LOSSES
 from striata.errors import DataError, RunError
 from striata.settings import Recipe
 from striata.tasks import SINGLE_LABEL, TASKS, label_numbers, task_named
@@ -37,7 +37,7 @@ def test_scores_are_scikit_learns(measured: tuple[np.ndarray, np.ndarray]) -> No
     }
     scores = SINGLE_LABEL.scores(logits, targets)
     assert scores.to_json() == pytest.approx(expected, rel=1e-12)
-    for by in RANKINGS:
+    for by in SINGLE_LABEL.rankings:
         assert SINGLE_LABEL.score(logits, targets, by) == (-1 if by == "loss" else 1) * scores.to_json()[by]
     metrics = SINGLE_LABEL.metrics(logits, targets, NAMES)
     assert metrics.scores == scores

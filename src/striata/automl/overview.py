@@ -94,13 +94,14 @@ def look(source: object, columns: Columns, base: str | None, test: object = None
     reader = open_source(source, columns) if isinstance(source, str) else open_rows(source, "rows", columns)
     used = find_columns(reader.columns, columns, reader.source, label=True)
     table = read_table(source, columns)
-    labels = label_order(table, task_named(columns.task))
+    task = task_named(columns.task)
+    labels = label_order(table, task)
     if len(table) < 2 * len(labels):
         raise DataError(
             f"{reader.source} has {len(table):,} rows of {len(labels):,} labels; expected at least two rows for each label, to "
             "learn from one and to judge by the other"
         )
-    counts = Counter(table.labels)
+    counts = Counter(label for value in table.labels or () for label in task.parts(value))
     texts = table.take(np.sort(np.random.default_rng(0).permutation(len(table))[:_SAMPLE]))
     place, reason = _choose_base(base)
     if place is None:

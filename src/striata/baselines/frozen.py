@@ -99,10 +99,10 @@ class Frozen:
         few = np.sort(order[: max(_FEWEST, min(_TRIED, _SEARCH // size))])
         part, goals = rows.take(few), targets[few]
         folds = deal_folds(goals, 3 if len(few) > 1000 else 5, seed, part.groups)
-        judged: dict[tuple[Solver, float], Judgement] = {
-            ("discriminant", 0.0): _judged(part, goals, folds, labels, "discriminant", 0.0, seed)
-        }
-        if len(used) * size <= _WORK and len(few) >= min(len(used), 4 * labels):
+        judged: dict[tuple[Solver, float], Judgement] = {}
+        if targets.ndim == 1:
+            judged["discriminant", 0.0] = _judged(part, goals, folds, labels, "discriminant", 0.0, seed)
+        if not judged or (len(used) * size <= _WORK and len(few) >= min(len(used), 4 * labels)):
             at = climb(STRENGTHS, lambda c: _judged(part, goals, folds, labels, "logistic", c, seed))
             judged |= {("logistic", strength): value for strength, value in at.items()}
         else:
@@ -110,6 +110,8 @@ class Frozen:
         if words and len(np.unique(goals)) > 1:
             judged["network", DECAY] = _judged(part, goals, folds, labels, "network", DECAY, seed)
         solver, strength = min(judged, key=lambda key: judged[key].loss)
+        if solver == "logistic" and targets.ndim == 2:
+            used = np.sort(order[: max(_FEWEST, min(len(used), _WORK // size))])
         if solver == "network":
             used = np.sort(order[: min(len(used), most_rows(vectors.shape[1] + words, labels))])
         if len(used) < len(rows):
@@ -251,6 +253,10 @@ def _solve(
         spread = np.sqrt(np.average((vectors - mean) ** 2, axis=0, weights=weights))
     spread = np.where(spread > 1e-7, spread, 1.0)
     standard = (vectors - mean) / spread
+    if targets.ndim == 2 and solver != "network":
+        coefficients, intercepts = _logistic_of_each(standard, targets, strength, weights)
+        bias = intercepts - coefficients @ (mean / spread)
+        return Linear(weights=(coefficients / spread).T.astype(np.float32), bias=bias.astype(np.float32)), strength
     present = np.unique(targets)
     if solver == "network" and len(present) > 1:
         return train_network(standard, targets, labels, seed=seed, weights=weights).on_columns(mean, spread), strength
@@ -281,6 +287,17 @@ def _logistic(vectors: Floats, targets: Ints, strength: float, weights: Weights 
     if len(model.classes_) > 2:
         return model.coef_, model.intercept_
     return np.concatenate([-model.coef_, model.coef_]) / 2, np.concatenate([-model.intercept_, model.intercept_]) / 2
+
+
+def _logistic_of_each(vectors: Floats, targets: Ints, strength: float, weights: Weights | None) -> tuple[Any, Any]:
+    """Coefficients (labels, size) and intercepts (labels,) of one regression for each label; a label that all rows or none have
+    gets its log-odds."""
+    labels = targets.shape[1]
+    coefficients, intercepts = np.zeros((labels, vectors.shape[1])), log_shares(targets, labels, weights).astype(np.float64)
+    for label in np.flatnonzero(targets.any(0) & ~targets.all(0)).tolist():
+        both, shifts = _logistic(vectors, targets[:, label], strength, weights)
+        coefficients[label], intercepts[label] = both[1] - both[0], shifts[1] - shifts[0]
+    return coefficients, intercepts
 
 
 def discriminant(vectors: Floats, targets: Ints, weights: Weights | None = None) -> tuple[Any, Any, float]:

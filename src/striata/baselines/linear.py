@@ -89,7 +89,7 @@ def machine(features: Any, targets: Ints, labels: int, strength: float, seed: in
 
     Args:
         features: sparse, (n, features).
-        targets: places of the labels, (n,).
+        targets: places of the labels, (n,), or 0 or 1 for each label, (n, labels).
         labels: how many; a label without rows always scores -1.
         strength: C, the weight of the loss against the size of the weights.
         seed: of the order in which rows are visited.
@@ -97,6 +97,8 @@ def machine(features: Any, targets: Ints, labels: int, strength: float, seed: in
     """
     from sklearn.svm import LinearSVC
 
+    if targets.ndim == 2:
+        return _machines(features, targets, strength, seed, weights)
     present = np.unique(targets)
     if len(present) == 1 or not features.shape[1]:
         return _constant(present, features.shape[1], labels)
@@ -105,6 +107,14 @@ def machine(features: Any, targets: Ints, labels: int, strength: float, seed: in
         warnings.simplefilter("ignore")  # of steps that ended the fit, and of many labels; rows held out judge what came out
         solver.fit(features, targets, weights)
     return _spread(solver.coef_, solver.intercept_, present, labels)
+
+
+def _machines(features: Any, targets: Ints, strength: float, seed: int, weights: Weights | None) -> Linear:
+    """One machine for each column of targets."""
+    both = [machine(features, column, 2, strength, seed, weights) for column in targets.T]
+    return Linear(
+        weights=np.stack([one.weights[:, 1] for one in both], 1), bias=np.array([one.bias[1] for one in both], np.float32)
+    )
 
 
 def stochastic(

@@ -90,7 +90,13 @@ class Majority:
 
 
 def log_shares(targets: Ints, labels: int, weights: Weights | None = None) -> Logits:
-    """Logarithms of the labels' shares, with one row of each label added, (labels,) float32; weights are those of the rows."""
+    """Logarithms of the labels' shares, with one row of each label added, (labels,) float32; where rows have several labels the
+    log-odds of each, with one row that has it and one that has not. Weights are those of the rows."""
+    if targets.ndim == 2:
+        factors = np.ones(len(targets)) if weights is None else weights
+        having = factors @ targets
+        odds: Logits = np.log((having + 1) / (factors.sum() - having + 1)).astype(np.float32)
+        return odds
     counts = np.bincount(targets, weights, minlength=labels) + 1.0
     shares: Logits = np.log(counts / counts.sum()).astype(np.float32)
     return shares

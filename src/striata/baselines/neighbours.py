@@ -45,8 +45,8 @@ class Neighbours:
 
     Args:
         vectors: of the training rows, unit length, (rows, size) float16.
-        targets: places of their labels, (rows,).
-        priors: logarithms of the labels' shares, (labels,) float32.
+        targets: places of their labels, (rows,); where rows have several labels 0 or 1 for each, (rows, labels).
+        priors: logarithms of the labels' shares, or log-odds, (labels,) float32.
         count: how many vote.
         sharpness: a vote weighs exp(sharpness x cosine) against that of the nearest.
         scale: factor on the logarithms of smoothed shares.
@@ -171,7 +171,7 @@ class Neighbours:
         """See :meth:`striata.baselines.rows.Baseline.read`."""
         facts, tensors = read_baseline(folder, NeighboursFacts)
         try:
-            if tensors["vectors"].shape != (facts.rows, facts.features) or tensors["targets"].shape != (facts.rows,):
+            if tensors["vectors"].shape != (facts.rows, facts.features) or len(tensors["targets"]) != facts.rows:
                 raise ValueError("it holds another number of rows")
             return cls(
                 vectors=tensors["vectors"],
@@ -234,11 +234,17 @@ class _Nearest:
 
 
 def _votes(places: Ints, cosines: Floats, targets: Ints, priors: Logits, sharpness: float, factors: Weights | None) -> Logits:
-    """Logarithms of (weighted votes + shares) / (weights + 1), (queries, labels) float32."""
+    """Logarithms of (weighted votes + shares) / (weights + 1), (queries, labels) float32; log-odds where rows have several
+    labels."""
     nearest = np.where(np.isfinite(cosines[:, :1]), cosines[:, :1], 0)
     weights = np.where(places >= 0, np.exp(sharpness * (np.where(places >= 0, cosines, nearest) - nearest)), 0)
     if factors is not None:
         weights = weights * factors[np.maximum(places, 0)]
+    if targets.ndim == 2:
+        having = np.einsum("qn,qnl->ql", weights, targets[np.maximum(places, 0)])
+        shares = (having + 1 / (1 + np.exp(-priors.astype(np.float64)))) / (1 + weights.sum(1, keepdims=True))
+        odds: Logits = np.log(shares / (1 - shares)).astype(np.float32)
+        return odds
     counts = np.tile(np.exp(priors.astype(np.float64)), (len(places), 1))
     rows = np.repeat(np.arange(len(places)), places.shape[1])
     np.add.at(counts, (rows, targets[np.maximum(places, 0)].ravel()), weights.ravel())

@@ -106,7 +106,7 @@ def train_network(features: Floats, targets: Ints, labels: int, *, seed: int, we
 
     Args:
         features: (n, features), columns of one scale; of more rows than :func:`most_rows` a sample is trained on.
-        targets: places of the labels, (n,).
+        targets: places of the labels, (n,), or 0 or 1 for each label, (n, labels).
         labels: how many.
         weights: how much each row counts, (n,): a step's loss is the weighted mean of its rows'; None where all count once.
         seed: of weights, dropout and order; the same rows and seed give the same network with the same number of threads.
@@ -117,7 +117,9 @@ def train_network(features: Floats, targets: Ints, labels: int, *, seed: int, we
     units = FEW if len(features) < MANY_ROWS else MANY
     chosen = np.random.default_rng(seed).permutation(len(features))[: most_rows(features.shape[1], labels)]
     inputs = torch.from_numpy(np.ascontiguousarray(features[chosen], np.float32))
-    goals = torch.from_numpy(targets[chosen])
+    several = targets.ndim == 2
+    goals = torch.from_numpy(targets[chosen].astype(np.float32) if several else targets[chosen])
+    fit = functional.binary_cross_entropy_with_logits if several else functional.cross_entropy
     counts = None if weights is None else torch.from_numpy(weights[chosen].astype(np.float32))
     rows = len(inputs)
     size = min(rows, max(_SMALLEST, min(_LARGEST, rows // _STEPS)))
@@ -137,9 +139,9 @@ def train_network(features: Floats, targets: Ints, labels: int, *, seed: int, we
                 hidden = functional.gelu(first(functional.dropout(inputs[places], DROPPED_INPUT)))
                 scores = second(functional.dropout(hidden, DROPPED[units]))
                 if counts is None:
-                    loss = functional.cross_entropy(scores, goals[places])
+                    loss = fit(scores, goals[places])
                 else:
-                    losses = functional.cross_entropy(scores, goals[places], reduction="none")
+                    losses = fit(scores, goals[places], reduction="none").reshape(size, -1).mean(1)
                     loss = (losses * counts[places]).sum() / counts[places].sum()
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]

@@ -111,14 +111,14 @@ class Baseline(Protocol):
 
         Args:
             rows: at least one.
-            targets: places of the labels, (n,).
+            targets: places of the labels, (n,); where rows have several labels 0 or 1 for each, (n, labels).
             labels: how many there are; some may have no row.
             seed: of folds, samples and solvers.
         """
         ...
 
     def logits(self, rows: Rows) -> Logits:
-        """Scores whose softmax are probabilities, (n, labels) float32."""
+        """Scores whose softmax, or sigmoid where rows have several labels, are probabilities, (n, labels) float32."""
         ...
 
     def out_of_fold(self, rows: Rows, targets: Ints, *, seed: int = 0) -> Logits:

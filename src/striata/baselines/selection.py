@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..calibration import fit_temperature
-from ..tasks import SINGLE_LABEL
+from ..tasks import task_of
 from .rows import Ints, Weights
 
 Scores = npt.NDArray[np.floating]
@@ -23,7 +23,7 @@ class Judgement:
     Args:
         scale: factor on the scores with the smallest log loss.
         losses: log loss of each row with it, (n,).
-        accuracy: share of rows whose largest score is the label's.
+        accuracy: share of rows that are right.
         weights: how much each row counts in these, (n,); None where all count once.
     """
 
@@ -50,15 +50,18 @@ def judge(scores: Scores, targets: Ints, weights: Weights | None = None) -> Judg
 
     Args:
         scores: (n, labels), any increasing function of how likely a label is.
-        targets: places of the labels, (n,); without rows the scale is 1.
+        targets: places of the labels, (n,), or 0 or 1 for each label, (n, labels); without rows the scale is 1.
         weights: how much each row counts, (n,); None where all count once.
     """
     if not len(targets):
         return Judgement(scale=1.0, losses=np.zeros(1), accuracy=0.0)
     step = max(1, scores.size // _ENOUGH)
-    scale = 1 / fit_temperature(scores[::step], targets[::step], weights=None if weights is None else weights[::step])
-    losses = -SINGLE_LABEL.log_likelihoods(scores, targets, scale=scale)
-    right = SINGLE_LABEL.decide(scores) == targets
+    task = task_of(targets)
+    flat, goals = task.as_one_label(scores[::step], targets[::step])
+    factors = None if weights is None else np.repeat(weights[::step], len(goals) // len(targets[::step]))
+    scale = 1 / fit_temperature(flat, goals, weights=factors)
+    losses = -task.log_likelihoods(scores, targets, scale=scale)
+    right = task.right(scores, targets)
     accuracy = float(right.mean() if weights is None else np.average(right, weights=weights))
     return Judgement(scale=scale, losses=losses, accuracy=accuracy, weights=weights)
 

@@ -164,6 +164,8 @@ def fit_words(work: Work) -> Fitted:
         return Fitted(vectorizer=None, model=model, choice=choice, notes=(note,))
     entries = counts.entries / len(sample) * len(work.rows)
     cost = entries * work.labels
+    if work.targets.ndim == 2:
+        return _fit_several(work, counts, cost, notes)
     if len(sample) == len(work.rows) and cost <= work.limits.machine:
         return _fit_machine(work, counts)
     solver: Solver = "stochastic" if cost * _epochs(work) * len(RATES) <= work.limits.stochastic else "centroids"
@@ -223,6 +225,21 @@ def _fit_machine(work: Work, counts: Counts) -> Fitted:
     model = solve(work, matrix, places, choice).scaled(judged.scale)
     tried, notes = tuple(search.tried), tuple(search.notes)
     return Fitted(vectorizer=vectorizer, model=model, choice=choice, tried=tried, notes=notes)
+
+
+def _fit_several(work: Work, counts: Counts, cost: float, notes: list[str]) -> Fitted:
+    """A machine for each label; of as many rows as that takes no longer than it may."""
+    most = len(work.rows) * min(1.0, work.limits.machine / cost)
+    if most < len(work.rows) or len(counts) < len(work.rows):
+        work = work.take(work.sample(min(most, len(counts))))
+        counted = _count(work.rows, counts.analysis)
+        assert counted is not None  # the texts of all rows have terms
+        counts = counted
+        notes.append(
+            f"a machine for each of {work.labels:,} labels is fitted on {len(work.rows):,} rows; more would take too long"
+        )
+    fitted = _fit_machine(work, counts)
+    return replace(fitted, notes=(*notes, *fitted.notes))
 
 
 def _fit_stochastic(work: Work, vectorizer: Vectorizer, matrix: Matrix, notes: list[str]) -> Fitted:

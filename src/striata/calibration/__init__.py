@@ -1,9 +1,11 @@
 """Probabilities that mean what they say, label sets, and when not to answer. Arrays in, figures out; needs no torch."""
 
 from .conformal import SetFigures, check_share, label_sets, set_figures, set_threshold
-from .temperature import Answers, Bin, Calibration, Quality, answer_threshold, calibrate, cross_fitted, fit_temperature, quality
+from .several import cross_fitted_several
+from .tasks import calibrate
+from .temperature import Answers, Bin, Calibration, Quality, answer_threshold, cross_fitted, fit_temperature, quality
 
 __all__ = [
     "Answers", "Bin", "Calibration", "Quality", "SetFigures", "answer_threshold", "calibrate", "check_share", "cross_fitted",
-    "fit_temperature", "label_sets", "quality", "set_figures", "set_threshold",
+    "cross_fitted_several", "fit_temperature", "label_sets", "quality", "set_figures", "set_threshold",
 ]  # fmt: skip

@@ -28,7 +28,7 @@ class SetFigures:
 
     Args:
         nominal: coverage that was asked for.
-        coverage: share of rows whose set holds the true label.
+        coverage: share of rows whose set holds the true label, or all of several.
         mean_size: labels in a set, on average.
         single: share of rows whose set is one label.
     """
@@ -75,7 +75,8 @@ def set_threshold(probabilities: Floats, targets: Places, coverage: float) -> fl
 
     Args:
         probabilities: of the validation rows, (rows, labels).
-        targets: places of their true labels, (rows,).
+        targets: places of their true labels, (rows,); where rows have several, 0 or 1 for each, (rows, labels): a set then has
+            to hold all of them.
         coverage: wanted share of sets that hold the true label, in (0, 1).
 
     Raises:
@@ -89,19 +90,24 @@ def set_threshold(probabilities: Floats, targets: Places, coverage: float) -> fl
             f"sets with coverage {coverage:g} need at least {fewest_rows(coverage)} validation rows, and the model has {rows}; "
             f"ask for at most {rows / (rows + 1):.4g}, or train with more validation rows"
         )
-    of_truth = probabilities[np.arange(rows), targets].astype(np.float64)
+    if targets.ndim == 2:  # the least likely of the row's labels; a row without any is in every set
+        of_truth = np.where(targets > 0, probabilities, 1.0).min(1).astype(np.float64)
+    else:
+        of_truth = probabilities[np.arange(rows), targets].astype(np.float64)
     return float(np.sort(of_truth)[rows - rank])
 
 
-def label_sets(probabilities: Floats, threshold: float) -> npt.NDArray[np.bool_]:
+def label_sets(probabilities: Floats, threshold: float, *, several: bool = False) -> npt.NDArray[np.bool_]:
     """Which labels belong to each row's set, (rows, labels); the most likely always does, which can only add to the coverage.
 
     Args:
         probabilities: (rows, labels).
         threshold: from :func:`set_threshold`.
+        several: whether a row has several labels or none, so that a set may be empty.
     """
     inside: npt.NDArray[np.bool_] = probabilities.astype(np.float64) >= threshold
-    inside[np.arange(len(inside)), likeliest(probabilities)] = True
+    if not several:
+        inside[np.arange(len(inside)), likeliest(probabilities)] = True
     return inside
 
 
@@ -114,9 +120,10 @@ def set_figures(inside: npt.NDArray[np.bool_], targets: Places, nominal: float) 
         nominal: coverage that was asked for.
     """
     sizes = inside.sum(1)
+    covered = inside[np.arange(len(inside)), targets] if targets.ndim == 1 else (inside | (targets == 0)).all(1)
     return SetFigures(
         nominal=nominal,
-        coverage=float(inside[np.arange(len(inside)), targets].mean()),
+        coverage=float(covered.mean()),
         mean_size=float(sizes.mean()),
         single=float((sizes == 1).mean()),
     )

@@ -18,7 +18,7 @@ COVERAGES = (0.9, 0.95, 0.99)
 PRECISIONS = (0.9, 0.95, 0.98, 0.99)
 CONFIDENCE = 0.9  # that a threshold's precision is as promised
 _SHARES = 20  # thresholds that are tried: those that answer 5 %, 10 %, ... of the rows
-_LIMIT = np.log(20.0)
+LIMIT = float(np.log(20.0))  # of a temperature's logarithm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +87,8 @@ class Calibration:
         after: with temperature, each row with one that was fitted without it, so that the figures do not flatter.
         answers: thresholds for usual precisions, those that can be promised.
         sets: label sets at usual coverages, those that can be promised.
+        temperatures: where rows have several labels, by which each label's logits are divided (`temperature` is then 1).
+        thresholds: likewise, calibrated probabilities from which on each label is given.
     """
 
     temperature: float
@@ -95,14 +97,33 @@ class Calibration:
     after: Quality
     answers: tuple[Answers, ...]
     sets: tuple[SetFigures, ...]
+    temperatures: tuple[float, ...] = ()
+    thresholds: tuple[float, ...] = ()
+
+    def scaled(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Logits of which the task's probabilities are calibrated, (rows, labels)."""
+        divisors: npt.NDArray[np.float32] = np.asarray(self.temperatures or self.temperature, np.float32)
+        return logits / divisors
 
     def decide(self, logits: npt.NDArray[np.float32], task: Task) -> Places:
-        """The answer to each row, by calibrated probabilities where they decide, (rows, labels) -> (rows,)."""
-        return task.decide(logits / np.float32(self.temperature) if task.ordered else logits)
+        """The answer to each row, by the labels' own thresholds where they have some, else by calibrated probabilities where they
+        decide."""
+        if not self.thresholds:
+            return task.decide(logits / np.float32(self.temperature) if task.ordered else logits)
+        decided: Places = (task.probabilities(self.scaled(logits)) >= np.asarray(self.thresholds)).astype(np.int64)
+        return decided
+
+    @property
+    def shown(self) -> str:
+        """Its temperature, or those of the labels, in words."""
+        if not self.temperatures:
+            return f"temperature {self.temperature:.3f}"
+        return f"a temperature for each label, {min(self.temperatures):.3f} to {max(self.temperatures):.3f}"
 
     def to_json(self) -> dict[str, Any]:
-        """All fields."""
-        return {
+        """All fields; those of several labels only where there are some."""
+        several = {"temperatures": list(self.temperatures), "thresholds": list(self.thresholds)} if self.temperatures else {}
+        return several | {
             "temperature": self.temperature,
             "rows": self.rows,
             "before": self.before.to_json(),
@@ -117,9 +138,11 @@ def quality(probabilities: Floats, targets: Places) -> Quality:
 
     Args:
         probabilities: (rows, labels).
-        targets: places of the true labels, (rows,).
+        targets: places of the true labels, (rows,), or 0 or 1 for each label, (rows, labels).
     """
     p = np.asarray(probabilities, np.float64)
+    if targets.ndim == 2:
+        return _quality_of_several(p, targets)
     rows = np.arange(len(targets))
     of_truth = p[rows, targets]
     squares = p**2
@@ -134,10 +157,25 @@ def quality(probabilities: Floats, targets: Places) -> Quality:
     )
 
 
+def _quality_of_several(p: npt.NDArray[np.float64], targets: Places) -> Quality:
+    """As :func:`quality`: means over rows and labels, a label of a row being what is right when the row has it."""
+    of_truth = np.where(targets > 0, p, 1 - p)
+    bins = _bins(p.ravel(), targets.ravel())
+    gaps = [b.rows * abs(b.confidence - b.accuracy) for b in bins if b.confidence is not None and b.accuracy is not None]
+    return Quality(
+        loss=-float(np.log(np.maximum(of_truth, np.finfo(np.float64).tiny)).mean()),
+        brier=float(((1 - of_truth) ** 2).mean()),
+        ece=float(sum(gaps) / targets.size),
+        bins=bins,
+    )
+
+
 def reliability(probabilities: Floats, targets: Places) -> tuple[Bin, ...]:
     """The reliability diagram: rows by their largest probability, in bins of equal width; arguments as :func:`quality`."""
-    confidence = probabilities.max(1)
-    right = likeliest(probabilities) == targets
+    return _bins(probabilities.max(1), likeliest(probabilities) == targets)
+
+
+def _bins(confidence: Floats, right: npt.NDArray[Any]) -> tuple[Bin, ...]:
     edges = np.linspace(0, 1, BINS + 1)
     place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, BINS - 1)
     counts = np.bincount(place, minlength=BINS)
@@ -174,7 +212,7 @@ def fit_temperature(
         fit = task.log_likelihoods(logits, targets, scale=float(np.exp(-log_temperature)))
         return float(-(fit if weights is None else fit * weights).sum() + log_temperature**2 / 2)
 
-    best = minimize_scalar(cost, bounds=(-_LIMIT, _LIMIT), method="bounded", options={"xatol": 1e-6})
+    best = minimize_scalar(cost, bounds=(-LIMIT, LIMIT), method="bounded", options={"xatol": 1e-6})
     return float(np.exp(best.x))
 
 
@@ -190,8 +228,8 @@ def cross_fitted(logits: Floats, targets: Places, task: Task = SINGLE_LABEL) -> 
     return result
 
 
-def calibrate(logits: Floats, targets: Places, task: Task = SINGLE_LABEL, *, temperature: float | None = None) -> Calibration:
-    """Fits and measures on validation rows.
+def calibrate_one_label(logits: Floats, targets: Places, task: Task, *, temperature: float | None = None) -> Calibration:
+    """Fits and measures on validation rows; see :func:`striata.calibration.calibrate`.
 
     Args:
         logits: (rows, labels).
@@ -202,16 +240,12 @@ def calibrate(logits: Floats, targets: Places, task: Task = SINGLE_LABEL, *, tem
     Raises:
         DataError: there are no rows, or a logit is not finite.
     """
-    if not len(targets):
-        raise DataError("no validation rows to calibrate on; expected at least one")
-    bad = ~np.isfinite(logits).all(1)
-    if bad.any():
-        raise DataError(f"the logits of {int(bad.sum())} validation rows are not finite, the first of row {int(bad.argmax())}")
+    check_logits(logits, targets)
     fitted = temperature is None
     temperature = fit_temperature(logits, targets, task) if temperature is None else temperature
     scaled = logits.astype(np.float64) / temperature
     decided = task.decide(scaled)
-    before, sets = _as_they_are(logits, targets, task, decided)
+    before, sets = as_they_are(logits, targets, task, decided)
     sharp = task.probabilities(scaled)
     answers = [answer_threshold(sharp, targets, precision, decided) for precision in PRECISIONS]
     if fitted:
@@ -227,13 +261,27 @@ def calibrate(logits: Floats, targets: Places, task: Task = SINGLE_LABEL, *, tem
     )
 
 
-def _as_they_are(logits: Floats, targets: Places, task: Task, decided: Places) -> tuple[Quality, tuple[SetFigures, ...]]:
+def check_logits(logits: Floats, targets: Places) -> None:
+    """Refuses what nothing can be fitted on.
+
+    Raises:
+        DataError: there are no rows, or a logit is not finite.
+    """
+    if not len(targets):
+        raise DataError("no validation rows to calibrate on; expected at least one")
+    bad = ~np.isfinite(logits).all(1)
+    if bad.any():
+        raise DataError(f"the logits of {int(bad.sum())} validation rows are not finite, the first of row {int(bad.argmax())}")
+
+
+def as_they_are(logits: Floats, targets: Places, task: Task, decided: Places) -> tuple[Quality, tuple[SetFigures, ...]]:
     """The quality of probabilities without a temperature, and their label sets."""
     plain = task.probabilities(logits.astype(np.float64))
     possible = [coverage for coverage in COVERAGES if fewest_rows(coverage) <= len(targets)]
     thresholds = [(coverage, set_threshold(plain, targets, coverage)) for coverage in possible]
     figures = [
-        set_figures(task.whole(label_sets(plain, threshold), decided), targets, coverage) for coverage, threshold in thresholds
+        set_figures(task.whole(label_sets(plain, threshold, several=not task.one_label), decided), targets, coverage)
+        for coverage, threshold in thresholds
     ]
     return quality(plain, targets), tuple(figures)
 

@@ -25,6 +25,7 @@ TASKS = Choices(
     {
         "single-label": Choice("one label of several for each text"),
         "ordinal": Choice("one label of several in an order, such as stars"),
+        "multilabel": Choice("several labels for each text, or none"),
     },
 )
 
@@ -119,12 +120,12 @@ class LossChoice(TunableChoice):
 
     Args:
         function: what computes it of a step's rows, as `module:name`; see :mod:`striata.training.losses`.
-        tasks: of which tasks, of :data:`TASKS`.
         priors: whether it is given the labels' shares of the training rows.
+        tasks: of :data:`TASKS` that it is for.
     """
 
     function: str = ""
-    tasks: tuple[str, ...] = ("single-label", "ordinal")
+    tasks: tuple[str, ...] = tuple(name for name in TASKS if name != "multilabel")
     priors: bool = False
 
 
@@ -151,6 +152,11 @@ LOSSES = Choices(
             "for labels in an order: the binary cross entropies of whether the true label lies above each border; McCullagh 1980",
             function="striata.training.losses:cumulative",
             tasks=("ordinal",),
+        ),
+        "binary_cross_entropy": LossChoice(
+            "the mean over labels of the negative log-probability that a text has, or lacks, the label",
+            function="striata.training.losses:binary_cross_entropy",
+            tasks=("multilabel",),
         ),
     },
 )

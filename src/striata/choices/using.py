@@ -47,6 +47,10 @@ RANKINGS = Choices(
         "kappa": RankingChoice(
             "Cohen's kappa with quadratic weights, of ordinal labels", title="quadratic kappa", least=-1.0, special=True
         ),
+        "micro_f1": RankingChoice("of several labels a text, the F1 over all labels together", title="micro F1", special=True),
+        "average_precision": RankingChoice(
+            "likewise, the mean area below precision against recall", title="average precision", special=True
+        ),
     },
 )
 
@@ -71,6 +75,7 @@ class MethodChoice(Choice):
         label_rows: fewest validation rows of each label.
         merges: whether the runs' weights become one run, in place of an ensemble of several.
         cascades: whether one run answers what it is sure of, before the others are asked.
+        one_label: whether it needs one label of several for each text.
     """
 
     maker: str = ""
@@ -78,6 +83,7 @@ class MethodChoice(Choice):
     label_rows: int = 0
     merges: bool = False
     cascades: bool = False
+    one_label: bool = False
 
 
 METHODS = Choices(
@@ -94,6 +100,7 @@ METHODS = Choices(
             "a logistic regression on the outputs of the best runs",
             maker="striata.ensemble.stacking:choose_stacking",
             averages=False,
+            one_label=True,
             label_rows=4,  # three of them choose in the nested estimate's folds, and two in the folds within
         ),
         "cascade": MethodChoice(
@@ -101,6 +108,7 @@ METHODS = Choices(
             maker="striata.ensemble.cascade:choose_cascade",
             averages=False,
             cascades=True,
+            one_label=True,
         ),
         "soup": MethodChoice(
             "one model of merged weights", maker="striata.ensemble.soup:write_soup", averages=False, merges=True

@@ -75,6 +75,8 @@ def show_metrics(measured: Evaluation) -> None:
     if metrics.absent:
         shown = ", ".join(metrics.absent[:8]) + (", ..." if len(metrics.absent) > 8 else "")
         say(f"labels without a row here: {shown}; macro F1 counts one as 0 where it is predicted, else leaves it out")
+    if "hamming_loss" in scores:
+        say(f"a row is right when all of its labels are; Hamming loss {scores['hamming_loss']:.4f}")
     before, after = measured.uncalibrated, measured.calibrated
     say(
         f"calibration error {after.ece:.4f}, Brier score {after.brier:.4f} "
@@ -93,6 +95,8 @@ def show_metrics(measured: Evaluation) -> None:
             for name, f in metrics.per_label.items()
         ],
     )
+    if not metrics.confusion:
+        return
     say()
     table(
         ["true \\ predicted", *metrics.labels],

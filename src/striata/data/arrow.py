@@ -88,6 +88,8 @@ def _plain_type(kind: Any) -> Any:
 
 def class_label(feature: object) -> tuple[str, ...] | None:
     """Label names of a feature as datasets writes it in JSON; None where it is no ClassLabel, or its names are no texts."""
+    if isinstance(feature, dict) and isinstance(feature.get("feature"), dict):  # a list of them
+        return class_label(feature["feature"])
     if not isinstance(feature, dict) or feature.get("_type") != "ClassLabel":
         return None
     names = feature.get("names")

@@ -167,7 +167,8 @@ def _keys(table: Table) -> list[tuple[str, str]]:
 def _part(
     table: Table, lengths: npt.NDArray[np.int64], labels: tuple[str, ...], task: Task, max_length: int | None
 ) -> AuditedTable:
-    counts = Counter(labels[place] for place in encode_labels(table, labels, task).tolist())
+    spelled = task.spell(encode_labels(table, labels, task), labels)
+    counts = Counter(label for value in spelled for label in task.parts(value))
     by_text: dict[tuple[str, str], set[str]] = defaultdict(set)
     for key, label in zip(_keys(table), table.labels or (), strict=True):
         by_text[key].add(label)

@@ -145,7 +145,8 @@ class DatasetReader:
 
     def declared(self, column: str) -> tuple[str, ...] | None:
         """Label names of a ClassLabel column."""
-        names = getattr(self._dataset.features[column], "names", None)
+        feature = self._dataset.features[column]
+        names = getattr(getattr(feature, "feature", feature), "names", None)
         return None if names is None else tuple(names)
 
     def types(self) -> dict[str, pa.DataType | None]:

@@ -21,38 +21,45 @@ class Columns:
         text: the text; usual names are text, sentence, content, document, review, then tweet, comment, message, body, ..., then
             title, headline, description, ... Several, in a tuple or with commas between them, are joined with spaces.
         text_pair: a second text; text_pair, sentence2, question2, hypothesis, or sentence beside question.
-        label: the label; usual names are label, category, class, target, topic, then sentiment, intent, stars, is_..., and so on;
-            of two columns the one that is not the text.
+        label: the label, or, of several labels a text, the columns with 0 or 1 of each; usual names are label, category, class,
+            target, topic, then sentiment, intent, stars, is_..., and so on; of two columns the one that is not the text.
         weight: how much a row counts in training, a number above 0; None weighs all alike.
         order: all labels, lowest first; None where numbers, the source or the alphabet say it.
         dialect: how files are written, where that is not to be determined from them.
         drop_empty: whether rows without a text are left out instead of refused.
         task: what a label is, of :data:`striata.choices.TASKS`.
+        separator: between several labels in one text; None for `|`.
     """
 
     text: str | tuple[str, ...] | None = None
     text_pair: str | None = None
-    label: str | None = None
+    label: str | tuple[str, ...] | None = None
     weight: str | None = None
     order: tuple[str, ...] | None = None
     dialect: Dialect = field(default_factory=Dialect)
     drop_empty: bool = False
     task: str = "single-label"
+    separator: str | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.text, list):
-            object.__setattr__(self, "text", tuple(self.text))
+        for name in ("text", "label"):
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+        if isinstance(self.label, tuple) and self.task != "multilabel":
+            raise DataError(
+                f"data.label has {len(self.label)} columns, which is for several labels a text; write `task: multilabel`"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
         """All that are asked for."""
-        texts = self.text if isinstance(self.text, tuple) else (self.text,)
-        return tuple(name for name in (*texts, self.text_pair, self.label, self.weight) if name is not None)
+        texts, labels = (names if isinstance(names, tuple) else (names,) for names in (self.text, self.label))
+        return tuple(name for name in (*texts, self.text_pair, *labels, self.weight) if name is not None)
 
     @property
     def by_name(self) -> Columns:
         """What new rows are read by: how a file is written and how much a row counts are matters of that file."""
-        return Columns(text=self.text, text_pair=self.text_pair, label=self.label, task=self.task)
+        return Columns(text=self.text, text_pair=self.text_pair, label=self.label, task=self.task, separator=self.separator)
 
     @property
     def unweighted(self) -> Columns:
@@ -63,9 +70,11 @@ class Columns:
         """The names, None where the column is found by its usual name, the task where it is no single label, and what else is
         stated."""
         text = list(self.text) if isinstance(self.text, tuple) else self.text
+        label = list(self.label) if isinstance(self.label, tuple) else self.label
         task = {} if self.task == "single-label" else {"task": self.task}
+        task |= {} if self.separator is None else {"separator": self.separator}
         weight = {} if self.weight is None else {"weight": self.weight}
-        return {"text": text, "text_pair": self.text_pair, "label": self.label} | task | weight | self.reading()
+        return {"text": text, "text_pair": self.text_pair, "label": label} | task | weight | self.reading()
 
     def reading(self) -> dict[str, object]:
         """What is stated of how a source is read, by the names that a study has for it; nothing for what is not."""
@@ -81,17 +90,24 @@ class SourceColumns:
         text_pair: of the second text.
         label: of the label.
         weight: of how much a row counts.
+        labels: of the labels, where each has a column of 0 and 1; `label` is then the first of them.
+        task: what a label is.
+        separator: between several labels in one text; None for `|`.
     """
 
     texts: tuple[str, ...]
     text_pair: str | None
     label: str | None
     weight: str | None = None
+    labels: tuple[str, ...] = ()
+    task: str = "single-label"
+    separator: str | None = None
 
     @property
     def names(self) -> list[str]:
         """The columns that have to be read, each once."""
-        return list(dict.fromkeys(name for name in (*self.texts, self.text_pair, self.label, self.weight) if name is not None))
+        all_names = (*self.texts, self.text_pair, self.label, *self.labels, self.weight)
+        return list(dict.fromkeys(name for name in all_names if name is not None))
 
     def shown(self, names: Iterable[str]) -> str:
         """Which columns of a source are read as what, and which are left, in words.
@@ -102,7 +118,10 @@ class SourceColumns:
         several = "columns" if len(self.texts) > 1 else "column"
         parts = [f"text from {several} {' and '.join(map(repr, self.texts))}"]
         parts += [f"second text from '{self.text_pair}'"] if self.text_pair is not None else []
-        parts += [f"label from '{self.label}'"] if self.label is not None else []
+        if self.labels:
+            parts += [f"labels from {' and '.join(map(repr, self.labels))}"]
+        else:
+            parts += [f"label from '{self.label}'"] if self.label is not None else []
         parts += [f"weight from '{self.weight}'"] if self.weight is not None else []
         others = [name for name in names if name not in self.names]
         left = (
@@ -130,12 +149,30 @@ def find_columns(names: Sequence[str], columns: Columns, source: str, *, label: 
     names = [name for name in names if name != weight]
     texts = _texts(names, columns, source)
     pair = _pair(names, columns, texts, source)
-    label_column = _label(names, columns, texts, pair, source, strict=strict) if label else None
-    if label_column in texts:
-        raise DataError(
-            f"{source}: column '{label_column}' would be both text and label; expected two columns; name another as `text`"
-        )
-    return SourceColumns(texts=texts, text_pair=pair, label=label_column, weight=weight)
+    several = _several(names, columns, source) if label else ()
+    label_column = None if not label else several[0] if several else _label(names, columns, texts, pair, source, strict=strict)
+    for one in several or (label_column,):
+        if one in texts:
+            raise DataError(
+                f"{source}: column '{one}' would be both text and label; expected two columns; name another as `text`"
+            )
+    return SourceColumns(
+        texts=texts, text_pair=pair, label=label_column, labels=several, task=columns.task, separator=columns.separator,
+        weight=weight,
+    )  # fmt: skip
+
+
+def _several(names: Sequence[str], columns: Columns, source: str) -> tuple[str, ...]:
+    """The columns of 0 and 1 that are named as labels, in a list or with commas between them; none where one column is."""
+    chosen = columns.label
+    if isinstance(chosen, str) and columns.task == "multilabel" and "," in chosen and normal(chosen) not in map(normal, names):
+        chosen = tuple(part.strip() for part in chosen.split(","))
+    if not isinstance(chosen, tuple):
+        return ()
+    several = tuple(_named(names, name, "label", source) for name in chosen)
+    if len(set(several)) < len(several):
+        raise DataError(f"{source}: a label column is named twice ({', '.join(several)}); expected different columns")
+    return several
 
 
 def _texts(names: Sequence[str], columns: Columns, source: str) -> tuple[str, ...]:
@@ -156,7 +193,7 @@ def _label(
     names: Sequence[str], columns: Columns, texts: tuple[str, ...], pair: str | None, source: str, *, strict: bool
 ) -> str | None:
     try:
-        if columns.label:
+        if isinstance(columns.label, str):
             return _named(names, columns.label, "label", source)
         usual = _usual(names, LABEL) or [name for name in names if is_truth(normal(name)) and name not in texts]
         rest = [name for name in names if name not in (*texts, pair)]
@@ -187,8 +224,9 @@ def _text_by_name(names: Sequence[str], columns: Columns, source: str) -> str:
     partners = {text for pair, texts in PAIR_OF.items() if pair in present for text in texts}
     seconds = {pair for pair, texts in PAIR_OF.items() if present.intersection(texts)}
     first = tuple(partners.union(TEXT[0]) - seconds)
-    labels = [name for name in names if columns.label and normal(name) == normal(columns.label)] or _usual(names, LABEL)
-    candidates = [name for name in _usual(names, (first, *TEXT[1:])) if name != columns.label]
+    stated = columns.label if isinstance(columns.label, tuple) else (columns.label,) if columns.label else ()
+    labels = [name for name in names if normal(name) in map(normal, stated)] or _usual(names, LABEL)
+    candidates = [name for name in _usual(names, (first, *TEXT[1:])) if name not in stated]
     if not candidates and len(names) == 2 and len(labels) == 1:
         candidates = [name for name in names if name not in labels and normal(name) not in ROW_NAMES]
     return _only(candidates, names, "text", TEXT[0], source)

@@ -123,7 +123,10 @@ def open_rows(rows: object, name: str, columns: Columns, *, texts: bool = False)
     if isinstance(rows, Mapping):
         return _of_columns(source, rows)
     if isinstance(rows, tuple) and _is_texts_and_labels(rows):
-        return _of_columns(source, dict(zip((_text_name(columns), columns.label or "label"), rows, strict=True)))
+        return _of_columns(
+            source,
+            dict(zip((_text_name(columns), columns.label if isinstance(columns.label, str) else "label"), rows, strict=True)),
+        )
     if isinstance(rows, list) and rows and all(isinstance(row, Mapping) for row in rows):
         keys = list(rows[0])
         return MemoryReader(source, [str(k) for k in keys], len(rows), lambda at: [_plain(row.get(keys[at])) for row in rows])

@@ -15,6 +15,7 @@ from ..errors import DataError
 from ..tasks import SINGLE_LABEL, Task, task_named
 from .columns import Columns
 from .read import read_table
+from .strata import iterative_parts
 from .table import Table
 
 PartSource = str | int | float | Table
@@ -71,7 +72,7 @@ def load_splits(
         if isinstance(part, str | Table):
             parts[what] = read_table(part, names.unweighted, split=what)
         elif part is not None:
-            rest, parts[what] = _held_out(rest, part, seed, what)
+            rest, parts[what] = _held_out(rest, part, seed, what, task)
     held, tested = parts["validation"], parts["test"]
     assert held is not None
     for table in (held, tested):
@@ -94,9 +95,10 @@ def label_order(table: Table, task: Task = SINGLE_LABEL, order: Sequence[str] | 
         DataError: there is only one, a row has one that is not in the order, or nothing says what the order is.
     """
     if order is not None:
-        if unknown := sorted(set(table.labels or ()) - set(order)):
+        if unknown := sorted({label for value in table.labels or () for label in task.parts(value)} - set(order)):
             raise DataError(f"{table.source} has label '{unknown[0]}', which `data.order` does not have; list all labels there")
-        return SINGLE_LABEL.order(table.labels or (), order, table.source)
+        stated = SINGLE_LABEL if task.one_label else task  # an order that is stated needs no numbers
+        return stated.order(table.labels or (), order, table.source)
     return task.order(table.labels or (), table.label_names, table.source)
 
 
@@ -116,7 +118,7 @@ def stratified_parts(
     proportion, and each at least once in both.
 
     Args:
-        labels: of the rows, (n,).
+        labels: of the rows, (n,), or where rows have several 0 or 1 for each, (n, labels).
         rows: of the part; all when there are not more than these.
         seed: same seed, same part.
 
@@ -126,6 +128,8 @@ def stratified_parts(
     places = np.arange(len(labels))
     if rows >= len(places):
         return places, places[:0]
+    if np.ndim(labels) == 2:
+        return iterative_parts(np.asarray(labels), rows, seed)
     from sklearn.model_selection import train_test_split
 
     counts = np.unique(labels, return_counts=True)[1]
@@ -156,9 +160,11 @@ def _with_every_label(
     return part, rest
 
 
-def _held_out(table: Table, part: int | float, seed: int, what: str) -> tuple[Table, Table]:
+def _held_out(table: Table, part: int | float, seed: int, what: str, task: Task) -> tuple[Table, Table]:
     """The rest and the part, both in the table's order; a label with one row stays in the rest."""
     count = round(part * len(table)) if isinstance(part, float) else part
+    if not task.one_label:
+        return _held_out_of_several(table, count, seed, what, task)
     counts = Counter(table.labels)
     labels = table.labels or []
     many = [i for i, label in enumerate(labels) if counts[label] > 1]
@@ -172,6 +178,26 @@ def _held_out(table: Table, part: int | float, seed: int, what: str) -> tuple[Ta
     inside = np.zeros(len(table), bool)
     inside[np.array(many, np.int64)[places]] = True
     return table.take(np.flatnonzero(~inside)), table.take(np.flatnonzero(inside))
+
+
+def _held_out_of_several(table: Table, count: int, seed: int, what: str, task: Task) -> tuple[Table, Table]:
+    """As :func:`_held_out` where rows have several labels, each of which is dealt in proportion."""
+    labels = task.order(table.labels or (), table.label_names, table.source)
+    targets = encode_labels(table, labels, task)
+    if not 0 < count < len(table):
+        raise DataError(
+            f"{table.source}: cannot hold out {count:,} of {len(table):,} rows for {what}; expected at least 1 and at most "
+            f"{len(table) - 1:,}; change data.{what}"
+        )
+    held, rest = iterative_parts(targets, count, seed)
+    several = targets.sum(0) > 1
+    missing = several & ~(targets[held].any(0) & targets[rest].any(0))
+    if missing.any():
+        raise DataError(
+            f"{table.source}: cannot hold out {count:,} of {len(table):,} rows for {what} with rows of label "
+            f"'{labels[int(np.flatnonzero(missing)[0])]}' on both sides; change data.{what}"
+        )
+    return table.take(rest), table.take(held)
 
 
 def _fingerprint(tables: Sequence[Table], labels: Sequence[str]) -> str:

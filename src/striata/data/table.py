@@ -13,11 +13,10 @@ import numpy.typing as npt
 
 from ..errors import DataError
 from .columns import SourceColumns
+from .label_values import SURROGATE, is_unicode, kind_of, label_reader, truths
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-SURROGATE = "half of a surrogate pair, which is no character"
-_MOST_BITS = 1024  # of an integer label
 IN_MEMORY = "rows sha256:"
 
 
@@ -30,7 +29,8 @@ class Table:
         ids: row number of each row in the source, from 0, (n,) int64.
         texts: one string per row.
         pairs: the second texts, or None.
-        labels: labels as strings, or None; "" where a row read for prediction has no usable label.
+        labels: labels as strings, several of a row as `a|b`, or None; "" where a row has none, or, read for prediction, no usable
+            one.
         label_names: all labels the source declares, in its order; None when it declares none.
         reading: which columns were read, and how the source is written, in words.
         dropped: rows without a text that were left out.
@@ -154,9 +154,12 @@ class Checker:
         empty: Literal["refuse", "report", "drop", "keep"] = "refuse",
     ) -> None:
         self._source, self._columns, self._names = source, columns, names
+        if columns.labels:
+            self._names = names = columns.labels
+        self._read = label_reader(columns.task, columns.separator, names)
         self._strict, self._rule = strict, empty
         for name in names or ():
-            if not _is_unicode(name):
+            if not is_unicode(name):
                 raise DataError(f"{source} declares a label that holds {SURROGATE}; expected valid Unicode; correct the label")
         self._empty, self._first_empty = 0, ""
         self.dropped = 0
@@ -217,7 +220,7 @@ class Checker:
                 texts.append("")
             else:
                 raise DataError(
-                    f"{self._source}: {chunk.where(index)}, column '{column}' holds {_kind(value)}; "
+                    f"{self._source}: {chunk.where(index)}, column '{column}' holds {kind_of(value)}; "
                     "expected a text; name another column as `text`",
                     row=chunk.first + index,
                 )
@@ -225,10 +228,10 @@ class Checker:
         return texts
 
     def _encodable(self, chunk: Chunk, column: str, texts: list[str]) -> None:
-        if _is_unicode("".join(texts)):
+        if is_unicode("".join(texts)):
             return
         for index, text in enumerate(texts):
-            if not _is_unicode(text):
+            if not is_unicode(text):
                 raise DataError(
                     f"{self._source}: {chunk.where(index)}, column '{column}' holds {SURROGATE}; expected valid Unicode; "
                     "correct or delete the row",
@@ -236,9 +239,13 @@ class Checker:
                 )
 
     def _labels(self, chunk: Chunk, column: str, dropped: Container[int]) -> list[str]:
-        labels = []
-        for index, value in enumerate(chunk.values[column]):
-            label, problem = _label(value, self._names)
+        labels, several = [], self._columns.labels
+        if several:
+            parts = zip(*(chunk.values[name] for name in several), strict=True)
+            read = [truths(row, several) for row in parts]
+        else:
+            read = [self._read(value) for value in chunk.values[column]]
+        for index, (label, problem) in enumerate(read):
             if problem and self._strict and index not in dropped:
                 raise DataError(f"{self._source}: {chunk.where(index)}, column '{column}': {problem}", row=chunk.first + index)
             labels.append(label)
@@ -260,31 +267,6 @@ class Checker:
         return weights
 
 
-def _label(value: object, names: tuple[str, ...] | None) -> tuple[str, str]:
-    """A label and "", or "" and what is wrong with it."""
-    if isinstance(value, str):
-        if not _is_unicode(value):
-            return "", f"the label holds {SURROGATE}; expected valid Unicode; correct or delete the row"
-        return (value, "") if value and not value.isspace() else ("", "missing label; expected a label in every row")
-    if value is None or value != value:
-        return "", "missing label; expected a label in every row"
-    if isinstance(value, float) and value.is_integer():  # an integer column with gaps is written as floats
-        value = int(value)
-    if isinstance(value, bool) and names is None:
-        return str(value), ""
-    if isinstance(value, bool) or not isinstance(value, int):
-        return "", f"the label is {_kind(value)}; expected a string or an integer"
-    if value.bit_length() > _MOST_BITS:
-        return "", f"the label is {_kind(value)}; expected an integer of at most {_MOST_BITS} bits, or a string"
-    if names is None:
-        return str(value), ""
-    if value == -1:
-        return "", "missing label (-1 stands for none); expected a label in every row"
-    if 0 <= value < len(names):
-        return names[value], ""
-    return "", f"label {value} is outside the {len(names)} declared labels ({', '.join(names[:8])})"
-
-
 def as_weight(value: object) -> float | None:
     """How much a row counts, of a number or the text of one; None where it is no number above 0."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -304,19 +286,3 @@ def without_text(texts: Sequence[str], pairs: Sequence[str] | None) -> list[int]
     """Places of the rows whose text, or second text, has nothing to read."""
     empty = {row for part in (texts, pairs or ()) for row, text in enumerate(part) if not text or text.isspace()}
     return sorted(empty)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, int) and value.bit_length() > _MOST_BITS:  # Python refuses to write integers of some thousand digits
-        return f"an integer of {value.bit_length():,} bits"
-    if isinstance(value, bool | int | float):
-        return f"{value} (a {type(value).__name__})"
-    return f"a {type(value).__name__}"

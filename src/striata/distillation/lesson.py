@@ -22,6 +22,7 @@ from ..runs import Member, Run, StudyFolder
 from ..runs.facts import Distillation
 from ..settings import Recipe
 from ..study import Prepared
+from ..tasks import check_one_label
 from ..training.events import Listener, note
 
 NAME = "distilled"
@@ -111,6 +112,7 @@ def find_teacher(folder: StudyFolder) -> Ensemble:
     if not path.is_dir():
         raise EnsembleError(f"{folder.path} has no ensemble to learn from; make one with `striata ensemble {folder.path}`")
     ensemble = load_ensemble(path)
+    check_one_label(next(iter(ensemble.runs.values())).task, "distilling", EnsembleError)
     if len(ensemble.runs) < 2:
         raise EnsembleError(f"the ensemble of {folder.path} is one run, {next(iter(ensemble.runs))}; use it as it is")
     return ensemble

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import EnsembleError
 from ..runs.joined import Pool
 from .combiner import Combiner
-from .rule import Rule
+from .rule import Rule, check_task
 
 
 def best_runs(pool: Pool, rule: Rule) -> list[str]:
@@ -14,6 +14,7 @@ def best_runs(pool: Pool, rule: Rule) -> list[str]:
     Raises:
         EnsembleError: there are fewer runs than the size.
     """
+    check_task(rule, pool.task)
     if rule.size > len(pool.names):
         raise EnsembleError(
             f"an ensemble of {rule.size} was asked for, but there are {len(pool.names)} finished runs; change the size"

@@ -197,7 +197,7 @@ class Ensemble(Shown):
             f"together: validation accuracy {self.metrics['accuracy']:.4f}, {cost}, in {self.folder}",
             f"chosen without the rows it is measured on: {accuracy:.4f} (standard error {error:.4f})",
             f"the best single run, chosen likewise: {self.single['accuracy']:.4f}",
-            f"temperature {calibration.temperature:.3f}: calibration error {before.ece:.4f} -> {after.ece:.4f}, "
+            f"{calibration.shown}: calibration error {before.ece:.4f} -> {after.ece:.4f}, "
             f"Brier score {before.brier:.4f} -> {after.brier:.4f}",
         ]
 

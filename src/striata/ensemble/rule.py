@@ -10,6 +10,7 @@ import numpy as np
 from ..choices import COMBINATIONS, METHODS, RANKINGS, alternatives
 from ..errors import EnsembleError
 from ..runs.joined import Pool
+from ..tasks import Task, check_one_label
 
 LOSS = 0.001  # of a cascade: share of rows
 
@@ -65,6 +66,22 @@ class Rule:
             raise EnsembleError(f"{self.loss:g} is no share of rows; expected a value between 0 and 1", argument="loss")
 
 
+def check_task(rule: Rule, task: Task) -> None:
+    """Refuses a rule that a task has no use for.
+
+    Raises:
+        EnsembleError: says which method, combination or figure.
+    """
+    if METHODS[rule.method].one_label:
+        check_one_label(task, f"method {rule.method}", EnsembleError)
+    if rule.combine == "probabilities":
+        check_one_label(task, "a mean of probabilities", EnsembleError)
+    if rule.by not in task.rankings:
+        raise EnsembleError(
+            f"'{rule.by}' is no figure of the task {task.name}; expected {alternatives(task.rankings)}", argument="by"
+        )
+
+
 def check_budget(trainable: Sequence[int], budget: int | None) -> None:
     """Checks that at least one run is within an ensemble's budget.
 
@@ -93,6 +110,8 @@ def check_rows(pool: Pool, rule: Rule, fewest: int) -> None:
     Raises:
         EnsembleError: one has not.
     """
+    if not fewest:
+        return
     counts = np.bincount(pool.targets, minlength=len(pool.labels))
     if counts.min() < fewest:
         needed = METHODS[rule.method].label_rows

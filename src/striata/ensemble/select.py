@@ -12,7 +12,7 @@ from ..errors import EnsembleError
 from ..figures.folds import deal_folds
 from ..runs.joined import Pool
 from .combiner import Combiner
-from .rule import Rule, check_budget, check_rows
+from .rule import Rule, check_budget, check_rows, check_task
 
 FOLDS = 5
 
@@ -26,6 +26,7 @@ def choose(pool: Pool, rule: Rule) -> Combiner:
     choice = METHODS[rule.method]
     if choice.merges:
         raise EnsembleError(f"method {rule.method} merges weights into one run, which is no ensemble of several")
+    check_task(rule, pool.task)
     check_budget(pool.trainable, rule.budget)
     combiner: Combiner = resolve_name(choice.maker)(pool, rule)
     return combiner
@@ -46,6 +47,7 @@ def nested(pool: Pool, rule: Rule) -> npt.NDArray[np.float32]:
     """
     if len(pool.targets) < 2:
         raise EnsembleError("an ensemble's own accuracy cannot be estimated with one validation row; expected at least 2")
+    check_task(rule, pool.task)
     check_rows(pool, rule, METHODS[rule.method].label_rows)
     number = deal_folds(pool.targets, FOLDS)
     result = np.empty(pool.logits.shape[1:], np.float32)

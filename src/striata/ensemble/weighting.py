@@ -23,7 +23,8 @@ def choose_weighted(pool: Pool, rule: Rule) -> Combiner:
         EnsembleError: there are fewer runs than the size.
     """
     names = best_runs(pool, rule)
-    weights = fit_weights(pool.members(names).logits, pool.targets)
+    logits, targets = pool.task.as_one_label(pool.members(names).logits, pool.targets)
+    weights = fit_weights(logits, targets)
     return Combiner(kind="logits", weights=dict(zip(names, weights.tolist(), strict=True)))
 
 

@@ -19,11 +19,12 @@ from ..errors import ExportError
 from ..extras import require
 from ..figures.intervals import Interval, paired_difference
 from ..robustness.checks import validation_rows
+from ..tasks import check_one_label
 
 if TYPE_CHECKING:
     from ..model import Model
     from .openers import Answer
-    from .parts import Parts
+from .parts import Parts
 
 Floats = npt.NDArray[np.float32]
 
@@ -111,6 +112,7 @@ def export_model(
     Raises:
         StriataError: likewise.
     """
+    check_one_label(model.task, "an export", ExportError)
     from .card import write_card
     from .openers import OPENERS
     from .parts import take_apart

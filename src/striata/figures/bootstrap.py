@@ -18,16 +18,19 @@ def resampled_f1(truth: Places, predicted: Places, labels: int, weights: npt.NDA
     """Mean over the labels of the harmonic mean of precision and recall; a label in neither is left out of a draw's mean.
 
     Args:
-        truth: places of the true labels, (rows,).
-        predicted: places of the predicted ones, (rows,).
+        truth: places of the true labels, (rows,), or 0 or 1 for each label, (rows, labels).
+        predicted: likewise, of the predicted ones.
         labels: how many there are.
         weights: how often each row counts, (draws, rows).
 
     Returns:
         (draws,).
     """
-    names = np.arange(labels)
-    true, answers = (truth[:, None] == names).astype(np.float32), (predicted[:, None] == names).astype(np.float32)
+    if truth.ndim == 2:
+        true, answers = truth.astype(np.float32), predicted.astype(np.float32)
+    else:
+        names = np.arange(labels)
+        true, answers = (truth[:, None] == names).astype(np.float32), (predicted[:, None] == names).astype(np.float32)
     return mean_f1(weights @ (true * answers), weights @ (true + answers))
 
 
@@ -36,7 +39,7 @@ def f1_draws(truth: Places, predicted: Places, labels: int, *, draws: int = 1000
 
     Args:
         truth: places of the true labels, (rows,).
-        predicted: places of the predicted ones, (runs, rows).
+        predicted: those of each run, (runs, rows), or (runs, rows, labels).
         labels: how many there are.
         draws: how many.
         seed: of the random numbers.

@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+
+
+def strata(targets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """One number for each row, by which rows are spread: its label's place, or of several labels the rarest's.
+
+    Args:
+        targets: places of the labels, (rows,), or 0 or 1 for each label, (rows, labels).
+    """
+    if targets.ndim == 1:
+        return targets
+    rarest_first = targets[:, np.argsort(targets.sum(0), kind="stable")]
+    places: npt.NDArray[np.int64] = (np.cumsum(rarest_first, axis=1) == 0).sum(1)
+    return places
 
 
 def deal_folds(
@@ -12,7 +27,7 @@ def deal_folds(
     """The fold of each row: of equal size, with every label spread over as many folds as it has rows for.
 
     Args:
-        targets: places of the labels, (rows,).
+        targets: places of the labels, (rows,), or as :func:`strata` takes them.
         count: how many folds; no more than there are rows or groups.
         seed: same seed, same folds.
         groups: for each row a number that is the same for rows that must share a fold, (rows,); a group counts as one row of
@@ -21,6 +36,7 @@ def deal_folds(
     Returns:
         Numbers from 0 to count - 1, (rows,).
     """
+    targets = strata(targets)
     if groups is None:
         first, group = np.arange(len(targets)), np.arange(len(targets))
     else:

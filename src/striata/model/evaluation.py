@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ..calibration import Quality, SetFigures, quality
+from ..calibration import Calibration, Quality, SetFigures, quality
 from ..choices import PREDICTIONS
 from ..data import Table
 from ..disk.files import named, write_bytes
 from ..figures.intervals import Interval, share
 from ..figures.scores import Metrics
 from ..shown import Shown
-from ..tasks import Task
+from ..tasks import MULTI_LABEL, Task, metrics_of
 from .writers import Rows, write_rows
 
 
@@ -97,29 +97,29 @@ def judge(
     *,
     labels: Sequence[str],
     task: Task,
-    temperature: float,
+    calibration: Calibration,
     sets: SetFigures | None = None,
 ) -> Evaluation:
     """Figures of a model's logits on labelled rows.
 
     Args:
         table: the rows.
-        targets: places of their labels, (rows,).
+        targets: of the rows, as the task has them.
         logits: combined and not calibrated, (rows, labels).
         labels: names, in the order of the logits.
         task: what a label is.
-        temperature: of the model.
+        calibration: of the model.
         sets: figures of its label sets; None where none were asked for.
     """
-    scaled = logits / np.float32(temperature)
-    probabilities = task.probabilities(scaled)
+    scaled = calibration.scaled(logits)
+    probabilities, decided = task.probabilities(scaled), calibration.decide(logits, task)
     return Evaluation(
         source=table.source,
-        metrics=task.metrics(scaled, targets, labels),
+        metrics=task.metrics(scaled, targets, labels) if task.one_label else metrics_of(decided, scaled, targets, labels),
         calibrated=quality(probabilities, targets),
         uncalibrated=quality(task.probabilities(logits), targets),
         sets=sets,
-        wrong=wrong_rows(table, labels, targets, task.decide(scaled if task.ordered else logits), probabilities),
+        wrong=wrong_rows(table, labels, targets, decided, probabilities),
     )
 
 
@@ -135,10 +135,12 @@ def wrong_rows(
     Args:
         table: the rows.
         labels: names, in the order of the places.
-        targets: places of the true labels, (rows,).
-        predicted: places of the predicted ones, (rows,).
+        targets: places of the true labels, (rows,), or 0 or 1 for each label, (rows, labels).
+        predicted: likewise, of the predicted ones.
         probabilities: calibrated, (rows, labels).
     """
+    if targets.ndim == 2:
+        return _wrongly_several(table, labels, targets, predicted, probabilities)
     places = np.flatnonzero(predicted != targets)
     confidence = probabilities[places, predicted[places]]
     return tuple(
@@ -151,6 +153,31 @@ def wrong_rows(
             probability=float(probabilities[at, predicted[at]]),
         )
         for at in places[np.argsort(-confidence, kind="stable")].tolist()
+    )
+
+
+def _wrongly_several(
+    table: Table,
+    labels: Sequence[str],
+    targets: npt.NDArray[np.int64],
+    predicted: npt.NDArray[np.int64],
+    probabilities: npt.NDArray[np.floating],
+) -> tuple[WrongRow, ...]:
+    """As :func:`wrong_rows` where a row has several labels; its probability is that of all its labels together, were they
+    independent."""
+    confidence = np.where(predicted > 0, probabilities, 1 - probabilities).prod(1)
+    places = np.flatnonzero((predicted != targets).any(1))
+    true, answered = (MULTI_LABEL.spell(rows, labels) for rows in (targets, predicted))
+    return tuple(
+        WrongRow(
+            row=int(table.ids[at]),
+            text=table.texts[at],
+            text_pair=None if table.pairs is None else table.pairs[at],
+            label=true[at],
+            predicted=answered[at],
+            probability=float(confidence[at]),
+        )
+        for at in places[np.argsort(-confidence[places], kind="stable")].tolist()
     )
 
 

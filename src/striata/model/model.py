@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import copy
-from functools import cached_property, partial
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
@@ -13,13 +13,15 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from ..calibration import Answers, Calibration, answer_threshold, label_sets, set_figures, set_threshold
+from ..calibration import set_figures
 from ..data import Columns, Table, encode_labels, read_table
 from ..ensemble import Cascade, Combiner, Ensemble
 from ..errors import DataError
 from ..runs import Run
 from ..runs.joined import in_order
 from ..shown import Shown
+from ..tasks import check_one_label
+from .answering import Answering
 from .evaluation import Evaluation, judge
 from .explanation import Explanation
 from .inputs import check_texts, read_inputs, with_text
@@ -33,7 +35,7 @@ _BATCH = 2048  # texts tokenized and sorted by length together
 _Floats = npt.NDArray[np.float32]
 
 
-class Model(Reading, Shown):
+class Model(Answering, Reading, Shown):
     """A run or an ensemble, ready to predict. Get one with :meth:`load`.
 
     Args:
@@ -101,16 +103,6 @@ class Model(Reading, Shown):
         """Stands for everything that decides the logits of a text."""
         combination = self.combiner.identity_of({name: run.checksum for name, run in self.runs.items()})
         return " ".join([combination, *(scorer.identity for scorer in self.scorers)])
-
-    @cached_property
-    def calibration(self) -> Calibration:
-        """Temperature and figures from the validation rows, as stored with the model."""
-        return self._source.calibration()
-
-    @cached_property
-    def _validation(self) -> tuple[_Floats, npt.NDArray[np.int64]]:
-        seen = self._source.validation()
-        return seen.logits, seen.labels
 
     def member_logits(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, names: Collection[str] | None = None
@@ -204,19 +196,6 @@ class Model(Reading, Shown):
                 members[name][rest] = own
         return combined, members, sure
 
-    def decide(self, logits: _Floats) -> npt.NDArray[np.int64]:
-        """Places of the labels that combined logits give, (texts,)."""
-        return self.calibration.decide(logits, self.task) if self.task.ordered else self.task.decide(logits)
-
-    def confidence(self, logits: _Floats) -> _Floats:
-        """Calibrated probability of each text's label, (texts,)."""
-        return self.probabilities(logits)[np.arange(len(logits)), self.decide(logits)]
-
-    def probabilities(self, logits: _Floats, *, calibrated: bool = True) -> _Floats:
-        """Probabilities of combined logits, divided by the temperature when calibrated, (texts, labels)."""
-        scaled = logits / np.float32(self.calibration.temperature) if calibrated else logits
-        return self.task.probabilities(scaled)
-
     def _gapped(self, texts: object, pairs: object) -> tuple[_Floats, list[int], int]:
         """Combined logits of the texts that are not empty, their places, and how many texts there are."""
         read, seconds = read_inputs(texts, pairs, self.columns, keep_empty=True)
@@ -225,8 +204,8 @@ class Model(Reading, Shown):
         return self._combined(*readable), places, len(read)
 
     def predict(self, texts: object, pairs: object = None, *, abstain_below: float | None = None) -> list[str | None]:
-        """The label of each text, by name: the most likely, or, of labels in an order, the median; None for a text that is empty
-        or missing (None, NaN), as for rows in files.
+        """The label of each text, by name: the most likely, or, of labels in an order, the median; `a|b` where a text may have
+        several; None for a text that is empty or missing (None, NaN), as for rows in files.
 
         Args:
             texts: any number: a list or series of strings, a DataFrame, a data set, ...; see :meth:`logits`.
@@ -240,20 +219,9 @@ class Model(Reading, Shown):
         logits, places, rows = self._gapped(texts, pairs)
         answers: list[str | None] = [None] * rows
         sure = [True] * len(places) if abstain_below is None else self.sure(logits, abstain_below).tolist()
-        for at, label, certain in zip(places, self.decide(logits), sure, strict=True):
-            answers[at] = self.labels[label] if certain else None
+        for at, label, certain in zip(places, self.named(logits), sure, strict=True):
+            answers[at] = label if certain else None
         return answers
-
-    def sure(self, logits: _Floats, abstain_below: float) -> npt.NDArray[np.bool_]:
-        """Which texts' label has a calibrated probability that is not below a threshold, (texts,).
-
-        Raises:
-            DataError: the threshold is not from 0 to 1.
-        """
-        if not 0 <= abstain_below <= 1:
-            raise DataError(f"{abstain_below:g} is no probability; expected a value from 0 to 1", argument="abstain_below")
-        result: npt.NDArray[np.bool_] = self.confidence(logits) >= abstain_below
-        return result
 
     def predict_proba(
         self, texts: object, pairs: object = None, *, calibrated: bool = True, priors: Priors | None = None
@@ -267,7 +235,7 @@ class Model(Reading, Shown):
         Args:
             texts: any number: a list or series of strings, a DataFrame, a data set, ...; see :meth:`logits`.
             pairs: the second texts, for models of pairs.
-            calibrated: False for the softmax of the combined logits as they are.
+            calibrated: False for the softmax (of several labels a text the sigmoid) of the combined logits as they are.
             priors: shares of the labels among these texts, by label, where they are other than among the validation rows:
                 probabilities are then corrected by Bayes' rule, which assumes that texts of one label are alike in both.
                 "estimate" estimates them from these texts; see :func:`striata.model.priors.estimate_shares`.
@@ -290,12 +258,13 @@ class Model(Reading, Shown):
         return estimate_shares(logits, self.labels, self._validation, self.calibration.temperature)
 
     def predict_sets(self, texts: object, coverage: float, pairs: object = None) -> list[list[str]]:
-        """For each text the labels it may have, most likely first; at least one, and none for a text that is empty or missing.
+        """For each text the labels it may have, most likely first; at least one, but where a text may have none, and none for a
+        text that is empty or missing.
 
         Args:
             texts: any number: a list or series of strings, a DataFrame, a data set, ...; see :meth:`logits`.
-            coverage: share of texts whose set holds the true label, e.g. 0.95; see :mod:`striata.calibration.conformal` for what
-                that promises.
+            coverage: share of texts whose set holds the true label, or all of several, e.g. 0.95; see
+                :mod:`striata.calibration.conformal` for what that promises.
             pairs: the second texts, for models of pairs.
 
         Raises:
@@ -304,33 +273,6 @@ class Model(Reading, Shown):
         logits, places, rows = self._gapped(texts, pairs)
         sets = dict(zip(places, self.label_sets(logits, coverage), strict=True))
         return [sets.get(at, []) for at in range(rows)]
-
-    def label_sets(self, logits: _Floats, coverage: float) -> list[list[str]]:
-        """As :meth:`predict_sets`, of combined logits."""
-        inside = self._inside(logits, coverage)
-        order = np.argsort(-logits, axis=1, kind="stable")
-        return [[self.labels[i] for i in places if held[i]] for places, held in zip(order, inside, strict=True)]
-
-    def _inside(self, logits: _Floats, coverage: float) -> npt.NDArray[np.bool_]:
-        """Without temperature: it was fitted on the validation rows, which would no longer be exchangeable with new ones."""
-        seen, targets = self._validation
-        threshold = set_threshold(self.probabilities(seen, calibrated=False), targets, coverage)
-        return self.task.whole(label_sets(self.probabilities(logits, calibrated=False), threshold), self.decide(logits))
-
-    def answers(self, precision: float) -> Answers:
-        """From which calibrated probability on answers are right at a wanted rate, with 90 % confidence.
-
-        Raises:
-            DataError: no threshold can be shown to reach it on the validation rows.
-        """
-        seen, targets = self._validation
-        threshold = answer_threshold(self.probabilities(seen), targets, precision, self.decide(seen))
-        if threshold is None:
-            raise DataError(
-                f"no threshold can be shown to reach a precision of {precision:g} on the {len(targets):,} validation rows of "
-                f"{self.folder}; ask for less, or train with more validation rows"
-            )
-        return threshold
 
     def warn_of_known(self, table: Table) -> None:
         """Warns of rows that have the text of a validation row on which a member was fitted once more, as `refit` does: figures
@@ -360,9 +302,7 @@ class Model(Reading, Shown):
         targets = encode_labels(table, self.labels, self.task)
         logits = self.logits(table.texts, table.pairs)
         sets = None if coverage is None else set_figures(self._inside(logits, coverage), targets, coverage)
-        return judge(
-            table, targets, logits, labels=self.labels, task=self.task, temperature=self.calibration.temperature, sets=sets
-        )
+        return judge(table, targets, logits, labels=self.labels, task=self.task, calibration=self.calibration, sets=sets)
 
     def explain(
         self,
@@ -392,6 +332,7 @@ class Model(Reading, Shown):
             DataError: the texts cannot be read, the label or the method is unknown, a member has no gradients, or the training
                 rows are not where the study read them.
         """
+        check_one_label(self.task, "an explanation", DataError)
         read = read_inputs(texts, pairs, self.columns)
         room = import_module(_EXPLAINED_BY)
         explanations: list[Explanation] = room.explain_texts(self, *read, method=method, label=label, steps=steps, rows=rows)

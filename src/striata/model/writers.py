@@ -19,7 +19,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from ..data.arrow import reason
-from ..data.table import SURROGATE, place
+from ..data.label_values import SURROGATE
+from ..data.table import place
 from ..errors import DataError
 
 # Not the csv module's: it leaves a lone carriage return unquoted, which its own reader then takes for the end of a row.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..calibration import Calibration
+from ..calibration import Calibration, cross_fitted_several
 from ..choices import CONTROLS
 from ..data import Audit
 from ..data.audit import read_audit
@@ -34,6 +34,8 @@ from ..robustness.documents import (
 from ..runs import Run, RunFacts, Standing, StudyFolder, leaderboard
 from ..runs.facts import ReceiptFacts
 from ..runs.joined import join
+from ..runs.run import Validation
+from ..tasks import metrics_of
 
 ENSEMBLE = "ensemble"
 Curve = tuple[tuple[float, float], ...]
@@ -373,12 +375,17 @@ def _history(run: Run, place: int) -> History:
 
 def judge_run(run: Run) -> Judged:
     """A run on its validation rows."""
-    seen = run.validation()
-    return Judged(name=run.name, metrics=run.task.metrics(seen.logits, seen.labels, run.labels), calibration=run.calibration())
+    return Judged(name=run.name, metrics=_metrics(run, run.validation(), run.labels), calibration=run.calibration())
 
 
 def judge_ensemble(ensemble: Ensemble) -> Judged:
     """An ensemble on the validation rows of its members, each row by members that were chosen without it."""
     seen, first = ensemble.validation(), next(iter(ensemble.runs.values()))
-    measured = first.task.metrics(seen.logits, seen.labels, ensemble.labels)
-    return Judged(name=ENSEMBLE, metrics=measured, calibration=ensemble.calibration())
+    return Judged(name=ENSEMBLE, metrics=_metrics(first, seen, ensemble.labels), calibration=ensemble.calibration())
+
+
+def _metrics(run: Run, seen: Validation, labels: Sequence[str]) -> Metrics:
+    """Figures on validation rows; of several labels a text with thresholds that were chosen without the row."""
+    if run.task.one_label:
+        return run.task.metrics(seen.logits, seen.labels, labels)
+    return metrics_of(cross_fitted_several(seen.logits, seen.labels)[1], seen.logits, seen.labels, labels)

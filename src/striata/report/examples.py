@@ -65,21 +65,25 @@ class Examples:
     missing: str = ""
 
 
-def find_examples(report: Report, *, words: bool = False) -> Examples:
+def find_examples(report: Report, *, words: bool = False) -> Examples | None:
     """Rows of the model one would use; without any where the texts are not where the study read them.
 
     Args:
         report: of the study.
         words: whether the errors are explained, for which the model is opened; one that only counts words, which costs nothing,
             always explains them.
+
+    Returns:
+        None where a text has several labels: the rows that are shown are chosen by the probability of one.
     """
+    if not report.runs[report.best.name].task.one_label:
+        return None
     study = StudyFolder(report.folder).study()
     held_out = not isinstance(study.data.validation, str)
     source = study.data.train if held_out else study.data.validation
     if not isinstance(source, str) or not is_there(source):
         return Examples(missing="The texts are not where the study read them, so none are shown.")
     columns = study.columns
-    columns = replace(columns, task=report.runs[report.best.name].facts.task)
     try:
         table = read_table(source, columns, split="train" if held_out else "validation")
     except StriataError:  # whose message may name folders of this machine

@@ -29,7 +29,7 @@ class Figures:
         differences: as a forest plot; None when there is nothing to compare.
         cost: accuracy against training time or parameters, baselines and the ensemble among the points.
         labels: recall of each, of the model one would use.
-        confusion: likewise.
+        confusion: likewise; None where a text has several labels.
         reliability: likewise.
         stress: one for each model that was tried.
     """
@@ -40,15 +40,16 @@ class Figures:
     differences: Scene | None
     cost: Scene
     labels: Scene
-    confusion: Scene
+    confusion: Scene | None
     reliability: Scene
     stress: tuple[Scene, ...]
 
     def all(self) -> list[Scene]:
         """Every drawing, in the order of the page."""
         forest = [] if self.differences is None else [self.differences]
+        confusions = [] if self.confusion is None else [self.confusion]
         return [
-            *self.layouts, *self.training, self.standings, *forest, self.cost, self.labels, self.confusion,
+            *self.layouts, *self.training, self.standings, *forest, self.cost, self.labels, *confusions,
             self.reliability, *self.stress,
         ]  # fmt: skip
 
@@ -62,7 +63,7 @@ def figures_of(report: Report) -> Figures:
         differences=_differences(report) if report.comparison.differences else None,
         cost=against(report, _cost(report)),
         labels=recalls(report.judged.metrics),
-        confusion=confusion(report.judged.metrics, report.judged.spoken),
+        confusion=confusion(report.judged.metrics, report.judged.spoken) if report.judged.metrics.confusion else None,
         reliability=reliability(report.judged),
         stress=tuple(_stress(stress) for stress in report.stress),
     )

@@ -91,7 +91,8 @@ def reliability(judged: Judged) -> Scene:
     bottom, floor = HEIGHT + 30, HEIGHT - BOTTOM
     x = Scale(low=0, high=1, start=LEFT, end=WIDTH - RIGHT)
     y = Scale(low=0, high=1, start=floor, end=TOP)
-    marks = frame(x, y, x_form=percent, y_form=percent, x_label="probability of the predicted label")
+    of = "probability of a label" if calibration.temperatures else "probability of the predicted label"
+    marks = frame(x, y, x_form=percent, y_form=percent, x_label=of)
     marks.append(Line(points=((x(0), y(0)), (x(1), y(1))), stroke="muted", dash="dash"))
     most = max((bar.rows for bar in calibration.after.bins), default=0) or 1
     for bar in calibration.after.bins:
@@ -101,7 +102,8 @@ def reliability(judged: Judged) -> Scene:
             marks.append(
                 Box(x=x(bar.lower) + 1, y=floor - height, width=width, height=height, fill="muted", opacity=0.28, tip=tip)
             )
-    if calibration.temperature != 1:
+    scaled = bool(calibration.temperatures) or calibration.temperature != 1
+    if scaled:
         for bar in _met(calibration.before):
             marks.append(_bar_dot(bar, x, y, "as they are"))
     for bar in _met(calibration.after):
@@ -110,7 +112,7 @@ def reliability(judged: Judged) -> Scene:
         marks.append(Line(points=((at, y(span.low)), (at, y(span.high))), stroke="c4", width=2, opacity=0.75))
         marks.append(_bar_dot(bar, x, y, "calibrated", span))
     for place, name in ((LEFT + 6, "calibrated, with interval"), (LEFT + 196, "as they are")):
-        if name == "as they are" and calibration.temperature == 1:
+        if name == "as they are" and not scaled:
             continue
         marks.append(_legend_dot(place, bottom - 8, name))
         marks.append(Text(x=place + 10, y=bottom - 3.5, text=name, fill="ink"))

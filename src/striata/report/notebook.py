@@ -169,10 +169,7 @@ def _fitted(fitted: Any) -> Markup:
 def _model(model: Any) -> Markup:
     members = _table(("member", "kind", "trainable"), [(run.name, run.kind, f"{run.trainable:,}") for run in model.runs.values()])
     shown = ", ".join(model.labels[:_MOST]) + (", ..." if len(model.labels) > _MOST else "")
-    return (
-        _head(repr(model), f"Labels: {shown}. Probabilities are calibrated with temperature {model.calibration.temperature:.3f}.")
-        + members
-    )
+    return _head(repr(model), f"Labels: {shown}. Probabilities are calibrated with {model.calibration.shown}.") + members
 
 
 def _explanation(explained: Any) -> Markup:

@@ -264,6 +264,8 @@ def _robust(report: Report) -> list[Sentence]:
 def confused(report: Report) -> str:
     """The most frequent confusion; empty without any."""
     labels, counts = report.judged.metrics.labels, report.judged.metrics.confusion
+    if not counts:
+        return ""
     pairs = [(counts[i][j], labels[i], labels[j]) for i in range(len(labels)) for j in range(len(labels)) if i != j]
     most, true, predicted = max(pairs, default=(0, "", ""))
     return f"Most often {true} is taken for {predicted}: {most:,} rows." if most else ""

@@ -22,6 +22,7 @@ from ..runs.study_folder import find_run
 from ..settings import Study, load_study
 from ..study import Prepared, find_encoder, prepare
 from ..study.embeddings import StudyEmbeddings
+from ..tasks import check_one_label, task_named
 from .checks import FORMAT, sample_rows, study_of, whole_texts
 from .copies import conflicting
 from .documents import AUDIT, keep
@@ -238,6 +239,7 @@ def audit_labels(
     if rows < 10:
         raise DataError(f"{rows}: expected at least 10", argument="rows")
     study, runs, folder = find_audited(Path(target))
+    check_one_label(task_named(study.task), "an audit of labels", DataError)
     require("the audit of labels", "cleanlab")
     study = find_encoder(study, base)
     prepared = prepare(study, data)

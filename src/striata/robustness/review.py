@@ -23,6 +23,7 @@ from ..errors import DataError, StriataError, did_you_mean
 from ..model.writers import Rows, write_rows
 from ..settings import Study
 from ..shown import Shown
+from ..tasks import check_one_label, task_named
 from .checks import whole_texts
 from .labels import Suspect
 
@@ -190,6 +191,7 @@ def apply_answers(study: Study, answers: Sequence[Answer], out: Path) -> Relabel
         DataError: a row's text or label is not what went out, an answer is no label of its file, or there is no answer.
         StriataError: the folder is there already, or cannot be written.
     """
+    check_one_label(task_named(study.task), "an audit of labels", DataError)
     if is_there(out):
         raise DataError(f"{out} is there already; give another name", argument="out", path=str(out))
     counts = Counter(_kind(answer) for answer in answers)

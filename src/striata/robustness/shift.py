@@ -16,6 +16,7 @@ from ..disk.files import apart, write_text
 from ..errors import DataError
 from ..figures.intervals import LEVEL, Interval, share
 from ..runs.joined import join
+from ..tasks import check_one_label
 from .accuracy_estimate import ASSUMPTIONS, by_mean_confidence, certainty, check_estimate, confidence, estimate_accuracy
 from .checks import FORMAT, model_json, model_name, sample_rows, study_of, whole_texts
 from .copies import find_copies
@@ -214,6 +215,7 @@ def measure_shift(
         DataError: there are too few rows, a text is empty, a label is not one of the model's, or a number is out of range.
         StriataError: the result cannot be written.
     """
+    check_one_label(model.task, "a measure of shift", DataError)
     _check(known, unlabelled, rows, permutations)
     if out is not None:
         apart(out, *(table.source for table in (known, unlabelled, train) if table is not None))

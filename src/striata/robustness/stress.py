@@ -15,6 +15,7 @@ from ..disk.files import apart, write_json
 from ..errors import DataError
 from ..figures.intervals import LEVEL, Interval, paired_difference, share
 from ..figures.pvalues import holm
+from ..tasks import check_one_label
 from .checks import FORMAT, model_json, model_name, sample_rows, study_of
 from .documents import STRESS, keep
 from .perturbations import PERTURBATIONS, STRENGTHS, perturb
@@ -159,6 +160,7 @@ def run_stress(
         DataError: `rows` is below 1, or a label is not one of the model's.
         StriataError: the result cannot be written.
     """
+    check_one_label(model.task, "a stress test", DataError)
     if rows < 1:
         raise DataError(f"{rows}: expected at least 1", argument="rows")
     if out is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ class Pool:
         labels: names, in the order of the logits; that of the first run.
         ids: row numbers, ascending, (rows,).
         texts: what stands for the rows' texts, (rows,) uint64.
-        targets: places of the true labels, (rows,).
+        targets: places of the true labels, (rows,), or as the task has them.
         logits: (runs, rows, labels) float32.
     """
 
@@ -89,9 +90,12 @@ class Pool:
         return right
 
 
-def in_order(logits: Logits, own: Sequence[str], labels: Sequence[str]) -> Logits:
-    """Logits (rows, labels) with the labels `own` in the order of `labels`, which are the same ones."""
-    return logits if tuple(own) == tuple(labels) else logits[:, [own.index(name) for name in labels]]
+def in_order(logits: npt.NDArray[Any], own: Sequence[str], labels: Sequence[str]) -> npt.NDArray[Any]:
+    """Logits or targets (rows, labels) with the labels `own` in the order of `labels`, which are the same ones."""
+    if tuple(own) == tuple(labels):
+        return logits
+    ordered: npt.NDArray[Any] = logits[:, [own.index(name) for name in labels]]
+    return ordered
 
 
 def join(runs: Mapping[str, Run], *, across: bool = False) -> Pool:
@@ -157,10 +161,11 @@ def _read(run: Run, labels: Sequence[str]) -> Validation:
             f"run {run.name} has logits that are not finite for {int(unusable.sum()):,} validation rows, the first for row "
             f"{ids[unusable.argmax()]}; train it again with a lower learning rate, or take it out of {run.path.parent}"
         )
-    places = np.array([labels.index(name) for name in run.labels])
-    whole = Validation(
-        ids=ids, texts=validation.texts, labels=places[validation.labels], logits=in_order(logits, run.labels, labels)
-    )
+    if run.task.one_label:
+        targets = np.array([labels.index(name) for name in run.labels])[validation.labels]
+    else:
+        targets = in_order(validation.labels, run.labels, labels)
+    whole = Validation(ids=ids, texts=validation.texts, labels=targets, logits=in_order(logits, run.labels, labels))
     return _take(whole, np.argsort(ids, kind="stable"))
 
 
@@ -211,10 +216,12 @@ def _check_rows(first: Run, run: Run, of_first: Validation, of_run: Validation) 
 
 def _check_truth(first: Run, run: Run, of_first: Validation, of_run: Validation) -> None:
     unequal = of_run.labels != of_first.labels
+    unequal = unequal if unequal.ndim == 1 else unequal.any(1)
     if unequal.any():
         at = int(unequal.argmax())
+        one, other = (first.task.spell(seen.labels[at : at + 1], first.labels)[0] for seen in (of_first, of_run))
         raise RunError(
             f"runs {first.name} and {run.name} have different true labels for validation row {of_first.ids[at]} "
-            f"('{first.labels[of_first.labels[at]]}' and '{first.labels[of_run.labels[at]]}'; {int(unequal.sum()):,} such rows); "
+            f"('{one}' and '{other}'; {int(unequal.sum()):,} such rows); "
             "expected runs over the same labelled data"
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +43,7 @@ class Validation:
         ids: row numbers, (rows,) int64.
         texts: what stands for the rows' texts in other data too, (rows,) uint64; see
             :meth:`striata.data.table.Table.text_hashes`.
-        labels: places of the true labels, (rows,) int64.
+        labels: places of the true labels, (rows,) int64; where rows have several, 0 or 1 for each, (rows, labels) int64.
         logits: (rows, labels) float32.
     """
 
@@ -58,9 +58,12 @@ def write_validation(folder: Path, validation: Validation) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    flat = pa.array(np.ascontiguousarray(validation.logits, np.float32).ravel())
-    logits = pa.FixedSizeListArray.from_arrays(flat, validation.logits.shape[1])
-    table = pa.table({"id": validation.ids, "text_hash": validation.texts, "label": validation.labels, "logits": logits})
+    def lists(values: npt.NDArray[Any]) -> Any:
+        return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).ravel()), values.shape[1])
+
+    labels = validation.labels if validation.labels.ndim == 1 else lists(validation.labels)
+    logits = lists(validation.logits.astype(np.float32, copy=False))
+    table = pa.table({"id": validation.ids, "text_hash": validation.texts, "label": labels, "logits": logits})
     parquet.write_table(table, folder / _VALIDATION)
 
 
@@ -70,15 +73,21 @@ def read_validation(seal: Seal) -> Validation:
     Raises:
         RunError: it cannot be read.
     """
-    columns = {"id": "int64", "text_hash": "uint64", "label": "int64", "logits": r"fixed_size_list<element: float>\[\d+\]"}
+    import pyarrow as pa
+
+    lists = r"fixed_size_list<element: {}>\[\d+\]"
+    labels, logits = rf"int64|{lists.format('int64')}", lists.format("float")
+    columns = {"id": "int64", "text_hash": "uint64", "label": labels, "logits": logits}
     table = seal.read(_VALIDATION, lambda file: read_columns(file, columns, _RUN))
-    flat = table.column("logits").combine_chunks().flatten().to_numpy()
-    return Validation(
-        ids=table.column("id").to_numpy(),
-        texts=table.column("text_hash").to_numpy(),
-        labels=table.column("label").to_numpy(),
-        logits=flat.reshape(len(table), -1),
-    )
+
+    def array(name: str) -> npt.NDArray[Any]:
+        column = table.column(name)
+        if not pa.types.is_fixed_size_list(column.type):
+            plain: npt.NDArray[Any] = column.to_numpy()
+            return plain
+        return np.asarray(column.combine_chunks().flatten().to_numpy()).reshape(len(table), -1)
+
+    return Validation(ids=array("id"), texts=array("text_hash"), labels=array("label"), logits=array("logits"))
 
 
 def write_calibration(folder: Path, calibration: Calibration) -> None:

@@ -50,8 +50,11 @@ class Vote(BaseModel):
 class Answer(BaseModel):
     """What the model says of one text."""
 
-    label: str | None = Field(description="The label, as a rule the likeliest; null where it is left open.")
-    probability: float = Field(description="Calibrated probability of the label, also of one that is left open.")
+    label: str | None = Field(description="The label, as a rule the likeliest, or several as `a|b`; null where it is left open.")
+    labels: list[str] | None = Field(None, description="Of a model that gives several labels: these, in the order of all.")
+    probability: float = Field(
+        description="Calibrated probability of the label, also of one left open; of several that of the least sure decision."
+    )
     cut: bool = Field(description="Whether a member read the beginning of the text only, since it is too long.")
     probabilities: dict[str, float] | None = Field(None, description="Calibrated, of every label.")
     set: list[str] | None = Field(None, description="Labels that the text may have, likeliest first.")

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from .bodies import Classified, ModelFacts, ModelList, Question
-from .refusals import Problem
+from .refusals import Problem, Refusal
 from .served import Answers, Floats
 from .service import Service
 
@@ -64,6 +64,9 @@ def _answers(service: Service, answers: Answers, question: Question) -> Iterator
     """What is said of each text; counted."""
     model, name = answers.served.model, answers.served.name
     probabilities = model.probabilities(answers.logits)
+    if not model.task.one_label:
+        yield from _several(service, answers, question)
+        return
     top = model.confidence(answers.logits)
     labels: list[str | None] = [model.labels[at] for at in model.decide(answers.logits)]
     if question.abstain_below is not None:
@@ -78,6 +81,37 @@ def _answers(service: Service, answers: Answers, question: Question) -> Iterator
             answer["set"] = list(answers.sets[at])
         if votes is not None:
             answer["votes"] = votes[at]
+        yield answer
+
+
+def _several(service: Service, answers: Answers, question: Question) -> Iterator[dict[str, Any]]:
+    """As :func:`_answers` where a text has several labels."""
+    model, name = answers.served.model, answers.served.name
+    if question.abstain_below is not None:
+        message = f"abstain_below is for models with one label a text, and {name} gives several; leave it out"
+        raise Refusal(422, "several_labels", message, field="abstain_below")
+    probabilities, decided = model.probabilities(answers.logits), model.decide(answers.logits)
+    names = model.task.spell(decided, model.labels)
+    confidence = model.confidence(answers.logits)
+    service.metrics.count(name, names, confidence, int(answers.cut.sum()), parts=model.task.parts)
+    for at, label in enumerate(names):
+        answer: dict[str, Any] = {"label": label, "probability": float(confidence[at]), "cut": bool(answers.cut[at])}
+        answer["labels"] = list(model.task.parts(label))
+        if question.probabilities:
+            answer["probabilities"] = dict(zip(model.labels, probabilities[at].tolist(), strict=True))
+        if answers.sets is not None:
+            answer["set"] = list(answers.sets[at])
+        if question.votes:
+            answer["votes"] = {
+                member: {"label": vote, "probability": float(np.maximum(own, 1 - own).min())}
+                for member, logits in answers.members.items()
+                for vote, own in [
+                    (
+                        model.task.spell(model.task.decide(logits[at : at + 1]), model.labels)[0],
+                        model.task.probabilities(logits[at]),
+                    )
+                ]
+            }
         yield answer
 
 

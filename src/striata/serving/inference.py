@@ -209,8 +209,8 @@ def _texts(inputs: Sequence[Tensor]) -> tuple[list[str], list[str] | None]:
 def _outputs(service: Service, answers: Answers) -> dict[str, dict[str, Any]]:
     model = answers.served.model
     probabilities = model.probabilities(answers.logits)
-    labels = [model.labels[at] for at in model.decide(answers.logits)]
-    service.metrics.count(answers.served.name, labels, model.confidence(answers.logits), int(answers.cut.sum()))
+    labels, confidence = model.named(answers.logits), model.confidence(answers.logits)
+    service.metrics.count(answers.served.name, labels, confidence, int(answers.cut.sum()), parts=model.task.parts)
     return {
         "label": {"name": "label", "shape": [len(labels)], "datatype": "BYTES", "data": labels},
         "probabilities": {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,14 @@ class Metrics:
         self.loads = Counter("striata_model_loads", "Models loaded, and those that could not be.", ("model", "outcome"), **own)
         self.versions = Gauge("striata_model_version", "1 for the version of each model in use.", ("model", "version"), **own)
 
-    def count(self, model: str, labels: Sequence[str | None], confidence: npt.NDArray[np.float32], cut: int) -> None:
+    def count(
+        self,
+        model: str,
+        labels: Sequence[str | None],
+        confidence: npt.NDArray[np.float32],
+        cut: int,
+        parts: Callable[[str], Sequence[str]] = lambda label: (label,),
+    ) -> None:
         """Counts the answers to some texts.
 
         Args:
@@ -48,12 +55,14 @@ class Metrics:
             labels: of the texts; None where left open.
             confidence: largest probability of each, (texts,).
             cut: texts of which a member read the beginning only.
+            parts: the labels of one answer, each of which is counted.
         """
         self.texts.labels(model).inc(len(labels))
         self.cut.labels(model).inc(cut)
         histogram = self.confidence.labels(model)
         for label, value in zip(labels, confidence.tolist(), strict=True):
-            self.labels.labels(model, "" if label is None else label).inc()
+            for part in ("",) if label is None else parts(label):
+                self.labels.labels(model, part).inc()
             histogram.observe(value)
 
     def in_use(self, model: str, version: str, before: str | None) -> None:

@@ -14,6 +14,7 @@ from .recipe import CONFIG
 
 _UNSTATED = (
     "weight", "weight_like", "weight_clip", "order", "delimiter", "quoting", "encoding", "header", "drop_empty",
+    "label_separator",
 )  # fmt: skip
 
 
@@ -27,7 +28,8 @@ class DataSettings(BaseModel):
         max_length: most tokens of a text, special tokens included.
         text: name of the text column, or a list of several, which are joined with spaces; None finds it by its usual names.
         text_pair: name of the second text's column.
-        label: name of the label column.
+        label: name of the label column; with `task: multilabel` also a list of the columns that hold 0 or 1 for each label.
+        label_separator: with `task: multilabel`, between the labels in one text; None for `|`.
         weight: name of a column that says how much each training row counts, in numbers above 0 of which only the ratios matter;
             None weighs all alike. Validation and test rows always count alike.
         order: all labels, lowest first; None for numbers by size, else what the source declares, else the alphabet, which is none
@@ -51,7 +53,8 @@ class DataSettings(BaseModel):
     max_length: Count = 256
     text: Column | Annotated[tuple[Column, ...], Field(min_length=1), Different] | None = None
     text_pair: Column | None = None
-    label: Column | None = None
+    label: Column | Annotated[tuple[Column, ...], Field(min_length=1), Different] | None = None
+    label_separator: Annotated[str, Field(min_length=1), Expected("the characters between labels")] | None = None
     weight: Column | None = None
     order: Annotated[tuple[LabelName, ...], Field(min_length=2), Different] | None = None
     weight_like: Place | None = None
@@ -89,14 +92,13 @@ class DataSettings(BaseModel):
         """
         return Dialect(delimiter=self.delimiter, quoting=self.quoting, encoding=self.encoding, header=self.header)
 
-    def columns(self) -> Columns:
-        """The names asked for, and what is stated of how files are written."""
+    def columns(self, task: str = "single-label") -> Columns:
+        """The names asked for, and what is stated of how files are written.
+
+        Args:
+            task: what a label is.
+        """
         return Columns(
-            text=self.text,
-            text_pair=self.text_pair,
-            label=self.label,
-            weight=self.weight,
-            order=self.order,
-            dialect=self.dialect(),
-            drop_empty=self.drop_empty,
-        )
+            text=self.text, text_pair=self.text_pair, label=self.label, weight=self.weight, order=self.order,
+            dialect=self.dialect(), drop_empty=self.drop_empty, task=task, separator=self.label_separator,
+        )  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -258,7 +257,7 @@ class Study(BaseModel):
     @property
     def columns(self) -> Columns:
         """Which columns are read, and as what: names, what is stated of how files are written, and the task."""
-        return replace(self.data.columns(), task=self.task)
+        return self.data.columns(self.task)
 
     def to_dict(self) -> dict[str, Any]:
         """All settings with defaults, as JSON values; paths as they stand in the file."""

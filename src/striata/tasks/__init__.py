@@ -1,10 +1,11 @@
 """What a label is: targets, loss, decision, probabilities, scores. No torch."""
 
+from .multi_label import JOINT, MULTI_LABEL, in_order, metrics_of, split_labels
 from .ordinal import ORDINAL
 from .single_label import SINGLE_LABEL, are_integers, label_numbers, likeliest, plain_label
-from .task import TASKS, Task, check_one_label, task_named
+from .task import TASKS, Task, check_one_label, task_named, task_of
 
 __all__ = [
-    "ORDINAL", "SINGLE_LABEL", "TASKS", "Task", "are_integers", "check_one_label", "label_numbers", "likeliest", "plain_label",
-    "task_named",
+    "JOINT", "MULTI_LABEL", "ORDINAL", "SINGLE_LABEL", "TASKS", "Task", "are_integers", "check_one_label", "in_order",
+    "label_numbers", "likeliest", "metrics_of", "plain_label", "split_labels", "task_named", "task_of",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -89,6 +89,18 @@ class SingleLabel:
                     row=int(row),
                 )
         return np.array([places[label] for label in values], np.int64)
+
+    def parts(self, value: str) -> tuple[str, ...]:
+        """The label itself."""
+        return (value,)
+
+    def spell(self, targets: npt.NDArray[Any], labels: Sequence[str]) -> list[str]:
+        """The labels' names."""
+        return [labels[at] for at in targets]
+
+    def as_one_label(self, logits: Floats, targets: Places) -> tuple[Floats, Places]:
+        """As they are."""
+        return logits, targets
 
     def decide(self, outputs: Floats) -> Places:
         """Places of the largest values; the first of equals."""

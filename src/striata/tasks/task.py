@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import RunError, StriataError, did_you_mean
 from ..figures.scores import Metrics, Scores
+from .multi_label import MULTI_LABEL
 from .ordinal import ORDINAL
 from .single_label import SINGLE_LABEL
 
@@ -73,8 +74,16 @@ class Task(Protocol):
         """
         ...
 
+    def parts(self, value: str) -> tuple[str, ...]:
+        """The labels that a row's label, as tables have it, names."""
+        ...
+
+    def spell(self, targets: npt.NDArray[Any], labels: Sequence[str]) -> list[str]:
+        """Targets or decisions of rows as tables and predictions have them."""
+        ...
+
     def decide(self, outputs: Floats) -> Places:
-        """The answer to each row: of logits or log-probabilities, (..., labels) -> (...)."""
+        """The answer to each row, as :meth:`encode` has targets: of logits, (..., labels)."""
         ...
 
     def whole(self, inside: npt.NDArray[np.bool_], decided: Places) -> npt.NDArray[np.bool_]:
@@ -102,6 +111,10 @@ class Task(Protocol):
         """Of each row's target, (rows,), by logits times a factor."""
         ...
 
+    def as_one_label(self, logits: Floats, targets: Places) -> tuple[Floats, Places]:
+        """Logits (..., rows, labels) and targets as those of a task with one label, with the same mean loss for any factor."""
+        ...
+
     def scores(self, logits: Floats, targets: Places) -> Scores:
         """How good logits (rows, labels) are for targets (rows,)."""
         ...
@@ -121,7 +134,12 @@ class Task(Protocol):
         ...
 
 
-TASKS: dict[str, Task] = {task.name: task for task in (SINGLE_LABEL, ORDINAL)}
+TASKS: dict[str, Task] = {task.name: task for task in (SINGLE_LABEL, MULTI_LABEL, ORDINAL)}
+
+
+def task_of(targets: npt.NDArray[Any]) -> Task:
+    """The task that targets look like: places of one label (rows,), or 0 and 1 for each label (rows, labels)."""
+    return SINGLE_LABEL if targets.ndim == 1 else MULTI_LABEL
 
 
 def task_named(name: str) -> Task:

@@ -106,6 +106,13 @@ def _spread(logits: Tensor, targets: Tensor, terms: Terms) -> Tensor:
     return shares * (1 - terms.smoothing) + terms.smoothing / logits.shape[-1]
 
 
+def binary_cross_entropy(logits: Tensor, targets: Tensor, terms: Terms, *, rows: Tensor | None = None) -> Tensor:
+    """Mean over rows and labels, as torch has it; targets are 0 or 1 for each label, and weights those of a label's 1."""
+    goals = targets.to(logits.dtype) * (1 - terms.smoothing) + terms.smoothing / 2
+    whole = partial(functional.binary_cross_entropy_with_logits, logits, goals, pos_weight=terms.weights)
+    return whole() if rows is None else (whole(reduction="none").mean(-1) * rows).sum() / rows.sum()
+
+
 def make_loss(
     recipe: Recipe,
     task: Task,
@@ -119,7 +126,7 @@ def make_loss(
     Args:
         recipe: names it, or leaves it to the task.
         task: what a label is.
-        targets: of all training rows, (rows,) int64; or probabilities, (rows, labels) float32.
+        targets: of all training rows, (rows,) int64; or, (rows, labels), probabilities in float32, or 0 and 1 in int64.
         labels: names, for class weights.
         device: where the logits will be.
         weights: of all training rows, (rows,); None where all count alike.
@@ -141,6 +148,10 @@ def _class_weights(recipe: Recipe, targets: np.ndarray, labels: Sequence[str], w
     if recipe.class_weights is None:
         return None
     if recipe.class_weights == "balanced":
+        if targets.ndim == 2:  # a label's 1 weighs as much in all as its 0
+            factors = np.ones(len(targets)) if weights is None else weights
+            having = factors @ targets
+            return np.asarray((factors.sum() - having) / np.where(having > 0, having, 1))
         counts = np.bincount(targets, weights, minlength=len(labels))
         balanced: np.ndarray = counts.sum() / (len(labels) * counts)
         return balanced

@@ -1,0 +1,127 @@
+"""Every command once with a model of each task: it works, or refuses in one line that names what it is."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+import striata
+
+from ..command import run
+from ..study.small import WORDS, make_base, study_of
+
+LABELS = ("alpha", "beta", "gamma")
+REFUSED = "needs one label of several for each text, and the task is multilabel"
+
+
+def write_several(path: Path, rows: int, seed: int) -> Path:
+    """Texts whose labels, some of three or none, show in their words."""
+    rng = np.random.default_rng(seed)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "labels"])
+        for _ in range(rows):
+            own = [place for place, share in enumerate((0.5, 0.3, 0.2)) if rng.random() < share]
+            words = [WORDS[place * 25 + int(at)] for place in own for at in rng.integers(0, 3, 4)]
+            words += [WORDS[int(at)] for at in rng.integers(75, 86, 3)]
+            writer.writerow([" ".join(words), "|".join(LABELS[place] for place in own)])
+    return path
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a trained study of several labels a text in `out`."""
+    folder = tmp_path_factory.mktemp("several")
+    make_base(folder, dropout=0.1)
+    write_several(folder / "train.csv", 160, 0)
+    write_several(folder / "test.csv", 50, 1)
+    study = study_of(
+        folder, task="multilabel", baselines=["majority", "lexical"], layouts=["0-2 r2 query value", "1-2 r2 query"],
+        recipe={"max_steps": 4, "evaluate_every": 2}, ensemble={"size": 3, "method": "weighted"},
+        data={"test": str(folder / "test.csv")},
+    )  # fmt: skip
+    striata.train(study)
+    (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    return folder
+
+
+WORKS = (
+    ("check", "study.yaml"), ("train", "study.yaml"), ("leaderboard", "out"), ("leaderboard", "out", "--runs", "--json"),
+    ("compare", "out", "lexical", "majority"), ("evaluate", "out", "test.csv", "--sets", 0.9, "--errors", "errors.csv"),
+    ("predict", "out", "test.csv", "--out", "said.csv", "--probabilities", "--sets", 0.9), ("report", "out"), ("card", "out"),
+    ("ensemble", "out", "--method", "greedy", "--out", "greedy", "--by", "average_precision"),
+    ("ensemble", "out", "--method", "top", "--out", "top", "--size", 2), ("ensemble", "out", "--method", "soup", "--size", 2),
+    ("pack", "out", "--out", "packed"), ("init", "train.csv", "--task", "multilabel", "--base", "none", "--out", "new.yaml"),
+    ("fit", "test.csv", "--task", "multilabel", "--base", "none", "--minutes", 0.1, "--out", "fitted"),
+)  # fmt: skip
+REFUSES = (
+    ("ensemble", "out", "--method", "stacking", "--out", "x"), ("ensemble", "out", "--combine", "probabilities", "--out", "x"),
+    ("cascade", "out", "--out", "x"), ("distil", "out"), ("explain", "out", "w0 w1"), ("suggest", "out", "test.csv"),
+    ("shift", "out", "--unlabelled", "test.csv", "--known", "train.csv"), ("stress", "out", "test.csv"), ("audit", "out"),
+    ("export", "out", "--out", "x"), ("predict", "out", "test.csv", "--out", "x.csv", "--abstain-below", 0.5),
+    ("predict", "out", "test.csv", "--out", "x.csv", "--precision-at-least", 0.9),
+    ("predict", "out", "test.csv", "--out", "x.csv", "--format", "id-label"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", WORKS, ids=[" ".join(map(str, command)) for command in WORKS])
+def test_works_with_several_labels(command: tuple[object, ...], several: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(several)
+    assert run(*command) == 0
+
+
+@pytest.mark.parametrize("command", REFUSES, ids=[" ".join(map(str, command)) for command in REFUSES])
+def test_refuses_several_labels(
+    command: tuple[object, ...], several: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(several)
+    assert run(*command) == 2
+    error = capsys.readouterr().err.strip()
+    assert REFUSED in error
+    assert error.count("\n") == 0
+    assert not (several / "x").exists()
+
+
+def test_predictions_are_labels_and_a_probability_of_each(several: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(several)
+    run("predict", "out", "test.csv", "--out", "seen.csv", "--probabilities", "--sets", 0.9)
+    model = striata.load("out")
+    with open("seen.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    texts = [row["text"] for row in rows]
+    assert [row["label"] for row in rows] == model.predict(texts)
+    shown = np.array([[float(row[f"p_{label}"]) for label in LABELS] for row in rows])
+    np.testing.assert_allclose(shown, model.predict_proba(texts), atol=1e-6)
+    expected = [
+        ["|".join(name for name, p, t in zip(LABELS, one, model.calibration.thresholds, strict=True) if p >= t)] for one in shown
+    ]
+    assert [[row["label"]] for row in rows] == expected
+    sets = [set(json.loads(row["labels_predicted"])) for row in rows]
+    assert sets == [set(one) for one in model.predict_sets(texts, 0.9)]
+    measured = model.evaluate("test.csv", coverage=0.9)
+    assert measured.accuracy == np.mean([row["label"] == row["labels"] for row in rows])
+    assert measured.metrics.scores["micro_f1"] > 0.9
+
+
+def test_an_adapter_alone_answers_and_goes_on(several: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(several)
+    adapters = [path for path in Path("out/runs").iterdir() if "seed" in path.name]
+    model = striata.load(adapters[0])
+    seen = model._source.validation()
+    assert seen.labels.shape == seen.logits.shape
+    np.testing.assert_allclose(model.predict_proba(["w0 w1 w25"]).shape, (1, 3))
+    assert 0 <= model.evaluate("test.csv").metrics.scores["average_precision"] <= 1
+
+
+def test_a_page_draws_what_there_is(several: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(several)
+    run("report", "out")
+    page = Path("out/report.html").read_text()
+    assert "Confusion matrix" not in page
+    assert "micro F1" in page
+    assert "a temperature for each label" in page
