@@ -51,3 +51,13 @@ def test_many_files_need_a_folder_and_one_file_no_cluster(tmp_path: Path, capsys
     assert "give its address with --ray" in capsys.readouterr().err
     assert run("predict", model, file, "--ray", "local") == 2
     assert "--ray shares several files out" in capsys.readouterr().err
+
+
+def test_what_cannot_be_dealt_out_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="cannot be dealt out to machines"):
+        striata.train(study_of(tmp_path, layouts=[], search={"trials": 2}), ray="local")
+    race = study_of(tmp_path, race={"learning_rates": [0.01, 0.03]})
+    with pytest.raises(StudyError, match="stacks are several, and a race is judged among all of its members"):
+        striata.train(race, ray="local", stacks=2)
+    with pytest.raises(StudyError, match="cores is 0; expected at least 1"):
+        striata.train(study_of(tmp_path), ray="local", cores=0)

@@ -12,7 +12,7 @@ import torch
 
 import striata
 from striata.disk.files import sha256_file
-from striata.errors import ClusterError, StudyError
+from striata.errors import ClusterError
 from striata.model.many_files import files_of, predict_files
 from striata.scale.cluster import check_shared, connected
 from striata.steps import choose, collect, plan_study, train_stacks
@@ -133,8 +133,3 @@ def test_errors_of_a_stack_are_one_line(trained: Trained, cluster: None) -> None
             striata.train(more, ray="auto", cores=1)
     finally:
         (result.folder.parent / "away").rename(Path(study["base"], "model.safetensors"))
-
-
-def test_a_search_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="cannot be dealt out to machines"):
-        striata.train(study_of(tmp_path, layouts=[], search={"trials": 2}), ray="local")

@@ -75,6 +75,8 @@ def train_on_cluster(
     for name, value in (("stacks", stacks), ("cores", cores)):
         if value is not None and value < 1:
             raise StudyError(f"is {value}; expected at least 1", argument=name)
+    if study.race is not None and (stacks or 1) > 1:
+        raise StudyError("are several, and a race is judged among all of its members, in one; leave it out", argument="stacks")
     require("a cluster", "ray")
     doing(listen, "looking at the cluster")
     with connected(address, "a cluster") as machines:
