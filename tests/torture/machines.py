@@ -73,9 +73,10 @@ def checksums(folder: Path) -> dict[str, str]:
 
 def start(*arguments: str, environment: dict[str, str]) -> None:
     """Starts a raylet, and the cluster with the first."""
-    command = [str(RAY), "start", "--num-cpus=1", "--include-dashboard=false", "--disable-usage-stats", *arguments]
+    command = [str(RAY), "start", "--num-cpus=1", "--disable-usage-stats", "--node-ip-address=127.0.0.1", *arguments]
     begin = time.monotonic()
-    subprocess.run(command, env=environment, check=True, capture_output=True, cwd="/")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd="/")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     tell(f"ray start {arguments[0]} took {time.monotonic() - begin:.0f} s")
 
 
@@ -90,6 +91,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="striata-machines-"))
     paths = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     environment = {**os.environ, "PYTHONPATH": paths, "HF_HUB_OFFLINE": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    environment["RAY_AUTH_MODE"] = "disabled"  # nobody but this machine reaches it
     environment["RAY_worker_niceness"] = "0"  # so that workers get as much of a busy machine as their driver
     recipe = {"max_steps": 300, "evaluate_every": 20}
     study = study_of(folder, recipe=recipe, output=str(folder / "cluster"))
@@ -99,15 +101,18 @@ def main() -> None:
     for name in alone.stacks:
         train_stacks(alone, [name])
     tell("trained by one process")
-    earlier = processes("raylet/raylet")
+    earlier, servers = processes("raylet/raylet"), processes("gcs/gcs_server")
     try:
-        start("--head", "--port=26379", environment=environment)
-        start("--address=127.0.0.1:26379", environment=environment)
+        start("--head", "--port=26379", "--include-dashboard=false", environment=environment)
+        start("--address=127.0.0.1:26379", "--dashboard-agent-listen-port=0", environment=environment)
         raylets = [number for number in processes("raylet/raylet") if number not in earlier]
         assert len(raylets) == 2, raylets
         _kill_all(folder, environment, raylets)
     finally:
-        for number in [*processes("gcs_server_port=26379"), *(n for n in processes("raylet/raylet") if n not in earlier)]:
+        for number in [
+            *(n for n in processes("gcs/gcs_server") if n not in servers),
+            *(n for n in processes("raylet/raylet") if n not in earlier),
+        ]:
             os.kill(number, signal.SIGTERM)
     assert checksums(folder / "cluster") == checksums(folder / "alone"), "the runs are not those of one process"
     assert not (folder / "cluster" / "stacks").exists()
