@@ -13,6 +13,7 @@ import yaml
 import striata
 
 from ..command import run
+from ..serving.made import client
 from ..study.small import WORDS, make_base, study_of
 
 LABELS = ("alpha", "beta", "gamma")
@@ -61,7 +62,8 @@ WORKS = (
 )  # fmt: skip
 REFUSES = (
     ("ensemble", "out", "--method", "stacking", "--out", "x"), ("ensemble", "out", "--combine", "probabilities", "--out", "x"),
-    ("cascade", "out", "--out", "x"), ("distil", "out"), ("explain", "out", "w0 w1"), ("suggest", "out", "test.csv"),
+    ("cascade", "out", "--out", "x"), ("distil", "out"),
+    ("selftrain", "out", "--unlabelled", "test.csv"), ("explain", "out", "w0 w1"), ("suggest", "out", "test.csv"),
     ("shift", "out", "--unlabelled", "test.csv", "--known", "train.csv"), ("stress", "out", "test.csv"), ("audit", "out"),
     ("export", "out", "--out", "x"), ("predict", "out", "test.csv", "--out", "x.csv", "--abstain-below", 0.5),
     ("predict", "out", "test.csv", "--out", "x.csv", "--precision-at-least", 0.9),
@@ -125,3 +127,22 @@ def test_a_page_draws_what_there_is(several: Path, monkeypatch: pytest.MonkeyPat
     assert "Confusion matrix" not in page
     assert "micro F1" in page
     assert "a temperature for each label" in page
+
+
+def test_a_server_answers_all_labels_and_counts_each(several: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(several)
+    model = striata.load("out")
+    texts = ["w0 w1 w25 w26", "w80 w81"]
+    with client({"several": model}) as server:
+        body = {"texts": texts, "coverage": 0.9, "votes": True}
+        answers = server.post("/v1/classify", json=body).json()["answers"]
+        assert [answer["label"] for answer in answers] == model.predict(texts)
+        assert [answer["labels"] for answer in answers] == [label.split("|") if label else [] for label in model.predict(texts)]
+        shown = [[answer["probabilities"][label] for label in LABELS] for answer in answers]
+        np.testing.assert_allclose(shown, model.predict_proba(texts), rtol=1e-5)
+        assert all(set(answer["votes"]) == set(model.runs) for answer in answers)
+        refused = server.post("/v1/classify", json=body | {"abstain_below": 0.5})
+        assert (refused.status_code, refused.json()["code"]) == (422, "several_labels")
+        metrics = server.get("/metrics").text
+        assert 'label="alpha",model="several"' in metrics
+        assert "alpha|" not in metrics
