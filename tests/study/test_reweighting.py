@@ -15,6 +15,7 @@ from striata.figures.density import density_weights, effective_rows
 from striata.runs import Run
 from striata.settings import load_study
 
+from ..command import run
 from ..study.small import LABELS, noting, study_of, write_texts
 
 
@@ -49,12 +50,18 @@ def study(tmp_path: Path) -> dict[str, Any]:
     return {"base": "none", "data": data, "baselines": ["lexical", "majority"], "output": str(tmp_path / "out")}
 
 
-def test_a_study_is_weighted_says_so_and_goes_on_with_the_same_weights(study: dict[str, Any], tmp_path: Path) -> None:
+def test_a_study_is_weighted_says_so_and_goes_on_with_the_same_weights(
+    study: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     notes: list[str] = []
     trained = striata.train(study, listen=noting(notes))
     assert any("transductive: training rows are weighted to be like" in line and "of 110 rows" in line for line in notes)
     assert any("1 rows of" in line and "copies of test rows" in line for line in notes)
     assert trained.runs["lexical"].facts.transductive
+    assert run("leaderboard", tmp_path / "out") == 0
+    assert "transductive: runs have seen rows without labels" in " ".join(capsys.readouterr().err.split())
+    assert run("card", tmp_path / "out/runs/lexical") == 0
+    assert "It is transductive, made with a look at texts" in (tmp_path / "out/runs/lexical/README.md").read_text()
     shares = np.exp(striata.load(tmp_path / "out/runs/majority").logits(["w1"])[0])
     assert dict(zip(trained.runs["majority"].labels, shares, strict=True))["World"] > 0.6
     before = load((tmp_path / "out/weights.safetensors").read_bytes())["weights"]
