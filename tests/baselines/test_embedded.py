@@ -39,7 +39,7 @@ def test_the_discriminant_is_scikit_learns_with_the_same_shrinkage(labels: int) 
 def test_the_logistic_regression_is_scikit_learns_on_standardized_columns(labels: int) -> None:
     rows, targets = made(90, labels, 0)
     assert rows.vectors is not None
-    model, _ = _solve(rows.vectors, targets, labels, "logistic", 0.01, 0)
+    model, _ = _solve(rows.vectors, targets, labels, "logistic", 0.01, 0, None)
     reference = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, tol=1e-8, max_iter=1000)).fit(rows.vectors, targets)
     logs = log_softmax(model.scores(rows.vectors).astype(np.float64), axis=1)
     np.testing.assert_allclose(logs, reference.predict_log_proba(rows.vectors), atol=5e-3)

@@ -67,7 +67,7 @@ def test_labels_without_rows_score_below_those_with_rows() -> None:
 def test_centroids_are_cosines_to_the_mean_text() -> None:
     rows, targets = made(60, 3, 0)
     _, features = Counts.of(WORDS, rows.texts, None).weigh(1, 10**6)
-    parts = [(features[:25], targets[:25]), (features[25:], targets[25:])]
+    parts = [(features[:25], targets[:25], None), (features[25:], targets[25:], None)]
     scores = centroids(parts, features.shape[1], 4).scores(features)
     dense = features.toarray()
     means = np.stack([dense[targets == label].mean(0) for label in range(3)])

@@ -74,6 +74,8 @@ suggest RUN TRAIN --rows 0                    | --rows 0: expected at least 1
 suggest RUN TRAIN --out out.xlsx              | --out out.xlsx: expected a name ending in .csv
 suggest RUN TRAIN --out TRAIN                 | --out TRAIN is read for it and would be lost
 suggest RUN TRAIN --base ./no                 | encoder folder ./no does not exist
+selftrain no --unlabelled TRAIN               | there is no folder no
+selftrain FOLDER --unlabelled no.csv          | data file no.csv does not exist
 report no                                     | there is no folder no
 export no --out out                           | there is no run folder no
 card no                                       | there is no run folder no

@@ -31,6 +31,7 @@ BLOCKS_NOT_RUN = {
     ("docs/serving.md", '{"model": "agnews", "version": "5c1d3a60f2b7", "answers": ['): "an answer; tests/serving asks for one",
     ("docs/serving.md", '{"error": "texts[3] is blank; expected a text", "code": "blank_text", "field": "texts[3]"}'): "likewise",
     ("docs/export.md", "import json"): "tests/exports runs these lines in a process without striata",
+    ("docs/export.md", 'import { pipeline, env } from "@huggingface/transformers";'): "tests/exports does it where Node has it",
     ("docs/install.md", "repos:"): "a hook of pre-commit; tests/test_packaging.py reads it",
     ("docs/install.md", "- uses: actions/checkout@v4"): "a step of a workflow",
     ("docs/scale.md", "from ray import serve"): "not tested, as the page says",

@@ -11,7 +11,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, log_loss
 
-from striata.choices import METHODS, RANKINGS
+from striata.choices import METHODS
 from striata.ensemble import Rule, choose, combine, nested
 from striata.ensemble.greedy import _Search
 from striata.errors import EnsembleError
@@ -49,7 +49,7 @@ def figure(pool: Pool, weights: dict[str, float], kind: str, by: str) -> float:
     return score(logits, pool.targets, by)
 
 
-@pytest.mark.parametrize("by", RANKINGS)
+@pytest.mark.parametrize("by", SINGLE_LABEL.rankings)
 def test_the_figures_are_scikit_learns(by: str) -> None:
     pool = noisy(1, 200, classes=4)
     logits, targets = pool.logits[0], pool.targets
@@ -71,7 +71,7 @@ def test_a_mean_of_logits_and_of_probabilities() -> None:
     np.testing.assert_allclose(softmax(found.astype(float), axis=1), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("by", RANKINGS)
+@pytest.mark.parametrize("by", SINGLE_LABEL.rankings)
 @pytest.mark.parametrize("kind", ["logits", "probabilities"])
 def test_greedy_is_never_worse_than_its_best_run(by: str, kind: str) -> None:
     for seed in range(6):
@@ -146,7 +146,7 @@ def test_limits_hold(method: str) -> None:
 
 def test_top_is_the_best_in_order_with_equal_weights() -> None:
     pool = noisy(6, 200, seed=2)
-    for by in RANKINGS:
+    for by in SINGLE_LABEL.rankings:
         ranked = sorted(pool.names, key=lambda name: -figure(pool, {name: 1.0}, "logits", by))
         chosen = choose(pool, Rule(size=3, by=by))
         figures = [figure(pool, {name: 1.0}, "logits", by) for name in chosen.weights]
@@ -224,7 +224,7 @@ def test_the_nested_estimate_is_the_accuracy_on_new_rows(method: str, draws: int
 
 
 ERRORS = [
-    ({"by": "f1"}, "unknown ranking figure 'f1'; expected accuracy, macro_f1 or loss"),
+    ({"by": "f1"}, "unknown ranking figure 'f1'; expected accuracy, macro_f1, loss, .* or average_precision"),
     ({"method": "gredy"}, r"method 'gredy' \(did you mean 'greedy'\?\); expected top, .*, cascade or soup"),
     ({"combine": "votes"}, "unknown combination 'votes'; expected logits or probabilities"),
     (

@@ -46,7 +46,7 @@ def model_of(monkeypatch: pytest.MonkeyPatch, columns: Columns = Columns()) -> M
     run: Any = SimpleNamespace(
         task=SINGLE_LABEL, labels=LABELS, columns=columns,
         calibration=lambda: SimpleNamespace(
-            temperature=1.0, scaled=lambda logits: logits, decide=lambda logits, task: task.decide(logits)
+            shown="temperature 1.000", scaled=lambda logits: logits, decide=lambda logits, task: task.decide(logits)
         ),
         facts=SimpleNamespace(recipe={}),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import threading
@@ -21,9 +22,10 @@ from striata.serving.limits import Limits
 from striata.serving.served import Library
 from striata.serving.service import Service
 
+from ..processes import talking
 from ..study.small import study_of, write_texts
 from .made import texts
-from .test_server import damage, post, serving
+from .test_server import damage, post
 
 # Looks at the folders again and again, without a pause.
 EAGER = """
@@ -61,7 +63,14 @@ def test_a_model_is_exchanged_under_load_and_a_damaged_one_is_not(words: tuple[P
     expected = [striata.load(run).predict_proba(some) for run in words]
     ended, answers = threading.Event(), [list[tuple[int, Any]]() for _ in range(4)]
 
-    with serving(place, "--watch", code=EAGER) as (process, ready), ThreadPoolExecutor(4) as threads:
+    command, errors = ("serve", place, "--watch", "--port", 0, "--json"), tmp_path / "errors"
+
+    with (
+        open(errors, "w") as file,
+        talking(EAGER, *command, stderr=file.fileno()) as (process, _, telling),
+        ThreadPoolExecutor(4) as threads,
+    ):
+        ready = json.loads("".join([*iter(telling.readline, "}\n"), "}"]))
         address, before = ready["address"], ready["models"]["mine"]
 
         def ask(own: list[tuple[int, Any]]) -> None:
@@ -90,8 +99,7 @@ def test_a_model_is_exchanged_under_load_and_a_damaged_one_is_not(words: tuple[P
         for future in asking:
             future.result()
         process.send_signal(signal.SIGTERM)
-        _, told = process.communicate(timeout=60)
-        assert process.returncode == 0
+        assert process.wait() == 0
 
     assert {status for own in answers for status, _ in own} == {200}
     versions = [list(dict.fromkeys(body["version"] for _, body in own)) for own in answers]
@@ -101,8 +109,8 @@ def test_a_model_is_exchanged_under_load_and_a_damaged_one_is_not(words: tuple[P
             model = expected[versions[0].index(body["version"])]
             rows = [list(answer["probabilities"].values()) for answer in body["answers"]]
             assert rows == [[pytest.approx(value, abs=1e-6) for value in row] for row in model.tolist()]
-    lines = told.splitlines()
-    assert len(lines) == 2, told
+    lines = errors.read_text().splitlines()
+    assert len(lines) == 2, lines
     assert "mine: the new model is not used, the old one goes on: " in lines[0]
     assert lines[1].endswith(f"mine: version {versions[0][1]} in the place of {before}")
 

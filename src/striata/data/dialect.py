@@ -195,7 +195,7 @@ def are_quoted(lines: Iterable[str], delimiter: str) -> bool:
             marked = [part.startswith('"') for part in parts]
             needed = needed or line.count('"') - sum(field.count('"') for field in fields) > 2 * sum(marked)
             if number:
-                always = marked if number == 1 else [one and other for one, other in zip(always, marked, strict=True)]
+                always = [one and other for one, other in zip(always, marked, strict=True)] if always else marked
             for column, field in zip(values, fields, strict=True):
                 if len(field) <= _SHORT and len(column) < _SAMPLED:
                     column.add(field)
