@@ -61,7 +61,8 @@ def trained(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     def listen(event: Event) -> None:
         events.append(event)
         if event.kind == "saved" and not killed:
-            killed.extend(workers("stack-")[:1])
+            saved = sorted((folder / "cluster" / "stacks").glob("*/checkpoint*"))
+            killed.extend(workers(saved[0].parent.name)[:1] if saved else ())
             for number in killed:
                 os.kill(number, signal.SIGKILL)
 
