@@ -26,6 +26,7 @@ train no.yaml                                 | cannot read study file no.yaml
 train STUDY --set data.train=no.csv           | data file no.csv does not exist
 train STUDY --set data.validation=no.csv      | data file no.csv does not exist
 train STUDY --set data.test=no.csv            | data file no.csv does not exist
+check STUDY --set data.weight_like=no.csv     | data file no.csv does not exist
 train STUDY --set base=./no                   | encoder folder ./no does not exist
 train STUDY --track no                        | unknown tracker 'no'
 leaderboard no                                | there is no folder no

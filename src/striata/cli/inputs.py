@@ -58,7 +58,7 @@ def open_study(file: Path, settings: Sequence[str], track: Sequence[str] = ()) -
         TRACKERS.check(name, StudyError)
     if study.has_encoder:
         check_base(study.base)
-    for source in (study.data.train, study.data.validation, study.data.test):
+    for source in (study.data.train, study.data.validation, study.data.test, study.data.weight_like):
         if isinstance(source, str):
             check_source(source)
     return study
