@@ -113,7 +113,7 @@ def main() -> None:
             *(n for n in processes("gcs/gcs_server") if n not in servers),
             *(n for n in processes("raylet/raylet") if n not in earlier),
         ]:
-            os.kill(number, signal.SIGTERM)
+            os.kill(number, signal.SIGKILL)
     assert checksums(folder / "cluster") == checksums(folder / "alone"), "the runs are not those of one process"
     assert not (folder / "cluster" / "stacks").exists()
     tell(f"{len(StudyFolder.open(folder / 'cluster').runs())} runs, each once, bit for bit those of one process")
