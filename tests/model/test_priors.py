@@ -120,6 +120,15 @@ def test_a_file_is_predicted_with_shares(folder: Path, model: Model, tmp_path: P
             predict_file(model, tmp_path / "new.csv", tmp_path / "c.csv", priors=shares, **wrong)
 
 
+def test_nothing_is_estimated_where_no_row_has_a_text(model: Model, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("text,more\n,1\n,2\n")
+    told: list[object] = []
+    predict_file(model, tmp_path / "new.csv", tmp_path / "a.csv", priors="estimate", estimated=told.append)
+    predict_file(model, tmp_path / "new.csv", tmp_path / "b.csv")
+    assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
+    assert not told
+
+
 @pytest.mark.parametrize(
     ("shares", "message"),
     [

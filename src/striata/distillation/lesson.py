@@ -41,7 +41,6 @@ class Lesson:
         hard: weight of the true label in the targets of training rows.
         member: the student.
         round: of self-training, from 1; 0 for distillation.
-        counted: of self-training: how many training rows the unlabelled texts count as.
         near_test: unlabelled texts that are near copies of test rows.
     """
 
@@ -53,7 +52,6 @@ class Lesson:
     hard: float
     member: Member
     round: int = 0
-    counted: float | None = None
     near_test: int = 0
 
     @property
@@ -68,7 +66,7 @@ class Lesson:
     def facts(self) -> Distillation:
         """For the run that comes out."""
         facts = taught_by(self.ensemble, self.prepared, self.unlabelled, hard=self.hard)
-        return facts.model_copy(update={"round": self.round, "counted": self.counted, "near_test": self.near_test})
+        return facts.model_copy(update={"near_test": self.near_test})
 
     @property
     def weights(self) -> npt.NDArray[np.float64] | None:
@@ -101,18 +99,22 @@ def taught_by(ensemble: Ensemble, prepared: Prepared, unlabelled: Table | None, 
     )
 
 
-def find_teacher(folder: StudyFolder) -> Ensemble:
+def find_teacher(folder: StudyFolder, purpose: str) -> Ensemble:
     """The ensemble in a study's folder.
 
+    Args:
+        folder: of the study.
+        purpose: what is to be done with it, as the subject of a sentence.
+
     Raises:
-        EnsembleError: there is none, or it is one run.
+        EnsembleError: there is none, it is one run, or its texts have several labels.
         RunError: a run of it is damaged.
     """
     path = folder.path / "ensemble"
     if not path.is_dir():
         raise EnsembleError(f"{folder.path} has no ensemble to learn from; make one with `striata ensemble {folder.path}`")
     ensemble = load_ensemble(path)
-    check_one_label(next(iter(ensemble.runs.values())).task, "distilling", EnsembleError)
+    check_one_label(next(iter(ensemble.runs.values())).task, purpose, EnsembleError)
     if len(ensemble.runs) < 2:
         raise EnsembleError(f"the ensemble of {folder.path} is one run, {next(iter(ensemble.runs))}; use it as it is")
     return ensemble

@@ -123,12 +123,12 @@ def self_train(
         raise EnsembleError(f"{rounds}: expected at least 1", argument="rounds")
     if not 0 <= loss <= 1:
         raise EnsembleError(f"{loss:g} is no share; expected a value from 0 to 1", argument="loss")
-    ensemble, target, pattern = find_teacher(folder), free_target(folder, out, NAME), _pattern(folder, kind)
+    ensemble = find_teacher(folder, "self-training")
+    task = next(iter(ensemble.runs.values())).task
+    if task.name != SINGLE_LABEL.name:
+        raise EnsembleError(f"self-training is for one label of several; the task of {folder.path} is {task.name}")
+    target, pattern = free_target(folder, out, NAME), _pattern(folder, kind)
     prepared = reweighted(prepare_again(folder, data, base), folder.path, listen, device)
-    if prepared.splits.task.name != SINGLE_LABEL.name:
-        raise EnsembleError(
-            f"self-training is for one label of several; the task of {folder.path} is {prepared.splits.task.name}"
-        )
     texts = read_unlabelled(unlabelled, columns, prepared, listen)
     near = near_test_rows(texts, prepared, listen)
     place = StackFolder(folder.path / PLACE / NAME)

@@ -96,7 +96,7 @@ def distil_ensemble(
     for argument, share in (("hard", hard), ("loss", loss)):
         if not 0 <= share <= 1:
             raise EnsembleError(f"{share:g} is no share; expected a value from 0 to 1", argument=argument)
-    ensemble, best, target = find_teacher(folder), find_best(folder), free_target(folder, out, NAME)
+    ensemble, best, target = find_teacher(folder, "distilling"), find_best(folder), free_target(folder, out, NAME)
     prepared = reweighted(prepare_again(folder, data, base), folder.path, listen, device)
     texts = None if unlabelled is None else read_unlabelled(unlabelled, columns, prepared, listen)
     lesson = Lesson(

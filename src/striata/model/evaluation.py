@@ -18,7 +18,7 @@ from ..disk.files import named, write_bytes
 from ..figures.intervals import Interval, share
 from ..figures.scores import Metrics
 from ..shown import Shown
-from ..tasks import MULTI_LABEL, Task, metrics_of
+from ..tasks import Task, metrics_of, task_of
 from .writers import Rows, write_rows
 
 
@@ -139,45 +139,24 @@ def wrong_rows(
         predicted: likewise, of the predicted ones.
         probabilities: calibrated, (rows, labels).
     """
-    if targets.ndim == 2:
-        return _wrongly_several(table, labels, targets, predicted, probabilities)
-    places = np.flatnonzero(predicted != targets)
-    confidence = probabilities[places, predicted[places]]
+    if targets.ndim == 2:  # the probability of all labels of a row together, were they independent
+        confidence = np.where(predicted > 0, probabilities, 1 - probabilities).prod(1)
+        places = np.flatnonzero((predicted != targets).any(1))
+    else:
+        confidence = probabilities[np.arange(len(predicted)), predicted]
+        places = np.flatnonzero(predicted != targets)
+    places = places[np.argsort(-confidence[places], kind="stable")]
+    own, answered = (task_of(targets).spell(rows[places], labels) for rows in (targets, predicted))
     return tuple(
         WrongRow(
             row=int(table.ids[at]),
             text=table.texts[at],
             text_pair=None if table.pairs is None else table.pairs[at],
-            label=labels[targets[at]],
-            predicted=labels[predicted[at]],
-            probability=float(probabilities[at, predicted[at]]),
-        )
-        for at in places[np.argsort(-confidence, kind="stable")].tolist()
-    )
-
-
-def _wrongly_several(
-    table: Table,
-    labels: Sequence[str],
-    targets: npt.NDArray[np.int64],
-    predicted: npt.NDArray[np.int64],
-    probabilities: npt.NDArray[np.floating],
-) -> tuple[WrongRow, ...]:
-    """As :func:`wrong_rows` where a row has several labels; its probability is that of all its labels together, were they
-    independent."""
-    confidence = np.where(predicted > 0, probabilities, 1 - probabilities).prod(1)
-    places = np.flatnonzero((predicted != targets).any(1))
-    true, answered = (MULTI_LABEL.spell(rows, labels) for rows in (targets, predicted))
-    return tuple(
-        WrongRow(
-            row=int(table.ids[at]),
-            text=table.texts[at],
-            text_pair=None if table.pairs is None else table.pairs[at],
-            label=true[at],
-            predicted=answered[at],
+            label=label,
+            predicted=answer,
             probability=float(confidence[at]),
         )
-        for at in places[np.argsort(-confidence[places], kind="stable")].tolist()
+        for at, label, answer in zip(places.tolist(), own, answered, strict=True)
     )
 
 

@@ -203,15 +203,18 @@ def _shift(
     model: Model, portions: Portions, priors: Priors, estimated: Callable[[LabelShares], None] | None
 ) -> npt.NDArray[np.float32]:
     """What the labels' shares add to the logits of every row, (labels,)."""
-    none = np.zeros((1, len(model.labels)), np.float32)
+    none: npt.NDArray[np.float32] = np.zeros(len(model.labels), np.float32)
     if isinstance(priors, str):
         step = max(1, portions.rows // _ESTIMATED)
         logits = np.concatenate([part[::step] for part, _ in portions.read()])
-        shares = model.label_shares(logits[logits.any(1)])  # rows without a text have no logits
+        logits = logits[logits.any(1)]  # rows without a text have no logits
+        if not len(logits):
+            return none
+        shares = model.label_shares(logits)
         if estimated is not None:
             estimated(shares)
         priors = shares.priors
-    added: npt.NDArray[np.float32] = model.shifted(none, priors)[0]
+    added: npt.NDArray[np.float32] = model.shifted(none[None], priors)[0]
     return added
 
 

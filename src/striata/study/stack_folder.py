@@ -134,10 +134,10 @@ class StackFolder:
         """Removes the folder, checkpoint and all; it is held."""
         (self.path / _MEMBERS).unlink(missing_ok=True)
         remove_held(self.lock)
-        _leave(self.path.parent)  # the last one takes the folder of all stacks along
+        remove_empty(self.path.parent)  # the last one takes the folder of all stacks along
 
 
-def _leave(stacks: Path) -> None:
+def remove_empty(stacks: Path) -> None:
     """Removes the folder of all stacks if none is in it."""
     with contextlib.suppress(OSError):
         stacks.rmdir()
@@ -145,6 +145,5 @@ def _leave(stacks: Path) -> None:
 
 def stack_folders(study: StudyFolder) -> list[StackFolder]:
     """The stacks of a study that have not ended, by name."""
-    _leave(study.stacks)  # a process may have been killed when its last stack had gone
     folders = sorted(path for path in study.stacks.iterdir() if path.is_dir()) if study.stacks.is_dir() else []
     return [StackFolder(path) for path in folders]

@@ -16,7 +16,7 @@ from .advice import advise
 from .claim import open_study_folder, unfinished
 from .members import plan_members, shared_plans
 from .preparation import Prepared
-from .stack_folder import SEARCH, StackFolder, stack_folders
+from .stack_folder import SEARCH, StackFolder, remove_empty, stack_folders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +109,7 @@ def _nothing_to_train(folder: StudyFolder, members: Sequence[Member]) -> str:
 
 def _deal(folder: StudyFolder, members: Sequence[Member], pending: Sequence[Member], count: int | None) -> tuple[str, ...]:
     """Names of the stacks that remain: those that had begun, those planned before, then new ones for members in none of them."""
+    remove_empty(folder.stacks)  # a process may have been killed when its last stack had gone; here nobody makes one meanwhile
     by_name = {member.name: member for member in members}
     place = {member.name: at for at, member in enumerate(members)}
     free = {member.name for member in pending}
