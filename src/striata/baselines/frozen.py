@@ -13,20 +13,21 @@ import numpy.typing as npt
 
 from ..errors import DataError
 from ..figures.folds import deal_folds
-from .linear import Linear
+from .linear import Linear, ridge
 from .majority import log_shares
 from .network import DECAY, Network, most_rows, train_network
-from .rows import Floats, Ints, Logits, Rows, Weights, part_of
+from .rows import Floats, Ints, Logits, Rows, Targets, Weights, are_numbers, part_of
 from .selection import Judgement, climb, cross_fit, judge
 from .store import Facts, Tried, read_baseline, refuse, write_baseline
 
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)  # C of the logistic regression, on standardized columns
+RIDGES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)  # rows by the penalty of a ridge regression of numbers, likewise
 _TRIED = 4000  # rows on which the model is chosen
 _WORK = 400_000_000  # most rows times columns times labels for a logistic regression
 _SEARCH = 20_000_000  # the same in a fit that only chooses
 _FEWEST = 500  # rows for that
 _MOST = 300_000  # rows that are fitted on
-Solver = Literal["logistic", "discriminant", "network"]
+Solver = Literal["logistic", "discriminant", "ridge", "network"]
 _NEVER = -50.0  # bias of a label without rows
 
 
@@ -43,14 +44,16 @@ class FrozenFacts(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class Frozen:
-    """A logistic regression or a discriminant analysis with a shrunk covariance on the means of last hidden states, or a network
-    of one hidden layer on these and the means of the tokens' own embeddings; fit one with :meth:`fit`.
+    """A logistic regression or a discriminant analysis with a shrunk covariance on the means of last hidden states (of numbers a
+    ridge regression), or a network of one hidden layer on these and the means of the tokens' own embeddings; fit one with
+    :meth:`fit`.
 
     Args:
         model: embeddings as logits; standardization is part of the weights.
         words: how many numbers a mean of tokens' embeddings has; 0 where they are not read.
-        solver: "logistic", "discriminant" or "network".
-        strength: C of the logistic regression, the shrinkage of the covariance, or the network's weight decay.
+        solver: "logistic", "discriminant", "ridge" or "network".
+        strength: C of the logistic regression, the shrinkage of the covariance, rows by the penalty of the ridge regression, or
+            the network's weight decay.
         rows: how many it was fitted on.
         tried: what was judged to choose the solver.
         notes: what a user should know.
@@ -80,12 +83,12 @@ class Frozen:
         return self.model.trainable
 
     @classmethod
-    def fit(cls, rows: Rows, targets: Ints, labels: int, *, seed: int = 0) -> Frozen:
+    def fit(cls, rows: Rows, targets: Targets, labels: int, *, seed: int = 0) -> Frozen:
         """See :meth:`striata.baselines.rows.Baseline.fit`.
 
-        The solver and its strength are those with the smallest log loss on held-out folds of up to 4,000 rows; equal texts are
-        always in one fold. A sample of the rows is fitted on where there are more than 300,000, or, for a network, more than
-        :func:`striata.baselines.network.most_rows` says.
+        The solver and its strength are those with the smallest log loss, or squared error, on held-out folds of up to 4,000
+        rows; equal texts are always in one fold. A sample of the rows is fitted on where there are more than 300,000, or, for a
+        network, more than :func:`striata.baselines.network.most_rows` says.
 
         Raises:
             DataError: the rows have no embeddings.
@@ -100,11 +103,13 @@ class Frozen:
         part, goals = rows.take(few), targets[few]
         folds = deal_folds(goals, 3 if len(few) > 1000 else 5, seed, part.groups)
         judged: dict[tuple[Solver, float], Judgement] = {}
-        if targets.ndim == 1:
+        if targets.ndim == 1 and not are_numbers(targets):
             judged["discriminant", 0.0] = _judged(part, goals, folds, labels, "discriminant", 0.0, seed)
         if not judged or (len(used) * size <= _WORK and len(few) >= min(len(used), 4 * labels)):
-            at = climb(STRENGTHS, lambda c: _judged(part, goals, folds, labels, "logistic", c, seed))
-            judged |= {("logistic", strength): value for strength, value in at.items()}
+            line: Solver = "ridge" if are_numbers(targets) else "logistic"
+            strengths = RIDGES if are_numbers(targets) else STRENGTHS
+            at = climb(strengths, lambda c: _judged(part, goals, folds, labels, line, c, seed))
+            judged |= {(line, strength): value for strength, value in at.items()}
         else:
             notes.append(f"no logistic regression was tried: with {labels:,} labels it would take too long")
         if words and len(np.unique(goals)) > 1:
@@ -125,10 +130,7 @@ class Frozen:
             solver=solver,
             strength=shown,
             rows=len(used),
-            tried=tuple(
-                {"solver": key[0], "strength": key[1], "loss": round(at.loss, 6), "accuracy": round(at.accuracy, 6)}
-                for key, at in judged.items()
-            ),
+            tried=tuple({"solver": key[0], "strength": key[1], **at.figures} for key, at in judged.items()),
             notes=tuple(notes),
             seconds=time.perf_counter() - start,
         )
@@ -141,7 +143,7 @@ class Frozen:
         """
         return self.model.scores(_read(rows, self.solver, self.model.features - self.words))
 
-    def out_of_fold(self, rows: Rows, targets: Ints, *, seed: int = 0) -> Logits:
+    def out_of_fold(self, rows: Rows, targets: Targets, *, seed: int = 0) -> Logits:
         """See :meth:`striata.baselines.rows.Baseline.out_of_fold`."""
         folds = deal_folds(targets, 5, seed, rows.groups)
         features = _read(rows, self.solver)
@@ -220,14 +222,14 @@ def _read(rows: Rows, solver: Solver, size: int | None = None) -> Floats:
     return np.concatenate([vectors, np.asarray(rows.words, np.float32)], axis=1)
 
 
-def _judged(rows: Rows, targets: Ints, folds: Ints, labels: int, solver: Solver, strength: float, seed: int) -> Judgement:
+def _judged(rows: Rows, targets: Targets, folds: Ints, labels: int, solver: Solver, strength: float, seed: int) -> Judgement:
     scores = _crossed(_read(rows, solver), targets, folds, labels, solver, strength, seed, rows.weights)
     return judge(scores, targets, rows.weights)
 
 
 def _crossed(
     features: Floats,
-    targets: Ints,
+    targets: Targets,
     folds: Ints,
     labels: int,
     solver: Solver,
@@ -243,7 +245,7 @@ def _crossed(
 
 
 def _solve(
-    vectors: Floats, targets: Ints, labels: int, solver: Solver, strength: float, seed: int, weights: Weights | None
+    vectors: Floats, targets: Targets, labels: int, solver: Solver, strength: float, seed: int, weights: Weights | None
 ) -> tuple[Linear | Network, float]:
     """The model on standardized columns, written for columns as they are, and its strength."""
     if weights is None:
@@ -257,8 +259,14 @@ def _solve(
         coefficients, intercepts = _logistic_of_each(standard, targets, strength, weights)
         bias = intercepts - coefficients @ (mean / spread)
         return Linear(weights=(coefficients / spread).T.astype(np.float32), bias=bias.astype(np.float32)), strength
+    if solver == "ridge":
+        rows = len(targets) if weights is None else weights.sum()
+        line = ridge(standard, targets, strength / rows, seed, weights)
+        columns = line.weights[:, 0].astype(np.float64) / spread
+        bias = line.bias.astype(np.float64) - columns @ mean
+        return Linear(weights=columns[:, None].astype(np.float32), bias=bias.astype(np.float32)), strength
     present = np.unique(targets)
-    if solver == "network" and len(present) > 1:
+    if solver == "network" and (len(present) > 1 or are_numbers(targets)):
         return train_network(standard, targets, labels, seed=seed, weights=weights).on_columns(mean, spread), strength
     if len(present) == 1:
         coefficients, intercepts = (

@@ -12,7 +12,7 @@ import numpy as np
 from ..disk.documents import Exact
 from ..figures.folds import deal_folds
 from .linear import Linear
-from .rows import Ints, Logits, Rows
+from .rows import Ints, Logits, Rows, Targets
 from .selection import cross_fit, judge
 from .store import Facts, Tried, document, read_baseline, refuse, write_baseline
 from .wordfit import Choice, Limits, Solver, Work, features_of, fit_words, matrix_of, scores_of, solve
@@ -42,7 +42,8 @@ _VOCABULARY = document(_Vocabulary)
 
 @dataclass(frozen=True, kw_only=True)
 class Lexical:
-    """TF-IDF and a linear support vector machine, scaled to probabilities; fit one with :meth:`fit`.
+    """TF-IDF and a linear support vector machine, scaled to probabilities, or of numbers a ridge regression; fit one with
+    :meth:`fit`.
 
     Args:
         vectorizer: texts as features; None where the training texts have nothing to count.
@@ -78,12 +79,13 @@ class Lexical:
         return self.model.trainable + (len(self.vectorizer.terms) if self.vectorizer else 0)
 
     @classmethod
-    def fit(cls, rows: Rows, targets: Ints, labels: int, *, seed: int = 0, limits: Limits | None = None) -> Lexical:
+    def fit(cls, rows: Rows, targets: Targets, labels: int, *, seed: int = 0, limits: Limits | None = None) -> Lexical:
         """See :meth:`striata.baselines.rows.Baseline.fit`.
 
-        The analysis (words, parts of words, characters) and the strength are those with the smallest log loss on held-out
-        folds of up to 3,000 rows; parts of words have to be better than words by more than a standard error. Scores become
-        logits by one factor, fitted on rows that were held out. Equal texts are always on one side.
+        The analysis (words, parts of words, characters) and the strength are those with the smallest log loss, or squared
+        error, on held-out folds of up to 3,000 rows; parts of words have to be better than words by more than a standard error.
+        Scores become logits by one factor, fitted on rows that were held out; numbers need none. Equal texts are always on one
+        side.
         """
         start = time.perf_counter()
         work = Work(rows=rows, targets=targets, labels=labels, seed=seed, limits=limits or Limits())
@@ -107,7 +109,7 @@ class Lexical:
 
         return scores_of(self.model, matrix, np.arange(len(rows)), self.limits.chunk)
 
-    def out_of_fold(self, rows: Rows, targets: Ints, *, seed: int = 0) -> Logits:
+    def out_of_fold(self, rows: Rows, targets: Targets, *, seed: int = 0) -> Logits:
         """See :meth:`striata.baselines.rows.Baseline.out_of_fold`; the vocabulary and its idf are of all rows."""
         work = Work(rows=rows, targets=targets, labels=self.labels, seed=seed, limits=self.limits)
         matrix = matrix_of(self.vectorizer, rows, self.limits)

@@ -1,4 +1,4 @@
-"""Linear models on sparse rows: a support vector machine, its stochastic form, and centroids."""
+"""Linear models on sparse rows: a support vector machine, its stochastic form, centroids, and ridge regression."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from .rows import Ints, Logits, Weights
+from .rows import Ints, Logits, Targets, Weights
 
-Part = tuple[Any, Ints, Weights | None]  # features, targets, and how much each row counts
+Part = tuple[Any, Targets, Weights | None]  # features, targets, and how much each row counts
 SMALLEST = -1.0  # margin of a label without rows: what a machine that always says no gives
 
 
@@ -159,6 +159,24 @@ def centroids(parts: Iterable[Part], width: int, labels: int) -> Linear:
     weights = sp.csr_array(unit.T)
     weights.sort_indices()
     return Linear(weights=weights.astype(np.float32) * np.float32(_SPREAD), bias=np.zeros(labels, np.float32))
+
+
+def ridge(features: Any, targets: Targets, strength: float, seed: int, weights: Weights | None = None) -> Linear:
+    """Least squares with a penalty on the size of the weights (Hoerl and Kennard 1970).
+
+    Args:
+        features: (n, features), sparse or not.
+        targets: numbers, (n,) float64.
+        strength: of the squared error against the squared size of the weights, which has a factor of 1.
+        seed: of solvers that draw; none does today.
+        weights: how much each row counts, (n,); None where all count once.
+    """
+    from sklearn.linear_model import Ridge
+
+    model = Ridge(alpha=1 / strength, solver="sparse_cg" if sp.issparse(features) else "cholesky", tol=1e-5, random_state=seed)
+    model.fit(features, targets, weights)
+    coefficients = np.asarray(model.coef_, np.float64)
+    return Linear(weights=coefficients[:, None].astype(np.float32), bias=np.array([model.intercept_], np.float32))
 
 
 def _constant(present: Ints, width: int, labels: int) -> Linear:

@@ -1,4 +1,4 @@
-"""The shares of the labels, whatever the text."""
+"""The shares of the labels, or the mean of the numbers, whatever the text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from ..figures.folds import deal_folds
-from .rows import Ints, Logits, Rows, Weights, part_of
+from .rows import Ints, Logits, Rows, Targets, Weights, are_numbers, part_of
 from .selection import cross_fit
 from .store import Facts, read_baseline, refuse, write_baseline
 
@@ -23,10 +23,11 @@ class MajorityFacts(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class Majority:
-    """Every text gets the training rows' shares of the labels, with one row of each label added (Laplace).
+    """Every text gets the training rows' shares of the labels, with one row of each label added (Laplace), or the mean of their
+    numbers.
 
     Args:
-        priors: logarithms of the shares, (labels,) float32.
+        priors: logarithms of the shares, (labels,) float32, or the mean, (1,).
         rows: how many it was fitted on.
         seconds: wall time of the fit.
         notes: none.
@@ -51,20 +52,20 @@ class Majority:
         return len(self.priors)
 
     @classmethod
-    def fit(cls, rows: Rows, targets: Ints, labels: int, *, seed: int = 0) -> Majority:
+    def fit(cls, rows: Rows, targets: Targets, labels: int, *, seed: int = 0) -> Majority:
         """See :meth:`striata.baselines.rows.Baseline.fit`."""
         start = time.perf_counter()
-        return cls(priors=log_shares(targets, labels, rows.weights), rows=len(rows), seconds=time.perf_counter() - start)
+        return cls(priors=constant(targets, labels, rows.weights), rows=len(rows), seconds=time.perf_counter() - start)
 
     def logits(self, rows: Rows) -> Logits:
         """See :meth:`striata.baselines.rows.Baseline.logits`."""
         return np.tile(self.priors, (len(rows), 1))
 
-    def out_of_fold(self, rows: Rows, targets: Ints, *, seed: int = 0) -> Logits:
+    def out_of_fold(self, rows: Rows, targets: Targets, *, seed: int = 0) -> Logits:
         """See :meth:`striata.baselines.rows.Baseline.out_of_fold`."""
 
         def score(inside: Ints, held: Ints) -> Logits:
-            return np.tile(log_shares(targets[inside], self.labels, part_of(rows.weights, inside)), (len(held), 1))
+            return np.tile(constant(targets[inside], self.labels, part_of(rows.weights, inside)), (len(held), 1))
 
         return cross_fit(score, deal_folds(targets, 5, seed, rows.groups), self.labels)
 
@@ -87,6 +88,14 @@ class Majority:
             return cls(priors=tensors["priors"], rows=facts.rows, seconds=facts.seconds)
         except KeyError as error:
             refuse(folder, error)
+
+
+def constant(targets: Targets, labels: int, weights: Weights | None = None) -> Logits:
+    """The scores that every text gets where nothing is known of it, (labels,) float32: the mean of numbers, which has the
+    smallest squared error, else :func:`log_shares`."""
+    if are_numbers(targets):
+        return np.array([np.average(targets, weights=weights)], np.float32)
+    return log_shares(targets, labels, weights)
 
 
 def log_shares(targets: Ints, labels: int, weights: Weights | None = None) -> Logits:

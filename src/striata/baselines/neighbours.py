@@ -1,4 +1,4 @@
-"""The labels of the training rows that lie nearest in the frozen encoder's embeddings."""
+"""The labels, or numbers, of the training rows that lie nearest in the frozen encoder's embeddings."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .frozen import embeddings_of
-from .majority import log_shares
-from .rows import Floats, Ints, Logits, Rows, Weights, part_of
+from .majority import constant
+from .rows import Floats, Ints, Logits, Rows, Targets, Weights, are_numbers, part_of
 from .selection import Judgement, judge
 from .store import Facts, Tried, read_baseline, refuse, write_baseline
 
@@ -41,15 +41,17 @@ class NeighboursFacts(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class Neighbours:
-    """Votes of the nearest training rows by cosine, smoothed by the labels' shares; fit with :meth:`fit`.
+    """Votes of the nearest training rows by cosine, smoothed by the labels' shares; of numbers the weighted mean, smoothed by
+    that of all rows. Fit with :meth:`fit`.
 
     Args:
         vectors: of the training rows, unit length, (rows, size) float16.
-        targets: places of their labels, (rows,); where rows have several labels 0 or 1 for each, (rows, labels).
-        priors: logarithms of the labels' shares, or log-odds, (labels,) float32.
+        targets: places of their labels, (rows,); where rows have several labels 0 or 1 for each, (rows, labels);
+            or numbers, (rows,) float64.
+        priors: logarithms of the labels' shares, or log-odds, (labels,) float32; of numbers their mean, (1,).
         count: how many vote.
         sharpness: a vote weighs exp(sharpness x cosine) against that of the nearest.
-        scale: factor on the logarithms of smoothed shares.
+        scale: factor on the logarithms of smoothed shares; 1 for numbers.
         weights: factors on the training rows' votes, (rows,); None where all are 1.
         tried: what was judged to choose these.
         notes: what a user should know.
@@ -60,7 +62,7 @@ class Neighbours:
     embedded: ClassVar[bool] = True
 
     vectors: Halves
-    targets: Ints
+    targets: Targets
     priors: Logits
     count: int
     sharpness: float
@@ -81,11 +83,11 @@ class Neighbours:
         return self.vectors.size + len(self.priors)
 
     @classmethod
-    def fit(cls, rows: Rows, targets: Ints, labels: int, *, seed: int = 0) -> Neighbours:
+    def fit(cls, rows: Rows, targets: Targets, labels: int, *, seed: int = 0) -> Neighbours:
         """See :meth:`striata.baselines.rows.Baseline.fit`.
 
-        How many vote and how is chosen by log loss on up to 2,000 training rows, whose own text does not vote. Above 200,000
-        rows a sample of these votes.
+        How many vote and how is chosen by log loss, or squared error, on up to 2,000 training rows, whose own text does not
+        vote. Above 200,000 rows a sample of these votes.
 
         Raises:
             DataError: the rows have no embeddings.
@@ -99,7 +101,7 @@ class Neighbours:
         some = np.sort(np.random.default_rng(seed).permutation(len(used))[: max(_FEWEST, min(_TRIED, _SCORES // labels))])
         near = _Nearest(vectors, max(COUNTS), part.groups)
         places, cosines = near.of(vectors[some].astype(np.float32), part.groups[some])
-        priors = log_shares(goals, labels, part.weights)
+        priors = constant(goals, labels, part.weights)
         judged: dict[tuple[int, float], Judgement] = {}
         for count in COUNTS:
             for sharpness in SHARPNESS:
@@ -114,10 +116,7 @@ class Neighbours:
             sharpness=sharpness,
             scale=judged[count, sharpness].scale,
             weights=part.weights,
-            tried=tuple(
-                {"count": key[0], "sharpness": key[1], "loss": round(at.loss, 6), "accuracy": round(at.accuracy, 6)}
-                for key, at in judged.items()
-            ),
+            tried=tuple({"count": key[0], "sharpness": key[1], **at.figures} for key, at in judged.items()),
             notes=tuple(notes),
             seconds=time.perf_counter() - start,
         )
@@ -135,11 +134,11 @@ class Neighbours:
     def _nearest(self) -> _Nearest:
         return _Nearest(self.vectors, self.count)
 
-    def out_of_fold(self, rows: Rows, targets: Ints, *, seed: int = 0) -> Logits:
+    def out_of_fold(self, rows: Rows, targets: Targets, *, seed: int = 0) -> Logits:
         """See :meth:`striata.baselines.rows.Baseline.out_of_fold`; a fold here is a text and its equals."""
         vectors = _unit(embeddings_of(rows)).astype(np.float16)
         places, cosines = _Nearest(vectors, self.count, rows.groups).of(vectors.astype(np.float32), rows.groups)
-        priors = log_shares(targets, self.labels, rows.weights)
+        priors = constant(targets, self.labels, rows.weights)
         return self._scaled(_votes(places, cosines, targets, priors, self.sharpness, rows.weights))
 
     def receipt(self) -> dict[str, Any]:
@@ -233,13 +232,17 @@ class _Nearest:
             yield slice(at, at + step)
 
 
-def _votes(places: Ints, cosines: Floats, targets: Ints, priors: Logits, sharpness: float, factors: Weights | None) -> Logits:
+def _votes(places: Ints, cosines: Floats, targets: Targets, priors: Logits, sharpness: float, factors: Weights | None) -> Logits:
     """Logarithms of (weighted votes + shares) / (weights + 1), (queries, labels) float32; log-odds where rows have several
-    labels."""
+    labels; of numbers (their weighted sum + mean) / (weights + 1)."""
     nearest = np.where(np.isfinite(cosines[:, :1]), cosines[:, :1], 0)
     weights = np.where(places >= 0, np.exp(sharpness * (np.where(places >= 0, cosines, nearest) - nearest)), 0)
     if factors is not None:
         weights = weights * factors[np.maximum(places, 0)]
+    if are_numbers(targets):
+        sums = (weights * targets[np.maximum(places, 0)]).sum(1, keepdims=True)
+        means: Logits = ((sums + priors.astype(np.float64)) / (1 + weights.sum(1, keepdims=True))).astype(np.float32)
+        return means
     if targets.ndim == 2:
         having = np.einsum("qn,qnl->ql", weights, targets[np.maximum(places, 0)])
         shares = (having + 1 / (1 + np.exp(-priors.astype(np.float64)))) / (1 + weights.sum(1, keepdims=True))

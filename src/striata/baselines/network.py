@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .rows import Floats, Ints, Logits, Weights
+from .rows import Floats, Logits, Targets, Weights, are_numbers
 
 FEW, MANY, MANY_ROWS = 256, 512, 10_000  # hidden units, and from how many rows on
 RATES, DECAY = {FEW: 2e-3, MANY: 1e-3}, 0.1  # of AdamW
@@ -63,6 +63,11 @@ class Network:
         """The network whose scores are `factor` times as large."""
         return replace(self, second=self.second * np.float32(factor), second_bias=self.second_bias * np.float32(factor))
 
+    def in_unit(self, middle: float, width: float) -> Network:
+        """The network of numbers as they are, of one for numbers less their `middle` by their `width`."""
+        scaled = self.scaled(width)
+        return replace(scaled, second_bias=scaled.second_bias + np.float32(middle))
+
     def on_columns(self, mean: npt.NDArray[np.float64], spread: npt.NDArray[np.float64]) -> Network:
         """The network for columns as they are, of one for columns less their `mean` by their `spread`, both (features,)."""
         first = self.first / spread[:, None]
@@ -101,13 +106,14 @@ def most_rows(features: int, labels: int) -> int:
     return max(1, _WORK // (FEWEST_EPOCHS * MANY * (features + labels)))
 
 
-def train_network(features: Floats, targets: Ints, labels: int, *, seed: int, weights: Weights | None = None) -> Network:
+def train_network(features: Floats, targets: Targets, labels: int, *, seed: int, weights: Weights | None = None) -> Network:
     """Trains by AdamW with a one-cycle schedule, dropout before both layers (Srivastava et al. 2014), on the CPU.
 
     Args:
         features: (n, features), columns of one scale; of more rows than :func:`most_rows` a sample is trained on.
-        targets: places of the labels, (n,), or 0 or 1 for each label, (n, labels).
-        labels: how many.
+        targets: places of the labels, (n,), 0 or 1 for each label, (n, labels), or numbers, (n,) float64: these are learned by
+            squared error, less their mean and by their standard deviation, which the network's scores are given back.
+        labels: how many; 1 for numbers.
         weights: how much each row counts, (n,): a step's loss is the weighted mean of its rows'; None where all count once.
         seed: of weights, dropout and order; the same rows and seed give the same network with the same number of threads.
     """
@@ -117,9 +123,12 @@ def train_network(features: Floats, targets: Ints, labels: int, *, seed: int, we
     units = FEW if len(features) < MANY_ROWS else MANY
     chosen = np.random.default_rng(seed).permutation(len(features))[: most_rows(features.shape[1], labels)]
     inputs = torch.from_numpy(np.ascontiguousarray(features[chosen], np.float32))
-    several = targets.ndim == 2
-    goals = torch.from_numpy(targets[chosen].astype(np.float32) if several else targets[chosen])
-    fit = functional.binary_cross_entropy_with_logits if several else functional.cross_entropy
+    middle, width = (float(targets.mean()), float(targets.std()) or 1.0) if are_numbers(targets) else (0.0, 1.0)
+    if are_numbers(targets):
+        goals = torch.from_numpy(((targets[chosen] - middle) / width).astype(np.float32)[:, None])
+    else:
+        goals = torch.from_numpy(targets[chosen].astype(np.float32) if targets.ndim == 2 else targets[chosen])
+    fit = _loss_of(targets)
     counts = None if weights is None else torch.from_numpy(weights[chosen].astype(np.float32))
     rows = len(inputs)
     size = min(rows, max(_SMALLEST, min(_LARGEST, rows // _STEPS)))
@@ -144,9 +153,19 @@ def train_network(features: Floats, targets: Ints, labels: int, *, seed: int, we
                     losses = fit(scores, goals[places], reduction="none").reshape(size, -1).mean(1)
                     loss = (losses * counts[places]).sum() / counts[places].sum()
                 optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimizer.step()
                 schedule.step()
     parts = (first.weight.t(), first.bias, second.weight.t(), second.bias)
     arrays = [np.ascontiguousarray(part.detach().numpy()) for part in parts]
-    return Network(first=arrays[0], first_bias=arrays[1], second=arrays[2], second_bias=arrays[3])
+    network = Network(first=arrays[0], first_bias=arrays[1], second=arrays[2], second_bias=arrays[3])
+    return network if width == 1 and not middle else network.in_unit(middle, width)
+
+
+def _loss_of(targets: Targets) -> Callable[..., Any]:
+    """The mean over a step's rows, in torch."""
+    from torch.nn import functional
+
+    if are_numbers(targets):
+        return functional.mse_loss
+    return functional.cross_entropy if targets.ndim == 1 else functional.binary_cross_entropy_with_logits

@@ -16,6 +16,7 @@ from ..data.equal import equal_texts
 Floats = npt.NDArray[np.floating]
 Logits = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Targets = npt.NDArray[Any]  # places of labels, or numbers
 Weights = npt.NDArray[np.float64]
 
 
@@ -72,6 +73,11 @@ class Rows:
         )
 
 
+def are_numbers(targets: npt.NDArray[Any]) -> bool:
+    """Whether targets are numbers to be predicted, not places of labels."""
+    return np.issubdtype(targets.dtype, np.floating)
+
+
 def part_of(weights: Weights | None, places: Ints) -> Weights | None:
     """Weights of the rows at some places; None where all count once."""
     return None if weights is None else weights[places]
@@ -106,22 +112,24 @@ class Baseline(Protocol):
     def notes(self) -> tuple[str, ...]: ...
 
     @classmethod
-    def fit(cls, rows: Rows, targets: Ints, labels: int, *, seed: int = 0) -> Self:
+    def fit(cls, rows: Rows, targets: Targets, labels: int, *, seed: int = 0) -> Self:
         """Fits on training rows; the same rows and seed give the same baseline, bit for bit.
 
         Args:
             rows: at least one.
-            targets: places of the labels, (n,); where rows have several labels 0 or 1 for each, (n, labels).
-            labels: how many there are; some may have no row.
+            targets: places of the labels, (n,); where rows have several labels 0 or 1 for each, (n, labels); where rows have a
+                number, these, (n,) float64.
+            labels: how many there are; some may have no row; 1 for a number.
             seed: of folds, samples and solvers.
         """
         ...
 
     def logits(self, rows: Rows) -> Logits:
-        """Scores whose softmax, or sigmoid where rows have several labels, are probabilities, (n, labels) float32."""
+        """Scores whose softmax, or sigmoid where rows have several labels, are probabilities, (n, labels) float32; of numbers the
+        numbers themselves, (n, 1)."""
         ...
 
-    def out_of_fold(self, rows: Rows, targets: Ints, *, seed: int = 0) -> Logits:
+    def out_of_fold(self, rows: Rows, targets: Targets, *, seed: int = 0) -> Logits:
         """Logits of the training rows, each by a fit (with the settings that were chosen) without it and its equals."""
         ...
 

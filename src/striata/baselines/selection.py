@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..calibration import fit_temperature
 from ..tasks import task_of
-from .rows import Ints, Weights
+from .rows import Ints, Targets, Weights, are_numbers
 
 Scores = npt.NDArray[np.floating]
 _ENOUGH = 1_000_000  # scores that a factor is fitted on; with thousands of labels not all rows are needed
@@ -21,21 +21,26 @@ class Judgement:
     """How good scores are once they are scaled.
 
     Args:
-        scale: factor on the scores with the smallest log loss.
-        losses: log loss of each row with it, (n,).
-        accuracy: share of rows that are right.
+        scale: factor on the scores with the smallest log loss; 1 for numbers.
+        losses: log loss of each row with it, (n,); of numbers their squared error.
+        accuracy: share of rows that are right; None for numbers.
         weights: how much each row counts in these, (n,); None where all count once.
     """
 
     scale: float
     losses: npt.NDArray[np.float64]
-    accuracy: float
+    accuracy: float | None
     weights: Weights | None = None
 
     @property
     def loss(self) -> float:
-        """Mean log loss in nats."""
+        """Mean of the losses, in nats, or of numbers in their unit squared."""
         return float(self.losses.mean() if self.weights is None else np.average(self.losses, weights=self.weights))
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What a list of tried settings says."""
+        return {"loss": round(self.loss, 6)} | ({} if self.accuracy is None else {"accuracy": round(self.accuracy, 6)})
 
     def better(self, other: Judgement) -> bool:
         """Whether the log loss is smaller by more than a standard error of the difference on the same rows."""
@@ -45,16 +50,20 @@ class Judgement:
         return bool(difference.mean() > difference.std() / np.sqrt(len(difference)))
 
 
-def judge(scores: Scores, targets: Ints, weights: Weights | None = None) -> Judgement:
+def judge(scores: Scores, targets: Targets, weights: Weights | None = None) -> Judgement:
     """Scales and measures scores of rows that were not fitted on.
 
     Args:
-        scores: (n, labels), any increasing function of how likely a label is.
-        targets: places of the labels, (n,), or 0 or 1 for each label, (n, labels); without rows the scale is 1.
+        scores: (n, labels), any increasing function of how likely a label is; of numbers these, (n, 1).
+        targets: places of the labels, (n,), 0 or 1 for each label, (n, labels), or numbers, (n,) float64; without rows the scale
+            is 1.
         weights: how much each row counts, (n,); None where all count once.
     """
     if not len(targets):
         return Judgement(scale=1.0, losses=np.zeros(1), accuracy=0.0)
+    if are_numbers(targets):
+        errors = scores[:, 0].astype(np.float64) - targets
+        return Judgement(scale=1.0, losses=errors**2, accuracy=None, weights=weights)
     step = max(1, scores.size // _ENOUGH)
     task = task_of(targets)
     flat, goals = task.as_one_label(scores[::step], targets[::step])
@@ -86,7 +95,7 @@ def cross_fit(score: Callable[[Ints, Ints], Scores], folds: Ints, labels: int) -
 
 
 def climb(values: Iterable[float], judge_at: Callable[[float], Judgement]) -> dict[float, Judgement]:
-    """Judges ascending values of one setting until the log loss gets larger: it has one valley.
+    """Judges ascending values of one setting until the loss gets larger: it has one valley.
 
     Args:
         values: ascending.

@@ -9,14 +9,15 @@ from typing import Any, Literal
 import numpy as np
 
 from ..figures.folds import deal_folds
-from .linear import Linear, Part, centroids, machine, stochastic
-from .majority import log_shares
-from .rows import Ints, Logits, Rows, part_of
+from .linear import Linear, Part, centroids, machine, ridge, stochastic
+from .majority import constant
+from .rows import Ints, Logits, Rows, Targets, are_numbers, part_of
 from .selection import Judgement, climb, cross_fit, judge
 from .store import Tried
 from .words import CHARACTERS, PARTS, WORDS, Analysis, Counts, Vectorizer, unspaced
 
 STRENGTHS = (0.1, 0.3, 1.0, 3.0)  # C of the machine; above, fits take long and no better
+RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # one over the penalty of a ridge regression of numbers
 RATES = (1e-5, 1e-6)  # alpha of its stochastic form
 _TRIED = 3000  # rows on which analysis and strength are chosen
 _FEWEST = 200  # with fewer of them, though there are more rows, nothing is chosen
@@ -24,7 +25,7 @@ _AT_ONCE = 20_000_000  # scores in memory beside the result
 _HELD = 5000  # most rows that are held out for the scale
 _SEEN = 600_000  # rows that the stochastic form sees, in up to five epochs
 
-Solver = Literal["machine", "stochastic", "centroids", "none"]
+Solver = Literal["machine", "stochastic", "centroids", "ridge", "none"]
 Matrix = Callable[[Ints], Any]  # features of the rows at some places
 
 
@@ -37,7 +38,8 @@ class Limits:
         parts: most characters of all texts times labels for which parts of words are counted (they are four times as many).
         weights: most weights of the machine; its stochastic form has a quarter of it, centroids a twentieth as many columns.
         search: most entries of features times labels in a fit that only chooses settings.
-        machine: most entries times labels for the machine; above, it is fitted by stochastic gradients.
+        machine: most entries times labels for the machine; above, it is fitted by stochastic gradients; a ridge regression then
+            on a part of the rows.
         stochastic: most entries times labels seen in all epochs of these; above, there are centroids.
         entries: most entries for centroids; above, these are of a sample of the rows.
         chunk: rows whose features are in memory at once where not all are.
@@ -54,7 +56,7 @@ class Limits:
 
     def columns(self, solver: Solver, labels: int) -> int:
         """Largest number of features for a solver."""
-        most = {"machine": self.weights // labels, "stochastic": self.weights // 4 // labels}
+        most = {"machine": self.weights // labels, "ridge": self.weights, "stochastic": self.weights // 4 // labels}
         return max(1, most.get(solver, self.weights // 20))
 
 
@@ -63,8 +65,8 @@ class Choice:
     """The settings that were chosen.
 
     Args:
-        solver: "machine", "stochastic" or "centroids"; "none" without features.
-        strength: C of the machine or alpha of its stochastic form; else 0.
+        solver: "machine", "stochastic" or "centroids"; "ridge" for numbers; "none" without features.
+        strength: C of the machine, alpha of its stochastic form, or one over alpha of ridge; else 0.
         epochs: of the stochastic form; else 0.
     """
 
@@ -78,10 +80,20 @@ class Work:
     """What is to be fitted; arguments as :meth:`striata.baselines.rows.Baseline.fit`."""
 
     rows: Rows
-    targets: Ints
+    targets: Targets
     labels: int
     seed: int
     limits: Limits
+
+    @property
+    def numbers(self) -> bool:
+        """Whether rows have numbers."""
+        return are_numbers(self.targets)
+
+    @property
+    def solver(self) -> Solver:
+        """What is fitted where there is time for it."""
+        return "ridge" if self.numbers else "machine"
 
     def sample(self, count: float) -> Ints:
         """Places of so many rows by chance, ascending."""
@@ -139,11 +151,11 @@ def solve(work: Work, matrix: Matrix, inside: Ints, choice: Choice) -> Linear:
 
     goals = work.targets[inside]
     if choice.solver == "none":
-        return Linear(
-            weights=np.zeros((0, work.labels), np.float32), bias=log_shares(goals, work.labels, part_of(weights, inside))
-        )
+        return Linear(weights=np.zeros((0, work.labels), np.float32), bias=constant(goals, work.labels, part_of(weights, inside)))
     if choice.solver == "machine":
         return machine(matrix(inside), goals, work.labels, choice.strength, work.seed, part_of(weights, inside))
+    if choice.solver == "ridge":
+        return ridge(matrix(inside), goals, choice.strength, work.seed, part_of(weights, inside))
     if choice.solver == "stochastic":
         return stochastic(parts, np.unique(goals), work.labels, choice.strength, work.seed, choice.epochs)
     return centroids(parts(0), matrix(inside[:1]).shape[1], work.labels)
@@ -160,12 +172,13 @@ def fit_words(work: Work) -> Fitted:
     if counts is None:
         choice = Choice(solver="none")
         model = solve(work, lambda places: None, sample, choice)
-        note = "the texts hold nothing that can be counted: every text gets the shares of the labels"
+        answer = "mean of the training rows" if work.numbers else "shares of the labels"
+        note = f"the texts hold nothing that can be counted: every text gets the {answer}"
         return Fitted(vectorizer=None, model=model, choice=choice, notes=(note,))
     entries = counts.entries / len(sample) * len(work.rows)
     cost = entries * work.labels
-    if work.targets.ndim == 2:
-        return _fit_several(work, counts, cost, notes)
+    if work.targets.ndim == 2 or work.numbers:
+        return _fit_part(work, counts, cost, notes)
     if len(sample) == len(work.rows) and cost <= work.limits.machine:
         return _fit_machine(work, counts)
     solver: Solver = "stochastic" if cost * _epochs(work) * len(RATES) <= work.limits.stochastic else "centroids"
@@ -211,12 +224,12 @@ def _judge(work: Work, matrix: Matrix, model: Linear, held: Ints) -> Judgement:
 
 def _fit_machine(work: Work, counts: Counts) -> Fitted:
     """Analysis and strength by cross-validation on up to 3,000 rows; where there are more, the scale on a part of all rows."""
-    columns = work.limits.columns("machine", work.labels)
+    columns = work.limits.columns(work.solver, work.labels)
     search = _Search(work, counts, columns)
     analysis, strength, judged = search.run()
     vectorizer, features = _weighed(counts, analysis.min_df, columns)
     matrix, places = features.__getitem__, np.arange(len(work.rows))
-    choice = Choice(solver="machine", strength=strength)
+    choice = Choice(solver=work.solver, strength=strength)
     if judged is None:
         inside, held = _held_out(work, places)
         judged = _judge(work, matrix, solve(work, matrix, inside, choice), held)
@@ -227,17 +240,16 @@ def _fit_machine(work: Work, counts: Counts) -> Fitted:
     return Fitted(vectorizer=vectorizer, model=model, choice=choice, tried=tried, notes=notes)
 
 
-def _fit_several(work: Work, counts: Counts, cost: float, notes: list[str]) -> Fitted:
-    """A machine for each label; of as many rows as that takes no longer than it may."""
+def _fit_part(work: Work, counts: Counts, cost: float, notes: list[str]) -> Fitted:
+    """A machine for each label, or a ridge regression; of as many rows as that takes no longer than it may."""
     most = len(work.rows) * min(1.0, work.limits.machine / cost)
     if most < len(work.rows) or len(counts) < len(work.rows):
         work = work.take(work.sample(min(most, len(counts))))
         counted = _count(work.rows, counts.analysis)
         assert counted is not None  # the texts of all rows have terms
         counts = counted
-        notes.append(
-            f"a machine for each of {work.labels:,} labels is fitted on {len(work.rows):,} rows; more would take too long"
-        )
+        what = "a ridge regression" if work.numbers else f"a machine for each of {work.labels:,} labels"
+        notes.append(f"{what} is fitted on {len(work.rows):,} rows; more would take too long")
     fitted = _fit_machine(work, counts)
     return replace(fitted, notes=(*notes, *fitted.notes))
 
@@ -272,8 +284,7 @@ def _fit_centroids(work: Work, vectorizer: Vectorizer, matrix: Matrix, notes: li
 
 
 def _line(analysis: Analysis, strength: float, judged: Judgement, rows: int) -> dict[str, str | int | float]:
-    figures = {"loss": round(judged.loss, 6), "accuracy": round(judged.accuracy, 6)}
-    return {"analysis": analysis.name, "min_df": analysis.min_df, "strength": strength, "rows": rows, **figures}
+    return {"analysis": analysis.name, "min_df": analysis.min_df, "strength": strength, "rows": rows, **judged.figures}
 
 
 class _Search:
@@ -300,7 +311,8 @@ class _Search:
         plain, rows = self.counts.analysis, self.work.rows
         if self.folds.max() == 0 or (not self.everything and len(rows) < _FEWEST):
             reason = "there is only one text" if self.everything else f"{self.all.labels:,} labels would take too long"
-            self.notes.append(f"the strength C = 1 was not chosen on held-out rows: {reason}")
+            name = "of the penalty" if self.all.numbers else "C"
+            self.notes.append(f"the strength {name} = 1 was not chosen on held-out rows: {reason}")
             return plain, 1.0, None
         best = self._strength(self.few, plain.min_df)
         if best is None or self.everything:
@@ -317,14 +329,14 @@ class _Search:
         vectorizer, features = weighed
 
         def judge_at(strength: float) -> Judgement:
-            choice = Choice(solver="machine", strength=strength)
+            choice = Choice(solver=self.all.solver, strength=strength)
 
             def score(inside: Ints, held: Ints) -> Logits:
                 return solve(self.work, features.__getitem__, inside, choice).scores(features[held])
 
             return judge(cross_fit(score, self.folds, self.work.labels), self.work.targets, self.work.rows.weights)
 
-        judged = climb(STRENGTHS, judge_at)
+        judged = climb(RIDGES if self.all.numbers else STRENGTHS, judge_at)
         self.tried += [_line(vectorizer.analysis, strength, at, len(counts)) for strength, at in judged.items()]
         best = min(judged.values(), key=lambda at: at.loss)
         if self.everything:

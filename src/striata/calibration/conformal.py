@@ -60,12 +60,12 @@ def check_share(value: float, argument: str) -> None:
 def fewest_rows(coverage: float) -> int:
     """The fewest validation rows with which a coverage can be promised by sets smaller than all labels."""
     rows = max(1, math.ceil(coverage / (1 - coverage)) - 1)
-    while _rank(rows, coverage) > rows:
+    while rank_of(rows, coverage) > rows:
         rows += 1
     return rows
 
 
-def _rank(rows: int, coverage: float) -> int:
+def rank_of(rows: int, coverage: float) -> int:
     """Which of the ascending scores decides; the 1 is the row to be predicted, which is as likely in any place as the others."""
     return max(1, math.ceil((rows + 1) * coverage - 1e-9))
 
@@ -84,7 +84,7 @@ def set_threshold(probabilities: Floats, targets: Places, coverage: float) -> fl
     """
     check_share(coverage, "coverage")
     rows = len(targets)
-    rank = _rank(rows, coverage)
+    rank = rank_of(rows, coverage)
     if rank > rows:
         raise DataError(
             f"sets with coverage {coverage:g} need at least {fewest_rows(coverage)} validation rows, and the model has {rows}; "

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 
-def strata(targets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """One number for each row, by which rows are spread: its label's place, or of several labels the rarest's.
+def strata(targets: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """One number for each row, by which rows are spread: its label's place, of several labels the rarest's, or its own number.
 
     Args:
-        targets: places of the labels, (rows,), or 0 or 1 for each label, (rows, labels).
+        targets: places of the labels, (rows,), 0 or 1 for each label, (rows, labels), or numbers, (rows,).
     """
     if targets.ndim == 1:
         return targets
@@ -22,9 +22,9 @@ def strata(targets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
 
 
 def deal_folds(
-    targets: npt.NDArray[np.int64], count: int = 5, seed: int = 0, groups: npt.NDArray[np.int64] | None = None
+    targets: npt.NDArray[Any], count: int = 5, seed: int = 0, groups: npt.NDArray[np.int64] | None = None
 ) -> npt.NDArray[np.int64]:
-    """The fold of each row: of equal size, with every label spread over as many folds as it has rows for.
+    """The fold of each row: of equal size, with every label spread over as many folds as it has rows for, numbers by their size.
 
     Args:
         targets: places of the labels, (rows,), or as :func:`strata` takes them.
