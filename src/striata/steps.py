@@ -20,7 +20,9 @@ from .baselines import BASELINES
 from .choices import METHODS
 from .errors import StudyError, did_you_mean
 from .extras import require
+from .figures.scores import in_words
 from .runs import Run
+from .runs.standings import best_first, deciding_figure
 from .settings import Study, load_study
 from .shown import Shown
 from .study import Prepared, Work, fit_baselines, plan_members, plan_work, prepare
@@ -40,7 +42,7 @@ class Trained(Shown):
         runs: its finished runs by name.
         failed: members that ended without a run, with the reason.
         ensemble: of the best runs; None when fewer than two finished or the study asks for none.
-        test: accuracy, loss and macro_f1 on the test rows, by run name and of `ensemble`; empty when the study has none.
+        test: figures of the task on the test rows, by run name and of `ensemble`; empty when the study has none.
     """
 
     folder: Path
@@ -63,8 +65,9 @@ class Trained(Shown):
     def __repr__(self) -> str:
         parts = [f"{len(self.runs)} runs"]
         if self.runs:
-            best = max(self.runs.values(), key=lambda run: (run.metrics["accuracy"], -run.metrics["loss"]))
-            parts[0] += f", the best {best.name} with accuracy {best.metrics['accuracy']:.4f}"
+            by = deciding_figure(next(iter(self.runs.values())).facts.study)
+            best = best_first(self.runs.values(), by)[0]
+            parts[0] += f", the best {best.name} with {in_words({by: best.metrics[by]})}"
         parts += [] if self.ensemble is None else [repr(self.ensemble)]
         parts += [f"{len(self.failed)} failed"] if self.failed else []
         return f"Trained({self.folder}: {'; '.join(parts)})"
@@ -249,7 +252,7 @@ def choose(work: Work, runs: Mapping[str, Run], *, listen: Listener = nobody, de
 
 
 def _test_figures(work: Work, runs: Mapping[str, Run], ensemble: Ensemble | None, device: str) -> dict[str, dict[str, float]]:
-    """Accuracy, loss and macro_f1 on the test rows by run name, and of `ensemble`, measured in one pass; empty without test rows.
+    """Figures of the task on the test rows by run name, and of `ensemble`, measured in one pass; empty without test rows.
 
     The runs' figures are kept in the study's folder, for the leaderboard; those of the ensemble, or of the best run where there
     is none, as `striata evaluate` keeps them.
@@ -276,6 +279,7 @@ def _test_figures(work: Work, runs: Mapping[str, Run], ensemble: Ensemble | None
     outputs = best.combiner.apply(logits)
     rows = replace(table, source="the study's test rows")
     targets = prepared.targets["test"]
-    measured = judge(rows, targets, outputs, labels=best.labels, task=best.task, calibration=best.calibration)
+    calibration = None if best.task.numeric else best.calibration
+    measured = judge(rows, targets, outputs, labels=best.labels, task=best.task, calibration=calibration)
     keep_evaluation(best, measured)
     return scores

@@ -105,7 +105,7 @@ def test_nor_is_what_happens_in_training(
     monkeypatch.setattr(cli_progress, "notes", shown)
     with cli_progress.progress() as listen:
         for kind in ("doing", "note", "failed", "finished"):
-            listen(Event(kind=kind, member=f"m{UNSEEN}", message=UNSEEN, accuracy=0.5))
+            listen(Event(kind=kind, member=f"m{UNSEEN}", message=UNSEEN, value=0.5))
     printed = capsys.readouterr().err
     assert r"failed: \x1b[31mred" in printed
     assert r"m\x1b[31mred" in printed

@@ -29,11 +29,11 @@ def drawn(board: TerminalBoard) -> list[str]:
 
 
 def baseline(name: str, accuracy: float) -> Event:
-    return Event(kind="finished", member=name, accuracy=accuracy, rows=200, best=accuracy, message="fitted")
+    return Event(kind="finished", member=name, value=accuracy, rows=200, best=accuracy, message="fitted")
 
 
 def evaluated(name: str, accuracy: float, step: int = 40) -> Event:
-    return Event(kind="evaluated", member=name, step=step, steps=80, accuracy=accuracy, rows=100, best=accuracy)
+    return Event(kind="evaluated", member=name, step=step, steps=80, value=accuracy, rows=100, best=accuracy)
 
 
 def test_the_board_says_what_goes_on_before_anything_is_loaded() -> None:

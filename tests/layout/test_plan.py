@@ -195,7 +195,7 @@ def test_rank_zero_means_no_site() -> None:
         ("0-11 r4 qkv", {}, PlanError, "roberta encoders have no target 'qkv'; expected some of query, key"),
         ("0-11 r800 query", {}, PlanError, "section '0-11 r800 a800 query': rank 800 is above 768, the smaller dimension"),
         ("s8", {"budget": 700_000}, BudgetError, r"trains 759,556 parameters .* 59,556 above the budget of 700,000"),
-        ("s8", {"labels": 1}, PlanError, "1 label; a classifier needs at least 2"),
+        ("s8", {"labels": 0}, PlanError, "0 labels; a classifier needs at least 2, and a number 1 output"),
         ("s8", {"head": "cls"}, PlanError, "unknown head 'cls'"),
     ],
 )

@@ -31,7 +31,7 @@ def test_steps_are_drawn_twice_a_second_and_what_matters_at_once() -> None:
         cell.at += 0.1
         cell.listen(step(number))
     assert len(cell.drawn) == 2
-    cell.listen(Event(kind="evaluated", member="wide", step=10, steps=80, accuracy=0.9, rows=100, best=0.9))
+    cell.listen(Event(kind="evaluated", member="wide", step=10, steps=80, value=0.9, rows=100, best=0.9))
     assert len(cell.drawn) == 3
     within = wilson(0.9, 100)
     assert f"best so far: wide, 90.00% ({within.low:.2%} to {within.high:.2%}) right on 100 validation rows" in cell.drawn[-1]
@@ -54,7 +54,7 @@ def test_of_many_contenders_and_notes_the_last_are_shown() -> None:
     cell = Cell()
     for number in range(30):
         cell.listen(Event(kind="note", message=f"note {number}"))
-        cell.listen(Event(kind="finished", member=f"m{number}", accuracy=0.5, rows=10, best=0.5, message="done"))
+        cell.listen(Event(kind="finished", member=f"m{number}", value=0.5, rows=10, best=0.5, message="done"))
     last = cell.drawn[-1]
     assert "and 10 that ended earlier" in last
     assert "and 18 notes before" in last

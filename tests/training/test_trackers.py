@@ -39,8 +39,8 @@ def test_a_tracker_is_told_the_whole_recipe_and_each_members_figures(monkeypatch
     config = study.model_dump(mode="json", include={"base", "head", "recipe"})
     with trackers.tracking(["wandb"], "x", Path("x"), config) as listen:
         listen(Event(kind="step", member="s8-seed0", step=3, loss=0.5, learning_rate=1e-4))
-        listen(Event(kind="evaluated", member="s8-seed0", step=3, accuracy=0.9, validation_loss=0.4))
-        listen(Event(kind="finished", member="s8-seed0", step=3, accuracy=0.9))
+        listen(Event(kind="evaluated", member="s8-seed0", step=3, value=0.9, validation_loss=0.4))
+        listen(Event(kind="finished", member="s8-seed0", step=3, value=0.9))
     assert recorder.config["base"] == "b"
     assert recorder.config["recipe.optimizer.name"] == "adamw"
     assert recorder.config["recipe.optimizer.betas"] == "[0.9, 0.95]"

@@ -26,6 +26,7 @@ TASKS = Choices(
         "single-label": Choice("one label of several for each text"),
         "ordinal": Choice("one label of several in an order, such as stars"),
         "multilabel": Choice("several labels for each text, or none"),
+        "regression": Choice("a number for each text"),
     },
 )
 
@@ -125,7 +126,7 @@ class LossChoice(TunableChoice):
     """
 
     function: str = ""
-    tasks: tuple[str, ...] = tuple(name for name in TASKS if name != "multilabel")
+    tasks: tuple[str, ...] = tuple(name for name in TASKS if name not in {"multilabel", "regression"})
     priors: bool = False
 
 
@@ -157,6 +158,17 @@ LOSSES = Choices(
             "the mean over labels of the negative log-probability that a text has, or lacks, the label",
             function="striata.training.losses:binary_cross_entropy",
             tasks=("multilabel",),
+        ),
+        "mse": LossChoice(
+            "for numbers: the mean squared error, of targets in standard deviations of the training rows",
+            function="striata.training.losses:mse",
+            tasks=("regression",),
+        ),
+        "huber": LossChoice(
+            "likewise, but errors above delta standard deviations count in proportion, not squared; Huber 1964",
+            function="striata.training.losses:huber",
+            settings={"delta": 1.0},
+            tasks=("regression",),
         ),
     },
 )

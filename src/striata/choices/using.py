@@ -30,6 +30,11 @@ class RankingChoice(Choice):
         """A value of it as a number of which more is better; what is no number is worst."""
         return -math.inf if math.isnan(value) else -value if self.lower else value
 
+    def shown(self, value: float) -> str:
+        """A value with four digits after the point, or, where a figure has a unit that is far from 1, with four in all."""
+        far = math.isinf(self.most) and value != 0 and not 0.01 <= abs(value) < 1e5
+        return f"{value:.4g}" if far else f"{value:.4f}"
+
 
 RANKINGS = Choices(
     "ranking figure",
@@ -38,7 +43,7 @@ RANKINGS = Choices(
         "macro_f1": RankingChoice("the mean F1 over labels", title="macro F1"),
         "loss": RankingChoice("the log loss, the lower the better", title="log loss", lower=True, most=math.inf),
         "mae": RankingChoice(
-            "the mean absolute error, the lower the better; of ordinal labels in steps of their order",
+            "the mean absolute error, the lower the better; of ordinal labels in steps of their order, of numbers in their unit",
             title="MAE",
             lower=True,
             most=math.inf,
@@ -50,6 +55,19 @@ RANKINGS = Choices(
         "micro_f1": RankingChoice("of several labels a text, the F1 over all labels together", title="micro F1", special=True),
         "average_precision": RankingChoice(
             "likewise, the mean area below precision against recall", title="average precision", special=True
+        ),
+        "rmse": RankingChoice(
+            "of numbers, the root of the mean squared error, the lower the better",
+            title="RMSE",
+            lower=True,
+            most=math.inf,
+            special=True,
+        ),
+        "r2": RankingChoice(
+            "of numbers, the share of their variance that is explained", title="R²", least=-math.inf, special=True
+        ),
+        "spearman": RankingChoice(
+            "of numbers, Spearman's rank correlation with the true ones", title="Spearman", least=-1.0, special=True
         ),
     },
 )

@@ -21,7 +21,10 @@ def evaluate(
     ] = None,
     errors: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the rows that are wrong here, most confident first (.csv, .jsonl, .parquet)."),
+        typer.Option(
+            metavar="FILE",
+            help="Write the wrong rows here, most confident first; numbers by error (.csv, .jsonl, .parquet).",
+        ),
     ] = None,
     text: Text = None,
     text_pair: TextPair = None,
@@ -54,7 +57,8 @@ def evaluate(
     measured = opened.evaluate(file, columns=columns, coverage=sets)
     if errors is not None:
         write_errors(measured, errors)
-        note(f"{len(measured.wrong):,} wrong rows in {errors}")
+        what = "wrong rows" if measured.bounds is None else "rows, the largest errors first,"
+        note(f"{len(measured.wrong):,} {what} in {errors}")
     keep_evaluation(opened, measured)
     if as_json:
         print_json(measured.to_json())
@@ -64,10 +68,18 @@ def evaluate(
 
 def show_metrics(measured: Evaluation) -> None:
     """Prints figures, a line per label, and the confusion matrix."""
+    from ..choices import RANKINGS
     from ..figures.scores import in_words, special_figures
     from .output import say, table
 
     metrics, scores = measured.metrics, measured.metrics.scores
+    before, after = measured.uncalibrated, measured.calibrated
+    if before is None or after is None:
+        low, high = (RANKINGS[measured.figure].shown(end) for end in (measured.interval.low, measured.interval.high))
+        first = {measured.figure: measured.interval.value}
+        say(f"{metrics.rows:,} rows: {in_words(first | special_figures(scores))}")
+        say(f"95 % interval of the {RANKINGS[measured.figure].title}: {low} to {high}")
+        return
     right = f"accuracy {scores.accuracy:.4f} ({measured.interval.low:.4f} to {measured.interval.high:.4f})"
     say(f"{metrics.rows:,} rows: {right}, macro F1 {scores.macro_f1:.4f}, log loss {scores.loss:.4f}")
     if special := special_figures(scores):
@@ -77,7 +89,6 @@ def show_metrics(measured: Evaluation) -> None:
         say(f"labels without a row here: {shown}; macro F1 counts one as 0 where it is predicted, else leaves it out")
     if "hamming_loss" in scores:
         say(f"a row is right when all of its labels are; Hamming loss {scores['hamming_loss']:.4f}")
-    before, after = measured.uncalibrated, measured.calibrated
     say(
         f"calibration error {after.ece:.4f}, Brier score {after.brier:.4f} "
         f"(without the model's temperature {before.ece:.4f}, {before.brier:.4f}, log loss {before.loss:.4f})"

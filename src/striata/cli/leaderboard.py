@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..choices import CONTROLS
+from ..choices import CONTROLS, RANKINGS
 from .options import Confidence, Json, StudyPath
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def leaderboard(
     if not as_json:
         show_leaderboard(folder, runs=runs, reference=reference, confidence=confidence, explain=explain)
     elif runs:
-        print_json([asdict(row) for row in standings(opened)])
+        print_json([row.to_json() for row in standings(opened)])
     else:
         comparison = compare_study(opened, reference=reference, confidence=confidence)
         print_json({"worth": _worth(opened, confidence).to_json()} | comparison.to_json())
@@ -146,8 +145,6 @@ def _timed(rows: Sequence[LayoutResult] | Sequence[Standing]) -> bool:
 
 def _titles(rows: Sequence[LayoutResult] | Sequence[Standing]) -> list[str]:
     """Of the figures that only some tasks have."""
-    from ..choices import RANKINGS
-
     return [RANKINGS[name].title for name in rows[0].special]
 
 
@@ -170,20 +167,26 @@ def _figures(row: LayoutResult, tested: bool, timed: bool) -> list[str]:
 def _show_runs(opened: StudyFolder) -> None:
     from ..evidence.sentences import speed
     from ..runs import leaderboard as standings
-    from .output import table
+    from .output import note, table
 
     rows = standings(opened)
-    tested = any(row.test_accuracy is not None for row in rows)
-    headings = ["run", "trainable", "validation", "loss", "macro F1", *_titles(rows), "best step", "seconds"]
+    tested = any(row.test is not None for row in rows)
+    of_labels = "accuracy" in rows[0].figures
+    common = ["validation", "loss", "macro F1"] if of_labels else []
+    headings = ["run", "trainable", *common, *_titles(rows), "best step", "seconds"]
     headings += ["texts/s"] if _timed(rows) else []
     lines = []
     for row in rows:
         cells = [row.run, f"{row.trainable:,}"]
-        cells += [f"{value:.4f}" for value in (row.accuracy, row.loss, row.macro_f1, *row.special.values())]
+        cells += [f"{value:.4f}" for value in ((row.accuracy, row.loss, row.macro_f1) if of_labels else ())]
+        cells += [RANKINGS[name].shown(value) for name, value in row.special.items()]
         cells += [f"{row.best_step}/{row.steps}", _seconds(row.seconds)]
         if _timed(rows):
             cells.append(speed(row.texts_per_second))
         if tested:
-            cells.append("-" if row.test_accuracy is None else f"{row.test_accuracy:.4f}")
+            by = "accuracy" if of_labels else row.by
+            cells.append("-" if row.test is None else RANKINGS[by].shown(row.test[by]))
         lines.append(cells)
     table([*headings, "test"] if tested else headings, lines)
+    if rows[0].by != "accuracy":
+        note(f"best first by {RANKINGS[rows[0].by].title}, which recipe.best_by names{'' if of_labels else '; so is test'}")

@@ -99,7 +99,7 @@ def predict(
     cores: Cores = None,
     as_json: Json = False,
 ) -> None:
-    """Predict the labels of a file: its rows with all their columns, and `label`.
+    """Predict the labels of a file: its rows with all their columns, and `label`; of a regression `prediction`, a number.
 
     A column of the input that is called `label` is kept, and ours is then `label_predicted`. Cut off and run again, it goes on
     where it was. Of several files each is predicted into a file of its own, and what is finished is not predicted again; with

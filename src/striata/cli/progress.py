@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ..choices import RANKINGS
 from ..progress import Best, Board, Countdown, clock
 from ..progress.board import HEADINGS
 from .output import note, notes, visible
@@ -81,8 +82,10 @@ class Lines:
             self._tell(event)
         if event.kind == "doing":
             self._write(f"{event.message} ...")
-        elif event.kind == "finished" and event.accuracy is not None:
-            self._write(f"{event.member}: {event.accuracy:.4f} right on validation rows ({event.message})")
+        elif event.kind == "finished" and event.value is not None:
+            shown = RANKINGS[event.figure].shown(event.value)
+            what = f"{shown} right" if event.figure == "accuracy" else f"{RANKINGS[event.figure].title} {shown}"
+            self._write(f"{event.member}: {what} on validation rows ({event.message})")
 
     def _tell(self, event: Event) -> None:
         self._evaluated, self._written = None, self._now()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
 
@@ -34,6 +34,7 @@ class AuditedTable:
         reading: which columns were read, and how the source is written, in words.
         dropped: rows without a text that were left out.
         without_rows: labels that the source declares and no row has; they are left out.
+        numbers: where labels are numbers, their mean, standard deviation, least, median and largest; empty elsewhere.
     """
 
     source: str
@@ -47,6 +48,15 @@ class AuditedTable:
     reading: str = ""
     dropped: int = 0
     without_rows: tuple[str, ...] = ()
+    numbers: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def values(self) -> str:
+        """What its labels are, in words."""
+        if self.numbers:
+            return "numbers " + ", ".join(f"{name} {value:.6g}" for name, value in self.numbers.items())
+        counts = ", ".join(f"{label} {count:,}" for label, count in list(self.labels.items())[:10])
+        return counts + (f" and {len(self.labels) - 10} more" if len(self.labels) > 10 else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +91,7 @@ class Audit:
         """What a person should read before training."""
         lines = []
         for name, part in self.parts.items():
-            counts = ", ".join(f"{label} {count:,}" for label, count in list(part.labels.items())[:10])
-            more = f" and {len(part.labels) - 10} more" if len(part.labels) > 10 else ""
-            lines.append(f"{name}: {part.rows:,} rows; {counts}{more}")
+            lines.append(f"{name}: {part.rows:,} rows; {part.values}")
             if part.reading:
                 lines.append(f"  {part.reading}")
             if part.dropped:
@@ -97,7 +105,8 @@ class Audit:
                 f"{part.tokens['p95']:.0f}, longest {part.tokens['longest']:.0f}{cut}"
             )
             if part.duplicates or part.conflicting:
-                lines.append(f"  {part.duplicates:,} duplicate texts, {part.conflicting:,} texts with more than one label")
+                what = "number" if part.numbers else "label"
+                lines.append(f"  {part.duplicates:,} duplicate texts, {part.conflicting:,} texts with more than one {what}")
         for labels in self.near_labels:
             lines.append(f"labels that are nearly equal: {', '.join(map(repr, labels))}; they count as different labels")
         lines += [f"{pair} share {count:,} texts" for pair, count in self.shared.items() if count]
@@ -167,15 +176,15 @@ def _keys(table: Table) -> list[tuple[str, str]]:
 def _part(
     table: Table, lengths: npt.NDArray[np.int64], labels: tuple[str, ...], task: Task, max_length: int | None
 ) -> AuditedTable:
-    spelled = task.spell(encode_labels(table, labels, task), labels)
-    counts = Counter(label for value in spelled for label in task.parts(value))
+    targets = encode_labels(table, labels, task)
+    counts = Counter(label for value in task.spell(targets, labels) for label in task.parts(value))
     by_text: dict[tuple[str, str], set[str]] = defaultdict(set)
     for key, label in zip(_keys(table), table.labels or (), strict=True):
         by_text[key].add(label)
     return AuditedTable(
         source=table.source,
         rows=len(table),
-        labels={label: counts[label] for label in labels},
+        labels={} if task.numeric else {label: counts[label] for label in labels},
         tokens={
             "mean": round(float(lengths.mean()), 2),
             "median": float(np.median(lengths)),
@@ -188,5 +197,16 @@ def _part(
         conflicting=sum(len(names) > 1 for names in by_text.values()),
         reading=table.reading,
         dropped=table.dropped,
-        without_rows=tuple(label for label in table.label_names or () if not counts[label]),
+        without_rows=() if task.numeric else tuple(label for label in table.label_names or () if not counts[label]),
+        numbers=_spread(targets) if task.numeric else {},
     )
+
+
+def _spread(numbers: npt.NDArray[np.float64]) -> dict[str, float]:
+    return {
+        "mean": float(numbers.mean()),
+        "sd": float(numbers.std()),
+        "least": float(numbers.min()),
+        "median": float(np.median(numbers)),
+        "largest": float(numbers.max()),
+    }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ..errors import DataError, did_you_mean
 from .dialect import Dialect
-from .usual import LABEL, PAIR_OF, ROW_NAMES, TEXT, is_truth, normal
+from .usual import LABEL, NUMBER, PAIR_OF, ROW_NAMES, TEXT, is_truth, normal
 
 _SHOWN = 12  # names of columns in a sentence
 _LONGEST_NAME, _MOST_WORDS = 60, 4  # letters and words of a column's name, above which it looks like a text
@@ -195,7 +195,7 @@ def _label(
     try:
         if isinstance(columns.label, str):
             return _named(names, columns.label, "label", source)
-        usual = _usual(names, LABEL) or [name for name in names if is_truth(normal(name)) and name not in texts]
+        usual = _usual(names, _label_names(columns)) or [name for name in names if is_truth(normal(name)) and name not in texts]
         rest = [name for name in names if name not in (*texts, pair)]
         if not usual and strict and len(rest) == 1 and normal(rest[0]) not in ROW_NAMES and (len(names) == 2 or columns.text):
             return rest[0]
@@ -204,6 +204,10 @@ def _label(
         if strict:
             raise
         return None
+
+
+def _label_names(columns: Columns) -> Sequence[Sequence[str]]:
+    return NUMBER if columns.task == "regression" else LABEL
 
 
 def _pair(names: Sequence[str], columns: Columns, texts: tuple[str, ...], source: str) -> str | None:
@@ -225,7 +229,7 @@ def _text_by_name(names: Sequence[str], columns: Columns, source: str) -> str:
     seconds = {pair for pair, texts in PAIR_OF.items() if present.intersection(texts)}
     first = tuple(partners.union(TEXT[0]) - seconds)
     stated = columns.label if isinstance(columns.label, tuple) else (columns.label,) if columns.label else ()
-    labels = [name for name in names if normal(name) in map(normal, stated)] or _usual(names, LABEL)
+    labels = [name for name in names if normal(name) in map(normal, stated)] or _usual(names, _label_names(columns))
     candidates = [name for name in _usual(names, (first, *TEXT[1:])) if name not in stated]
     if not candidates and len(names) == 2 and len(labels) == 1:
         candidates = [name for name in names if name not in labels and normal(name) not in ROW_NAMES]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import math
+import re
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 
 import numpy as np
 
@@ -11,6 +14,9 @@ from ..tasks import JOINT, in_order, plain_label
 
 SURROGATE = "half of a surrogate pair, which is no character"
 _MOST_BITS = 1024  # of an integer label
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+_LARGEST = 1e30  # number, whose square 32 bits and whose sums 64 bits still hold
 _YES, _NO = ("1", "True"), ("0", "False")
 Read = tuple[str, str]
 """A label and "", or "" and what is wrong with it."""
@@ -26,6 +32,8 @@ def label_reader(task: str, separator: str | None, names: tuple[str, ...] | None
     """
     if task == "multilabel":
         return lambda value: several_labels(value, separator or JOINT, names)
+    if task == "regression":
+        return one_number
     return lambda value: one_label(value, names)
 
 
@@ -52,6 +60,28 @@ def one_label(value: object, names: tuple[str, ...] | None) -> Read:
     if 0 <= value < len(names):
         return names[value], ""
     return "", f"label {value} is outside the {len(names)} declared labels ({', '.join(names[:8])})"
+
+
+def one_number(value: object) -> Read:
+    """A value as a number, in the spelling that Python has for it."""
+    if value is None or value != value or (isinstance(value, str) and (not value or value.isspace())):
+        return "", "missing label; expected a number in every row"
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | Decimal | np.number | str):
+        return "", f"the label is {kind_of(value)}; expected a number, as the task is regression"
+    if isinstance(value, str):
+        text = value.strip()
+        if _COMMA.fullmatch(text):
+            return "", f"the label is {text!r}; expected a number with a decimal point: {text.replace(',', '.')}"
+        if not _DECIMAL.fullmatch(text):
+            return "", f"the label is {value[:40]!r}; expected a number, as the task is regression"
+        value = text
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        number = math.inf
+    if not abs(number) <= _LARGEST:
+        return "", f"the label is {number:g}; expected a number of at most {_LARGEST:g}; write it in a larger unit"
+    return repr(number), ""
 
 
 def several_labels(value: object, separator: str, names: tuple[str, ...] | None) -> Read:

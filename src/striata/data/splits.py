@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
-from ..tasks import SINGLE_LABEL, Task, task_named
+from ..tasks import SINGLE_LABEL, Task, check_labels, task_named
 from .columns import Columns
 from .read import read_table
-from .strata import iterative_parts
+from .strata import iterative_parts, number_parts
 from .table import Table
 
 PartSource = str | int | float | Table
@@ -92,9 +92,11 @@ def label_order(table: Table, task: Task = SINGLE_LABEL, order: Sequence[str] | 
         order: all labels, lowest first, where a study says so, of which those without a row are left out.
 
     Raises:
-        DataError: there is only one, a row has one that is not in the order, or nothing says what the order is.
+        DataError: there is only one, a row has one that is not in the order, nothing says what the order is, or it is said of
+            numbers.
     """
     if order is not None:
+        check_labels(task, "`data.order`", DataError)
         if unknown := sorted({label for value in table.labels or () for label in task.parts(value)} - set(order)):
             raise DataError(f"{table.source} has label '{unknown[0]}', which `data.order` does not have; list all labels there")
         stated = SINGLE_LABEL if task.one_label else task  # an order that is stated needs no numbers
@@ -102,8 +104,8 @@ def label_order(table: Table, task: Task = SINGLE_LABEL, order: Sequence[str] | 
     return task.order(table.labels or (), table.label_names, table.source)
 
 
-def encode_labels(table: Table, labels: Sequence[str], task: Task = SINGLE_LABEL) -> npt.NDArray[np.int64]:
-    """Targets of a table's rows, (rows,) int64; see :meth:`striata.tasks.Task.encode`.
+def encode_labels(table: Table, labels: Sequence[str], task: Task = SINGLE_LABEL) -> npt.NDArray[Any]:
+    """Targets of a table's rows, (rows,) int64 where they are labels; see :meth:`striata.tasks.Task.encode`.
 
     Raises:
         DataError: a row has a label that is not among them.
@@ -112,13 +114,13 @@ def encode_labels(table: Table, labels: Sequence[str], task: Task = SINGLE_LABEL
 
 
 def stratified_parts(
-    labels: Sequence[str] | npt.NDArray[np.int64], rows: int, seed: int
+    labels: Sequence[str] | npt.NDArray[Any], rows: int, seed: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Deals rows into a part and the rest; where both have room for all labels and none has one row, with the labels in
     proportion, and each at least once in both.
 
     Args:
-        labels: of the rows, (n,), or where rows have several 0 or 1 for each, (n, labels).
+        labels: of the rows, (n,), numbers among them as floats, or where rows have several 0 or 1 for each, (n, labels).
         rows: of the part; all when there are not more than these.
         seed: same seed, same part.
 
@@ -130,6 +132,8 @@ def stratified_parts(
         return places, places[:0]
     if np.ndim(labels) == 2:
         return iterative_parts(np.asarray(labels), rows, seed)
+    if np.issubdtype(np.asarray(labels).dtype, np.floating):
+        return number_parts(np.asarray(labels), rows, seed)
     from sklearn.model_selection import train_test_split
 
     counts = np.unique(labels, return_counts=True)[1]
@@ -163,6 +167,8 @@ def _with_every_label(
 def _held_out(table: Table, part: int | float, seed: int, what: str, task: Task) -> tuple[Table, Table]:
     """The rest and the part, both in the table's order; a label with one row stays in the rest."""
     count = round(part * len(table)) if isinstance(part, float) else part
+    if task.numeric:
+        return _held_out_of_numbers(table, count, seed, what, task)
     if not task.one_label:
         return _held_out_of_several(table, count, seed, what, task)
     counts = Counter(table.labels)
@@ -184,11 +190,7 @@ def _held_out_of_several(table: Table, count: int, seed: int, what: str, task: T
     """As :func:`_held_out` where rows have several labels, each of which is dealt in proportion."""
     labels = task.order(table.labels or (), table.label_names, table.source)
     targets = encode_labels(table, labels, task)
-    if not 0 < count < len(table):
-        raise DataError(
-            f"{table.source}: cannot hold out {count:,} of {len(table):,} rows for {what}; expected at least 1 and at most "
-            f"{len(table) - 1:,}; change data.{what}"
-        )
+    _check_room(table, count, what, least=1)
     held, rest = iterative_parts(targets, count, seed)
     several = targets.sum(0) > 1
     missing = several & ~(targets[held].any(0) & targets[rest].any(0))
@@ -198,6 +200,23 @@ def _held_out_of_several(table: Table, count: int, seed: int, what: str, task: T
             f"'{labels[int(np.flatnonzero(missing)[0])]}' on both sides; change data.{what}"
         )
     return table.take(rest), table.take(held)
+
+
+def _held_out_of_numbers(table: Table, count: int, seed: int, what: str, task: Task) -> tuple[Table, Table]:
+    """As :func:`_held_out` where labels are numbers, of which low and high ones come to both sides alike."""
+    _check_room(table, count, what, least=2)  # without which no figure tells one number from another
+    held, rest = number_parts(encode_labels(table, (), task), count, seed)
+    left = table.take(rest)
+    task.order(left.labels or (), None, f"what is left of {table.source} for training")
+    return left, table.take(held)
+
+
+def _check_room(table: Table, count: int, what: str, *, least: int) -> None:
+    if not least <= count <= len(table) - least:
+        raise DataError(
+            f"{table.source}: cannot hold out {count:,} of {len(table):,} rows for {what}; expected at least {least} and at most "
+            f"{len(table) - least:,}; change data.{what}"
+        )
 
 
 def _fingerprint(tables: Sequence[Table], labels: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Rows with several labels dealt into two parts."""
+"""Rows with several labels, or with numbers, dealt into two parts."""
 
 from __future__ import annotations
 
@@ -34,6 +34,27 @@ def iterative_parts(targets: Ints, rows: int, seed: int) -> tuple[Ints, Ints]:
     left = order[side[order] < 0]
     side[left[: room[0]]], side[left[room[0] :]] = 0, 1
     return np.flatnonzero(side == 0), np.flatnonzero(side == 1)
+
+
+def number_parts(targets: npt.NDArray[np.floating], rows: int, seed: int) -> tuple[Ints, Ints]:
+    """A part that has low and high numbers as all rows have them: the rows by size, those of one number in any order, cut into as
+    many stretches of near-equal length as the part has rows, and of each stretch one row.
+
+    Args:
+        targets: of the rows, (n,).
+        rows: of the part, above 0 and at most n.
+        seed: same seed, same part.
+
+    Returns:
+        Places of the part's rows and of the others, both in ascending order.
+    """
+    generator = np.random.default_rng(seed)
+    mixed = generator.permutation(len(targets))
+    order = mixed[np.argsort(targets[mixed], kind="stable")]
+    edges = np.arange(rows + 1) * len(targets) // rows
+    chosen = np.zeros(len(targets), bool)
+    chosen[order[generator.integers(edges[:-1], edges[1:])]] = True
+    return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
 def _deal(row: int, label: int, targets: Ints, side: Ints, lacking: npt.NDArray[np.float64], room: Ints) -> None:

@@ -21,6 +21,13 @@ LABEL = (
         "coarse_label", "genre", "spam", "flair",
     ),
 )  # fmt: skip
+NUMBER = (
+    *LABEL,
+    (
+        "score", "similarity", "similarity_score", "relatedness", "relatedness_score", "value", "number", "price", "points",
+        "grade", "intensity", "difficulty", "readability", "overall_score",
+    ),
+)  # fmt: skip
 _TRUTH = re.compile(r"is_[a-z0-9_]+")  # is_sarcastic, is_duplicate
 PAIR_OF = {
     "text_pair": ("text",),

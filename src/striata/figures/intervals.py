@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.special import ndtri
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri, stdtrit
 
 from .spread import Variance, half_width
 
@@ -29,6 +32,21 @@ class Interval:
     def to_json(self) -> dict[str, float]:
         """value, low, high."""
         return {"value": self.value, "low": self.low, "high": self.high}
+
+
+def rmse_interval(errors: npt.NDArray[np.float64], *, level: float = LEVEL) -> Interval:
+    """A root mean squared error with an interval: Student's of the logarithm of the mean squared error, by the delta method.
+
+    Args:
+        errors: of the rows, (rows,).
+        level: probability that the interval holds the value on endless rows.
+    """
+    squared = errors**2
+    value, rows = float(np.sqrt(squared.mean())), len(errors)
+    if not value or rows < 2:
+        return Interval(value=value, low=value, high=value)
+    half = float(stdtrit(rows - 1, (1 + level) / 2) * squared.std(ddof=1) / (2 * value**2 * rows**0.5))
+    return Interval(value=value, low=value * math.exp(-half), high=value * math.exp(half))
 
 
 def wilson(value: float, rows: float, *, level: float = LEVEL) -> Interval:

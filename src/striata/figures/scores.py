@@ -58,7 +58,7 @@ class Metrics:
     @property
     def absent(self) -> tuple[str, ...]:
         """Labels that no row has."""
-        return tuple(label for label in self.labels if not self.per_label[label]["rows"])
+        return tuple(label for label, figures in self.per_label.items() if not figures["rows"])
 
     def to_json(self) -> dict[str, object]:
         """All fields, those of the scores among them."""
@@ -107,6 +107,16 @@ def quadratic_kappa(predicted: Places, targets: Places) -> float:
     return float(1 - ((predicted - targets) ** 2).mean() / chance) if chance else 1.0
 
 
+def rank_correlation(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
+    """Spearman's correlation, (rows,) each: Pearson's of the ranks, equal values sharing their mean rank; 0 where one is
+    constant."""
+    from scipy.stats import rankdata
+
+    one, other = (rankdata(values) - (len(values) + 1) / 2 for values in (first, second))
+    norm = float(np.sqrt((one**2).sum() * (other**2).sum()))
+    return float(np.clip((one * other).sum() / norm, -1, 1)) if norm else 0.0
+
+
 def special_figures(figures: Mapping[str, float]) -> dict[str, float]:
     """The figures that only some tasks have, by name."""
     return {name: figures[name] for name, choice in RANKINGS.items() if choice.special and name in figures}
@@ -114,7 +124,7 @@ def special_figures(figures: Mapping[str, float]) -> dict[str, float]:
 
 def in_words(figures: Mapping[str, float]) -> str:
     """Figures by their titles: "MAE 0.3100, quadratic kappa 0.8200"."""
-    return ", ".join(f"{RANKINGS[name].title} {value:.4f}" for name, value in figures.items())
+    return ", ".join(f"{RANKINGS[name].title} {RANKINGS[name].shown(value)}" for name, value in figures.items())
 
 
 def mean_f1(hits: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

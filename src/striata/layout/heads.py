@@ -40,14 +40,14 @@ def head_of(shape: Shape, kind: str, labels: int) -> Head:
     Args:
         shape: of the encoder.
         kind: of :data:`striata.choices.HEADS`.
-        labels: number of labels.
+        labels: number of labels; 1 for a number.
 
     Raises:
         PlanError: the kind is unknown, or the native head has an activation that is not supported.
     """
     own = HEADS.check(kind, PlanError).pooling
-    if labels < 2:
-        raise PlanError(f"{labels} label{'s' * (labels != 1)}; a classifier needs at least 2")
+    if labels < 1:
+        raise PlanError(f"{labels} labels; a classifier needs at least 2, and a number 1 output")
     family, config = shape.family, shape.config
     if own is not None:
         one = (dropout(family.classifier_dropout(config)), linear("classifier", shape.hidden, labels))

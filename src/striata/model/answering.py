@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +14,7 @@ from ..calibration import Answers, Calibration, answer_threshold, label_sets, se
 from ..ensemble import Ensemble
 from ..errors import DataError
 from ..runs import Run
-from ..tasks import Task, check_one_label
+from ..tasks import Task, check_labels, check_one_label, plain_number
 
 _Floats = npt.NDArray[np.float32]
 
@@ -27,22 +29,32 @@ class Answering:
 
     @cached_property
     def calibration(self) -> Calibration:
-        """Temperature and figures from the validation rows, as stored with the model."""
+        """Temperature and figures from the validation rows, as stored with the model.
+
+        Raises:
+            DataError: its answers are numbers.
+        """
+        check_labels(self.task, "a calibration", DataError)
         return self._source.calibration()
 
     @cached_property
-    def _validation(self) -> tuple[_Floats, npt.NDArray[np.int64]]:
+    def _validation(self) -> tuple[_Floats, npt.NDArray[Any]]:
         seen = self._source.validation()
         return seen.logits, seen.labels
 
     def probabilities(self, logits: _Floats, *, calibrated: bool = True) -> _Floats:
-        """Probabilities of combined logits, divided by the temperature when calibrated, (texts, labels)."""
+        """Probabilities of combined logits, divided by the temperature when calibrated, (texts, labels).
+
+        Raises:
+            DataError: the answers are numbers.
+        """
+        check_labels(self.task, "a probability", DataError)
         return self.task.probabilities(self.calibration.scaled(logits) if calibrated else logits)
 
-    def decide(self, logits: _Floats) -> npt.NDArray[np.int64]:
-        """The answers that combined logits give, as the task has targets: places (texts,), or of several labels a text 0 or 1 for
-        each by its own threshold, (texts, labels)."""
-        if self.task.one_label and not self.task.ordered:
+    def decide(self, logits: _Floats) -> npt.NDArray[Any]:
+        """The answers that combined logits give, as the task has targets: places or numbers (texts,), or of several labels a text
+        0 or 1 for each by its own threshold, (texts, labels)."""
+        if self.task.numeric or (self.task.one_label and not self.task.ordered):
             return self.task.decide(logits)
         return self.calibration.decide(logits, self.task)
 
@@ -50,12 +62,20 @@ class Answering:
         """Calibrated probability of each text's label, of several labels that of the least sure decision, (texts,)."""
         probabilities, decided = self.probabilities(logits), self.decide(logits)
         if self.task.one_label:
-            return probabilities[np.arange(len(logits)), decided]
+            own: _Floats = probabilities[np.arange(len(logits)), decided]
+            return own
         least: _Floats = np.where(decided > 0, probabilities, 1 - probabilities).min(1)
         return least
 
+    def answered(self, logits: _Floats) -> Sequence[str] | Sequence[float]:
+        """The answers as users get them: by name, or numbers."""
+        return [plain_number(value) for value in logits[:, 0]] if self.task.numeric else self.named(logits)
+
     def named(self, logits: _Floats) -> list[str]:
-        """The answers by name; of several labels as `a|b`, in the order of the labels, and the empty text for none."""
+        """The answers by name; of several labels as `a|b`, in the order of the labels, and the empty text for none; of
+        numbers the shortest texts that give them back."""
+        if self.task.numeric:
+            return self.task.spell(logits[:, 0], self.labels)
         return self.task.spell(self.decide(logits), self.labels)
 
     def sure(self, logits: _Floats, abstain_below: float) -> npt.NDArray[np.bool_]:
@@ -72,6 +92,7 @@ class Answering:
 
     def label_sets(self, logits: _Floats, coverage: float) -> list[list[str]]:
         """As :meth:`striata.Model.predict_sets`, of combined logits."""
+        check_labels(self.task, "a label set", DataError)
         inside = self._inside(logits, coverage)
         order = np.argsort(-logits, axis=1, kind="stable")
         return [[self.labels[i] for i in places if held[i]] for places, held in zip(order, inside, strict=True)]

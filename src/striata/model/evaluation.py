@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +16,16 @@ from ..calibration import Calibration, Quality, SetFigures, quality
 from ..choices import PREDICTIONS
 from ..data import Table
 from ..disk.files import named, write_bytes
-from ..figures.intervals import Interval, share
-from ..figures.scores import Metrics
+from ..figures.intervals import Interval, rmse_interval, share
+from ..figures.scores import Metrics, in_words, special_figures
 from ..shown import Shown
-from ..tasks import Task, metrics_of, task_of
+from ..tasks import REGRESSION, Task, metrics_of, task_of
 from .writers import Rows, write_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrongRow:
-    """A row whose predicted label is not its own.
+    """A row whose predicted label is not its own; of numbers any row.
 
     Args:
         row: its number in the source, from 0.
@@ -32,7 +33,8 @@ class WrongRow:
         text_pair: its second text; None where there is none.
         label: its own.
         predicted: by the model.
-        probability: of the predicted label, calibrated.
+        probability: of the predicted label, calibrated; None of a number.
+        error: of a number what is predicted less what is true; None of a label.
     """
 
     row: int
@@ -40,7 +42,8 @@ class WrongRow:
     text_pair: str | None
     label: str
     predicted: str
-    probability: float
+    probability: float | None
+    error: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,40 +53,50 @@ class Evaluation(Shown):
     Args:
         source: of the rows.
         metrics: of its calibrated probabilities.
-        calibrated: how good the probabilities are that the model gives.
-        uncalibrated: how good they were without its temperature.
+        calibrated: how good the probabilities are that the model gives; None where its answers are numbers.
+        uncalibrated: how good they were without its temperature; None likewise.
         sets: its label sets, when a coverage was asked for.
-        wrong: the rows it gets wrong, the most confident errors first.
+        wrong: the rows it gets wrong, the most confident errors first; of numbers all rows, the largest errors first.
+        figure: which one the interval is of, of :data:`striata.choices.RANKINGS`.
+        bounds: of a figure other than accuracy; None for accuracy.
     """
 
     source: str
     metrics: Metrics
-    calibrated: Quality
-    uncalibrated: Quality
+    calibrated: Quality | None
+    uncalibrated: Quality | None
     sets: SetFigures | None
     wrong: tuple[WrongRow, ...]
+    figure: str = "accuracy"
+    bounds: Interval | None = None
 
     def __repr__(self) -> str:
         right, scores = self.interval, self.metrics.scores
+        if self.bounds is not None:
+            return f"Evaluation({in_words(special_figures(scores))} on {self.metrics.rows:,} rows)"
         accuracy = f"accuracy {right.value:.4f} ({right.low:.4f} to {right.high:.4f}) on {self.metrics.rows:,} rows"
         return f"Evaluation({accuracy}, macro F1 {scores.macro_f1:.4f}, loss {scores.loss:.4f})"
 
     @property
     def accuracy(self) -> float:
-        """Share of rows that are right."""
+        """Share of rows that are right, where answers are labels."""
         return self.metrics.scores.accuracy
 
     @property
     def interval(self) -> Interval:
-        """The accuracy with Wilson's 95 % interval."""
+        """The accuracy with Wilson's 95 % interval; of numbers the RMSE, see :func:`striata.figures.intervals.rmse_interval`."""
+        if self.bounds is not None:
+            return self.bounds
         return share(self.metrics.rows - len(self.wrong), self.metrics.rows)
 
     def to_json(self) -> dict[str, object]:
-        """All fields but the wrong rows, those of the metrics among them, and the bounds of the accuracy as `interval`."""
+        """All fields but the wrong rows, those of the metrics among them, and the bounds of the figure as `interval`."""
+        common = {"source": self.source, "interval": self.interval.to_json()}
+        if self.calibrated is None or self.uncalibrated is None:
+            return {"rows": self.metrics.rows, **self.metrics.scores.to_json(), **common, "figure": self.figure}
         return {
             **self.metrics.to_json(),
-            "source": self.source,
-            "interval": self.interval.to_json(),
+            **common,
             "calibrated": self.calibrated.to_json(),
             "uncalibrated": self.uncalibrated.to_json(),
             "sets": None if self.sets is None else self.sets.to_json(),
@@ -92,12 +105,12 @@ class Evaluation(Shown):
 
 def judge(
     table: Table,
-    targets: npt.NDArray[np.int64],
+    targets: npt.NDArray[Any],
     logits: npt.NDArray[np.float32],
     *,
     labels: Sequence[str],
     task: Task,
-    calibration: Calibration,
+    calibration: Calibration | None,
     sets: SetFigures | None = None,
 ) -> Evaluation:
     """Figures of a model's logits on labelled rows.
@@ -108,9 +121,11 @@ def judge(
         logits: combined and not calibrated, (rows, labels).
         labels: names, in the order of the logits.
         task: what a label is.
-        calibration: of the model.
+        calibration: of the model; None where its answers are numbers.
         sets: figures of its label sets; None where none were asked for.
     """
+    if calibration is None:
+        return _judge_numbers(table, targets, logits, task.metrics(logits, targets, labels))
     scaled = calibration.scaled(logits)
     probabilities, decided = task.probabilities(scaled), calibration.decide(logits, task)
     return Evaluation(
@@ -120,6 +135,36 @@ def judge(
         uncalibrated=quality(task.probabilities(logits), targets),
         sets=sets,
         wrong=wrong_rows(table, labels, targets, decided, probabilities),
+    )
+
+
+def _judge_numbers(
+    table: Table, targets: npt.NDArray[np.float64], logits: npt.NDArray[np.float32], metrics: Metrics
+) -> Evaluation:
+    errors, answers = REGRESSION.errors(logits, targets), logits[:, 0]
+    places = np.argsort(-np.abs(errors), kind="stable")
+    own, answered = (REGRESSION.spell(values[places], ()) for values in (targets, answers))
+    wrong = tuple(
+        WrongRow(
+            row=int(table.ids[at]),
+            text=table.texts[at],
+            text_pair=None if table.pairs is None else table.pairs[at],
+            label=label,
+            predicted=answer,
+            probability=None,
+            error=float(errors[at]),
+        )
+        for at, label, answer in zip(places.tolist(), own, answered, strict=True)
+    )
+    return Evaluation(
+        source=table.source,
+        metrics=metrics,
+        calibrated=None,
+        uncalibrated=None,
+        sets=None,
+        wrong=wrong,
+        figure=REGRESSION.rankings[0],
+        bounds=rmse_interval(errors),
     )
 
 
@@ -161,7 +206,8 @@ def wrong_rows(
 
 
 def write_errors(measured: Evaluation, path: Path) -> None:
-    """Writes the wrong rows: `row`, `text`, `text_pair` where there is one, `label`, `predicted`, `probability`.
+    """Writes the wrong rows: `row`, `text`, `text_pair` where there is one, `label`, `predicted`, `probability`; of numbers
+    `error` in its place.
 
     Args:
         measured: what was measured.
@@ -174,9 +220,14 @@ def write_errors(measured: Evaluation, path: Path) -> None:
     types: dict[str, pa.DataType | None] = {"row": pa.int64(), "text": pa.string()}
     if any(row.text_pair is not None for row in measured.wrong):
         types["text_pair"] = pa.string()
-    types |= {"label": pa.string(), "predicted": pa.string(), "probability": pa.float64()}
+    numeric = measured.bounds is not None
+    value, last = (pa.float64(), "error") if numeric else (pa.string(), "probability")
+    types |= {"label": value, "predicted": value, last: pa.float64()}
     columns = {name: [getattr(row, name) for row in measured.wrong] for name in types}
-    columns["probability"] = [round(row.probability, 6) for row in measured.wrong]
+    if numeric:
+        columns |= {name: [float(text) for text in columns[name]] for name in ("label", "predicted")}
+    else:
+        columns[last] = [round(probability, 6) for probability in columns[last]]
     buffer = io.BytesIO()
     write_rows(buffer, ending, types, iter([Rows(0, columns)]), measured.source)
     write_bytes(path, buffer.getvalue())

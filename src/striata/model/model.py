@@ -9,6 +9,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from ..errors import DataError
 from ..runs import Run
 from ..runs.joined import in_order
 from ..shown import Shown
-from ..tasks import check_one_label
+from ..tasks import check_labels, check_one_label, outputs_in_words
 from .answering import Answering
 from .evaluation import Evaluation, judge
 from .explanation import Explanation
@@ -96,7 +97,7 @@ class Model(Answering, Reading, Shown):
         what = f"run {self._source.name}" if isinstance(self._source, Run) else f"ensemble of {len(self.runs)}"
         bases = dict.fromkeys(Path(run.facts.base).name for run in self.runs.values() if run.facts.base is not None)
         ways = dict.fromkeys(scorer.way for scorer in self.scorers if isinstance(scorer, EncoderScorer))
-        return f"Model({', '.join([what, f'{len(self.labels)} labels', *bases, *ways])})"
+        return f"Model({', '.join([what, outputs_in_words(self.task, self.labels), *bases, *ways])})"
 
     @property
     def identity(self) -> str:
@@ -203,9 +204,9 @@ class Model(Answering, Reading, Shown):
         readable = [read[at] for at in places], None if seconds is None else [seconds[at] for at in places]
         return self._combined(*readable), places, len(read)
 
-    def predict(self, texts: object, pairs: object = None, *, abstain_below: float | None = None) -> list[str | None]:
+    def predict(self, texts: object, pairs: object = None, *, abstain_below: float | None = None) -> list[Any]:
         """The label of each text, by name: the most likely, or, of labels in an order, the median; `a|b` where a text may have
-        several; None for a text that is empty or missing (None, NaN), as for rows in files.
+        several; of a regression the number, a float; None for a text that is empty or missing (None, NaN), as for rows in files.
 
         Args:
             texts: any number: a list or series of strings, a DataFrame, a data set, ...; see :meth:`logits`.
@@ -217,9 +218,9 @@ class Model(Answering, Reading, Shown):
             DataError: a text is no string, or the texts are something else.
         """
         logits, places, rows = self._gapped(texts, pairs)
-        answers: list[str | None] = [None] * rows
+        answers: list[Any] = [None] * rows
         sure = [True] * len(places) if abstain_below is None else self.sure(logits, abstain_below).tolist()
-        for at, label, certain in zip(places, self.named(logits), sure, strict=True):
+        for at, label, certain in zip(places, self.answered(logits), sure, strict=True):
             answers[at] = label if certain else None
         return answers
 
@@ -295,14 +296,17 @@ class Model(Answering, Reading, Shown):
             coverage: also measure the label sets of this coverage.
 
         Raises:
-            DataError: the data cannot be read, or has labels the model does not know.
+            DataError: the data cannot be read, or has labels the model does not know, or label sets are asked for of numbers.
         """
+        if coverage is not None:
+            check_labels(self.task, "a label set", DataError)
         table = read_table(data, columns or self.columns, split="test")
         self.warn_of_known(table)
         targets = encode_labels(table, self.labels, self.task)
         logits = self.logits(table.texts, table.pairs)
         sets = None if coverage is None else set_figures(self._inside(logits, coverage), targets, coverage)
-        return judge(table, targets, logits, labels=self.labels, task=self.task, calibration=self.calibration, sets=sets)
+        calibration = None if self.task.numeric else self.calibration
+        return judge(table, targets, logits, labels=self.labels, task=self.task, calibration=calibration, sets=sets)
 
     def explain(
         self,

@@ -14,7 +14,7 @@ from ..data import Stream
 from ..data.carried import Pieces, carried_columns, find_id, types_by_values
 from ..data.table import Chunk
 from ..errors import DataError
-from ..tasks import check_one_label, label_numbers
+from ..tasks import check_labels, check_one_label, label_numbers
 from .model import Model
 from .priors import Priors, check_correctable
 from .writers import Rows, check_names, write_rows
@@ -60,6 +60,14 @@ class Contents:
             raise DataError(
                 "names the column of ids for the format id-label; other formats keep every column", argument="id_column"
             )
+        for option, what in (
+            (self.probabilities, "a probability"),
+            (self.coverage is not None, "a label set"),
+            (self.abstain_below is not None, "a threshold below which no label is given"),
+            (self.priors is not None, "a share of labels"),
+        ):
+            if option:
+                check_labels(model.task, what, DataError)
         if self.id_label:
             check_one_label(model.task, "the format id-label", DataError)
             label_numbers(model.labels)
@@ -213,10 +221,6 @@ def _remarks(model: Model, contents: Contents, source: str, carried: Mapping[str
         yield f"labels are no integers: Label is each one's place ({places}{', ...' if len(model.labels) > 4 else ''})"
 
 
-def _labels_of(model: Model, logits: np.ndarray) -> list[str]:
-    return model.task.spell(model.decide(logits), model.labels)
-
-
 def _ours(model: Model, contents: Contents, logits: np.ndarray, first: int, has_ids: bool) -> dict[str, tuple[pa.DataType, Any]]:
     """Our columns of some rows, the first of which has the number `first`: types and values by the names we would give them."""
     if contents.id_label:
@@ -224,7 +228,9 @@ def _ours(model: Model, contents: Contents, logits: np.ndarray, first: int, has_
         numbers = label_numbers(model.labels)
         label = {"Label": (pa.int64(), (chosen if numbers is None else np.array(numbers)[chosen]).tolist())}
         return label if has_ids else {"ID": (pa.int64(), list(range(first, first + len(logits))))} | label
-    labels: list[str | None] = list(_labels_of(model, logits))
+    if model.task.numeric:
+        return {"prediction": (pa.float64(), model.answered(logits))}
+    labels: list[str | None] = list(model.named(logits))
     if contents.abstain_below is not None:
         labels = [label if sure else None for label, sure in zip(labels, model.sure(logits, contents.abstain_below), strict=True)]
     columns: dict[str, tuple[pa.DataType, Any]] = {"label": (pa.string(), labels)}

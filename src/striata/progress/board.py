@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from ..choices import RANKINGS
 from ..figures.intervals import wilson
 
 if TYPE_CHECKING:
     from ..training.events import Event
 
 HEADINGS = {
-    "step": "step", "loss": "loss", "rate": "learning rate", "accuracy": "validation", "best": "best", "left": "left",
+    "step": "step", "loss": "loss", "rate": "learning rate", "value": "validation", "best": "best", "left": "left",
 }  # fmt: skip
 ENDS = ("done", "fitted", "pruned", "failed")
 _SHOWN = 20
@@ -32,24 +33,35 @@ def _number(value: float | None, form: str) -> str:
 
 
 class Best:
-    """The contender that is right most often so far."""
+    """The best contender so far, by the figure that decides; of contenders by different figures, among those of the latest."""
 
     def __init__(self) -> None:
-        self._latest: dict[str, tuple[float, int]] = {}
+        self._latest: dict[str, tuple[str, float, int]] = {}
+        self._figure = ""
 
     def take(self, event: Event) -> None:
         if event.member and event.best is not None and event.rows:
-            self._latest[event.member] = event.best, event.rows
+            self._figure = event.figure
+            self._latest[event.member] = event.figure, event.best, event.rows
 
     @property
     def sentence(self) -> str:
-        """Name, accuracy and its interval; empty before the first."""
-        if not self._latest:
+        """Name and figure, of an accuracy with its interval; empty before the first."""
+        merit = RANKINGS[self._figure].merit if self._figure else float
+        ranked = {name: (merit(value), rows) for name, (by, value, rows) in self._latest.items() if by == self._figure}
+        if not ranked:
             return ""
-        name = max(self._latest, key=lambda member: self._latest[member])
-        accuracy, rows = self._latest[name]
-        within = wilson(accuracy, rows)
-        return f"best so far: {name}, {accuracy:.2%} ({within.low:.2%} to {within.high:.2%}) right on {rows:,} validation rows"
+        name = max(ranked, key=lambda member: ranked[member])
+        _, value, rows = self._latest[name]
+        return f"best so far: {name}, {in_rows(self._figure, value, rows)}"
+
+
+def in_rows(figure: str, value: float, rows: int) -> str:
+    """A figure on validation rows in words."""
+    if figure != "accuracy":
+        return f"{RANKINGS[figure].title} {RANKINGS[figure].shown(value)} on {rows:,} validation rows"
+    within = wilson(value, rows)
+    return f"{value:.2%} ({within.low:.2%} to {within.high:.2%}) right on {rows:,} validation rows"
 
 
 class Countdown:
@@ -112,10 +124,10 @@ class Board:
             self.activity = "training"
             row["loss"], row["rate"] = _number(event.loss, ".4f"), _number(event.learning_rate, ".2e")
             row["left"] = clock(event.seconds_left)
-        if event.accuracy is not None:
-            row["accuracy"] = _number(event.accuracy, ".4f")
+        if event.value is not None:
+            row["value"] = RANKINGS[event.figure].shown(event.value)
         if event.best is not None:
-            row["best"] = _number(event.best, ".4f")
+            row["best"] = RANKINGS[event.figure].shown(event.best)
         if event.kind in ("finished", "failed", "left"):
             row["left"] = {"failed": "failed", "left": "pruned"}.get(
                 event.kind, event.message if event.message in ENDS else "done"

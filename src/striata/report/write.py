@@ -91,7 +91,7 @@ def send(report: Report, track: Sequence[str]) -> None:
                     step=int(step),
                     loss=seen.get("loss"),
                     learning_rate=seen.get("learning_rate"),
-                    accuracy=seen.get("accuracy"),
+                    value=seen.get("accuracy"),
                     validation_loss=seen.get("validation_loss"),
                     figures={history.best_by: seen["deciding"]} if "deciding" in seen else {},
                 )

@@ -215,10 +215,27 @@ class EvaluationFacts(Exact):
     per_label: dict[str, LabelFigures]
 
 
+class NumberEvaluationFacts(Exact):
+    """Likewise, of a model whose answers are numbers."""
+
+    kind: Literal["evaluation"]
+    model: ModelFacts
+    source: str
+    rows: int
+    rmse: Interval
+    mae: float
+    r2: float
+    spearman: float
+    loss: float
+
+
 _ADVICE = "delete it and run the command that writes it again"
 STRESS = Document(kind="stress", parse=strictly(StressFacts), error=StudyError, advice=f"{_ADVICE}: striata stress")
 SHIFT = Document(kind="shift", parse=strictly(ShiftFacts), error=StudyError, advice=f"{_ADVICE}: striata shift")
 EVALUATION = Document(kind="evaluation", parse=strictly(EvaluationFacts), error=StudyError, advice=f"{_ADVICE}: striata evaluate")
+NUMBER_EVALUATION = Document(
+    kind="evaluation", parse=strictly(NumberEvaluationFacts), error=StudyError, advice=f"{_ADVICE}: striata evaluate"
+)
 AUDIT = Document(kind="label audit", parse=strictly(AuditFacts), error=StudyError, advice=f"{_ADVICE}: striata audit")
 
 

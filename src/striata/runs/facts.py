@@ -12,11 +12,13 @@ from ..choices import RANKINGS
 from ..data import Columns
 from ..disk.documents import Exact
 from ..settings.recipe import Recipe
+from ..tasks import task_named
 
 
 def _possible(figures: dict[str, float]) -> dict[str, float]:
-    for name, choice in RANKINGS.items():
-        if name not in figures and not choice.special:
+    numeric = "rmse" in figures
+    for name in ("loss",) if numeric else (name for name, choice in RANKINGS.items() if not choice.special):
+        if name not in figures:
             raise ValueError(f"{name} is missing")
     for name, value in figures.items():
         choice = RANKINGS.get(name, RANKINGS["accuracy"])
@@ -125,7 +127,7 @@ class RunFacts(Exact):
         data_fingerprint: SHA-256 over all rows.
         best_step: when the kept checkpoint was taken.
         steps: taken in all.
-        metrics: of the kept checkpoint on all validation rows: accuracy, loss, macro_f1.
+        metrics: of the kept checkpoint on all validation rows: accuracy, loss, macro_f1, or what the task has.
         stopped: why training ended: "max_steps", "patience", "pruned", "merged".
         seconds: the run's share of the training time.
         shared_seconds: of these, what other runs of the study count too, such as the embedding of the texts; see
@@ -172,6 +174,12 @@ class RunFacts(Exact):
     split: dict[str, int]
     study: dict[str, Any]
     distilled: Distillation | None = None
+
+    @property
+    def by(self) -> str:
+        """The figure that decided which weights were kept; the first of the task where none was named."""
+        named = self.recipe.get("best_by")
+        return named if named in self.metrics else task_named(self.task).rankings[0]
 
     @property
     def transductive(self) -> bool:

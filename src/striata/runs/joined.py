@@ -14,6 +14,7 @@ from ..tasks import Task
 from .run import Run, Validation
 
 Places = npt.NDArray[np.int64]
+Targets = npt.NDArray[Any]
 Logits = npt.NDArray[np.float32]
 
 
@@ -40,7 +41,7 @@ class Pool:
     labels: tuple[str, ...]
     ids: Places
     texts: npt.NDArray[np.uint64]
-    targets: Places
+    targets: Targets
     logits: Logits
 
     def rows(self, chosen: npt.NDArray[np.bool_] | Places) -> Pool:
@@ -163,6 +164,8 @@ def _read(run: Run, labels: Sequence[str]) -> Validation:
         )
     if run.task.one_label:
         targets = np.array([labels.index(name) for name in run.labels])[validation.labels]
+    elif run.task.numeric:
+        targets = validation.labels
     else:
         targets = in_order(validation.labels, run.labels, labels)
     whole = Validation(ids=ids, texts=validation.texts, labels=targets, logits=in_order(logits, run.labels, labels))

@@ -16,9 +16,10 @@ from ..data import Columns
 from ..disk.documents import Document, read_columns, strictly
 from ..disk.sealed import Seal, read_sealed, sealing
 from ..errors import RunError
+from ..figures.scores import in_words
 from ..layout import Plan
 from ..shown import Shown
-from ..tasks import Task, task_named
+from ..tasks import Task, check_labels, outputs_in_words, task_named
 from .adapter import read_adapter
 from .facts import ReceiptFacts, RunFacts
 
@@ -43,13 +44,14 @@ class Validation:
         ids: row numbers, (rows,) int64.
         texts: what stands for the rows' texts in other data too, (rows,) uint64; see
             :meth:`striata.data.table.Table.text_hashes`.
-        labels: places of the true labels, (rows,) int64; where rows have several, 0 or 1 for each, (rows, labels) int64.
+        labels: places of the true labels, (rows,) int64; where rows have several, 0 or 1 for each, (rows, labels) int64; numbers
+            as float64.
         logits: (rows, labels) float32.
     """
 
     ids: npt.NDArray[np.int64]
     texts: npt.NDArray[np.uint64]
-    labels: npt.NDArray[np.int64]
+    labels: npt.NDArray[Any]
     logits: npt.NDArray[np.float32]
 
 
@@ -76,7 +78,7 @@ def read_validation(seal: Seal) -> Validation:
     import pyarrow as pa
 
     lists = r"fixed_size_list<element: {}>\[\d+\]"
-    labels, logits = rf"int64|{lists.format('int64')}", lists.format("float")
+    labels, logits = rf"int64|double|{lists.format('int64')}", lists.format("float")
     columns = {"id": "int64", "text_hash": "uint64", "label": labels, "logits": logits}
     table = seal.read(_VALIDATION, lambda file: read_columns(file, columns, _RUN))
 
@@ -152,8 +154,11 @@ def write_run(path: Path, record: RunRecord, write_weights: Callable[[Path], Non
             write_weights(folder)
         parquet.write_table(history, folder / _HISTORY)
         write_validation(folder, validation)
-        if np.isfinite(validation.logits).all():  # else the run is kept, and what needs its probabilities says why it cannot
-            write_calibration(folder, calibrate(validation.logits, validation.labels, task_named(record.facts.task)))
+        task = task_named(record.facts.task)
+        if (
+            np.isfinite(validation.logits).all() and not task.numeric
+        ):  # else the run is kept, and what needs its probabilities says why it cannot
+            write_calibration(folder, calibrate(validation.logits, validation.labels, task))
     return Run.load(path)
 
 
@@ -178,8 +183,9 @@ class Run(Shown):
     tokenizer_at: str | None = None
 
     def __repr__(self) -> str:
-        accuracy = f"accuracy {self.metrics['accuracy']:.4f} on {self.facts.split.get('validation', 0):,} rows"
-        return f"Run({self.name}, {self.kind}, {len(self.labels)} labels: {accuracy}, {self.trainable:,} parameters)"
+        figure = f"{in_words({self.facts.by: self.metrics[self.facts.by]})} on {self.facts.split.get('validation', 0):,} rows"
+        outputs = outputs_in_words(self.task, self.labels)
+        return f"Run({self.name}, {self.kind}, {outputs}: {figure}, {self.trainable:,} parameters)"
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
@@ -305,7 +311,7 @@ class Run(Shown):
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Of the kept checkpoint on all validation rows: accuracy, loss, macro_f1."""
+        """Of the kept checkpoint on all validation rows: accuracy, loss, macro_f1, or what the task has."""
         return self.facts.metrics
 
     @property
@@ -334,8 +340,9 @@ class Run(Shown):
         """Temperature and what it does, fitted on the validation rows.
 
         Raises:
-            RunError: the run has none, because its logits are no finite numbers.
+            RunError: the run has none, because its answers are numbers, or its logits are no finite ones.
         """
+        check_labels(self.task, f"run {self.path}: a calibration", RunError)
         if _FILES["calibration"] not in self.seal.digests:
             raise RunError(
                 f"run {self.path} has logits that are no finite numbers, so its probabilities cannot be calibrated; train it "

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from ..choices import RANKINGS
 from ..disk.documents import Document, Exact, strictly
 from ..disk.workplace import restore
 from ..errors import StudyError
-from ..figures.scores import special_figures
+from ..figures.scores import in_words, special_figures
 from ..shown import Shown
+from ..tasks import task_named
 from .facts import Figures
 from .run import Run
 from .study_folder import SETTINGS, StudyFolder
@@ -42,17 +44,15 @@ class Standing:
         seed: of the run.
         trainable: parameters, head included.
         lora: of these, in adapters.
-        accuracy: on the validation rows.
-        loss: likewise.
-        macro_f1: likewise.
-        test_accuracy: on the test rows; None without.
+        by: the figure that orders the leaderboard, of :data:`striata.choices.RANKINGS`.
+        figures: on the validation rows, by name.
+        test: on the test rows, likewise; None without.
         best_step: when the kept checkpoint was taken.
         steps: taken in all.
         seconds: the run's share of the training time.
         shared_seconds: of these, what other runs count too.
         texts_per_second: answered on the validation rows; None where it was not measured.
         aliases: other layouts that are the same plan, trained by the same recipe.
-        special: figures on the validation rows that only some tasks have, by name.
     """
 
     run: str
@@ -61,21 +61,68 @@ class Standing:
     seed: int
     trainable: int
     lora: int
-    accuracy: float
-    loss: float
-    macro_f1: float
-    test_accuracy: float | None
+    by: str
+    figures: Mapping[str, float]
+    test: Mapping[str, float] | None
     best_step: int
     steps: int
     seconds: float
     shared_seconds: float
     texts_per_second: float | None
     aliases: tuple[str, ...]
-    special: Mapping[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        test = "" if self.test_accuracy is None else f", {self.test_accuracy:.4f} on test rows"
-        return f"Standing({self.run}, {self.kind}: accuracy {self.accuracy:.4f}{test}, {self.trainable:,} parameters)"
+        test = "" if self.test_value is None else f", {RANKINGS[self.by].shown(self.test_value)} on test rows"
+        figure = in_words({self.by: self.value})
+        return f"Standing({self.run}, {self.kind}: {figure}{test}, {self.trainable:,} parameters)"
+
+    @property
+    def value(self) -> float:
+        """Of the figure that orders, on the validation rows."""
+        return self.figures[self.by]
+
+    @property
+    def test_value(self) -> float | None:
+        """Likewise on the test rows; None without."""
+        return None if self.test is None else self.test[self.by]
+
+    @property
+    def merit(self) -> float:
+        """The value as a number of which more is better."""
+        return RANKINGS[self.by].merit(self.value)
+
+    @property
+    def loss(self) -> float:
+        """On the validation rows."""
+        return self.figures["loss"]
+
+    @property
+    def accuracy(self) -> float:
+        """On the validation rows, of a task with labels."""
+        return self.figures["accuracy"]
+
+    @property
+    def macro_f1(self) -> float:
+        """Likewise."""
+        return self.figures["macro_f1"]
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """On the test rows, of a task with labels; None without."""
+        return None if self.test is None else self.test["accuracy"]
+
+    @property
+    def special(self) -> Mapping[str, float]:
+        """Figures on the validation rows that only some tasks have, by name."""
+        return special_figures(self.figures)
+
+    def to_json(self) -> dict[str, object]:
+        """All of it, with the figures by their names."""
+        fields = asdict(self)
+        figures, test = fields.pop("figures"), fields.pop("test")
+        common = {name: figures[name] for name in ("accuracy", "loss", "macro_f1") if name in figures}
+        fields |= common | {"value": self.value, "test_value": self.test_value, "special": dict(self.special)}
+        return fields | ({} if "accuracy" not in figures else {"test_accuracy": test and test["accuracy"]})
 
 
 class Leaderboard(list[Standing], Shown):
@@ -83,16 +130,33 @@ class Leaderboard(list[Standing], Shown):
 
 
 def leaderboard(folder: StudyFolder) -> Leaderboard:
-    """The finished runs by validation accuracy, then loss.
+    """The finished runs by the validation figure that the study's recipe names, then by loss.
 
     Raises:
         RunError: a run is damaged.
         StudyError: none is finished.
     """
     runs = folder.finished()
-    tests = test_metrics(folder, runs)
-    rows = [_standing(run, tests.get(run.name)) for run in runs]
-    return Leaderboard(sorted(rows, key=lambda row: (-row.accuracy, row.loss, row.run)))
+    tests, by = test_metrics(folder, runs), deciding_figure(folder.settings())
+    rows = [_standing(run, by, tests.get(run.name)) for run in runs]
+    return Leaderboard(sorted(rows, key=lambda row: (-row.merit, row.loss, row.run)))
+
+
+def deciding_figure(settings: Mapping[str, Any]) -> str:
+    """The figure by which a study's checkpoints are chosen, and its runs ordered, of :data:`striata.choices.RANKINGS`.
+
+    Args:
+        settings: of the study, as its folder and its runs keep them.
+    """
+    recipe, rankings = settings.get("recipe"), task_named(settings.get("task", "single-label")).rankings
+    named = recipe.get("best_by") if isinstance(recipe, Mapping) else None
+    return named if named in rankings else rankings[0]
+
+
+def best_first(runs: Iterable[Run], by: str) -> list[Run]:
+    """Runs by a validation figure, then by loss."""
+    merit = RANKINGS[by].merit
+    return sorted(runs, key=lambda run: (-merit(run.metrics[by]), run.metrics["loss"]))
 
 
 def find_model(path: str | Path) -> Path:
@@ -114,7 +178,7 @@ def find_model(path: str | Path) -> Path:
     return study.run_folder(leaderboard(study)[0].run)
 
 
-def _standing(run: Run, test: Mapping[str, float] | None) -> Standing:
+def _standing(run: Run, by: str, test: Mapping[str, float] | None) -> Standing:
     facts = run.facts
     return Standing(
         run=run.name,
@@ -123,17 +187,15 @@ def _standing(run: Run, test: Mapping[str, float] | None) -> Standing:
         seed=facts.seed,
         trainable=facts.trainable,
         lora=facts.lora,
-        accuracy=run.metrics["accuracy"],
-        loss=run.metrics["loss"],
-        macro_f1=run.metrics["macro_f1"],
-        test_accuracy=None if test is None else test["accuracy"],
+        by=by,
+        figures=run.metrics,
+        test=test,
         best_step=facts.best_step,
         steps=facts.steps,
         seconds=facts.seconds,
         shared_seconds=facts.shared_seconds,
         texts_per_second=facts.texts_per_second,
         aliases=facts.aliases,
-        special=special_figures(run.metrics),
     )
 
 

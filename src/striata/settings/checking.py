@@ -48,6 +48,7 @@ _FOREIGN = {
     "recipe.min_delta": "early_stopping_threshold, threshold",
     "recipe.clip": "max_grad_norm, gradient_clipping, gradient_clip_val, clip_norm",
     "recipe.loss": "loss_function, loss_fn, loss_type, criterion, objective",
+    "recipe.loss.delta": "huber_delta, beta",
     "recipe.loss.gamma": "focal_gamma, focal_loss_gamma",
     "recipe.label_smoothing": "label_smoothing_factor, smoothing",
     "recipe.class_weights": "class_weight, weights",

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, PrivateAttr, Tag
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, PrivateAttr, Tag, model_validator
 
-from ..choices import BASELINES, COMBINATIONS, CONTROLS, HEADS, LOSSES, METHODS, RANKINGS, READERS, TASKS, alternatives
+from ..choices import BASELINES, COMBINATIONS, CONTROLS, HEADS, METHODS, RANKINGS, READERS, TASKS
 from ..data import Columns
 from ..disk.paths import is_folder, is_there
 from ..disk.yaml_text import parse_yaml, read_yaml
 from ..errors import StudyError, did_you_mean
-from ..tasks import task_named
 from .checking import check_settings
 from .data_settings import DataSettings
 from .fields import (
@@ -36,6 +35,7 @@ from .fields import (
 )  # fmt: skip
 from .places import Places, find_places
 from .recipe import CONFIG, Recipe, choice_by_name, recipe_by_name
+from .task_rules import check_for_task, own_figures
 
 NO_ENCODER = "none"
 
@@ -88,7 +88,8 @@ class EnsembleSettings(BaseModel):
 
     Args:
         size: how many of the best, for method "greedy" the most; 1 for no ensemble.
-        by: validation figure that decides, of :data:`striata.choices.RANKINGS`.
+        by: validation figure that decides, of :data:`striata.choices.RANKINGS`; rmse where a study of numbers
+            says nothing.
         method: of :data:`striata.choices.METHODS`, but none that merges weights.
         combine: what is averaged, of :data:`striata.choices.COMBINATIONS`.
         budget: most trainable parameters of all members together; None for no limit.
@@ -244,6 +245,13 @@ class Study(BaseModel):
     output: Folder
     _places: Places = PrivateAttr(default_factory=Places)
 
+    @model_validator(mode="after")
+    def _decided(self) -> Study:
+        """With the figures that decide for its task where nothing is said."""
+        for group, settings in own_figures(self.task, self.recipe, self.ensemble).items():
+            object.__setattr__(self, group, settings)  # it is frozen, and not yet anybody's
+        return self
+
     @property
     def places(self) -> Places:
         """What its paths are in the file that it was read from."""
@@ -336,24 +344,11 @@ def load_study(source: str | Path | Mapping[str, Any], settings: Sequence[str] =
         raise StudyError(f"{where}: a search ends weak trials itself; leave out `race`, or `search`", key="race")
     if not study.has_encoder and (study.layouts or study.search):
         raise StudyError(f"{where}: layouts and a search need an encoder, and base is 'none'; name one", key="base")
-    _check_task(study, where)
+    recipes = map(study.recipe_of, ("", *study.layouts))
+    check_for_task(study.task, recipes, by=study.ensemble.by, order=study.data.order, where=where)
     if isinstance(source, Mapping):
         return study
     return study.counted_from(Path(source).parent, here=[setting.partition("=")[0] for setting in settings])
-
-
-def _check_task(study: Study, where: str) -> None:
-    """Refuses losses and figures that are of other tasks, and recipes of layouts that are wrong."""
-    rankings = task_named(study.task).rankings
-    for recipe in map(study.recipe_of, ("", *study.layouts)):
-        if recipe.loss is not None and study.task not in LOSSES[recipe.loss.name].tasks:
-            own = alternatives(name for name, loss in LOSSES.items() if study.task in loss.tasks)
-            raise StudyError(
-                f"{where}: recipe.loss {recipe.loss.name} is not of task {study.task}; expected {own}", key="recipe.loss"
-            )
-        for key, name in (("recipe.best_by", recipe.best_by), ("ensemble.by", study.ensemble.by)):
-            if name not in rankings:
-                raise StudyError(f"{where}: {key} {name} is not of task {study.task}; expected {alternatives(rankings)}", key=key)
 
 
 def _read(path: Path) -> dict[str, Any]:

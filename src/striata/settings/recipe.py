@@ -79,6 +79,8 @@ class Loss(_Tuned):
         name: of :data:`striata.choices.LOSSES`.
         gamma: how much less rows count that are learned, 0 for none; by default the loss's own.
         tau: how much of the labels' frequencies the logits are freed of, 0 for nothing; by default the loss's own.
+        delta: error, in standard deviations of the training rows' numbers, above which it counts in proportion; by default the
+            loss's own.
     """
 
     table = LOSSES
@@ -86,6 +88,7 @@ class Loss(_Tuned):
     name: Annotated[str, OneOf(LOSSES)]
     gamma: Amount | None = None
     tau: Amount | None = None
+    delta: Positive | None = None
 
 
 def recipe_by_name(recipe: Any) -> Any:
@@ -111,10 +114,11 @@ class Recipe(BaseModel):
         validation_rows: rows used during training, a fixed part with labels in proportion, or "all"; the kept checkpoint is
             always measured on all rows.
         best_by: validation figure that decides which checkpoint is kept (of equal ones that with the smaller loss) and what is a
-            gain, of :data:`striata.choices.RANKINGS`.
+            gain, of :data:`striata.choices.RANKINGS`; of a study of numbers that says nothing it is rmse.
         patience: evaluations without a gain after which the member stops; None never stops early.
         min_delta: what `best_by` has to improve by to be a gain: to rise, or of a loss to fall, by more than this. It is measured
-            from the last gain, so that small ones add up.
+            from the last gain, so that small ones add up. Of a study of numbers, whose figures have a unit, it is 0 unless it is
+            written.
         clip: greatest norm of a member's gradient; None for no limit.
         loss: what is minimised, of :data:`striata.choices.LOSSES`; a group of keys where it has settings of its own; None for the
             task's own.

@@ -94,7 +94,10 @@ def _on_data(prepared: Prepared) -> list[str]:
             "as the encoder and the time allow"
         )
     if rows < _ROWS:
-        sentences.append(f"there are {rows} validation rows: a single one moves the accuracy by {1 / rows:.1%}; hold out more")
+        moves = (
+            "one far off moves the RMSE" if prepared.splits.task.numeric else f"a single one moves the accuracy by {1 / rows:.1%}"
+        )
+        sentences.append(f"there are {rows} validation rows: {moves}; hold out more")
     for name, part in audit.parts.items():
         missing = [label for label, count in part.labels.items() if not count]
         if missing and name != "train":

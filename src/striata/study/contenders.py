@@ -50,6 +50,8 @@ def fit_baselines(work: Work, *, listen: Listener, device: str = "auto") -> None
         StudyError: another process fits them.
         StriataError: a run cannot be written.
     """
+    if work.prepared.splits.task.numeric:
+        return
     failed = work.folder.failed()
     remaining = [kind for kind in work.prepared.study.baselines.kinds if kind not in failed]
     kinds = [kind for kind in remaining if not _is_fitted(work, kind)]
@@ -228,18 +230,18 @@ class _Contest:
         )
         record = RunRecord(facts=facts, plan=None, receipt=None, history=[], validation=validation)
         write_run(self._work.folder.run_folder(kind), record, baseline.write)
-        self._listen(_ended(facts))
+        self._listen(_ended(facts, study.recipe.best_by))
 
 
-def _ended(facts: RunFacts) -> Event:
-    accuracy, rows = facts.metrics["accuracy"], facts.split["validation"]
+def _ended(facts: RunFacts, by: str) -> Event:
     return Event(
         kind="finished",
         member=facts.name,
-        accuracy=accuracy,
+        figure=by,
+        value=facts.metrics[by],
         validation_loss=facts.metrics["loss"],
-        rows=rows,
-        best=accuracy,
+        rows=facts.split["validation"],
+        best=facts.metrics[by],
         message=facts.stopped,
     )
 

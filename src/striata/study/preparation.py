@@ -15,6 +15,7 @@ from ..errors import EncoderError, StudyError, did_you_mean
 from ..layout import check_base, shape_of
 from ..runs import StudyFolder
 from ..settings.file import Study
+from ..tasks.regression import REGRESSION, Scale
 from .automatic import decide_recipe
 
 
@@ -26,7 +27,7 @@ class Prepared:
         study: the study; where rows are in memory, its data settings name them by their checksum; an automatic recipe is decided.
         splits: the tables.
         encoded: token ids by table name; empty without an encoder.
-        targets: places of the labels by table name, (rows,) int64.
+        targets: places of the labels by table name, (rows,) int64, or as the task has them.
         audit: what the data is.
         tokenizer_sha256: over the files of the tokenizer that made the token ids; empty without.
         weights: how much each training row counts, 1 in the mean, (rows,); None where all count alike.
@@ -35,10 +36,15 @@ class Prepared:
     study: Study
     splits: Splits
     encoded: dict[str, Encoded]
-    targets: dict[str, npt.NDArray[np.int64]]
+    targets: dict[str, npt.NDArray[Any]]
     audit: Audit
     tokenizer_sha256: str
     weights: npt.NDArray[np.float64] | None = None
+
+    @property
+    def scale(self) -> Scale | None:
+        """By which training targets are learned where they are numbers; None elsewhere."""
+        return REGRESSION.scale(self.targets["train"], self.weights) if self.splits.task.numeric else None
 
 
 def prepare(study: Study, data: object = None) -> Prepared:

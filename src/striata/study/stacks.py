@@ -149,14 +149,13 @@ def train_together(
 
     prepared = context.prepared
     stack = Stack(context.encoder, [member.plan for member in together])
-    validator = Validator(
-        prepared.encoded["validation"], prepared.targets["validation"], prepared.study.data.seed, prepared.splits.task
-    )
+    task, targets, scale = prepared.splits.task, prepared.targets, prepared.scale
+    validator = Validator(prepared.encoded["validation"], targets["validation"], prepared.study.data.seed, task, scale)
     trainer = Trainer(
         stack,
         together,
         texts=prepared.encoded["train"],
-        targets=prepared.targets["train"],
+        targets=targets["train"] if scale is None else scale.standard(targets["train"]),
         weights=prepared.weights,
         names=prepared.splits.labels,
         validator=validator,
@@ -191,7 +190,10 @@ def _keep(context: Context, outcome: Outcome, texts_per_second: float | None) ->
     if is_run(target):
         Run.load(target).check()
         return
-    write_weights = partial(write_adapter, plan=member.plan, tensors=outcome.best.tensors)
+    scale, tensors = context.prepared.scale, outcome.best.tensors
+    if scale is not None:  # so that the run answers in the numbers' own unit
+        tensors = scale.folded(tensors, member.plan.head.steps[-1].module)
+    write_weights = partial(write_adapter, plan=member.plan, tensors=tensors)
     write_run(target, record_of(context, member, outcome, texts_per_second), write_weights)
 
 

@@ -12,10 +12,11 @@ from ..errors import RunError, StriataError, did_you_mean
 from ..figures.scores import Metrics, Scores
 from .multi_label import MULTI_LABEL
 from .ordinal import ORDINAL
+from .regression import REGRESSION
 from .single_label import SINGLE_LABEL
 
 Floats = npt.NDArray[np.floating]
-Places = npt.NDArray[np.int64]
+Places = npt.NDArray[Any]
 Float = TypeVar("Float", bound=np.floating)
 
 
@@ -29,6 +30,8 @@ class Task(Protocol):
             that asks :func:`check_one_label` before it begins.
         ordered: whether labels have an order, lowest first: the answer is then the median of the probabilities, which depends on
             their temperature, not the likeliest label.
+        numeric: whether a label is a number: logits are (rows, 1) in its unit, and there are no probabilities and no right rows.
+            What needs labels asks :func:`check_labels` before it begins.
         rankings: names of the scores that runs can be chosen by; the first is the one that decides where nothing is said.
     """
 
@@ -43,6 +46,9 @@ class Task(Protocol):
 
     @property
     def ordered(self) -> bool: ...
+
+    @property
+    def numeric(self) -> bool: ...
 
     @property
     def rankings(self) -> tuple[str, ...]: ...
@@ -134,12 +140,14 @@ class Task(Protocol):
         ...
 
 
-TASKS: dict[str, Task] = {task.name: task for task in (SINGLE_LABEL, MULTI_LABEL, ORDINAL)}
+TASKS: dict[str, Task] = {task.name: task for task in (SINGLE_LABEL, MULTI_LABEL, ORDINAL, REGRESSION)}
 
 
 def task_of(targets: npt.NDArray[Any]) -> Task:
-    """The task that targets look like: places of one label (rows,), or 0 and 1 for each label (rows, labels)."""
-    return SINGLE_LABEL if targets.ndim == 1 else MULTI_LABEL
+    """The task that targets look like: places of one label (rows,), numbers (rows,), or 0 and 1 for each label (rows, labels)."""
+    if targets.ndim > 1:
+        return MULTI_LABEL
+    return REGRESSION if np.issubdtype(targets.dtype, np.floating) else SINGLE_LABEL
 
 
 def task_named(name: str) -> Task:
@@ -151,6 +159,11 @@ def task_named(name: str) -> Task:
     if name not in TASKS:
         raise RunError(f"unknown task '{name}'{did_you_mean(name, TASKS)}; expected one of {', '.join(TASKS)}")
     return TASKS[name]
+
+
+def outputs_in_words(task: Task, labels: Sequence[str]) -> str:
+    """What a model answers with: "3 labels", or "a number"."""
+    return "a number" if task.numeric else f"{len(labels)} labels"
 
 
 def check_one_label(task: Task, what: str, error: type[StriataError]) -> None:
@@ -168,3 +181,13 @@ def check_one_label(task: Task, what: str, error: type[StriataError]) -> None:
         raise error(
             f"{what} needs one label of several for each text, and the task is {task.name}; docs/tasks.md says what it has"
         )
+
+
+def check_labels(task: Task, what: str, error: type[StriataError]) -> None:
+    """Refuses what needs rows with labels of any kind, before it begins; arguments as of :func:`check_one_label`.
+
+    Raises:
+        StriataError: of that kind, where a row has a number.
+    """
+    if task.numeric:
+        raise error(f"{what} needs labels, and the task is {task.name}; docs/tasks.md says what it has")

@@ -21,11 +21,13 @@ class Event:
         steps: the most it will take.
         loss: training loss of this step (mean over the member's batch).
         learning_rate: used in this step.
-        accuracy: on the validation rows, for "evaluated" and "finished".
+        figure: which one `value` and `best` are, of :data:`striata.choices.RANKINGS`: the one that decides which weights are
+            kept.
+        value: of it on the validation rows, for "evaluated" and "finished".
         validation_loss: likewise.
-        figures: these two by name, and the figure that decides which weights are kept; for what is trained in steps.
+        figures: by name this one, the loss, and the first of the task; for what is trained in steps.
         rows: how many validation rows that is.
-        best: validation accuracy of the weights kept so far.
+        best: value of the weights kept so far.
         message: why a member ended ("finished"), left without a run ("left") or failed; or a note in words: what the data and
             the plans are, what goes on.
         seconds_left: estimate for the whole stack; of "clock", until the limit.
@@ -37,7 +39,8 @@ class Event:
     steps: int = 0
     loss: float | None = None
     learning_rate: float | None = None
-    accuracy: float | None = None
+    figure: str = "accuracy"
+    value: float | None = None
     validation_loss: float | None = None
     figures: Mapping[str, float] = field(default_factory=dict)
     rows: int | None = None

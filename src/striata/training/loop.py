@@ -60,8 +60,8 @@ class Trainer:
         stack: made of the members' plans, in order.
         members: the same members.
         texts: training texts.
-        targets: their labels, (rows,) int64; or probabilities of the labels, (rows, labels) float32, for recipes without class
-            weights.
+        targets: their labels, (rows,) int64; or numbers in standard deviations, (rows,) float32; or probabilities of the labels,
+            (rows, labels) float32, for recipes without class weights.
         weights: how much each training row counts, (rows,); None where all count alike.
         names: label names.
         validator: evaluates members on validation rows.
@@ -203,7 +203,7 @@ class Trainer:
 
     def _evaluate(self, due: Sequence[Trainee]) -> None:
         for t, seen in zip(due, self.validator.during(self.stack, due), strict=True):
-            figures = _recorded(t, seen.scores)
+            figures = self._recorded(t, seen.scores)
             t.history.append({"step": t.step} | {f"validation_{name}": value for name, value in figures.items()})
             if t.weigh(seen.scores):
                 t.best = Best(t.step, seen.scores, seen.logits, self.stack.tensors(t.slot))
@@ -213,13 +213,19 @@ class Trainer:
                     member=t.member.name,
                     step=t.step,
                     steps=t.steps,
-                    accuracy=seen.scores["accuracy"],
+                    figure=t.member.recipe.best_by,
+                    value=seen.scores[t.member.recipe.best_by],
                     validation_loss=seen.scores["loss"],
                     figures=figures,
                     rows=len(seen.logits),
-                    best=t.best.scores["accuracy"] if t.best else None,
+                    best=t.best_value,
                 )
             )
+
+    def _recorded(self, t: Trainee, scores: Mapping[str, float]) -> dict[str, float]:
+        """What of an evaluation is recorded: the task's first figure, the loss, and the figure that decides."""
+        first = self.validator.task.rankings[0]
+        return {name: scores[name] for name in dict.fromkeys((first, "loss", t.member.recipe.best_by))}
 
     def _leave(self) -> bool:
         """Lets go of the members that are told to leave; returns whether there were any."""
@@ -267,11 +273,12 @@ class Trainer:
                     member=t.member.name,
                     step=t.step,
                     steps=t.steps,
-                    accuracy=best.scores["accuracy"],
+                    figure=t.member.recipe.best_by,
+                    value=t.best_value,
                     validation_loss=best.scores["loss"],
-                    figures=_recorded(t, best.scores),
+                    figures=self._recorded(t, best.scores),
                     rows=len(best.logits),
-                    best=best.scores["accuracy"],
+                    best=t.best_value,
                     message=why,
                 )
             )
@@ -306,7 +313,8 @@ class Trainer:
                     steps=t.steps,
                     loss=latest["loss"],
                     learning_rate=latest["learning_rate"],
-                    best=t.best.scores["accuracy"] if t.best else None,
+                    figure=t.member.recipe.best_by,
+                    best=t.best_value,
                     seconds_left=seconds_left,
                 )
             )
@@ -334,8 +342,3 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _recorded(t: Trainee, scores: Mapping[str, float]) -> dict[str, float]:
-    """What of an evaluation is recorded: accuracy, loss, and the figure that decides."""
-    return {name: scores[name] for name in dict.fromkeys(("accuracy", "loss", t.member.recipe.best_by))}

@@ -1,8 +1,9 @@
 """What training minimises: one function for each of :data:`striata.choices.LOSSES`.
 
-Each is given a step's logits (rows, labels) in float32, its targets (rows,) as places of the true labels in int64 or
-(rows, labels) as probabilities of the labels, the rows' weights (rows,) or None, the :class:`Terms`, and its own settings; it
-returns a scalar: the mean over the rows, in which a row of weight 2 counts as that row twice.
+Each is given a step's logits (rows, labels) in float32, its targets (rows,) as places of the true labels in int64 or as numbers
+in float32, in standard deviations, or (rows, labels) as probabilities of the labels, the rows' weights (rows,) or None, the
+:class:`Terms`, and its own settings; it returns a scalar: the mean over the rows, in which a row of weight 2 counts as that row
+twice.
 """
 
 from __future__ import annotations
@@ -113,6 +114,21 @@ def binary_cross_entropy(logits: Tensor, targets: Tensor, terms: Terms, *, rows:
     return whole() if rows is None else (whole(reduction="none").mean(-1) * rows).sum() / rows.sum()
 
 
+def mse(logits: Tensor, targets: Tensor, terms: Terms, *, rows: Tensor | None = None) -> Tensor:
+    """Mean squared error of logits (rows, 1), as torch has it."""
+    return _mean(functional.mse_loss(logits[:, 0], targets, reduction="none"), rows)
+
+
+def huber(logits: Tensor, targets: Tensor, terms: Terms, *, delta: float, rows: Tensor | None = None) -> Tensor:
+    """Mean over the rows of half the squared error, or above delta of delta times the error less delta / 2, as torch has it;
+    Huber 1964, Robust Estimation of a Location Parameter, Ann. Math. Stat. 35."""
+    return _mean(functional.huber_loss(logits[:, 0], targets, reduction="none", delta=delta), rows)
+
+
+def _mean(losses: Tensor, rows: Tensor | None) -> Tensor:
+    return losses.mean() if rows is None else (losses * rows).sum() / rows.sum()
+
+
 def make_loss(
     recipe: Recipe,
     task: Task,
@@ -126,7 +142,8 @@ def make_loss(
     Args:
         recipe: names it, or leaves it to the task.
         task: what a label is.
-        targets: of all training rows, (rows,) int64; or, (rows, labels), probabilities in float32, or 0 and 1 in int64.
+        targets: of all training rows, (rows,) int64, or numbers in float32; or, (rows, labels), probabilities in float32, or 0
+            and 1 in int64.
         labels: names, for class weights.
         device: where the logits will be.
         weights: of all training rows, (rows,); None where all count alike.

@@ -105,6 +105,11 @@ class Trainee:
         """What the member's random streams, of dropout, start from."""
         return (self.member.name, self.member.seed)
 
+    @property
+    def best_value(self) -> float | None:
+        """Of the figure that decides, with the kept checkpoint; None without."""
+        return None if self.best is None else self.best.scores[self.member.recipe.best_by]
+
     def weigh(self, scores: Mapping[str, float]) -> bool:
         """Counts an evaluation as a gain or as one more without, by the figure that the recipe names; returns whether it is the
         best so far, which is another question.

@@ -77,7 +77,7 @@ def tracking(names: Sequence[str], project: str, folder: Path, config: Mapping[s
         values = {
             "train/loss": event.loss,
             "train/learning_rate": event.learning_rate,
-            "validation/accuracy": event.accuracy,
+            f"validation/{event.figure}": event.value,
             "validation/loss": event.validation_loss,
         } | {f"validation/{name}": value for name, value in event.figures.items()}
         named = {f"{event.member}/{key}": value for key, value in values.items() if value is not None}

@@ -12,6 +12,7 @@ import numpy as np
 from ..data import Encoded, stratified_parts
 from ..engine import Engine
 from ..tasks import SINGLE_LABEL, Task
+from ..tasks.regression import Scale
 
 if TYPE_CHECKING:
     from .state import Trainee
@@ -40,13 +41,16 @@ class Validator:
 
     Args:
         texts: all validation texts.
-        targets: their labels, (rows,) int64.
+        targets: their labels, (rows,) int64, or as the task has them.
         seed: of the fixed part used during training.
         task: what a label is.
+        scale: of what members learn instead of the targets, where these are numbers; None where they learn them as they are.
     """
 
-    def __init__(self, texts: Encoded, targets: np.ndarray, seed: int, task: Task = SINGLE_LABEL) -> None:
-        self.texts, self.targets, self._seed, self.task = texts, targets, seed, task
+    def __init__(
+        self, texts: Encoded, targets: np.ndarray, seed: int, task: Task = SINGLE_LABEL, scale: Scale | None = None
+    ) -> None:
+        self.texts, self.targets, self._seed, self.task, self._scale = texts, targets, seed, task, scale
         self._parts: dict[int, tuple[Encoded, np.ndarray]] = {}
         self._answers, self._seconds = 0, 0.0
 
@@ -59,7 +63,7 @@ class Validator:
         start = time.perf_counter()
         logits: np.ndarray = stack.predict(texts, slots=slots)
         self._answers, self._seconds = self._answers + len(texts) * len(slots), self._seconds + time.perf_counter() - start
-        return logits
+        return logits if self._scale is None else self._scale.restored(logits)
 
     def _part(self, rows: int | str) -> tuple[Encoded, np.ndarray]:
         size = len(self.targets) if rows == "all" else min(int(rows), len(self.targets))

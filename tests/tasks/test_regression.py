@@ -1,0 +1,394 @@
+"""Numbers: figures against scikit-learn and scipy, losses against torch, scaling and splits against formulas; one study through
+the tool."""
+
+from __future__ import annotations
+
+import csv
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from scipy.stats import spearmanr
+from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score, root_mean_squared_error
+from torch.nn import functional
+
+import striata
+from striata.data import Columns, load_splits, read_table
+from striata.data.strata import number_parts
+from striata.errors import DataError, StriataError, StudyError
+from striata.figures.intervals import rmse_interval
+from striata.runs import StudyFolder, leaderboard
+from striata.settings import Recipe, load_study
+from striata.tasks import REGRESSION
+from striata.tasks.regression import Scale
+from striata.training.events import Event
+from striata.training.losses import make_loss
+
+from .. import command
+from ..study.small import WORDS, make_base
+from ..study.synthetic import logits_of, write_synthetic_study
+
+CPU = torch.device("cpu")
+Finished = tuple[Path, striata.Trained, list[Event]]
+LAYOUT = "1-2 r2 query value"
+
+
+@pytest.fixture(scope="module")
+def rows() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 9, 300).astype(float)  # many of one value
+    return (targets + rng.normal(0, 2, 300)).astype(np.float32).round(1)[:, None], targets
+
+
+def test_figures_are_those_of_scikit_learn_and_scipy(rows: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, targets = rows
+    answers = logits[:, 0].astype(float)
+    expected = {
+        "rmse": root_mean_squared_error(targets, answers),
+        "mae": mean_absolute_error(targets, answers),
+        "r2": r2_score(targets, answers),
+        "spearman": spearmanr(targets, answers).statistic,
+        "loss": mean_squared_error(targets, answers),
+    }
+    assert REGRESSION.scores(logits, targets) == pytest.approx(expected)
+    for name, value in expected.items():
+        assert REGRESSION.score(logits, targets, name) == pytest.approx(value if name in ("r2", "spearman") else -value)
+    with pytest.raises(DataError, match="accuracy is no figure of task regression; expected one of rmse, mae, r2"):
+        REGRESSION.score(logits, targets, "accuracy")
+    assert -REGRESSION.log_likelihoods(logits, targets).mean() == pytest.approx(expected["loss"])
+
+
+def test_constants_have_figures() -> None:
+    ones, many = np.ones(5), np.arange(5.0)
+    flat = REGRESSION.scores(np.full((5, 1), 2.0, np.float32), many)
+    assert (flat["spearman"], flat["r2"]) == (0, r2_score(many, np.full(5, 2.0)))
+    assert REGRESSION.scores(many[:, None].astype(np.float32), ones)["r2"] == r2_score(ones, many) == 0
+    assert REGRESSION.scores(ones[:, None].astype(np.float32), ones)["r2"] == r2_score(ones, ones) == 1
+
+
+def test_the_interval_holds_the_rmse_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    inside = [(one := rmse_interval(rng.normal(0, 3, 60))).low <= 3 <= one.high for _ in range(1000)]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.03)
+    assert rmse_interval(np.zeros(5)).high == 0
+
+
+def loss_of(loss: Any, logits: torch.Tensor, targets: np.ndarray, weights: np.ndarray | None = None) -> torch.Tensor:
+    made = make_loss(Recipe(loss=loss), REGRESSION, targets, ["number"], CPU, weights)
+    return made(logits, torch.from_numpy(targets), rows=None if weights is None else torch.from_numpy(weights))
+
+
+def test_losses_are_those_of_torch(rows: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, targets = torch.from_numpy(rows[0]), rows[1].astype(np.float32)
+    goals = torch.from_numpy(targets)
+    assert loss_of(None, logits, targets) == functional.mse_loss(logits[:, 0], goals)
+    assert loss_of("huber", logits, targets) == functional.huber_loss(logits[:, 0], goals)
+    wide = loss_of({"name": "huber", "delta": 2.5}, logits, targets)
+    assert wide == functional.huber_loss(logits[:, 0], goals, delta=2.5)
+    weights = np.tile(np.float32([1, 3]), 150)
+    again = np.repeat(np.arange(300), weights.astype(int))
+    for loss in (None, "huber"):
+        weighted = loss_of(loss, logits, targets, weights)
+        torch.testing.assert_close(weighted, loss_of(loss, logits[again], targets[again]))
+
+
+def test_a_folded_head_answers_in_the_numbers_own_unit() -> None:
+    targets, weights = np.array([100.0, 110.0, 150.0]), np.array([2.0, 1.0, 1.0])
+    scale = REGRESSION.scale(targets, weights)
+    assert (scale.mean, scale.deviation) == pytest.approx((115, np.std([100, 100, 110, 150])))
+    layer = torch.nn.Linear(4, 1)
+    names = {
+        "m.pre_out.weight": np.ones((2, 2)),
+        "m.out.weight": layer.weight.detach().numpy(),
+        "m.out.bias": layer.bias.detach().numpy(),
+    }
+    folded = scale.folded(names, "out")
+    np.testing.assert_array_equal(folded["m.pre_out.weight"], np.ones((2, 2)))
+    x = torch.randn(5, 4)
+    own = x.numpy() @ folded["m.out.weight"].T + folded["m.out.bias"]
+    np.testing.assert_allclose(own, scale.restored(layer(x).detach().numpy()), rtol=1e-5)
+    np.testing.assert_allclose(Scale(115, 20).standard(targets), [-0.75, -0.25, 1.75])
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            "good",
+            "row 1 (counted from 0; line 3), column 'score': the label is 'good'; expected a number, as the task is regression",
+        ),
+        ("", "row 1 (counted from 0; line 3), column 'score': missing label; expected a number in every row"),
+        ("nan", "the label is 'nan'; expected a number"),
+        ("inf", "the label is 'inf'; expected a number"),
+        ("1_000", "the label is '1_000'; expected a number"),
+        ("True", "the label is 'True'; expected a number"),
+        ("1e999", "the label is inf; expected a number of at most 1e+30; write it in a larger unit"),
+        ('"3,5"', "the label is '3,5'; expected a number with a decimal point: 3.5"),
+        ('"1,234.5"', "the label is '1,234.5'; expected a number"),
+    ],
+)
+def test_what_is_no_number_is_named_with_its_row(tmp_path: Path, value: str, message: str) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text(f"text,score\none,1\ntwo,{value}\nthree,2\n")
+    with pytest.raises(DataError) as error:
+        read_table(str(file), Columns(task="regression"))
+    assert message in str(error.value)
+    assert str(file) in str(error.value)
+
+
+def test_numbers_are_one_in_every_spelling(tmp_path: Path) -> None:
+    spelled = ["3", "3.0", " 3.", "+3", "3e0", ".5", "-0.25"]
+    (tmp_path / "x.csv").write_text("text,score\n" + "".join(f"t{at},{value}\n" for at, value in enumerate(spelled)))
+    lines = [json.dumps({"text": f"t{at}", "score": float(value)}) for at, value in enumerate(spelled)]
+    (tmp_path / "x.jsonl").write_text("\n".join(lines) + "\n")
+    for name in ("x.csv", "x.jsonl"):
+        table = read_table(str(tmp_path / name), Columns(task="regression"))
+        assert table.labels == ["3.0"] * 5 + ["0.5", "-0.25"]
+    memory = read_table((["a", "b"], np.array([1, 2.5], np.float32)), Columns(task="regression"))
+    assert memory.labels == ["1.0", "2.5"]
+
+
+def test_numbers_that_cannot_be_learned_are_refused(tmp_path: Path) -> None:
+    def splits(numbers: list[float], **options: Any) -> Any:
+        columns = Columns(task="regression", **options)
+        return load_splits(read_table((list("abcdef"), numbers), columns), 2, None, columns=columns)
+
+    with pytest.raises(DataError, match=r"has one number for all rows \(4\); a regression needs at least two different ones"):
+        splits([4.0] * 6)
+    with pytest.raises(DataError, match=r"which answers of 32 bits do not tell apart; subtract 1e\+09 from all of them"):
+        splits([1e9 + at for at in range(6)])
+    with pytest.raises(DataError, match=r"`data.order` needs labels, and the task is regression"):
+        splits([1.0, 2, 3, 4, 5, 6], order=("1.0", "2.0"))
+
+
+def test_low_and_high_numbers_come_to_both_sides() -> None:
+    targets = np.random.default_rng(0).exponential(size=1000)
+    part, rest = number_parts(targets, 100, 3)
+    assert sorted([*part, *rest]) == list(range(1000))
+    np.testing.assert_array_equal(np.bincount(np.argsort(np.argsort(targets))[part] // 10, minlength=100), np.ones(100))
+    np.testing.assert_array_equal(part, number_parts(targets, 100, 3)[0])
+    assert not np.array_equal(part, number_parts(targets, 100, 4)[0])
+    shares = np.bincount(np.concatenate([number_parts(np.ones(40), 10, seed)[0] for seed in range(400)]), minlength=40) / 400
+    np.testing.assert_allclose(shares, 0.25, atol=0.1)  # of equal numbers any row
+    assert len(number_parts(targets, 1000, 0)[1]) == 0
+
+
+def test_a_study_of_numbers_is_decided_by_rmse_and_refuses_what_needs_labels() -> None:
+    study: dict[str, Any] = {"base": "roberta-base", "task": "regression", "data": "x.csv", "layouts": [LAYOUT], "output": "out"}
+    plain = load_study(study)
+    assert (plain.recipe.best_by, plain.recipe.min_delta, plain.ensemble.by) == ("rmse", 0, "rmse")
+    assert load_study(plain.to_dict()) == plain
+    own = load_study({**study, "recipe": {"best_by": "spearman", "min_delta": 0.01, "loss": {"name": "huber", "delta": 2}}})
+    assert (own.recipe.best_by, own.recipe.min_delta, own.recipe.loss and own.recipe.loss.delta) == ("spearman", 0.01, 2)
+    auto = load_study({**study, "recipe": "auto"})
+    assert (auto.recipe.auto, auto.recipe.best_by) == (True, "rmse")
+    for change, message in (
+        ({"recipe": {"best_by": "accuracy"}}, "recipe.best_by accuracy is not of task regression; expected rmse, mae, r2"),
+        ({"ensemble": {"by": "macro_f1"}}, "ensemble.by macro_f1 is not of task regression"),
+        ({"recipe": {"loss": "focal"}}, "recipe.loss focal is not of task regression; expected mse or huber"),
+        ({"recipe": {"class_weights": "balanced"}}, "recipe.class_weights needs labels, and the task is regression"),
+        ({"recipe": {"label_smoothing": 0.1}}, "recipe.label_smoothing needs labels, and the task is regression"),
+        ({"data": {"train": "x.csv", "order": ["a", "b"]}}, "data.order needs labels, and the task is regression"),
+        ({"task": "single-label", "recipe": {"loss": "mse"}}, "recipe.loss mse is not of task single-label"),
+        ({"task": "single-label", "recipe": {"best_by": "rmse"}}, "recipe.best_by rmse is not of task single-label"),
+    ):  # fmt: skip
+        with pytest.raises(StudyError) as error:
+            load_study({**study, **change})
+        assert message in str(error.value)
+
+
+def write_pairs(path: Path, rows: int, *, seed: int) -> Path:
+    """Pairs of texts whose number is how many words of the first ten they have, around 70; as STS-B has its columns."""
+    rng = np.random.default_rng(seed)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["sentence1", "sentence2", "score"])
+        for _ in range(rows):
+            many = int(rng.integers(0, 7))
+            words = [WORDS[i] for i in (*rng.integers(0, 3, many), *rng.integers(30, 33, 6 - many))]
+            writer.writerow([" ".join(words[:3]), " ".join(words[3:]), 50 + 10 * many + round(float(rng.normal()), 2)])
+    return path
+
+
+def settings(folder: Path, **changes: Any) -> dict[str, Any]:
+    recipe = {
+        "optimizer": "adamw", "learning_rate": 0.02, "batch_size": 16, "max_steps": 40, "evaluate_every": 10, "patience": None,
+        "precision": "fp32", "encoder_dropout": 0.0,
+    }  # fmt: skip
+    study: dict[str, Any] = {
+        "base": str(folder / "roberta"), "task": "regression", "layouts": [LAYOUT], "baselines": "none", "ensemble": False,
+        "data": {"train": str(folder / "train.csv"), "validation": 30, "test": str(folder / "test.csv"), "max_length": 32},
+        "output": str(folder / "out"),
+    }  # fmt: skip
+    return study | changes | {"recipe": recipe | changes.get("recipe", {})}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A study of pairs that has run, not to be changed; beside it their files."""
+    folder = tmp_path_factory.mktemp("numbers")
+    make_base(folder)
+    write_pairs(folder / "train.csv", 180, seed=0)
+    write_pairs(folder / "test.csv", 40, seed=1)
+    events: list[Event] = []
+    return folder, striata.train(settings(folder), listen=events.append), events
+
+
+def test_a_run_answers_in_the_numbers_own_unit(trained: Finished) -> None:
+    folder, result, events = trained
+    (run,) = result.runs.values()
+    seen = run.validation()
+    assert run.metrics == pytest.approx(REGRESSION.scores(seen.logits, seen.labels))
+    assert run.metrics["r2"] > 0.5
+    assert run.metrics["spearman"] > 0.7
+    table = read_table(str(folder / "train.csv"), Columns(task="regression")).take(seen.ids)
+    model = striata.load(run.path)
+    np.testing.assert_allclose(model.logits(table.texts, table.pairs), seen.logits, atol=0.01)
+    answers = model.predict([*table.texts[:2], ""], [*table.pairs[:2], ""])
+    assert answers[:2] == pytest.approx(seen.logits[:2, 0].tolist(), abs=0.01)
+    assert isinstance(answers[0], float)
+    assert answers[2] is None
+    ended = next(event for event in events if event.kind == "finished")
+    assert (ended.figure, ended.value) == ("rmse", run.metrics["rmse"])
+    best = min((entry["validation_rmse"], entry["step"]) for entry in run.history() if entry.get("validation_rmse") is not None)
+    assert best == (pytest.approx(run.metrics["rmse"]), run.facts.best_step)
+    assert "a number: RMSE " in repr(run)
+    assert "a number" in repr(model)
+    assert f"RMSE {run.metrics['rmse']:.4f}" in repr(result)
+    (row,) = leaderboard(StudyFolder.open(folder / "out"))
+    assert (row.by, row.value, row.test_value) == ("rmse", run.metrics["rmse"], result.test[run.name]["rmse"])
+    assert "accuracy" not in repr((run, model, result, row)).lower()
+
+
+def test_useless_texts_get_the_mean_of_the_numbers(trained: Finished, tmp_path: Path) -> None:
+    folder = trained[0]
+    numbers = np.random.default_rng(0).exponential(2.0, 120) + 1000
+    data = {"train": (["w1 w2"] * 120, numbers), "validation": (["w1 w2"] * 4, [999.0, 1000, 1001, 1002])}
+    recipe = {"batch_size": 120, "learning_rate": 0.01, "best_by": "loss", "max_steps": 60, "evaluate_every": 60}
+    study = settings(folder, output=str(tmp_path / "out"), recipe=recipe)
+    study["data"] = {"max_length": 32}
+    (run,) = striata.train(study, data=data).runs.values()
+    assert run.validation().logits[:, 0] == pytest.approx([numbers.mean()] * 4, abs=0.05 * numbers.std())
+    assert run.metrics["spearman"] == 0
+
+
+def test_interrupted_training_goes_on_bit_for_bit(trained: Finished, tmp_path: Path) -> None:
+    def interrupt(event: Event) -> None:
+        if event.kind == "saved":
+            raise KeyboardInterrupt
+
+    short = {"max_steps": 6, "evaluate_every": 2, "loss": "huber", "validation_rows": 10}
+    whole = striata.train(settings(trained[0], recipe=short, output=str(tmp_path / "whole"))).runs
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            striata.train(settings(trained[0], recipe=short, output=str(tmp_path / "cut")), listen=interrupt)
+    cut = striata.train(settings(trained[0], recipe=short, output=str(tmp_path / "cut"))).runs
+    for name, run in whole.items():
+        assert cut[name].history() == run.history()
+        assert all(np.array_equal(tensor, cut[name].tensors()[key]) for key, tensor in run.tensors().items())
+
+
+def test_a_file_gets_a_column_of_numbers(trained: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, result, _ = trained
+    (run,) = result.runs.values()
+    model = striata.load(run.path)
+    table = read_table(str(folder / "test.csv"), Columns(task="regression"))
+    expected = model.predict(table.texts, table.pairs)
+    for ending in ("csv", "jsonl", "parquet"):
+        out = tmp_path / f"out.{ending}"
+        assert command.run("predict", run.path, folder / "test.csv", "--out", out) == 0
+        read = {"csv": pd.read_csv, "jsonl": partial(pd.read_json, lines=True), "parquet": pd.read_parquet}[ending]
+        frame = read(out)
+        assert frame["prediction"].tolist() == pytest.approx(expected, rel=1e-6)
+        assert list(frame.columns) == ["sentence1", "sentence2", "score", "prediction"]
+    capsys.readouterr()
+    refused = ["--probabilities", "--sets 0.9", "--abstain-below 0.5", "--precision-at-least 0.9", "--format id-label"]
+    for option in refused:
+        out = tmp_path / "no.csv"
+        assert command.run("predict", run.path, folder / "test.csv", "--out", out, *option.split()) == 2
+        assert "the task is regression" in capsys.readouterr().err
+        assert not out.exists()
+    calls = (
+        lambda: model.predict_proba(["a"], ["b"]),
+        lambda: model.predict_sets(["a"], 0.9, ["b"]),
+        lambda: model.predict(["a"], ["b"], abstain_below=0.5),
+        lambda: model.explain(["a"], ["b"]),
+        lambda: model.calibration,
+        lambda: model.evaluate(str(folder / "test.csv"), coverage=0.9),
+        lambda: run.calibration(),
+    )
+    for call in calls:
+        with pytest.raises(StriataError, match="the task is regression"):
+            call()
+
+
+def test_evaluation_shows_and_keeps_the_figures(trained: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, result, _ = trained
+    (run,) = result.runs.values()
+    assert command.run("evaluate", run.path, folder / "test.csv", "--errors", tmp_path / "errors.csv") == 0
+    shown = capsys.readouterr()
+    scores = result.test[run.name]
+    figures = f"RMSE {scores['rmse']:.4f}, MAE {scores['mae']:.4f}, R² {scores['r2']:.4f}, Spearman {scores['spearman']:.4f}"
+    assert f"40 rows: {figures}" in shown.out
+    assert "95 % interval of the RMSE: " in shown.out
+    assert "accuracy" not in (shown.out + shown.err).lower()
+    errors = list(csv.DictReader((tmp_path / "errors.csv").read_text().splitlines()))
+    assert len(errors) == 40
+    sizes = [abs(float(row["error"])) for row in errors]
+    assert sizes == sorted(sizes, reverse=True)
+    assert np.sqrt(np.mean(np.square(sizes))) == pytest.approx(scores["rmse"], rel=1e-5)
+    differences = [float(row["predicted"]) - float(row["label"]) for row in errors]
+    assert differences == pytest.approx([float(row["error"]) for row in errors], abs=1e-4)
+    assert command.run("evaluate", run.path, folder / "test.csv", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert {"rows", "rmse", "mae", "r2", "spearman", "loss", "interval", "figure", "source"} <= document.keys()
+    assert not {"accuracy", "per_label", "confusion", "calibrated"} & document.keys()
+    (kept,) = [json.loads(file.read_text()) for file in (folder / "out" / "checks").glob("evaluate-*test.csv.json")]
+    assert kept["rmse"]["value"] == pytest.approx(scores["rmse"])
+    assert command.run("leaderboard", folder / "out", "--runs", "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["by"], row["value"]) == ("rmse", run.metrics["rmse"])
+    assert "accuracy" not in row
+
+
+def test_check_shows_what_the_numbers_are(trained: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = trained[0]
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(settings(folder, output=str(tmp_path / "out"))))
+    assert command.run("check", tmp_path / "study.yaml") == 0
+    shown = capsys.readouterr()
+    table = read_table(str(folder / "test.csv"), Columns(task="regression"))
+    numbers = np.array(list(map(float, table.labels or ())))
+    assert (
+        f"test: 40 rows; numbers mean {numbers.mean():.6g}, sd {numbers.std():.6g}, least {numbers.min():.6g}, median "
+        f"{np.median(numbers):.6g}, largest {numbers.max():.6g}" in shown.out
+    )
+    assert "accuracy" not in (shown.out + shown.err).lower()
+
+
+def test_candidates_race_by_their_loss(trained: Finished, tmp_path: Path) -> None:
+    race = {"learning_rates": [0.02, 1e-6], "survivors": 1, "until": 0.5}
+    short = {"max_steps": 16, "evaluate_every": 8}
+    result = striata.train(settings(trained[0], race=race, recipe=short, output=str(tmp_path / "out")))
+    assert [run.facts.recipe["learning_rate"] for run in result.runs.values()] == [0.02]
+
+
+def test_leaderboards_of_any_task_are_ordered_by_what_decides(tmp_path: Path) -> None:
+    labels = np.repeat([0, 1, 2], [80, 10, 10])
+    often, rarely = np.ones(100, bool), np.ones(100, bool)
+    often[80:] = False  # right more often, but of one label only
+    rarely[:30] = False
+    logits = {("s1", 0): logits_of(often, labels), ("s2", 0): logits_of(rarely, labels)}
+    folder = write_synthetic_study(tmp_path / "study", logits, labels)
+    assert [row.layout for row in leaderboard(folder)] == ["s1", "s2"]
+    settings = folder.settings()
+    folder.write_settings({**settings, "recipe": {"best_by": "macro_f1"}}, folder.data_fingerprint(), folder.tokenizer_sha256())
+    rows = leaderboard(folder)
+    assert [row.layout for row in rows] == ["s2", "s1"]
+    assert rows[0].value > rows[1].value
+    assert rows[0].accuracy < rows[1].accuracy
