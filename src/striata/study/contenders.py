@@ -50,8 +50,6 @@ def fit_baselines(work: Work, *, listen: Listener, device: str = "auto") -> None
         StudyError: another process fits them.
         StriataError: a run cannot be written.
     """
-    if work.prepared.splits.task.numeric:
-        return
     failed = work.folder.failed()
     remaining = [kind for kind in work.prepared.study.baselines.kinds if kind not in failed]
     kinds = [kind for kind in remaining if not _is_fitted(work, kind)]
