@@ -70,7 +70,8 @@ def train(
         ray: address of a Ray cluster that trains the stacks: "local" for one of this machine, "auto" for the one that runs
             here, or HOST:PORT; None for this process. All machines have to see the study's folder and the encoder.
         stacks: with `ray` into how many stacks the members are dealt; None for one a GPU, or a machine without GPUs, and more
-            where memory is short.
+            where memory is short. Of a search, without `ray` too: so many processes may make the same call at one time, each
+            trains a stack of its own, and all learn from each other's trials.
         cores: with `ray` how many of a machine a stack has; None for all, or a GPU's share.
 
     Raises:
@@ -96,9 +97,14 @@ def train(
     tell, names = listen or usual_listener(), tuple(track)
     check_device("auto" if ray else device, names)
     if ray is None:
-        if stacks is not None or cores is not None:
-            raise StudyError("say how a cluster is used (`ray`), and none is named; leave them out", argument="stacks and cores")
-        work = plan_study(settings, data=data, listen=tell)
+        if cores is not None:
+            raise StudyError("say how a cluster is used (`ray`), and none is named; leave them out", argument="cores")
+        if stacks is not None and settings.search is None:
+            raise StudyError(
+                "are for a search, or for a cluster (`ray`), and there is neither; leave them out, or see `striata.steps`",
+                argument="stacks",
+            )
+        work = plan_study(settings, data=data, stacks=stacks, listen=tell)
         train_stacks(work, listen=tell, track=names, device=device)
         return choose(work, collect(work), listen=tell, device=device)
     from .scale.training import train_on_cluster

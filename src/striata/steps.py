@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from .settings import Study, load_study
 from .shown import Shown
 from .study import Prepared, Work, fit_baselines, plan_members, plan_work, prepare
 from .study.reweighting import reweighted
+from .study.turns import take_turns
 from .training.events import Listener, doing, nobody, note
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ def plan_study(
         study: a study file's path, its content as a mapping, or a loaded study.
         data: rows in the place of `data.train`; see :func:`striata.train`.
         stacks: into how many stacks to deal what is in none yet; None for one, which only one process may train. Of a study
-            with a search there is one stack, `search`.
+            with a search they are `search`, `search-2` and so on, each of which proposes and trains as long as trials are left.
         listen: told in notes what the data and the members are.
 
     Raises:
@@ -164,7 +166,8 @@ def train_stacks(
 
     Args:
         work: from :func:`plan_study`.
-        names: of the stacks to train, one after the other; None for the baselines and all that remain.
+        names: of the stacks to train, one after the other; None for the baselines and all that remain. Where a search has
+            several and none is named, those that other processes train are waited for, and taken over if these die.
         listen: told of every step, evaluation and ending (:class:`striata.training.events.Event`).
         track: experiment trackers: tensorboard, wandb, mlflow, trackio.
         device: "cpu", "cuda" or "auto".
@@ -178,16 +181,22 @@ def train_stacks(
     trackers = tuple(track)
     check_device(device, trackers)
     work = replace(work, prepared=reweighted(work.prepared, work.folder.path, listen, device))
-    if names is None:
-        fit_baselines(work, listen=listen, device=device)
+    baselines = partial(fit_baselines, work, listen=listen, device=device)
     if work.prepared.study.search is None:
         from .study.stacks import train_planned
 
+        if names is None:
+            baselines()
         train_planned(work, names, listen, trackers, device, overdue)
-    else:
-        from .search.rolling import train_search
+        return
+    from .search.rolling import train_search
 
-        train_search(work, names, listen, trackers, device)
+    turns = [partial(train_search, work, name, listen, trackers, device) for name in work.chosen(names)]
+    if names is None and len(turns) > 1:
+        take_turns([baselines, *turns], partial(note, listen, f"other processes train in {work.folder.path}; waiting for them"))
+    else:
+        for turn in turns if names is not None else (baselines, *turns):
+            turn()
 
 
 def check_device(device: str, track: Iterable[str]) -> None:

@@ -65,3 +65,12 @@ def test_the_estimate_of_memory_covers_what_was_measured() -> None:
     """docs/performance.md: nine layouts on RoBERTa in bf16, 850 tokens a batch and member, took 4.61 GB at their peak."""
     needed = estimate(shape_of("roberta-base"), tokens=850, trainable=900_000, number=2).of(9)
     assert 4.61e9 < needed < 1.5 * 4.61e9
+
+
+def test_a_search_has_a_rolling_stack_in_every_place() -> None:
+    machines = [machine(4), machine(8)]
+    assert deal(40, SMALL, machines, together=8).stacks == 3
+    assert deal(12, SMALL, machines, together=8).stacks == 2  # no stack without a trial
+    assert deal(40, SMALL, machines, together=8, stacks=5) == Deal(stacks=5, at_once=3, cores=4, gpus=0, memory=SMALL.of(8))
+    with pytest.raises(ClusterError, match=r"a stack of 8 members needs about 5.0 GiB.*let `search.generation` be at most 4"):
+        deal(40, SMALL, [machine(4, memory=3)], together=8)

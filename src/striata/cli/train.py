@@ -10,7 +10,11 @@ from .options import Cores, Device, Json, Ray, Settings, StudyFile, Track
 
 Stacks = Annotated[
     int | None,
-    typer.Option(min=1, help="With --ray: into how many stacks members are dealt; without it by GPUs, cores and memory."),
+    typer.Option(
+        min=1,
+        help="With --ray: into how many stacks members are dealt; without it by GPUs, cores and memory. Of a search also without "
+        "--ray: how many processes may give this command at one time.",
+    ),
 ]
 
 
@@ -42,9 +46,9 @@ def train(
     from .output import command, note, print_json, say
     from .progress import progress
 
-    if ray is None and (stacks or cores):
-        raise StudyError("--stacks and --cores say how a cluster is used; give its address with --ray, or leave them out")
     spec = open_study(study, settings or [], track or [])
+    if ray is None and (cores or (stacks and spec.search is None)):
+        raise StudyError("--stacks and --cores say how a cluster is used; give its address with --ray, or leave them out")
     with progress() as listen:
         result = train_study(spec, listen=listen, track=track or (), device=device, ray=ray, stacks=stacks, cores=cores)
     if as_json:

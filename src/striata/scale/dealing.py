@@ -95,6 +95,7 @@ def deal(
     machines: Sequence[Machine],
     *,
     stacks: int | None = None,
+    together: int | None = None,
     cores: int | None = None,
     gpu: bool = True,
 ) -> Deal:
@@ -107,6 +108,7 @@ def deal(
         memory: what they need.
         machines: of the cluster.
         stacks: into how many, where that is not to be decided.
+        together: how many train in a stack at one time, where others follow them, as in a search; None for all of it.
         cores: of each stack; None for all of a machine (of the one with the fewest), or a GPU's share of them.
         gpu: whether GPUs may be used.
 
@@ -127,18 +129,23 @@ def deal(
         places = sum(machine.cores // share for machine in fitting)
         room = min(machine.memory // (machine.cores // share) for machine in fitting)
     most = (room - memory.stack) // memory.member
-    count = stacks or min(members, max(places, -(-members // max(1, most))))
-    largest = -(-members // count)
+    if together is None:
+        count = stacks or min(members, max(places, -(-members // max(1, most))))
+        largest = -(-members // count)
+    else:
+        count, largest = stacks or min(places, -(-members // together)), together
     if largest > most:
         raise ClusterError(
             f"a stack of {largest} member{'s' if largest > 1 else ''} needs about {memory.of(largest) / 2**30:.1f} GiB, and a "
-            f"place in the cluster has {room / 2**30:.1f} GiB; {_advice(most, members)}"
+            f"place in the cluster has {room / 2**30:.1f} GiB; {_advice(most, members, together)}"
         )
     host = _PROCESS + memory.stack if on_gpu else memory.of(largest)
     return Deal(stacks=count, at_once=min(count, places), cores=share, gpus=1 if on_gpu else 0, memory=host)
 
 
-def _advice(most: int, members: int) -> str:
+def _advice(most: int, members: int, together: int | None) -> str:
+    if most >= 1 and together is not None:
+        return f"let `search.generation` be at most {most}"
     if most >= 1:
         return f"ask for at least {-(-members // most)} stacks"
     return "give a stack more cores, which are a larger share of a machine's memory, or make the batch or the texts shorter"

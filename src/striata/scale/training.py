@@ -17,6 +17,7 @@ from ..errors import StriataError, StudyError
 from ..extras import require
 from ..runs import StudyFolder
 from ..runs.study_folder import SETTINGS
+from ..search import Space
 from ..settings import Study
 from ..steps import prepare_study, train_stacks
 from ..study import Prepared, Work, fit_baselines, plan_members, plan_work
@@ -44,6 +45,8 @@ def train_on_cluster(
 ) -> Work:
     """The first two steps of a study (:mod:`striata.steps`) on a Ray cluster; the same call goes on where it was cut off.
 
+    Of a search every stack is a rolling one, which proposes from what all have come to (:mod:`striata.search.rolling`).
+
     The driver, which is this process, reads the data, plans, and fits the baselines. The stacks are tasks: a worker that dies, or
     the machine under it, costs its steps since the last checkpoint. Whoever else trains the study is waited for.
 
@@ -66,12 +69,6 @@ def train_on_cluster(
         StriataError: anything in the study, its data, its encoder or its folder is wrong.
         KeyboardInterrupt: after Ctrl-C, with everything saved.
     """
-    if study.search is not None:
-        raise StudyError(
-            "a search trains one rolling stack, each proposal of which rests on all results before it, and cannot be dealt out "
-            "to machines; train it without a cluster",
-            key="search",
-        )
     for name, value in (("stacks", stacks), ("cores", cores)):
         if value is not None and value < 1:
             raise StudyError(f"is {value}; expected at least 1", argument=name)
@@ -84,6 +81,10 @@ def train_on_cluster(
         prepared = prepare_study(study, data, listen=listen)
         dealt = _deal(prepared, machines, stacks, cores, device)
         work = plan_work(prepared, stacks=dealt.stacks, listen=listen)
+        if study.search is not None and len(work.stacks) > 1:
+            from ..search.record import share_record
+
+            share_record(work.folder)  # before its stacks begin, which would be in each other's way
         check_shared(machines, work.folder.path / SETTINGS)
         if work.stacks:
             note(listen, f"{len(machines)} machine{'s' if len(machines) > 1 else ''}: {dealt.sentence}")
@@ -92,11 +93,16 @@ def train_on_cluster(
 
 
 def _deal(prepared: Prepared, machines: Sequence[Machine], stacks: int | None, cores: int | None, device: str) -> Deal:
-    members = plan_members(prepared.study, len(prepared.splits.labels))
+    study, labels, gpu = prepared.study, len(prepared.splits.labels), device != "cpu"
+    if study.search is not None:
+        trials, together = study.search.trials, study.search.generation
+        memory = memory_of([Space.of(study, labels).largest()], prepared)
+        return deal(trials, memory, machines, stacks=stacks, together=min(trials, together), cores=cores, gpu=gpu)
+    members = plan_members(study, labels)
     if not members:
         return Deal(stacks=1, at_once=1, cores=1, gpus=0, memory=0)
-    together = 1 if prepared.study.race is not None else stacks  # who leaves a race is decided among all of its members
-    return deal(len(members), memory_of(members, prepared), machines, stacks=together, cores=cores, gpu=device != "cpu")
+    dealt = 1 if study.race is not None else stacks  # who leaves a race is decided among all of its members
+    return deal(len(members), memory_of(members, prepared), machines, stacks=dealt, cores=cores, gpu=gpu)
 
 
 class _Training:
@@ -104,7 +110,7 @@ class _Training:
 
     def __init__(self, dealt: Deal, listen: Listener, track: tuple[str, ...], device: str) -> None:
         self._dealt, self._listen, self._track, self._device = dealt, listen, track, device
-        self._told = False
+        self._told, self._through = False, set[str]()
 
     def until_finished(self, work: Work) -> None:
         """Trains what remains, and waits for what others train."""
@@ -113,7 +119,8 @@ class _Training:
         with leaving_nothing_new(work, work.stacks):
             while self._round(work):
                 self._wait(work)
-                work = plan_work(work.prepared, stacks=self._dealt.stacks, listen=nobody, known=True)
+                planned = plan_work(work.prepared, stacks=self._dealt.stacks, listen=nobody, known=True)
+                work = replace(planned, stacks=tuple(name for name in planned.stacks if name not in self._through))
 
     def _round(self, work: Work) -> bool:
         """Trains the stacks that nobody else does; returns whether there was one that somebody does."""
@@ -148,6 +155,7 @@ class _Training:
         with contextlib.closing(results):
             for name, result in results:
                 others |= result == _BUSY
+                self._through |= {name} if result == _TRAINED else set()
                 gathering.ended(name)
         gathering.fetch(mailbox)
         return others

@@ -1,36 +1,45 @@
-"""A search's trials in Optuna's SQLite storage."""
+"""A search's trials in Optuna's storage: SQLite's for one process, a journal where several train the search."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import optuna
+from filelock import FileLock
 from optuna.storages import RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..disk.documents import reason_of
+from ..disk.system import confirm, writing
 from ..disk.upgrades import current_version, upgrade
+from ..disk.workplace import workplace
 from ..errors import StudyError
+from ..runs import StudyFolder
 from ..settings.file import Study, load_study
 from ..study.claim import check_fixed
+from ..study.stack_folder import SEARCH, StackFolder
 from .propose import quiet
 
 FILE = "search.db"
+JOURNAL = "search.journal"
 _NAME = "striata"
 _KIND = "search"
+_DAMAGE = (RuntimeError, LookupError, ValueError, TypeError, AttributeError, AssertionError, OSError)  # as Optuna meets it
 
 
 @contextlib.contextmanager
 def _using(path: Path) -> Iterator[None]:
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error, optuna.exceptions.OptunaError, RuntimeError, LookupError, ValueError) as error:
+    except (SQLAlchemyError, sqlite3.Error, optuna.exceptions.OptunaError, *_DAMAGE) as error:
         cause = error.__cause__ or error
         raise StudyError(
             f"the search's record {path} cannot be used ({reason_of(cause)[:200]}); free some space if the disk is full, "
@@ -48,11 +57,77 @@ def _check(path: Path) -> None:
         raise sqlite3.DatabaseError(problem)
 
 
+class _Journal(JournalFileBackend):
+    """Optuna's file of operations, one a line, for processes that append to it in turns.
+
+    The lock is the operating system's, which lets go of it when its holder dies: Optuna's own would have the others wait for
+    half a minute then, and take it from a holder that was only stopped.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.lock = path, FileLock(path.with_name(f".{path.name}.lock"))
+        super().__init__(str(path), lock_obj=cast(Any, self.lock))  # which has the same two methods, and may be taken twice
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Adds lines, behind the last one that is whole: a full disk, or the power, may have cut the next one off."""
+        with self.lock:
+            content = self.path.read_bytes()
+            if content and not content.endswith(b"\n"):
+                os.truncate(self.path, content.rfind(b"\n") + 1)
+            super().append_logs(logs)
+
+
+def open_record(folder: StudyFolder, study: Study) -> Record:
+    """The record of a study's search, whichever of the two it is.
+
+    Raises:
+        StudyError: it is damaged, or another study's.
+    """
+    shared = folder.path / JOURNAL
+    return Record(shared if shared.exists() else folder.path / FILE, study)
+
+
+def share_record(folder: StudyFolder) -> None:
+    """Makes a search's record one that several processes may use, which it remains.
+
+    Raises:
+        BusyError: a process trains the search that heeds no other.
+        StudyError: the record is damaged.
+    """
+    if not (folder.path / JOURNAL).exists():
+        with StackFolder(folder.stacks / SEARCH).held():
+            if not (folder.path / JOURNAL).exists():
+                _share(folder.path / FILE, folder.path / JOURNAL)
+
+
+def _share(one: Path, many: Path) -> None:
+    """Makes a journal, of what SQLite's file holds if there is one, which goes."""
+    with quiet(), _using(one), writing(many), workplace(many) as place:
+        made = JournalStorage(_Journal(place / many.name))
+        if one.exists():
+            _check(one)
+            storage = RDBStorage(_address(one))
+            optuna.copy_study(from_study_name=_NAME, from_storage=storage, to_storage=made)
+            _let_go(storage)
+        (place / many.name).replace(many)
+        confirm(many)
+        one.unlink(missing_ok=True)
+
+
+def _address(path: Path) -> str:
+    return str(URL.create("sqlite", database=str(path)))
+
+
+def _let_go(storage: RDBStorage) -> None:
+    storage.remove_session()
+    storage.engine.dispose()
+
+
 class Record:
     """The Optuna study of a search. Every change is on disk when its method returns.
 
     Args:
-        path: of the SQLite file.
+        path: of the SQLite file, or of the journal.
         study: whose search it is.
 
     Raises:
@@ -61,9 +136,13 @@ class Record:
 
     def __init__(self, path: Path, study: Study) -> None:
         self.path = path
-        with quiet(), _using(path):
-            _check(path)
-            self._storage = RDBStorage(str(URL.create("sqlite", database=str(path))))
+        self._journal = _Journal(path) if path.name == JOURNAL else None
+        with quiet(), _using(path), self.alone():
+            if self._journal is None:
+                _check(path)
+                self._storage: RDBStorage | JournalStorage = RDBStorage(_address(path))
+            else:
+                self._storage = JournalStorage(self._journal)
             names = optuna.get_all_study_names(self._storage)
             if names and names != [_NAME]:
                 raise StudyError(
@@ -91,8 +170,14 @@ class Record:
 
     def close(self) -> None:
         """Lets go of the file."""
-        self._storage.remove_session()
-        self._storage.engine.dispose()
+        if isinstance(self._storage, RDBStorage):
+            _let_go(self._storage)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other processes from writing while the block runs, so that none proposes the same, or more than there may be."""
+        with contextlib.nullcontext() if self._journal is None else self._journal.lock:
+            yield
 
     def trials(self) -> list[FrozenTrial]:
         """All trials, by number."""

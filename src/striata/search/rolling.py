@@ -1,4 +1,4 @@
-"""A search: trials train in one rolling stack, the weak ones end at rungs, and new ones take their places."""
+"""A search: trials train in rolling stacks, the weak ones end at rungs, and new ones take their places."""
 
 from __future__ import annotations
 
@@ -19,33 +19,31 @@ from ..training.loop import Outcome
 from ..training.state import Trainee
 from .halving import rungs, weak
 from .propose import propose, trial_name
-from .record import FILE, Record
+from .record import Record, open_record, share_record
 from .space import Space
 
 PRUNED = "pruned"
+_STACK = "stack"  # attribute of a trial: which stack trains it
 
 
-def train_search(work: Work, names: Sequence[str] | None, listen: Listener, trackers: Sequence[str], device: str) -> None:
-    """Trains the trials of a study's search that are not finished yet, in one rolling stack; each becomes a run.
+def train_search(work: Work, name: str, listen: Listener, trackers: Sequence[str], device: str) -> None:
+    """Trains one rolling stack of a study's search: its trials that are not finished, then new ones; each becomes a run.
 
-    The arguments are those of :func:`striata.steps.train_stacks`.
+    Where the search has several stacks, other processes train the others meanwhile: all propose from, and are judged by, what all
+    have come to. The arguments are those of :func:`striata.steps.train_stacks`, for one stack.
 
     Raises:
-        StudyError: another process trains the search, or its record is another's.
+        BusyError: another process trains the stack, or the search alone.
+        StudyError: the search's record is another's.
         StriataError: the record, the checkpoint, the encoder or the folder is wrong.
         KeyboardInterrupt: after Ctrl-C, with everything saved.
     """
     study, splits, folder = work.prepared.study, work.prepared.splits, work.folder
     space = Space.of(study, len(splits.labels))
-    stack = StackFolder(folder.stacks / SEARCH)
-    chosen = work.chosen(names)
-    if not chosen:
-        return
-    with (
-        leaving_nothing_new(work, chosen),
-        stack.held(),
-        contextlib.closing(Record(folder.path / FILE, study)) as record,
-    ):
+    stack = StackFolder(folder.stacks / name)
+    if len(work.stacks) > 1:
+        share_record(folder)
+    with leaving_nothing_new(work, [name]), stack.held(), contextlib.closing(open_record(folder, study)) as record:
         search = _Search(space, record, folder, stack, len(splits.train), listen)
         held = search.resume()
         together = held or search.recruit(0)
@@ -63,10 +61,11 @@ def train_search(work: Work, names: Sequence[str] | None, listen: Listener, trac
 
 
 class _Search:
-    """Decides who trains: reads and writes the record, and nothing but the record decides.
+    """Decides who trains in a stack: reads and writes the record, and nothing but the record decides.
 
-    All of its decisions are repeatable: a process that goes on from the last checkpoint trains the same steps, reports the same
-    values and comes to the same verdicts and proposals; what the killed process had already written is found and used.
+    In one stack all decisions are repeatable: a process that goes on from the last checkpoint trains the same steps, reports the
+    same values and comes to the same verdicts and proposals; what the killed process had already written is found and used. With
+    several they also rest on how far the others were; then, too, what is on disk holds.
     """
 
     def __init__(
@@ -80,6 +79,7 @@ class _Search:
         places = [] if prune is None else rungs(after=prune.after, reduction=prune.reduction, evaluations=evaluations)
         self.rungs = {at * recipe.evaluate_every for at in places}
         self.numbers: dict[str, int] = {}
+        self.ends: dict[str, int | None] = {}  # of members of the checkpoint that have runs: the rung at which they ended
 
     def resume(self) -> list[Member]:
         """Brings record, runs and checkpoint together; returns the members that the checkpoint holds, in its order.
@@ -88,8 +88,9 @@ class _Search:
             StudyError: they are not of one search.
             RunError: a run or the checkpoint is damaged.
         """
-        trials = {trial_name(trial.number): trial for trial in self.record.trials()}
+        before = self.record.trials()  # other processes may write meanwhile: a trial, then its run, then how it ended
         runs, failed = {run.name: run for run in self.folder.runs()}, self.folder.failed()
+        trials = {trial_name(trial.number): trial for trial in self.record.trials()}
         for name, run in runs.items():
             run.check()
             if run.kind in BASELINES:
@@ -99,13 +100,16 @@ class _Search:
                     f"run {name} is no trial of {self.record.path}; restore that file from a copy, or choose another `output`"
                 )
         held = self._held(trials)
-        for name, trial in trials.items():
-            if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and name not in runs:
+        names = {member.name for member in held}
+        self.ends = {name: runs[name].facts.steps if runs[name].facts.stopped == PRUNED else None for name in names & set(runs)}
+        for name in (trial_name(t.number) for t in before if t.state in (TrialState.COMPLETE, TrialState.PRUNED)):
+            if name not in runs:
                 raise StudyError(
                     f"{name} is finished in {self.record.path}, but its run is gone; restore {self.folder.run_folder(name)}, "
                     "or choose another `output`"
                 )
-            if trial.state.is_finished() or name in {member.name for member in held}:
+        for name, trial in trials.items():
+            if trial.state.is_finished() or name in names or not self._owns(trial):
                 continue
             if name in runs:
                 run = runs[name]
@@ -134,6 +138,9 @@ class _Search:
         last = best[max(best)] if pruned else self.recipe.merit(run.metrics)
         return trial.state == state and trial.value == last and trial.intermediate_values == best
 
+    def _owns(self, trial: FrozenTrial) -> bool:
+        return bool(trial.user_attrs.get(_STACK, SEARCH) == self.stack.name)
+
     def _held(self, trials: Mapping[str, FrozenTrial]) -> list[Member]:
         checkpoint, states = self.stack.checkpoint, self.stack.states()
         if not states:
@@ -141,7 +148,7 @@ class _Search:
         names = [state.name for state in states]
         if any(n not in trials or trials[n].user_attrs["plan"] != s.plan for n, s in zip(names, states, strict=True)):
             raise StudyError(f"checkpoint {checkpoint} belongs to another search; delete it to start its trials anew")
-        through = all(trial.state.is_finished() for trial in trials.values())
+        through = all(trial.state.is_finished() for trial in trials.values() if self._owns(trial))
         if through and len(trials) >= self.space.settings.trials:
             checkpoint.unlink()  # the process before this one ended between its last run and this
             return []
@@ -155,22 +162,29 @@ class _Search:
 
     def recruit(self, left: int) -> list[Member]:
         """Members for the free places: first trials that were proposed but are in no checkpoint, then new proposals."""
-        trials = self.record.trials()
         free = self.space.settings.generation - left
-        waiting = [t for t in trials if t.state == TrialState.RUNNING and trial_name(t.number) not in self.entered]
-        taken = waiting[:free]
-        while len(taken) < free and len(trials) < self.space.settings.trials:
-            proposal = propose(self.space, trials)
-            if proposal is None:
-                note(self.listen, f"nothing new turns up after {len(trials)} trials: the space is used up, or nearly")
-                break
-            taken.append(self.record.add(proposal))
-            trials = self.record.trials()
+        running = (trial for trial in self.record.trials() if trial.state == TrialState.RUNNING and self._owns(trial))
+        taken = [trial for trial in running if trial_name(trial.number) not in self.entered][:free]
+        if len(taken) < free:
+            with self.record.alone():
+                taken += self._propose(free - len(taken))
         members = [self._enter(trial) for trial in taken]
         for member in members:
             rate = f"learning rate {member.recipe.learning_rate:g}"
             note(self.listen, f"{member.name}  {member.plan.trainable:,} trainable  {rate}  {member.plan.text}")
         return members
+
+    def _propose(self, count: int) -> list[FrozenTrial]:
+        trials, new = self.record.trials(), list[FrozenTrial]()
+        while len(new) < count and len(trials) < self.space.settings.trials:
+            proposal = propose(self.space, trials)
+            if proposal is None:
+                note(self.listen, f"nothing new turns up after {len(trials)} trials: the space is used up, or nearly")
+                break
+            proposal.set_user_attr(_STACK, self.stack.name)
+            new.append(self.record.add(proposal))
+            trials = self.record.trials()
+        return new
 
     def judge(self, due: Sequence[Trainee]) -> dict[str, str]:
         """The members just evaluated that are too weak to go on: all are reported before any is judged."""
@@ -186,7 +200,8 @@ class _Search:
             seen = {t.number: t.intermediate_values[step] for t in trials if step in t.intermediate_values}
             here = [t.member.name for t in due if t.step == step]
             ends = weak([seen[self.numbers[name]] for name in here], seen.values(), prune.reduction)
-            verdicts |= {name: PRUNED for name, end in zip(here, ends, strict=True) if end}
+            weakest = {name for name, end in zip(here, ends, strict=True) if end}
+            verdicts |= {name: PRUNED for name in here if (self.ends[name] == step if name in self.ends else name in weakest)}
         return verdicts
 
     def ended(self, outcome: Outcome) -> None:

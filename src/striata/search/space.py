@@ -147,6 +147,19 @@ class Space:
         plan = self.plan(values)
         return Member(name=name, title=name, layout=plan.layout, seed=self.study.seeds[0], recipe=self.recipe(values), plan=plan)
 
+    def largest(self) -> Member:
+        """Of all that may be proposed, what trains most parameters, nearly: all sections with the largest rank."""
+        count, highest = self.settings.sections[0], len(self.settings.ranks) - 1
+        rate = {} if self.settings.learning_rate is None else {"learning_rate": self.settings.learning_rate[0]}
+        places = range(1, count + 1)
+        sections = {f"rank_index_{at}": highest for at in places} | {f"dropout_{at}": 0.0 for at in places}
+        borders = {f"border_{at}": 0.0 for at in places}
+        members = [
+            self.member("largest", {"sections": count, "targets": " ".join(targets), **sections, **borders, **rate})
+            for targets in self.settings.targets
+        ]
+        return max(members, key=lambda member: member.plan.trainable)
+
     @property
     def size(self) -> int:
         """Different ranks over the layers and targets, whatever the budget, the dropouts and the learning rate."""

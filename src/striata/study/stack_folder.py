@@ -17,7 +17,7 @@ from ..runs import Member, StudyFolder
 if TYPE_CHECKING:
     from ..training.state import TraineeState
 
-SEARCH = "search"  # the one rolling stack of a search
+SEARCH = "search"  # the first rolling stack of a search
 _MEMBERS = "stack.json"
 
 

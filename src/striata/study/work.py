@@ -62,7 +62,7 @@ def plan_work(prepared: Prepared, *, stacks: int | None = None, listen: Listener
         prepared: the study and its data, from :func:`striata.study.prepare`.
         stacks: into how many stacks to deal what is in none yet; None for one stack, trained by a single process: then a
             stack that another process trains at this moment is an error, and one that was planned but never began is
-            planned anew.
+            planned anew. A search has so many, and those that were begun.
         listen: told in notes what the data and the members are.
         known: whether it was told of the data before.
 
@@ -86,15 +86,23 @@ def plan_work(prepared: Prepared, *, stacks: int | None = None, listen: Listener
             note(listen, line)
         write_audit(folder.path, prepared.audit)
         if study.search is not None:
-            names: tuple[str, ...] = (SEARCH,)
-            if is_held((stack := StackFolder(folder.stacks / SEARCH)).lock):
-                raise stack.busy()
+            names = _rolling(folder, stacks)
         else:
             pending = unfinished(folder, members)
             names = _deal(folder, members, pending, stacks)
             if members and not names:
                 note(listen, _nothing_to_train(folder, members))
     return Work(prepared=prepared, folder=folder, members=members, stacks=names, new=new)
+
+
+def _rolling(folder: StudyFolder, count: int | None) -> tuple[str, ...]:
+    """Names of a search's stacks: so many, and those that other processes had begun."""
+    names = [SEARCH, *(f"{SEARCH}-{number}" for number in range(2, (count or 1) + 1))]
+    begun = [stack for stack in stack_folders(folder) if stack.name.startswith(SEARCH)]
+    for stack in begun if count is None else ():
+        if is_held(stack.lock):
+            raise stack.busy()
+    return tuple(dict.fromkeys([*names, *(stack.name for stack in begun)]))
 
 
 def _nothing_to_train(folder: StudyFolder, members: Sequence[Member]) -> str:
