@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 
 from striata.disk.locks import holding
 from striata.errors import DataError
 from striata.model import many_files
-from striata.model.many_files import File, files_of, is_pattern, predict_files
+from striata.model.finished import NOTES, File
+from striata.model.many_files import files_of, is_pattern, predict_files
 from striata.model.whole_file import lock_of
 
 from .test_whole_file import Counting, numbers
@@ -127,4 +129,56 @@ def test_a_file_that_another_process_predicts_comes_last(files: list[File], monk
 
     assert predict(files, Noting()) == 12
     assert order == ["row 10", "row 20", "waited", "row 0"]
-    assert os.listdir(files[0].out.parent / many_files.NOTES) != []  # noqa: PTH208
+    assert os.listdir(files[0].out.parent / NOTES) != []  # noqa: PTH208
+
+
+@pytest.fixture
+def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A place in a store of this process that is empty."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    store = fsspec.filesystem("memory")
+    yield f"memory://{tmp_path.name}/answers"
+    store.rm(f"/{tmp_path.name}", recursive=True)
+
+
+def put_sources(address: str) -> list[File]:
+    store, root = fsspec.filesystem("memory"), address.removeprefix("memory:/").removesuffix("/answers")
+    for at, name in enumerate(("a.csv", "b/a.csv")):
+        store.pipe(f"{root}/{name}", ("text\n" + "".join(f"row {row}\n" for row in range(10 * at, 10 * at + 3))).encode())
+    return files_of(f"memory:/{root}/**/*.csv", address)
+
+
+def test_answers_go_to_addresses_each_once(address: str, tmp_path: Path) -> None:
+    store, files, model = fsspec.filesystem("memory"), put_sources(address), Counting()
+    assert [str(file.address).removeprefix("memory:///") for file in files] == [
+        f"{address}/a.csv".removeprefix("memory://"),
+        f"{address}/b/a.csv".removeprefix("memory://"),
+    ]
+    assert predict(files, model) == 6
+    for at, file in zip((0, 10), files, strict=True):
+        store.get_file(str(file.address).removeprefix("memory://"), str(tmp_path / "got.csv"))
+        assert numbers(tmp_path / "got.csv") == [(row, row) for row in range(at, at + 3)]
+        assert not file.out.exists()  # nothing is left here
+    assert predict(put_sources(address), model) == 6  # the answers are no sources
+    store.pipe(str(files[0].address).removeprefix("memory://"), b"half of i")
+    store.rm(str(files[1].address).removeprefix("memory://").replace("/b/a.csv", f"/b/{NOTES}/a.csv.json"))
+    before = model.texts
+    assert predict(files, model) == 6  # what was cut off, and what has no note, is done again
+    assert model.texts == before + 6
+
+
+def test_interrupted_on_the_way_to_an_address_the_same_call_goes_on(address: str) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        predict(put_sources(address), Interrupted())
+    model = Counting()
+    assert predict(put_sources(address), model) == 6
+    assert model.texts == 3
+
+
+def test_an_address_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    write(tmp_path / "in" / "a.csv", [1])
+    with pytest.raises(DataError, match=r"nowhere://x cannot be used \(ValueError: Protocol not known"):
+        files_of(f"{tmp_path}/in/*.csv", "nowhere://x")
+    with pytest.raises(DataError, match=r"file://.*/none/a\.csv cannot be written \(FileNotFoundError"):
+        predict(files_of(f"{tmp_path}/in/*.csv", f"file://{tmp_path}/none"))

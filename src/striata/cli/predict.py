@@ -14,7 +14,7 @@ from .options import Bases, Cores, Device, Json, ModelPath, Precision, Ray, Read
 
 if TYPE_CHECKING:
     from ..model import Model
-    from ..model.many_files import File
+    from ..model.finished import File
     from ..model.priors import LabelShares, Priors
 
 
@@ -32,9 +32,11 @@ Files = Annotated[
     str, typer.Argument(help=f"Texts: {DATA_HELP}; or several files in quotes: 'data/*.parquet'.", callback=_readable)
 ]
 Out = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        help=f"File to write: {PREDICTIONS.names}; without it NAME.predicted.csv beside FILE. Of several files the folder."
+        metavar="PATH",
+        help=f"File to write: {PREDICTIONS.names}; without it NAME.predicted.csv beside FILE. Of several files the folder, or an "
+        "address such as s3://bucket/answers.",
     ),
 ]
 Form = Annotated[str, typer.Option("--format", help=f"What is written: {FORMS.help}.")]
@@ -114,7 +116,7 @@ def predict(
     from .output import note, print_json, say
 
     many = is_pattern(file)
-    out = _target(file, out, many, ray, cores)
+    target = _target(file, out, many, ray, cores)
     opened = open_model(model, base=base, device=device, precision=precision)
     shares = _shares(priors, opened.labels)
     columns = replace(named_columns(opened.columns, text=text, text_pair=text_pair, read=read), label=None)
@@ -126,16 +128,16 @@ def predict(
     }  # fmt: skip
     if many:
         place = (str(model), tuple(base) if base else None, device, precision)
-        document = _predict_many(opened, file, options, out, place, ray, cores)
+        document = _predict_many(opened, file, options, target, place, ray, cores)
     else:
-        document = _predict_one(opened, file, options, out)
+        document = _predict_one(opened, file, options, Path(target))
     if opened.combiner.cascade is not None and opened.texts:
         note(f"{opened.combiner.cascade.early} answered {opened.early / opened.texts:.1%} of {opened.texts:,} texts alone")
     if as_json:
-        print_json({"predictions": str(out), "members": len(opened.runs), "abstain_below": abstain_below, **document})
+        print_json({"predictions": str(target), "members": len(opened.runs), "abstain_below": abstain_below, **document})
         return
     of_files = f" of {document['files']:,} files" if many else ""
-    say(f"{document['rows']:,} rows{of_files} predicted by {len(opened.runs)} member(s), in {out}")
+    say(f"{document['rows']:,} rows{of_files} predicted by {len(opened.runs)} member(s), in {target}")
 
 
 def _threshold(model: Model, abstain_below: float | None, precision_at_least: float | None) -> float | None:
@@ -152,8 +154,9 @@ def _threshold(model: Model, abstain_below: float | None, precision_at_least: fl
     return answers.threshold
 
 
-def _target(file: str, out: Path | None, many: bool, ray: str | None, cores: int | None) -> Path:
+def _target(file: str, out: str | None, many: bool, ray: str | None, cores: int | None) -> Path | str:
     """Where is written, looked at before the model is loaded."""
+    from ..data.remote import is_remote
     from ..errors import DataError
     from ..model.whole_file import check_target, default_target
 
@@ -162,12 +165,16 @@ def _target(file: str, out: Path | None, many: bool, ray: str | None, cores: int
             raise DataError(f"{file} stands for several files, and there is no folder for what is predicted; name one with --out")
         if ray is None and cores is not None:
             raise DataError("--cores says how a cluster is used; give its address with --ray, or leave it out")
-        return out
+        return out if is_remote(out) else Path(out)
+    if out is not None and is_remote(out):
+        raise DataError(
+            f"--out {out} is an address, to which the files of a pattern are written, and {file} is one file; name a file here"
+        )
     if ray is not None or cores is not None:
         raise DataError(
             f"--ray shares several files out, and {file} is one; leave it out, or give a pattern such as 'data/*.csv'"
         )
-    return check_target(default_target(file) if out is None else out, file)
+    return check_target(default_target(file) if out is None else Path(out), file)
 
 
 def _predict_one(model: Model, file: str, options: dict[str, Any], out: Path) -> dict[str, Any]:
@@ -187,7 +194,7 @@ def _predict_many(
     model: Model,
     pattern: str,
     options: dict[str, Any],
-    out: Path,
+    out: Path | str,
     place: tuple[str, tuple[str, ...] | None, str, str],
     ray: str | None,
     cores: int | None,

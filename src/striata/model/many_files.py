@@ -6,7 +6,7 @@ import glob
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,44 +15,14 @@ from ..choices import PREDICTIONS
 from ..data import Columns
 from ..data.folders import PREDICTED
 from ..data.remote import is_remote
-from ..disk.documents import Document, Exact, strictly
 from ..disk.locks import is_held
 from ..disk.system import writing
 from ..errors import DataError
+from .finished import File, address_of, finish, made_ready_in, note_of, rows_finished
 from .model import Model
 from .whole_file import BeingWrittenError, lock_of, predict_file, source_identity
 
-NOTES = ".predicted"  # folder of the notes, in that of the files
 _WAIT = 1.0  # seconds between two looks at a file that another process writes
-
-
-class _Finished(Exact):
-    job: dict[str, Any]
-    rows: int
-    size: int
-    time: int
-
-
-_FINISHED = Document(
-    kind="predicted file", parse=strictly(_Finished), error=DataError, advice="delete it to predict the file anew"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A source, and where its predictions are written."""
-
-    source: str
-    out: Path
-
-    @property
-    def note(self) -> Path:
-        """Where it is written down that the file is finished, and of what."""
-        return _note(self.out)
-
-
-def _note(out: Path) -> Path:
-    return out.parent / NOTES / f"{out.name}.json"
 
 
 def is_pattern(source: str) -> bool:
@@ -60,7 +30,7 @@ def is_pattern(source: str) -> bool:
     return glob.has_magic(source) and (is_remote(source) or not Path(source).expanduser().exists())
 
 
-def files_of(pattern: str, out: Path) -> list[File]:
+def files_of(pattern: str, out: Path | str) -> list[File]:
     """The files that a pattern stands for, by name, and where their predictions go.
 
     Below the part of the pattern without `*` all paths stay as they are; a name that ends in neither .csv nor .jsonl nor .parquet
@@ -68,11 +38,20 @@ def files_of(pattern: str, out: Path) -> list[File]:
 
     Args:
         pattern: `data/*.parquet`, `data/**/*.csv`, or an address such as `s3://bucket/*.parquet`.
-        out: a folder.
+        out: a folder, or an address such as `s3://bucket/answers`.
 
     Raises:
         DataError: it stands for no file, or `out` is a file.
     """
+    if is_remote(str(out)):
+        address = address_of(str(out))
+        made = _files(pattern, made_ready_in(address))
+        below = [file for file in made if not file.source.startswith(f"{address}/")]  # the rest was predicted before
+        return [replace(file, address=f"{address}/{file.out.relative_to(made_ready_in(address)).as_posix()}") for file in below]
+    return _files(pattern, Path(out))
+
+
+def _files(pattern: str, out: Path) -> list[File]:
     if out.exists() and not out.is_dir():
         raise DataError(f"{out} is a file; many files are predicted into a folder", argument="out", path=str(out))
     sources = _elsewhere(pattern) if is_remote(pattern) else _here(pattern)
@@ -94,7 +73,7 @@ def _here(pattern: str) -> dict[str, str]:
     pattern = Path(pattern).expanduser().as_posix()
     root = Path(_root(pattern))
     paths = map(Path, glob.iglob(pattern, recursive=True))  # noqa: PTH207 - that of pathlib takes no absolute pattern
-    sources = [path for path in paths if path.is_file() and not path.name.endswith(PREDICTED) and not _note(path).exists()]
+    sources = [path for path in paths if path.is_file() and not path.name.endswith(PREDICTED) and not note_of(path).exists()]
     return {path.relative_to(root).as_posix(): str(path) for path in sources}
 
 
@@ -135,29 +114,19 @@ def predict_once(
         StriataError: it cannot be predicted, or not be written.
     """
     job = {"model": model.identity, "source": source_identity(file.source), "options": _plain(options)}
-    rows = _rows_finished(file, job)
+    rows = rows_finished(file, job)
     if rows is not None:
         return rows
     with writing(file.out.parent):
         file.out.parent.mkdir(parents=True, exist_ok=True)
     rows = predict_file(model, file.source, file.out, **options, progress=progress, remark=remark)
-    facts = file.out.stat()
-    _FINISHED.write(file.note, {"job": job, "rows": rows, "size": facts.st_size, "time": facts.st_mtime_ns})
+    finish(file, job, rows)
     return rows
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     values = {name: value.to_json() if isinstance(value, Columns) else value for name, value in options.items()}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-
-
-def _rows_finished(file: File, job: Mapping[str, Any]) -> int | None:
-    try:
-        before, facts = _FINISHED.read(file.note), file.out.stat()
-    except (DataError, OSError):
-        return None
-    same = before.job == job and (before.size, before.time) == (facts.st_size, facts.st_mtime_ns)
-    return before.rows if same else None
 
 
 def predict_files(

@@ -14,7 +14,8 @@ from ..data.remote import is_remote
 from ..disk.documents import Document
 from ..errors import ClusterError, DataError, StriataError
 from ..model import Model
-from ..model.many_files import NOTES, File, predict_once, wait_for
+from ..model.finished import NOTES, File
+from ..model.many_files import predict_once, wait_for
 from ..model.portions import portions_in
 from ..model.whole_file import BeingWrittenError, lock_of
 from .cluster import check_shared, connected
@@ -49,7 +50,7 @@ def predict_on_cluster(
     options: Mapping[str, Any],
     address: str,
     *,
-    out: Path,
+    out: Path | str,
     cores: int = 1,
     progress: Callable[[int], None] = lambda _: None,
     remark: Callable[[str], None] = lambda _: None,
@@ -61,7 +62,7 @@ def predict_on_cluster(
         files: from :func:`striata.model.many_files.files_of`; all machines see the sources.
         options: of :func:`striata.model.whole_file.predict_file`.
         address: of the cluster; see :func:`striata.scale.connected`.
-        out: the folder of what is written, which all machines see.
+        out: where is written: a folder, which all machines see, or an address.
         cores: of a task; where there are GPUs, a task has one of them.
         progress: told how many rows are done, of all files.
         remark: told when a worker has died.
@@ -73,10 +74,12 @@ def predict_on_cluster(
         ClusterError: no cluster answers, a machine of it lacks something, or workers die without progress.
         StriataError: a file cannot be predicted, or not be written.
     """
-    note = out / NOTES / ".job.json"
-    _JOB.write(note, {"model": place.weights, "files": len(files)})
+    note = None if is_remote(str(out)) else Path(out) / NOTES / ".job.json"
+    if note is not None:
+        _JOB.write(note, {"model": place.weights, "files": len(files)})
     with connected(address, "a cluster") as machines:
-        check_shared(machines, note)
+        if note is not None:
+            check_shared(machines, note)
         gpus = sum(machine.gpus for machine in machines) if place.device != "cpu" else 0
         if not gpus and not any(machine.cores >= cores for machine in machines):
             most = max(machine.cores for machine in machines)
