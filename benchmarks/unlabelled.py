@@ -5,7 +5,8 @@
 Unlabelled and test rows are the same for all seeds; each seed draws its own labelled rows, a quarter of which are held out to
 choose and calibrate by. The teacher is the ensemble of words, frozen embeddings and neighbours, one of which is self-trained.
 Differences are paired by seed, with t intervals of 95 %. `kept` are the seeds in which the check on the validation rows
-(-0.2 points at most) keeps the run; where it does not, the teacher stays, and so it counts in `checked`.
+(-0.2 points at most) keeps the run; where it does not, the teacher stays, and so it counts in `checked`. With `--consistency`
+the model of words learns twice, once from texts that also count by how their answers stand perturbations (`consistent`).
 """
 
 from __future__ import annotations
@@ -25,32 +26,39 @@ import striata
 from striata.baselines import Rows
 from striata.data import Columns, Table, Tokenizer, encode_labels, label_order, read_table
 from striata.distillation.selftraining import LOSS
+from striata.engine import Encoder, embed, embed_words
+from striata.layout import Head
 from striata.model import baseline_scorers
 from striata.study.embeddings import Embedded, StudyEmbeddings
 
-KINDS = ("lexical", "frozen")
+KINDS = [(kind, kind, False) for kind in ("lexical", "frozen")]
 
 
 class Vectors:
     """Embeddings of texts, each computed once, in the place of what a study and a model compute."""
 
     def __init__(self, base: str, texts: Sequence[str], file: Path | None) -> None:
-        from striata.engine import Encoder, embed, embed_words
-        from striata.layout import Head
-
         self.places = {text: at for at, text in enumerate(texts)}
+        self.encoder = Encoder.load(base, head=Head(kind="mean", pooling="mean", steps=()), precision="fp32", device="cpu")
+        self.tokenizer = Tokenizer.load(base, 128)
         if file is not None and file.exists():
             self.values = np.load(file)
         else:
-            encoder = Encoder.load(base, head=Head(kind="mean", pooling="mean", steps=()), precision="fp32", device="cpu")
-            encoded = Tokenizer.load(base, 128).encode(list(texts))
-            self.values = np.concatenate([embed(encoder, encoded), embed_words(encoder, encoded)], axis=1).astype(np.float16)
+            self.values = self._embedded(texts)
             if file is not None:
                 np.save(file, self.values)
         self.size = self.values.shape[1] // 2
 
+    def _embedded(self, texts: Sequence[str]) -> np.ndarray:
+        encoded = self.tokenizer.encode(list(texts))
+        return np.concatenate([embed(self.encoder, encoded), embed_words(self.encoder, encoded)], axis=1).astype(np.float16)
+
     def of(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Both halves."""
+        new = [text for text in dict.fromkeys(texts) if text not in self.places]
+        if new:
+            self.places |= {text: len(self.values) + at for at, text in enumerate(new)}
+            self.values = np.concatenate([self.values, self._embedded(new)])
         both = self.values[[self.places[text] for text in texts]]
         return both[:, : self.size], both[:, self.size :]
 
@@ -70,7 +78,14 @@ class Vectors:
 
 
 def measure(
-    base: str, labelled: Table, unlabelled: Table, test: Table, truth: np.ndarray, rounds: int, seed: int
+    base: str,
+    labelled: Table,
+    unlabelled: Table,
+    test: Table,
+    truth: np.ndarray,
+    rounds: int,
+    seed: int,
+    kinds: Sequence[tuple[str, str, bool]],
 ) -> dict[str, float]:
     """Accuracy on the test rows of the teacher and of what it taught, and how each fares in the check."""
     with tempfile.TemporaryDirectory() as place:
@@ -83,18 +98,18 @@ def measure(
         striata.train(study, data=data, device="cpu")
         teacher = striata.load(Path(place) / "out" / "ensemble", precision="fp32", device="cpu")
         figures = {"teacher": float((teacher.logits(test.texts).argmax(1) == truth).mean())}
-        for kind in KINDS:
+        for name, kind, consistency in kinds:
             made = striata.selftrain(
                 Path(place) / "out", unlabelled.texts, kind=kind, rounds=rounds, loss=1.0, data=data, device="cpu",
-                out=Path(place) / kind,
+                out=Path(place) / name, consistency=consistency,
             )  # fmt: skip
             before = striata.load(Path(place) / "out" / "runs" / kind, precision="fp32", device="cpu")
             after = striata.load(made.run.path, precision="fp32", device="cpu")
-            figures[f"{kind} before"] = float((before.logits(test.texts).argmax(1) == truth).mean())
-            figures[f"{kind} after"] = float((after.logits(test.texts).argmax(1) == truth).mean())
+            figures[f"{name} before"] = float((before.logits(test.texts).argmax(1) == truth).mean())
+            figures[f"{name} after"] = float((after.logits(test.texts).argmax(1) == truth).mean())
             kept = made.difference.value >= -LOSS
-            figures[f"{kind} kept"] = float(kept)
-            figures[f"{kind} checked"] = figures[f"{kind} after"] if kept else figures["teacher"]
+            figures[f"{name} kept"] = float(kept)
+            figures[f"{name} checked"] = figures[f"{name} after"] if kept else figures["teacher"]
     return figures
 
 
@@ -106,7 +121,7 @@ def summary(lines: list[dict[str, float]]) -> dict[str, str]:
     for name, column in values.items():
         told[name] = f"{column.mean():.4f}"
         if name.endswith(("after", "checked")):
-            for other in ("teacher", name.replace("after", "before")):
+            for other in ("teacher", name.replace("after", "before"), name.replace("consistent", "lexical")):
                 if other in values and other != name:
                     change = 100 * (column - values[other])
                     told[f"{name} - {other}"] = f"{change.mean():+.2f} +- {reach * change.std(ddof=1):.2f} points"
@@ -122,6 +137,8 @@ def main() -> None:
     parser.add_argument("--unlabelled", type=int, default=5000)
     parser.add_argument("--test", type=int, default=2500)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--take", type=int, help="so many of the unlabelled rows only")
+    parser.add_argument("--consistency", action="store_true")
     parser.add_argument("--cache", type=Path, help="a .npy file that keeps the embeddings for the next call")
     arguments = parser.parse_args()
     from striata.automl.overview import default_base
@@ -132,14 +149,15 @@ def main() -> None:
     drawn = np.random.default_rng(16).permutation(len(rows))[: pool + arguments.unlabelled + arguments.test]
     texts = rows.take(drawn).texts
     Vectors(base, list(dict.fromkeys(texts)), arguments.cache).take_over()
-    unlabelled = rows.take(drawn[pool : pool + arguments.unlabelled])
+    unlabelled = rows.take(drawn[pool : pool + arguments.unlabelled][: arguments.take])
+    kinds = [("lexical", "lexical", False), ("consistent", "lexical", True)] if arguments.consistency else KINDS
     test = rows.take(drawn[pool + arguments.unlabelled :])
     truth, started = encode_labels(test, labels), time.process_time()
     for count in arguments.labelled:
         lines = []
         for seed in range(arguments.seeds):
             own = np.random.default_rng([16, seed]).permutation(pool)[:count]
-            lines.append(measure(base, rows.take(drawn[own]), unlabelled, test, truth, arguments.rounds, seed))
+            lines.append(measure(base, rows.take(drawn[own]), unlabelled, test, truth, arguments.rounds, seed, kinds))
             shown = {"labelled": count, "seed": seed, "cpu_seconds": round(time.process_time() - started), **lines[-1]}
             print(json.dumps(shown), flush=True)
         print(json.dumps({"labelled": count, **summary(lines)}, indent=1), flush=True)

@@ -86,6 +86,7 @@ def selftrain(
     steps: int | None = None,
     seed: int | None = None,
     loss: float = 0.002,
+    consistency: bool = False,
     out: str | Path | None = None,
     base: str | Path | None = None,
     listen: Listener | None = None,
@@ -110,6 +111,8 @@ def selftrain(
         steps: most optimizer steps of adapters; None for as many as the recipe says.
         seed: of weights, order and dropout masks; None for that of the best run.
         loss: accuracy that the run may lose against the ensemble and is kept all the same, from 0 to 1.
+        consistency: whether a text also counts by the share of the perturbations of `striata stress` (typing errors, lost words
+            and so on, at the middle strength) under which the ensemble's answer stays the same; takes as many more answers.
         out: the run's folder; None for `selftrained` in the study's.
         base: where the study's encoder lies now; None for where it was.
         listen: told of every step, evaluation and ending, and of what goes on in notes; None draws them in a notebook, and is
@@ -134,6 +137,7 @@ def selftrain(
         steps=steps,
         seed=seed,
         loss=loss,
+        consistency=consistency,
         out=out,
         base=base,
         listen=listen or usual_listener(),

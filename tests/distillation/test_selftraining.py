@@ -11,12 +11,16 @@ import pytest
 
 import striata
 from striata.baselines import Rows
-from striata.data import Columns, read_texts
+from striata.data import Columns, Table, read_texts
+from striata.distillation import selftraining
+from striata.distillation.consistency import consistency
 from striata.distillation.pseudo import agreement, certainty, one_label_a_row
 from striata.distillation.selftraining import _Course
 from striata.ensemble import write_ensemble
 from striata.errors import EnsembleError
+from striata.robustness.perturbations import PERTURBATIONS, perturb
 from striata.runs import Run, StudyFolder
+from striata.runs.facts import Distillation
 
 from ..command import run
 from ..study.small import noting, study_of, write_texts
@@ -106,6 +110,54 @@ def test_what_is_taught_is_the_ensembles_answers(taught: Path, monkeypatch: pyte
     mean = (answers + striata.load(other.path).predict_proba(texts)) / 2
     np.testing.assert_allclose(second[110:], mean, atol=1e-5)
     np.testing.assert_allclose(later[110:], certainty(mean) * agreed, atol=1e-4)
+
+
+class Exact:
+    """A model that knows only the texts as they are."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self.known = set(texts)
+
+    def differ(self, one: tuple[list[str], None], other: tuple[list[str], None]) -> np.ndarray:
+        return np.array([a != b for a, b in zip(one[0], other[0], strict=True)])
+
+    def logits(self, texts: list[str], pairs: None) -> np.ndarray:
+        return np.eye(2)[[int(text not in self.known) for text in texts]]
+
+
+def test_consistent_is_what_stays_under_perturbations() -> None:
+    texts = ["12", "34 56", "Stocks rose, they said. Oil fell!", "w1"]
+    table = Table(source="", ids=np.arange(4), texts=texts, labels=None)
+    shares = consistency(Exact(texts), table, np.zeros(4, np.int64), 3)  # type: ignore[arg-type]
+    by_hand = [
+        np.mean([perturb(text, name, 2, row=row, seed=3) == text for name in PERTURBATIONS]) for row, text in enumerate(texts)
+    ]
+    np.testing.assert_allclose(shares, by_hand)
+    assert shares[0] > 0.88  # one word of figures: at most tags are put around it
+    assert shares[2] < 0.5
+    np.testing.assert_array_equal(consistency(Exact([]), table, np.ones(4, np.int64), 3), 1)  # type: ignore[arg-type]
+
+
+def test_a_text_counts_by_its_consistency_where_that_is_said(taught: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, shares = [], np.linspace(0, 1, 61)
+
+    def learn(self: _Course, facts: Distillation, targets: np.ndarray, weights: np.ndarray) -> Run:
+        seen.append((facts.consistency, weights[110:]))
+        return StudyFolder.open(taught / "out").runs()[0]
+
+    def stand(model: striata.Model, table: Table, decided: np.ndarray, seed: int) -> np.ndarray:
+        assert (table.ids.tolist(), seed) == ([*range(60), 61], 5)
+        np.testing.assert_array_equal(decided, model.logits(table.texts).argmax(1))
+        return shares
+
+    monkeypatch.setattr(_Course, "_fit", learn)
+    monkeypatch.setattr(selftraining, "consistency", stand)
+    options = {"kind": "lexical", "rounds": 1, "loss": 1.0, "device": "cpu", "seed": 5}
+    for steady in (False, True):
+        striata.selftrain(taught / "out", str(taught / "more.csv"), consistency=steady, out=taught / f"never-{steady}", **options)
+    (no, plain), (yes, counted) = seen
+    assert (no, yes) == (False, True)
+    np.testing.assert_allclose(counted, plain * shares, atol=1e-6)
 
 
 def test_an_interrupted_call_goes_on_to_the_same_bytes(taught: Path, tmp_path: Path) -> None:

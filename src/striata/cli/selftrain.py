@@ -22,6 +22,12 @@ def selftrain(
     steps: Annotated[int | None, typer.Option(help="Most optimizer steps of a round; by default the best single run's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and dropout; by default the best single run's.")] = None,
     loss: Annotated[float, typer.Option(help="Accuracy that may be lost against the ensemble; more is not kept.")] = 0.002,
+    consistency: Annotated[
+        bool,
+        typer.Option(
+            "--consistency", help="A text also counts by how its answer stands typing errors and the like; takes longer."
+        ),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="The run's folder; by default FOLDER/selftrained.")] = None,
     text: Text = None,
     text_pair: TextPair = None,
@@ -51,8 +57,8 @@ def selftrain(
     columns = named_columns(study.columns, text=text, text_pair=text_pair, read=read)
     with progress() as listen:
         made = selftrain_study(
-            folder, unlabelled, rounds=rounds, kind=kind, columns=columns, steps=steps, seed=seed, loss=loss, out=out, base=base,
-            listen=listen, device=device,
+            folder, unlabelled, rounds=rounds, kind=kind, columns=columns, steps=steps, seed=seed, loss=loss,
+            consistency=consistency, out=out, base=base, listen=listen, device=device,
         )  # fmt: skip
     if as_json:
         print_json(made.to_json())

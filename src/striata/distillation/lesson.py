@@ -42,6 +42,7 @@ class Lesson:
         member: the student.
         round: of self-training, from 1; 0 for distillation.
         near_test: unlabelled texts that are near copies of test rows.
+        consistency: whether unlabelled texts count by how their answers stand perturbations.
     """
 
     folder: StudyFolder
@@ -53,6 +54,7 @@ class Lesson:
     member: Member
     round: int = 0
     near_test: int = 0
+    consistency: bool = False
 
     @property
     def request(self) -> str:
@@ -60,6 +62,7 @@ class Lesson:
         texts = None if self.unlabelled is None else self.unlabelled.reference
         parts = [self.ensemble.seal.checksum, self.prepared.splits.fingerprint, texts, self.hard, self.member.seed]
         parts += [self.round] if self.round else []
+        parts += ["consistency"] if self.consistency else []
         return hashlib.sha256(json.dumps([*parts, *self.member.identity]).encode()).hexdigest()
 
     @property

@@ -32,6 +32,7 @@ from ..study.reweighting import reweighted
 from ..study.stack_folder import StackFolder
 from ..tasks import SINGLE_LABEL
 from ..training.events import Listener, doing, nobody, note
+from .consistency import consistency
 from .lesson import Lesson, find_teacher, near_test_rows, plan_student, read_unlabelled, taught_by
 from .pseudo import agreement, certainty, one_label_a_row
 from .student import PLACE, free_target, kept_targets, train_student
@@ -112,6 +113,7 @@ def self_train(
     steps: int | None = None,
     seed: int | None = None,
     loss: float = LOSS,
+    consistency: bool = False,
     out: str | Path | None = None,
     base: str | Path | None = None,
     listen: Listener = nobody,
@@ -132,7 +134,7 @@ def self_train(
     texts = read_unlabelled(unlabelled, columns, prepared, listen)
     near = near_test_rows(texts, prepared, listen)
     place = StackFolder(folder.path / PLACE / NAME)
-    course = _Course(folder, ensemble, pattern, prepared, texts, near, steps, seed, place, listen, device)
+    course = _Course(folder, ensemble, pattern, prepared, texts, near, steps, seed, consistency, place, listen, device)
     with place.held():
         try:
             made = course.take(rounds)
@@ -181,6 +183,7 @@ class _Course:
     near: int
     steps: int | None
     seed: int | None
+    consistency: bool
     place: StackFolder
     listen: Listener
     device: str
@@ -213,13 +216,24 @@ class _Course:
         return Model.load(path, base=study.base if base else None, device=self.device, precision=study.recipe.precision)
 
     def _ask(self) -> tuple[Floats, Weights]:
-        """The ensemble's calibrated probabilities, (texts, labels), and which share of its members agrees with each, (texts,)."""
+        """The ensemble's calibrated probabilities, (texts, labels), and which share of its members agrees with each, (texts,).
+
+        With `consistency` times the share of the perturbations under which the answer stays the same.
+        """
         model = self._open(self.ensemble.folder, base=any(run.base for run in self.ensemble.runs.values()))
         model.warn = partial(note, self.listen)
         combined, members = model.with_members(self.texts.texts, self.texts.pairs)
-        labels = self.prepared.splits.labels
-        answers = in_order(model.probabilities(combined), model.labels, labels)
-        return answers, agreement(SINGLE_LABEL.decide(combined), members)
+        answers = in_order(model.probabilities(combined), model.labels, self.prepared.splits.labels)
+        decided = SINGLE_LABEL.decide(combined)
+        agreed = agreement(decided, members)
+        if self.consistency:
+            doing(self.listen, f"the ensemble answers {len(self.texts):,} unlabelled texts made worse")
+            agreed = agreed * consistency(model, self.texts, decided, self._seed)
+        return answers, agreed
+
+    @property
+    def _seed(self) -> int:
+        return self.pattern.seed if self.seed is None else self.seed
 
     def _answers(self, run: Run) -> Floats:
         model = self._open(run.path, base=run.base is not None)
@@ -228,12 +242,11 @@ class _Course:
     def _round(self, number: int, answers: Floats, counts: Weights) -> Run:
         """A round's run, from the disk where it was finished by an interrupted call."""
         facts = taught_by(self.ensemble, self.prepared, self.texts, hard=1.0).model_copy(
-            update={"round": number, "counted": float(counts.sum()), "near_test": self.near}
+            update={"round": number, "counted": float(counts.sum()), "near_test": self.near, "consistency": self.consistency}
         )
         if is_run(self.path(number)):
             run = Run.load(self.path(number))
-            seed = self.pattern.seed if self.seed is None else self.seed
-            if (run.facts.distilled, run.kind, run.seed) == (facts, self.pattern.kind, seed):
+            if (run.facts.distilled, run.kind, run.seed) == (facts, self.pattern.kind, self._seed):
                 return run
         doing(self.listen, f"round {number}: {len(self.texts):,} texts count as {counts.sum():,.0f} rows")
         labels = len(self.prepared.splits.labels)
@@ -259,6 +272,7 @@ class _Course:
             hard=facts.hard,
             member=plan_student(self.pattern, self.prepared, name=NAME, layout=None, steps=self.steps, seed=self.seed),
             round=facts.round,
+            consistency=self.consistency,
         )
 
         def keep(context: Context, outcome: Outcome, speed: float | None) -> Run:
@@ -281,8 +295,7 @@ class _Course:
         assert isinstance(scorer, TextScorer)
         rows = scorer.rows(splits.train.texts, splits.train.pairs).followed_by(scorer.rows(self.texts.texts, self.texts.pairs))
         several, places = one_label_a_row(rows, targets, weights)
-        seed = self.pattern.seed if self.seed is None else self.seed
-        baseline = BASELINES[self.pattern.kind].fit(several, places, len(splits.labels), seed=seed)
+        baseline = BASELINES[self.pattern.kind].fit(several, places, len(splits.labels), seed=self._seed)
         logits = baseline.logits(scorer.rows(splits.validation.texts, splits.validation.pairs))
         truth: Ints = self.prepared.targets["validation"]
         if not np.isfinite(logits).all():
@@ -291,7 +304,7 @@ class _Course:
             update={
                 "name": NAME,
                 "title": NAME,
-                "seed": seed,
+                "seed": self._seed,
                 "recipe": {"baseline": self.pattern.kind, "embedded_rows": None},
                 "trainable": baseline.trainable,
                 "labels": splits.labels,

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..data import Table
 from ..errors import DataError, did_you_mean
 
 STRENGTHS = (1, 2, 3)
@@ -181,3 +182,16 @@ def perturb(text: str, name: str, strength: int, *, row: int, seed: int = 0) -> 
     key = hashlib.blake2b(f"{seed} {row} {name}".encode(), digest_size=8).digest()
     changed = kind.change(text, kind.amounts[strength - 1], random.Random(int.from_bytes(key, "little")))
     return changed if changed.strip() else text
+
+
+def perturbed(table: Table, name: str, strength: int, *, seed: int) -> tuple[list[str], list[str] | None]:
+    """All texts of a table made worse, and their second texts, if they have any, by draws of their own; see :func:`perturb`."""
+    ids = table.ids.tolist()
+    texts = [perturb(text, name, strength, row=row, seed=seed) for row, text in zip(ids, table.texts, strict=True)]
+    if table.pairs is None:
+        return texts, None
+    pairs = [
+        perturb(pair, name, strength, row=-1 - row, seed=seed) if pair.strip() else pair
+        for row, pair in zip(ids, table.pairs, strict=True)
+    ]
+    return texts, pairs

@@ -18,7 +18,7 @@ from ..figures.pvalues import holm
 from ..tasks import check_one_label
 from .checks import FORMAT, model_json, model_name, sample_rows, study_of
 from .documents import STRESS, keep
-from .perturbations import PERTURBATIONS, STRENGTHS, perturb
+from .perturbations import PERTURBATIONS, STRENGTHS, perturbed
 
 if TYPE_CHECKING:
     from ..model.model import Model
@@ -201,14 +201,7 @@ def _under(
 ) -> tuple[int, Bools]:
     """How many rows a perturbation gives other tokens, and which of all rows the model gets right then."""
     name, strength, seed = how
-    ids = table.ids.tolist()
-    texts = [perturb(text, name, strength, row=row, seed=seed) for row, text in zip(ids, table.texts, strict=True)]
-    pairs = None
-    if table.pairs is not None:  # the second text is perturbed by draws of its own
-        pairs = [
-            perturb(pair, name, strength, row=-1 - row, seed=seed) if pair.strip() else pair
-            for row, pair in zip(ids, table.pairs, strict=True)
-        ]
+    texts, pairs = perturbed(table, name, strength, seed=seed)
     rows = np.flatnonzero(model.differ((table.texts, table.pairs), (texts, pairs)))
     now = right.copy()
     if len(rows):

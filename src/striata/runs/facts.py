@@ -84,6 +84,7 @@ class Distillation(Exact):
         round: of self-training, from 1; 0 where the ensemble taught as much by every text.
         counted: of self-training: how many training rows the unlabelled texts counted as, together.
         near_test: unlabelled texts that are near copies of test rows.
+        consistency: whether the unlabelled texts counted by how their answers stand perturbations, too.
     """
 
     members: dict[str, str]
@@ -97,6 +98,7 @@ class Distillation(Exact):
     round: int = Field(default=0, ge=0)
     counted: float | None = None
     near_test: int = Field(default=0, ge=0)
+    consistency: bool = False
 
 
 class RunFacts(Exact):
