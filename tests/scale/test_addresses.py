@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import yaml
 
 import striata
 from striata.errors import ClusterError, StudyError
-from striata.scale.cluster import connected
+from striata.scale.cluster import _hush, connected
 
 from ..command import run
 from ..study.small import study_of, write_texts
@@ -54,10 +56,22 @@ def test_many_files_need_a_folder_and_one_file_no_cluster(tmp_path: Path, capsys
 
 
 def test_what_cannot_be_dealt_out_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="cannot be dealt out to machines"):
-        striata.train(study_of(tmp_path, layouts=[], search={"trials": 2}), ray="local")
     race = study_of(tmp_path, race={"learning_rates": [0.01, 0.03]})
     with pytest.raises(StudyError, match="stacks are several, and a race is judged among all of its members"):
         striata.train(race, ray="local", stacks=2)
     with pytest.raises(StudyError, match="cores is 0; expected at least 1"):
         striata.train(study_of(tmp_path), ray="local", cores=0)
+
+
+@pytest.mark.parametrize("missing", ["module", "function"])
+def test_a_ray_without_the_function_that_prints_is_used_as_it_is(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = types.ModuleType("ray._private.worker")
+    monkeypatch.setitem(sys.modules, "ray", types.ModuleType("ray"))
+    monkeypatch.setitem(sys.modules, "ray._private", types.ModuleType("ray._private"))
+    monkeypatch.setitem(sys.modules, "ray._private.worker", worker if missing == "function" else None)
+    _hush()
+    assert not hasattr(worker, "print_to_stdstream")
+    worker.print_to_stdstream = print  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ray._private.worker", worker)
+    _hush()
+    assert worker.print_to_stdstream is not print

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import logging
 import os
 import signal
@@ -95,10 +96,14 @@ def _connect(address: str) -> None:
 
 
 def _hush() -> None:
-    """Ray prints on stdout, where results go, when a worker has died; those who run tasks say it in their own words."""
-    from ray._private import worker
+    """Ray prints on stdout, where results go, when a worker has died; those who run tasks say it in their own words.
 
-    worker.print_to_stdstream = lambda *_, **__: None
+    Ray has no setting for it, and the function is not part of its interface: where a version has none, it may print.
+    """
+    with contextlib.suppress(ImportError):
+        worker: Any = importlib.import_module("ray._private.worker")
+        if hasattr(worker, "print_to_stdstream"):
+            worker.print_to_stdstream = lambda *_, **__: None
 
 
 def _check_address(address: str) -> None:
