@@ -8,7 +8,18 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+from pathlib import Path
+
+import pytest
 import torch
 
 if "OMP_NUM_THREADS" not in os.environ:
     torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
+
+
+@pytest.fixture(scope="session")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a trained study of several labels a text in `out`."""
+    from .tasks.several import train_several
+
+    return train_several(tmp_path_factory.mktemp("several"))

@@ -124,6 +124,7 @@ def fit(
     dialect: Dialect | None = None,
     drop_empty: bool = False,
     task: str = "single-label",
+    order: Sequence[str] | None = None,
     test: object = None,
     base: str | None = None,
     minutes: float = 5.0,
@@ -146,6 +147,7 @@ def fit(
         dialect: how files are written, where that is not to be determined from them (:class:`striata.data.Dialect`).
         drop_empty: whether rows without a text are left out instead of refused.
         task: what a label is, of :data:`striata.choices.TASKS`.
+        order: all labels, lowest first, as `data.order` of a study has them; None where numbers or the source say it.
         test: labelled texts for the last word, likewise; None holds some rows out where there are at least 4,000.
         base: encoder, a folder or a Hub name; None for MiniLM.
         minutes: time for everything, over all calls with the same output.
@@ -173,6 +175,7 @@ def fit(
         text_pair=text_pair,
         label=label,
         weight=weight,
+        order=None if order is None else tuple(order),
         dialect=dialect or Dialect(),
         drop_empty=drop_empty,
         task=task,

@@ -8,48 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 import striata
 
 from ..command import run
 from ..serving.made import client
-from ..study.small import WORDS, make_base, study_of
+from ..tasks.several import LABELS
 
-LABELS = ("alpha", "beta", "gamma")
 REFUSED = "needs one label of several for each text, and the task is multilabel"
-
-
-def write_several(path: Path, rows: int, seed: int) -> Path:
-    """Texts whose labels, some of three or none, show in their words."""
-    rng = np.random.default_rng(seed)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "labels"])
-        for _ in range(rows):
-            own = [place for place, share in enumerate((0.5, 0.3, 0.2)) if rng.random() < share]
-            words = [WORDS[place * 25 + int(at)] for place in own for at in rng.integers(0, 3, 4)]
-            words += [WORDS[int(at)] for at in rng.integers(75, 86, 3)]
-            writer.writerow([" ".join(words), "|".join(LABELS[place] for place in own)])
-    return path
-
-
-@pytest.fixture(scope="module")
-def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a trained study of several labels a text in `out`."""
-    folder = tmp_path_factory.mktemp("several")
-    make_base(folder, dropout=0.1)
-    write_several(folder / "train.csv", 160, 0)
-    write_several(folder / "test.csv", 50, 1)
-    study = study_of(
-        folder, task="multilabel", baselines=["majority", "lexical"], layouts=["0-2 r2 query value", "1-2 r2 query"],
-        recipe={"max_steps": 4, "evaluate_every": 2}, ensemble={"size": 3, "method": "weighted"},
-        data={"test": str(folder / "test.csv")},
-    )  # fmt: skip
-    striata.train(study)
-    (folder / "study.yaml").write_text(yaml.safe_dump(study))
-    return folder
-
 
 WORKS = (
     ("check", "study.yaml"), ("train", "study.yaml"), ("leaderboard", "out"), ("leaderboard", "out", "--runs", "--json"),
@@ -59,13 +25,16 @@ WORKS = (
     ("ensemble", "out", "--method", "top", "--out", "top", "--size", 2), ("ensemble", "out", "--method", "soup", "--size", 2),
     ("pack", "out", "--out", "packed"), ("init", "train.csv", "--task", "multilabel", "--base", "none", "--out", "new.yaml"),
     ("fit", "test.csv", "--task", "multilabel", "--base", "none", "--minutes", 0.1, "--out", "fitted"),
+    ("explain", "out", "w0 w1", "--label", "beta"),
+    ("explain", "out", "test.csv", "--method", "neighbours", "--html", "why.html"),
+    ("suggest", "out", "test.csv", "--rows", 3, "--out", "next.csv"), ("stress", "out", "test.csv"),
 )  # fmt: skip
 REFUSES = (
     ("ensemble", "out", "--method", "stacking", "--out", "x"), ("ensemble", "out", "--combine", "probabilities", "--out", "x"),
     ("cascade", "out", "--out", "x"), ("distil", "out"),
-    ("selftrain", "out", "--unlabelled", "test.csv"), ("explain", "out", "w0 w1"), ("suggest", "out", "test.csv"),
-    ("shift", "out", "--unlabelled", "test.csv", "--known", "train.csv"), ("stress", "out", "test.csv"), ("audit", "out"),
-    ("export", "out", "--out", "x"), ("predict", "out", "test.csv", "--out", "x.csv", "--abstain-below", 0.5),
+    ("selftrain", "out", "--unlabelled", "test.csv"),
+    ("shift", "out", "--unlabelled", "test.csv", "--known", "train.csv"), ("audit", "out"),
+    ("predict", "out", "test.csv", "--out", "x.csv", "--abstain-below", 0.5),
     ("predict", "out", "test.csv", "--out", "x.csv", "--precision-at-least", 0.9),
     ("predict", "out", "test.csv", "--out", "x.csv", "--format", "id-label"),
 )  # fmt: skip
@@ -141,6 +110,13 @@ def test_a_server_answers_all_labels_and_counts_each(several: Path, monkeypatch:
         shown = [[answer["probabilities"][label] for label in LABELS] for answer in answers]
         np.testing.assert_allclose(shown, model.predict_proba(texts), rtol=1e-5)
         assert all(set(answer["votes"]) == set(model.runs) for answer in answers)
+        why = server.post("/v1/explain", json={"text": texts[0], "label": "beta"}).json()
+        assert why["label"] == "beta"
+        body2 = {"inputs": [{"name": "text", "shape": [2], "datatype": "BYTES", "data": texts}]}
+        outputs = server.post("/v2/models/several/infer", json=body2).json()["outputs"]
+        assert outputs[0]["data"] == model.predict(texts)
+        assert outputs[1]["shape"] == [2, len(LABELS)]
+        np.testing.assert_allclose(np.reshape(outputs[1]["data"], (2, -1)), model.predict_proba(texts), rtol=1e-5)
         refused = server.post("/v1/classify", json=body | {"abstain_below": 0.5})
         assert (refused.status_code, refused.json()["code"]) == (422, "several_labels")
         metrics = server.get("/metrics").text

@@ -66,7 +66,7 @@ def written(member: Lexical | Majority, folder: Path, order: list[int]) -> Class
     labels = tuple(np.array(LABELS)[order])
     parts = Parts(
         folder=folder, graphs=(), texts={"one": member}, nearest={}, order={"one": order}, labels=labels, pairs=False,
-        checksum="", combiner=Combiner(kind="logits", weights={"one": 1.0}), temperature=1.0,
+        checksum="", combiner=Combiner(kind="logits", weights={"one": 1.0}), divisors=np.ones(()), thresholds=(),
     )  # fmt: skip
     write_composition(parts, folder)
     return Classifier(folder)
@@ -190,7 +190,7 @@ def test_a_cascade_asks_the_graph_for_the_rest_alone(source: Path, mean: Path, t
 def test_eight_bits_are_in_every_graph_and_the_temperature_in_the_plan(everyone: Path, mean: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(everyone, tmp_path / "out")
     before = Classifier(folder).logits(texts_of(mean))
-    divide(folder, 2.0)
+    divide(folder, np.array(2.0))
     np.testing.assert_allclose(Classifier(folder).logits(texts_of(mean)), before / 2, rtol=1e-6)
     writers.quantize(folder)
     assert [file.name for file in (folder / "encoder-1" / "onnx").iterdir()] == ["model_quantized.onnx"]

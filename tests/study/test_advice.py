@@ -63,6 +63,8 @@ def test_data_that_is_cut_or_too_small(tmp_path: Path) -> None:
     assert line.startswith(
         f"{share}% of the training texts are cut at data.max_length 9 (half of all have more than {median} tok"
     )
+    words = {"layouts": [], "baselines": ["lexical"], "ensemble": {"size": 1}}
+    assert advice_on(tmp_path, data={"max_length": 9}, **words) == []  # whoever counts words reads them all
     (line,) = advice_on(tmp_path, data={"validation": 20})
     assert line.startswith("there are 20 validation rows: a single one moves the accuracy by 5.0%")
     lines = write_texts(tmp_path / "some.csv", 200, seed=3).read_text().splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from striata.exports.standalone import Classifier
 from striata.report import collect
 from striata.report.model_card import card, find_subject
 from striata.report.page import render
+from striata.robustness import measure_shift, run_stress
 from striata.runs import StudyFolder, leaderboard
 from striata.settings import Recipe, load_study
 from striata.tasks import ORDINAL, SINGLE_LABEL
@@ -184,7 +186,7 @@ def test_answers_are_the_medians_of_what_is_shown(study: dict[str, Any]) -> None
     predicted = model.predict(table.texts)
     assert predicted == [STARS[at] for at in medians]
     exported = Classifier.__new__(Classifier)  # what predict.py does with the same probabilities
-    exported.labels, exported._ordered = list(STARS), True
+    exported.labels, exported._ordered, exported._thresholds = list(STARS), True, None
     assert exported.decide(probabilities) == predicted
     measured = model.evaluate(str(test))
     targets = np.array([STARS.index(label) for label in table.labels or ()])
@@ -199,6 +201,37 @@ def test_answers_are_the_medians_of_what_is_shown(study: dict[str, Any]) -> None
         places = sorted(STARS.index(name) for name in inside)
         assert places == list(range(places[0], places[-1] + 1))
         assert label in inside
+
+
+def test_stress_and_shift_judge_the_model_s_own_answers(study: dict[str, Any]) -> None:
+    model = striata.load(study["output"])
+    table = read_table(str(Path(study["output"]).parent / "test.csv"), Columns())
+    model.__dict__["calibration"] = replace(model.calibration, temperature=6.0)  # another median, and the same largest logit
+    targets = ORDINAL.encode(table.labels or (), model.labels, source="x", rows=table.ids)
+    logits = model.logits(table.texts)
+    right = np.array(model.predict(table.texts)) == np.array(table.labels)
+    assert (right != ORDINAL.right(logits, targets)).any()
+    assert model.right(logits, targets).tolist() == right.tolist()
+    assert run_stress(model, table).clean.value == right.mean()
+    known = measure_shift(model, table, table, permutations=19).known_accuracy
+    assert known is not None
+    assert known.value == right.mean()
+
+
+def test_an_order_that_a_call_states_is_in_the_study_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [(f"{word} {at}", label) for at in range(6) for word, label in (("poor", "bad"), ("fine", "so-so"), ("great", "good"))]
+    (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    asked = (tmp_path / "train.csv", "--task", "ordinal", "--base", "none")
+    assert command.run("init", *asked, "--out", tmp_path / "none.yaml") == 2
+    assert "list all labels, lowest first" in capsys.readouterr().err
+    assert command.run("init", *asked, "--order", "bad, so-so,good", "--out", tmp_path / "study.yaml") == 0
+    assert load_study(tmp_path / "study.yaml").data.order == ("bad", "so-so", "good")
+    assert command.run("init", *asked, "--order", "bad,bad", "--out", tmp_path / "twice.yaml") == 2
+    assert "order is bad, bad; expected all labels, each once, lowest first" in capsys.readouterr().err
+    fitted = {"task": "ordinal", "order": ["bad", "so-so", "good"], "base": "none", "minutes": 0.1, "output": tmp_path / "out"}
+    for _ in range(2):  # the second call goes on
+        out = striata.fit(tmp_path / "train.csv", **fitted)
+    assert striata.load(out.model).labels == ("bad", "so-so", "good")
 
 
 def test_settings_of_other_tasks_are_refused(study: dict[str, Any]) -> None:

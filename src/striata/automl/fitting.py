@@ -69,6 +69,7 @@ class Request:
         return {
             "source": self.source,
             **self.columns.to_json(),
+            **({} if self.columns.order is None else {"order": list(self.columns.order)}),
             "test": self.test,
             "base": self.base,
             "minutes": self.minutes,

@@ -18,7 +18,7 @@ _EVERY = 2.0  # seconds of time that a kill may lose
 
 
 class _History(Exact):
-    request: dict[str, str | int | float | None]
+    request: dict[str, str | int | float | list[str] | None]
     seconds: float
     finishing: float = 0.0
 

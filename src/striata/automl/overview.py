@@ -95,7 +95,7 @@ def look(source: object, columns: Columns, base: str | None, test: object = None
     used = find_columns(reader.columns, columns, reader.source, label=True)
     table = read_table(source, columns)
     task = task_named(columns.task)
-    labels = label_order(table, task)
+    labels = label_order(table, task, columns.order)
     if len(table) < 2 * len(labels):
         raise DataError(
             f"{reader.source} has {len(table):,} rows of {len(labels):,} labels; expected at least two rows for each label, to "

@@ -151,6 +151,7 @@ def _data_lines(overview: Overview, decision: Decision, test: str | None, seed: 
         f"  label: {json.dumps(columns.labels or columns.label, ensure_ascii=False)}",
         *([f"  label_separator: {_quoted(columns.separator)}"] if columns.separator else []),
         *([f"  weight: {_quoted(columns.weight)}"] if columns.weight else []),
+        *([f"  order: {json.dumps(overview.stated.order, ensure_ascii=False)}"] if overview.stated.order else []),
         *(f"  {name}: {json.dumps(value, ensure_ascii=False)}" for name, value in overview.stated.reading().items()),
         f"  validation: {decision.held_out.validation:<10} # rows held out to choose and calibrate by",
     ]

@@ -100,17 +100,26 @@ class Calibration:
     temperatures: tuple[float, ...] = ()
     thresholds: tuple[float, ...] = ()
 
+    @property
+    def divisors(self) -> npt.NDArray[np.float64]:
+        """What logits are divided by: one number (), or one for each of several labels, (labels,)."""
+        return np.asarray(self.temperatures or self.temperature, np.float64)
+
     def scaled(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Logits of which the task's probabilities are calibrated, (rows, labels)."""
-        divisors: npt.NDArray[np.float32] = np.asarray(self.temperatures or self.temperature, np.float32)
-        return logits / divisors
+        scaled: npt.NDArray[np.float32] = logits / self.divisors.astype(np.float32)
+        return scaled
 
     def decide(self, logits: npt.NDArray[np.float32], task: Task) -> Places:
         """The answer to each row, by the labels' own thresholds where they have some, else by calibrated probabilities where they
         decide."""
+        return self.decide_scaled(self.scaled(logits) if self.thresholds or task.ordered else logits, task)
+
+    def decide_scaled(self, scaled: npt.NDArray[np.float32], task: Task) -> Places:
+        """The answer to each row, as :meth:`decide` has it, of logits that are divided already."""
         if not self.thresholds:
-            return task.decide(logits / np.float32(self.temperature) if task.ordered else logits)
-        decided: Places = (task.probabilities(self.scaled(logits)) >= np.asarray(self.thresholds)).astype(np.int64)
+            return task.decide(scaled)
+        decided: Places = (task.probabilities(scaled) >= np.asarray(self.thresholds)).astype(np.int64)
         return decided
 
     @property

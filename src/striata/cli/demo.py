@@ -47,17 +47,17 @@ def demo(
 def _fit(encoder: Path, data: Path, minutes: float) -> dict[str, object]:
     from .. import fit as fit_data
     from .fit import show_fit
-    from .output import note, say
+    from .output import command, note, say
     from .progress import progress
 
     train, test = str(data / "r8-train.csv"), str(data / "r8-test.csv")
-    note(f"striata fit {train} --test {test} --base {encoder} --minutes {minutes:g} --out runs/demo\n")
+    note(command("fit", train, "--test", test, "--base", encoder, "--minutes", f"{minutes:g}", "--out", "runs/demo") + "\n")
     with progress() as listen:
         fitted = fit_data(train, test=test, base=str(encoder), minutes=minutes, output="runs/demo", listen=listen)
     say()
     show_fit(fitted)
     predictions = _predict(fitted.model, data, fitted.folder)
-    say(f"next        striata leaderboard {fitted.folder}")
+    say(f"next        {command('leaderboard', fitted.folder)}")
     return {**fitted.to_json(), "predictions": str(predictions)}
 
 
@@ -66,7 +66,7 @@ def _layouts(encoder: Path, data: Path, settings: list[str]) -> dict[str, object
     from .. import load, load_study
     from .. import train as train_study
     from .leaderboard import show_leaderboard
-    from .output import note, say
+    from .output import command, note, say
     from .progress import progress
 
     here = [f"base={encoder}", f"data.train={data / 'r8-train.csv'}", "output=runs/demo-layouts"]
@@ -83,7 +83,7 @@ def _layouts(encoder: Path, data: Path, settings: list[str]) -> dict[str, object
     say(f"ensemble    {result.ensemble.folder} ({', '.join(result.ensemble.members)})")
     say(f"test        {measured.accuracy:.4f} right on the {measured.metrics.rows:,} rows of the official R8 test")
     predictions = _predict(result.ensemble.folder, data, result.folder)
-    say(f"next        striata report {result.folder}")
+    say(f"next        {command('report', result.folder)}")
     return {**result.to_json(), "measured": measured.to_json(), "predictions": str(predictions)}
 
 

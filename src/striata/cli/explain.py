@@ -118,7 +118,7 @@ def show(explained: Explanation, *, first: bool = True) -> None:
 
     from .output import console, note, say, table, visible
 
-    own = "" if explained.label == explained.predicted else f" (the model says {explained.predicted})"
+    own = f" ({explained.beside})" if explained.beside else ""
     say(f"{'' if first else chr(10)}{explained.label} {explained.probability:.1%}{own}")
     coloured = console.is_terminal and console.color_system is not None and not console.no_color
     for part, whole in enumerate((explained.text, explained.pair)):
@@ -133,12 +133,12 @@ def show(explained: Explanation, *, first: bool = True) -> None:
         table(
             ["similarity", "row", "label", "training row"],
             [
-                (f"{row.similarity:.3f}", row.row, row.label + ("" if row.label == explained.label else " *"), row.text)
+                (f"{row.similarity:.3f}", row.row, row.label + ("" if explained.agrees(row) else " *"), row.text)
                 for row in explained.rows
             ],
             cut="training row",
         )
-        if any(row.label != explained.label for row in explained.rows):
+        if not all(explained.agrees(row) for row in explained.rows):
             note("* another label than the one that is explained: wrong labels show among rows that lie near")
     elif explained.words:
         table(["word", "weight"], [(one.word, f"{one.weight:+.3f}") for one in explained.strongest(_LISTED)])

@@ -31,7 +31,8 @@ def export(
 
     Every run, ensemble and cascade goes to onnx: an ensemble on one encoder becomes one graph in which its weights lie once;
     members that count words or look up rows lie beside the graph, and `predict.py` in the folder puts them together. The
-    temperature is inside: softmax of the logits gives calibrated probabilities.
+    temperature is inside: softmax of the logits gives calibrated probabilities; of several labels a text the sigmoid, and the
+    threshold of each label lies in striata.json.
 
     Example: striata export runs/mine/ensemble --to onnx --quantize int8 --out exported
     """

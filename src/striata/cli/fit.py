@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Budget, Device, Json, Label, LabelledTexts, Read, Seed, Task, Text, TextPair, Weight, named_columns
+from .options import Budget, Device, Json, Label, LabelledTexts, Order, Read, Seed, Task, Text, TextPair, Weight
 
 if TYPE_CHECKING:
     from ..automl.verdict import Fitted
@@ -26,6 +26,7 @@ def fit(
     weight: Weight = None,
     read: Read = None,
     task: Task = "single-label",
+    order: Order = None,
     test: Test = None,
     base: Base = None,
     minutes: Minutes = 5.0,
@@ -46,6 +47,7 @@ def fit(
     from .. import fit as fit_data
     from ..data import Columns
     from ..runs.standings import find_model
+    from .options import listed, named_columns
     from .output import command, print_json, say
     from .progress import progress
 
@@ -61,6 +63,7 @@ def fit(
             dialect=columns.dialect,
             drop_empty=columns.drop_empty,
             task=task,
+            order=listed(order),
             test=test,
             base=base,
             minutes=minutes,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .fit import Base, Minutes, Test
-from .options import Budget, Json, Label, LabelledTexts, Read, Seed, Task, Text, TextPair, named_columns
+from .options import Budget, Json, Label, LabelledTexts, Order, Read, Seed, Task, Text, TextPair, listed, named_columns
 
 
 def init(
@@ -18,6 +18,7 @@ def init(
     label: Label = None,
     read: Read = None,
     task: Task = "single-label",
+    order: Order = None,
     test: Test = None,
     base: Base = None,
     minutes: Minutes = 5.0,
@@ -44,7 +45,7 @@ def init(
         raise StudyError(f"{out} exists; choose another name with --out, or delete it")
     request = Request(
         source=data,
-        columns=named_columns(Columns(task=task), text=text, text_pair=text_pair, label=label, read=read),
+        columns=named_columns(Columns(task=task, order=listed(order)), text=text, text_pair=text_pair, label=label, read=read),
         test=test,
         base=base,
         minutes=minutes,

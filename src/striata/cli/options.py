@@ -71,6 +71,9 @@ Text = Annotated[
 TextPair = Annotated[str | None, typer.Option(help="Name of the second text's column.")]
 Label = Annotated[str | None, typer.Option(help="Name of the label column.")]
 Task = Annotated[str, typer.Option(help=f"What a label is: {TASKS.help}.")]
+Order = Annotated[
+    str | None, typer.Option(metavar="LABEL,...", help="All labels, lowest first, with commas between them; for --task ordinal.")
+]
 Weight = Annotated[str | None, typer.Option(help="Name of a column that says how much each row counts in training.")]
 Read = Annotated[
     list[str] | None,
@@ -112,6 +115,11 @@ Budget = Annotated[int | None, typer.Option(parser=count, metavar="NUMBER", help
 Ranking = Annotated[str, typer.Option(help=f"Validation figure that decides: {RANKINGS.names}.")]
 Seed = Annotated[int, typer.Option(help="Of everything random: samples, folds, permutations.")]
 Confidence = Annotated[float, typer.Option(help="Of the intervals; 1 minus it is the level of the verdicts.")]
+
+
+def listed(names: str | None) -> tuple[str, ...] | None:
+    """What a text lists with commas between; None of None."""
+    return None if names is None else tuple(name.strip() for name in names.split(","))
 
 
 def named_columns(

@@ -89,11 +89,12 @@ class Audit:
 
     def lines(self) -> list[str]:
         """What a person should read before training."""
-        lines = []
+        lines, read = [], set[str]()
         for name, part in self.parts.items():
             lines.append(f"{name}: {part.rows:,} rows; {part.values}")
-            if part.reading:
+            if part.reading and part.reading not in read:  # parts of one source are read alike, which is said once
                 lines.append(f"  {part.reading}")
+                read.add(part.reading)
             if part.dropped:
                 lines.append(f"  {part.dropped:,} rows without a text left out")
             if part.without_rows:

@@ -49,6 +49,10 @@ class Columns:
             raise DataError(
                 f"data.label has {len(self.label)} columns, which is for several labels a text; write `task: multilabel`"
             )
+        if self.order is not None and len(set(self.order)) < max(2, len(self.order)):
+            raise DataError(
+                f"order is {', '.join(self.order) or 'empty'}; expected all labels, each once, lowest first", argument="order"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -107,5 +107,5 @@ def _scores(readers: Sequence[Reader], stage: Stage, label: int, shares: Tensor)
         stacked = (matrices, torch.from_numpy(combiner.stacking.intercept))
     members = [logits[name] for name in stage.names]
     combined = combine_tensors(members, [combiner.weights[name] for name in stage.names], combiner.kind, stacked)
-    factors = torch.from_numpy(contrast(label, combined.shape[1]) / stage.temperature)
+    factors = torch.from_numpy(contrast(label, combined.shape[1], stage.task) / stage.temperature)
     return combined @ factors, leaves

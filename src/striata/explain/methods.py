@@ -41,19 +41,20 @@ def explain_texts(
     if not texts:
         return []
     logits = model.logits(texts, pairs)
-    probabilities, predicted = model.probabilities(logits), model.decide(logits)
+    probabilities, answers = model.probabilities(logits), model.named(logits)
+    places = _explained_places(model, logits) if label is None else [model.labels.index(label)] * len(texts)
     stages = stages_of(model, texts, pairs)
     near = near_rows(model, texts, pairs, rows) if method == "neighbours" else [()] * len(texts)
     explained = []
     for at, stage in enumerate(stages):
-        place = int(predicted[at]) if label is None else model.labels.index(label)
-        text, pair = texts[at], None if pairs is None else pairs[at]
+        place, text, pair = places[at], texts[at], None if pairs is None else pairs[at]
         make = partial(
-            Explanation, text=text, pair=pair, label=model.labels[place], predicted=model.labels[int(predicted[at])],
-            probability=float(probabilities[at, place]),
+            Explanation, text=text, pair=pair, label=model.labels[place], predicted=answers[at],
+            probability=float(probabilities[at, place]), several=not model.task.one_label,
         )  # fmt: skip
         if method == "neighbours":
-            explained.append(_near(make, logits[at], place, model.calibration.temperature, near[at]))
+            score = logits[at].astype(np.float64) / model.calibration.divisors @ contrast(place, len(model.labels), model.task)
+            explained.append(_near(make, float(score), near[at]))
         elif method == "leave-one-out" or (method == "auto" and not differentiable(model, stage.names)):
             explained.append(_without_each(make, model, stage, place, Words(text, pair)))
         else:
@@ -61,10 +62,16 @@ def explain_texts(
     return explained
 
 
-def _near(
-    make: Callable[..., Explanation], logits: npt.NDArray[np.floating], label: int, temperature: float, rows: tuple[NearRow, ...]
-) -> Explanation:
-    score = float(logits.astype(np.float64) @ contrast(label, len(logits)) / temperature)
+def _explained_places(model: Model, logits: npt.NDArray[np.float32]) -> list[int]:
+    """The label that each text gets; of several the likeliest of those that it gets, or of all where it gets none."""
+    decided = model.decide(logits)
+    if not model.task.one_label:
+        decided = (model.probabilities(logits) + decided).argmax(1)  # one that is given comes before all that are not
+    places: list[int] = decided.tolist()
+    return places
+
+
+def _near(make: Callable[..., Explanation], score: float, rows: tuple[NearRow, ...]) -> Explanation:
     return make(method="neighbours", words=(), score=score, empty=None, error=None, steps=0, rows=rows)
 
 

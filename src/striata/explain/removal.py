@@ -18,7 +18,7 @@ def remove_each(
     """The score of the whole text less that without each word, (words,); whether removing it changes what any member reads,
     (words,); and the score of the whole text.
 
-    A text that would be empty without its word counts as a score of 0, which no label is ahead of.
+    A text that would be empty without its word counts as a score of 0, by which no label is ahead and each as likely as not.
     """
     shorter = [words.without(place) for place in range(len(words))]
     left = [at for at, parts in enumerate(shorter) if all(part is None or part.strip() for part in parts)]

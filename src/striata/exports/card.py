@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 SCRIPT = "predict.py"
 _WHOLE = " transformers.js and Optimum open the folder, too."
+_INSIDE = {
+    False: "The temperature is inside: the softmax of the logits gives calibrated probabilities.",
+    True: "The temperatures are inside: the sigmoid of a label's logit is its calibrated probability.",
+}
+_FROM = ", and the probability from which on each is given"
 _COMPOSED = "\n`model.json` says which members there are and how their answers become one: a graph alone is not the model."
 
 _OPENING = {
@@ -54,7 +59,11 @@ def write_card(folder: Path, parts: Parts, *, form: str, quantization: str | Non
         opening = opening.replace("numpy onnxruntime tokenizers", "numpy")
     cut = "" if parts.max_length is None else f" Texts are cut at {parts.max_length} tokens."
     pairs = " It reads pairs of texts, between which `predict.py` expects a tab." if parts.pairs else ""
-    labels = "\n".join(parts.labels)
+    labels = "\n".join(
+        [f"{label} {threshold:.4f}" for label, threshold in zip(parts.labels, parts.thresholds, strict=True)]
+        if parts.several
+        else parts.labels
+    )
     measured = "".join(f"- {line[:1].upper()}{line[1:]}.\n" for line in compared)
     kind = "a cascade" if parts.combiner.cascade is not None else "an ensemble"
     members = f"{kind} of {parts.members} members" if parts.members > 1 else "one model"
@@ -74,12 +83,12 @@ It is {members}, exported by striata in {quantization or "fp32"}.{cut}{pairs}{no
 
 {opening}
 
-The temperature is inside: the softmax of the logits gives calibrated probabilities. `striata.json` has labels, length and
+{_INSIDE[parts.several]} `striata.json` has labels, length and
 figures for programs.
 
 ## Labels
 
-In the order of the logits:
+In the order of the logits{_FROM if parts.several else ""}:
 
 ~~~~text
 {labels}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from ..baselines import Lexical, Majority, Neighbours
@@ -56,16 +57,16 @@ def write_composition(parts: Parts, folder: Path) -> None:
             "early": cascade.early, "threshold": cascade.threshold, "early_temperature": cascade.early_temperature,
             "late_temperature": cascade.late_temperature,
         },
-        "temperature": parts.temperature,
+        "temperature": parts.divisors.tolist(),
     }  # fmt: skip
     _write_json(folder / PLAN, plan)
 
 
-def divide(folder: Path, temperature: float) -> None:
-    """Divides what a composed model answers once more."""
+def divide(folder: Path, divisors: npt.NDArray[np.float64]) -> None:
+    """Divides what a composed model answers once more, by a number or one for each label."""
     file = folder / PLAN
     plan = json.loads(file.read_text(encoding="utf-8"))
-    _write_json(file, plan | {"temperature": plan["temperature"] * temperature})
+    _write_json(file, plan | {"temperature": (np.array(plan["temperature"]) * divisors).tolist()})
 
 
 def _write_words(member: Lexical | Majority, order: Any, folder: Path, stem: str) -> dict[str, Any]:
@@ -96,7 +97,9 @@ def _nothing(labels: int) -> Any:
 def _write_rows(member: Neighbours, order: Any, folder: Path, name: str) -> dict[str, Any]:
     """One that looks up rows, with their embeddings."""
     places = np.argsort(order)  # of its own labels, among the model's
-    np.savez(folder / name, vectors=member.vectors, targets=places[member.targets], priors=member.priors[order])
+    targets = places[member.targets] if member.targets.ndim == 1 else member.targets[:, order]
+    factors = np.ones(len(targets)) if member.weights is None else member.weights
+    np.savez(folder / name, vectors=member.vectors, targets=targets, priors=member.priors[order], factors=factors)
     return {"arrays": name, "count": member.count, "sharpness": member.sharpness, "scale": member.scale}
 
 

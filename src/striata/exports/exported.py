@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..calibration import fit_temperature
+from ..calibration.several import fit_temperatures
 from ..choices import EXPORTS, QUANTIZATIONS
 from ..data import Columns, Table, encode_labels, read_table
 from ..disk.files import new_folder
@@ -19,7 +20,6 @@ from ..errors import ExportError
 from ..extras import require
 from ..figures.intervals import Interval, paired_difference
 from ..robustness.checks import validation_rows
-from ..tasks import check_one_label
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -52,10 +52,11 @@ class Exported:
         texts: that were compared, in batches of 1, 7, 40 and more.
         source: of these texts.
         largest_difference: of a calibrated logit.
-        agreement: share of the texts with the same label.
-        accuracy: of the model on them; None where their labels are not known.
+        agreement: share of the texts with the same label, or the same ones of several.
+        accuracy: of the model on them, all labels of a text right; None where their labels are not known.
         change: of accuracy by the export, with its interval; None likewise.
-        temperature: by which the export's logits were divided once more, fitted on these rows; 1 in fp32.
+        temperature: by which the export's logits were divided once more, fitted on these rows; 1 in fp32; of several labels one
+            for each.
         apart: share of the texts whose calibrated logits are more than a last bit apart; not 0 only in 8 bits, and where a last
             bit decides which training rows are nearest or which stage answers.
         size: of the folder, in bytes.
@@ -70,7 +71,7 @@ class Exported:
     agreement: float
     accuracy: float | None
     change: Interval | None
-    temperature: float
+    temperature: float | tuple[float, ...]
     apart: float
     size: int
 
@@ -112,7 +113,6 @@ def export_model(
     Raises:
         StriataError: likewise.
     """
-    check_one_label(model.task, "an export", ExportError)
     from .card import write_card
     from .openers import OPENERS
     from .parts import take_apart
@@ -133,13 +133,13 @@ def export_model(
         if quantize is not None:
             quantize_graph(folder)
         answers = _answers(OPENERS[to](folder, parts.max_length), table)
-        temperature = 1.0
+        divisors = np.ones(())
         if quantize is not None and targets is not None:
-            temperature = _rescaled(folder, answers, targets)
-            answers = answers / np.float32(temperature)
+            divisors = _rescaled(folder, answers, targets)
+            answers = answers / divisors.astype(np.float32)
         tolerance = ROUNDED if parts.rounds else TOLERANCE
         exported = _compared(
-            model, Path(out), to, quantize, (reference, answers), targets, source=source, temperature=temperature,
+            model, Path(out), to, quantize, (reference, answers), targets, source=source, divisors=divisors,
             tolerance=tolerance, size=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
         )  # fmt: skip
         _refuse(exported, agreement, JUMPS if parts.jumps else 0.0)
@@ -151,7 +151,7 @@ def export_model(
             "compared": exported.to_json(),
         }
         write_card(folder, parts, form=to, quantization=quantize, compared=exported.lines())
-        write_facts(folder, facts | {"ordered": model.task.ordered, "logits": "calibrated: their softmax is the probabilities"})
+        write_facts(folder, facts | _decision(model))
     return exported
 
 
@@ -195,7 +195,7 @@ def _own_words(parts: Parts) -> Table:
 
 
 def _calibrated(model: Model, table: Table) -> Floats:
-    return model.logits(table.texts, table.pairs) / np.float32(model.calibration.temperature)
+    return model.calibration.scaled(model.logits(table.texts, table.pairs))
 
 
 def _answers(answer: Answer, table: Table) -> Floats:
@@ -213,12 +213,28 @@ def _answers(answer: Answer, table: Table) -> Floats:
     return np.concatenate(parts)
 
 
-def _rescaled(folder: Path, answers: Floats, targets: npt.NDArray[np.int64]) -> float:
+def _rescaled(folder: Path, answers: Floats, targets: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     from .writers import rescale
 
-    temperature = fit_temperature(answers, targets)
-    rescale(folder, temperature)
-    return temperature
+    divisors = np.asarray(fit_temperature(answers, targets)) if targets.ndim == 1 else fit_temperatures(answers, targets)
+    rescale(folder, divisors)
+    return divisors
+
+
+def _decision(model: Model) -> dict[str, object]:
+    """How an answer is made of the logits."""
+    if model.task.one_label:
+        return {"ordered": model.task.ordered, "logits": "calibrated: their softmax is the probabilities"}
+    return {
+        "thresholds": list(model.calibration.thresholds),
+        "logits": "calibrated: the sigmoid of each is a probability, and from its threshold on the label is given",
+    }
+
+
+def _same(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which rows have the same answer, (rows,)."""
+    same: npt.NDArray[np.bool_] = one == other
+    return same if same.ndim == 1 else same.all(1)
 
 
 def _compared(
@@ -230,23 +246,24 @@ def _compared(
     targets: npt.NDArray[np.int64] | None,
     *,
     source: str,
-    temperature: float,
+    divisors: npt.NDArray[np.float64],
     tolerance: float,
     size: int,
 ) -> Exported:
     reference, answers = logits
     if answers.shape != reference.shape:
         raise ExportError(f"the export to {to} answers {answers.shape[0]} texts with {answers.shape[1:]} logits; nothing is left")
-    before, after = model.task.decide(reference), model.task.decide(answers)
+    before, after = (model.calibration.decide_scaled(logits, model.task) for logits in (reference, answers))
     differences = np.abs(answers - reference).max(1)
     change = None
     if targets is not None:
-        right, still = before == targets, after == targets
+        right, still = _same(before, targets), _same(after, targets)
         change = paired_difference(int((right & ~still).sum()), int((still & ~right).sum()), len(targets))
     return Exported(
         folder=out, form=to, quantization=quantize, texts=len(reference), source=source,
-        largest_difference=float(differences.max()), agreement=float((before == after).mean()),
-        accuracy=None if targets is None else float((before == targets).mean()), change=change, temperature=temperature,
+        largest_difference=float(differences.max()), agreement=float(_same(before, after).mean()),
+        accuracy=None if targets is None else float(_same(before, targets).mean()), change=change,
+        temperature=float(divisors) if divisors.ndim == 0 else tuple(divisors.tolist()),
         apart=float((~(differences <= tolerance)).mean()), size=size,
     )  # fmt: skip
 

@@ -133,7 +133,7 @@ class Classifier(nn.Module):
         heads: of the members, by name.
         adapters: plans and weights of those members that have adapters, by name.
         combiner: of their logits; none that cascades.
-        temperature: the combined logits are divided by it.
+        divisors: what the combined logits are divided by, () or (labels,).
         apart: whether the encoder's own weights are needed beside the members', for :meth:`means`.
     """
 
@@ -146,7 +146,7 @@ class Classifier(nn.Module):
         heads: Mapping[str, PlainHead | Readout],
         adapters: Mapping[str, tuple[Plan, Weights]],
         combiner: Combiner,
-        temperature: float,
+        divisors: npt.NDArray[np.float64],
         apart: bool = False,
     ) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ class Classifier(nn.Module):
         self.heads = nn.ModuleList(heads.values())
         self._pooling = next((plan.head.pooling for plan, _ in adapters.values()), "mean")
         self.inverse_temperature: Tensor
-        self.register_buffer("inverse_temperature", torch.tensor(1 / temperature))
+        self.register_buffer("inverse_temperature", torch.tensor(1 / divisors, dtype=torch.float32))
         self._adapted = self._adapt(prefix, adapters, merge=len(heads) == 1 and not apart)
         if combiner.stacking is not None:
             for at, name in enumerate(self._names):

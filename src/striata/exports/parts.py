@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from ..baselines import Frozen, Lexical, Majority, Neighbours
 from ..ensemble.combiner import Combiner
 from ..errors import ExportError
@@ -78,7 +81,8 @@ class Parts:
         nearest: its members that look up rows, by name, each with the place of its encoder's graph.
         order: for each member that is in no graph, the place of every label among its own.
         combiner: of the members' logits.
-        temperature: the combined logits are divided by it.
+        divisors: what the combined logits are divided by: one number (), or one for each of several labels, (labels,).
+        thresholds: probabilities from which on each of several labels is given; none where a text has one label.
         labels: in the order of the logits.
         pairs: whether it reads pairs of texts.
         checksum: stands for all that decides the answers.
@@ -90,7 +94,8 @@ class Parts:
     nearest: Mapping[str, tuple[int, Neighbours]]
     order: Mapping[str, Sequence[int]]
     combiner: Combiner
-    temperature: float
+    divisors: npt.NDArray[np.float64]
+    thresholds: tuple[float, ...]
     labels: tuple[str, ...]
     pairs: bool
     checksum: str
@@ -99,6 +104,11 @@ class Parts:
     def members(self) -> int:
         """How many."""
         return len(self.combiner.weights)
+
+    @property
+    def several(self) -> bool:
+        """Whether a text may have several labels."""
+        return bool(self.thresholds)
 
     @property
     def graph(self) -> Graph | None:
@@ -181,7 +191,8 @@ def take_apart(model: Model) -> Parts:
         nearest=nearest,
         order={name: _order(runs[name], model) for name in (*texts, *nearest)},
         combiner=model.combiner,
-        temperature=model.calibration.temperature,
+        divisors=model.calibration.divisors,
+        thresholds=model.calibration.thresholds,
         labels=tuple(model.labels),
         pairs=model.columns.text_pair is not None,
         checksum=model.identity,
@@ -244,7 +255,7 @@ def _graph(runs: Mapping[str, Run], model: Model, *, whole: bool) -> Graph:
         heads=heads,
         adapters=adapters,
         combiner=model.combiner if whole else Combiner(kind="logits", weights=dict.fromkeys(names, 1.0)),
-        temperature=model.calibration.temperature if whole else 1.0,
+        divisors=model.calibration.divisors if whole else np.ones(()),
         apart="means" in outputs,
     )
     return Graph(

@@ -7,7 +7,8 @@ It needs numpy, and where the folder has a graph onnxruntime and tokenizers, and
     python predict.py < texts.txt
 
 Each argument, or each line of what is piped in, is a text; of a model of pairs, two texts with a tab between them. For each
-text one line of JSON comes out: its label and the calibrated probabilities of all labels.
+text one line of JSON comes out: its label and the calibrated probabilities of all labels. Where a text may have several labels,
+its label is `a|b`, or empty, and `labels` is the list of them.
 """
 
 from __future__ import annotations
@@ -165,7 +166,9 @@ class Nearest:
     def __init__(self, facts: dict[str, Any], folder: Path) -> None:
         with np.load(folder / facts["arrays"]) as arrays:
             self._rows, self._targets = arrays["vectors"].astype(np.float32), arrays["targets"]
-            self._shares = np.exp(arrays["priors"].astype(np.float64))
+            self._factors, priors = arrays["factors"], arrays["priors"].astype(np.float64)
+        self._several = self._targets.ndim == 2
+        self._shares = _sigmoids(priors) if self._several else np.exp(priors)
         self._count, self._sharpness, self._scale = min(facts["count"], len(self._rows)), facts["sharpness"], facts["scale"]
 
     def logits(self, means: Any) -> Any:
@@ -175,16 +178,24 @@ class Nearest:
         close = unit @ self._rows.T
         best = np.argpartition(-close, self._count - 1, axis=1)[:, : self._count]
         cosines = np.take_along_axis(close, best, 1)
-        weights = np.exp(self._sharpness * (cosines - cosines.max(1, keepdims=True)))
-        votes = np.tile(self._shares, (len(means), 1))
-        np.add.at(votes, (np.repeat(np.arange(len(means)), self._count), self._targets[best].ravel()), weights.ravel())
-        logs = np.log(votes / (1 + weights.sum(1, keepdims=True))).astype(np.float32)
+        weights = np.exp(self._sharpness * (cosines - cosines.max(1, keepdims=True))) * self._factors[best]
+        if self._several:
+            votes = self._shares + np.einsum("qn,qnl->ql", weights, self._targets[best])
+        else:
+            votes = np.tile(self._shares, (len(means), 1))
+            np.add.at(votes, (np.repeat(np.arange(len(means)), self._count), self._targets[best].ravel()), weights.ravel())
+        shares = votes / (1 + weights.sum(1, keepdims=True))
+        logs = np.log(shares / (1 - shares) if self._several else shares).astype(np.float32)
         return (logs * np.float32(self._scale)).astype(np.float32)
 
 
 def _probabilities(logits: Any) -> Any:
     powers = np.exp(logits - logits.max(-1, keepdims=True))
     return powers / powers.sum(-1, keepdims=True)
+
+
+def _sigmoids(logits: Any) -> Any:
+    return np.exp(-np.logaddexp(0, -logits))
 
 
 def _log_probabilities(logits: Any) -> Any:
@@ -221,7 +232,7 @@ class Composed:
                 late = {name: logits[rest] for name, logits in own.items()}
                 late |= self._members([name for name in names if name not in own], *some)
                 combined[rest] = self._combined(late) / np.float32(cascade["late_temperature"])
-        return combined / np.float32(self.plan["temperature"])
+        return combined / np.asarray(self.plan["temperature"], np.float32)
 
     def _members(self, names: Sequence[str], texts: Sequence[str], pairs: Sequence[str] | None) -> dict[str, Any]:
         """Logits of these members, by name; those on one encoder share a pass."""
@@ -260,7 +271,7 @@ class Classifier:
 
     def __init__(self, folder: Path, max_length: int | None = None) -> None:
         facts = json.loads((folder / "striata.json").read_text(encoding="utf-8")) if (folder / "striata.json").is_file() else {}
-        self._ordered = bool(facts.get("ordered"))
+        self._ordered, self._thresholds = bool(facts.get("ordered")), facts.get("thresholds")
         self._answer: Callable[[Sequence[str], Sequence[str] | None], Any]
         if (folder / PLAN).is_file():
             composed = Composed(folder)
@@ -280,19 +291,24 @@ class Classifier:
         return self._answer(texts, pairs)
 
     def probabilities(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Any:
-        """Calibrated probabilities, (texts, labels), of any number of texts."""
+        """Calibrated probabilities, (texts, labels), of any number of texts; they add up to 1 where a text has one label."""
         parts = [np.zeros((0, len(self.labels)))]
+        of = _probabilities if self._thresholds is None else _sigmoids
         for at in range(0, len(texts), _AT_ONCE):
             some = None if pairs is None else pairs[at : at + _AT_ONCE]
-            parts.append(_probabilities(self.logits(texts[at : at + _AT_ONCE], some).astype(np.float64)))
+            parts.append(of(self.logits(texts[at : at + _AT_ONCE], some).astype(np.float64)))
         return np.concatenate(parts)
 
     def decide(self, probabilities: Any) -> Any:
-        """Labels, (texts,): the likeliest, or, where labels have an order, the median.
+        """The label of each text: the likeliest, or, where labels have an order, the median; where a text may have several the
+        list of those that reach their thresholds.
 
         Args:
             probabilities: from :meth:`probabilities`.
         """
+        if self._thresholds is not None:
+            reached = probabilities >= np.array(self._thresholds)
+            return [[label for label, given in zip(self.labels, row, strict=True) if given] for row in reached.tolist()]
         if self._ordered:
             places = (np.cumsum(probabilities, 1)[:, :-1] < 0.5).sum(1)
         else:
@@ -319,7 +335,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     probabilities = model.probabilities(texts, pairs)
     for label, row in zip(model.decide(probabilities), probabilities, strict=True):
         shares = {name: round(float(share), 6) for name, share in zip(model.labels, row, strict=True)}
-        print(json.dumps({"label": label, "probabilities": shares}, ensure_ascii=False))
+        answer = {"label": label} if isinstance(label, str) else {"label": "|".join(label), "labels": label}
+        print(json.dumps({**answer, "probabilities": shares}, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from ..disk.files import write_text
 from ..errors import ExportError
 
@@ -38,7 +41,7 @@ def write_transformers(parts: Parts, folder: Path) -> None:
         )
     from transformers import AutoModelForSequenceClassification
 
-    config = _config(graph, parts.labels)
+    config = _config(graph, parts.labels, several=parts.several)
     model: Any = AutoModelForSequenceClassification.from_config(config)
     model.base_model.load_state_dict(graph.classifier.encoder.state_dict())
     layers = iter(_layers(graph))
@@ -47,7 +50,7 @@ def write_transformers(parts: Parts, folder: Path) -> None:
             module = model.get_submodule(step.module)
             module.load_state_dict(next(layers).state_dict())
     for parameter in module.parameters():  # of the last step, the labels'
-        parameter.data *= graph.classifier.inverse_temperature
+        parameter.data = _scaled(graph, parameter.data)
     model.save_pretrained(folder)
     graph.tokenizer().save_pretrained(folder)
 
@@ -78,8 +81,7 @@ def write_sentence_transformers(parts: Parts, folder: Path) -> None:
     if more:
         raise ExportError("a network on frozen embeddings is no dense layer on their mean; export it to onnx")
     dense = Dense(size, len(parts.labels), bias=True, activation_function=nn.Identity())
-    scale = graph.classifier.inverse_temperature
-    dense.linear.load_state_dict({name: value * scale for name, value in layer.state_dict().items()})
+    dense.linear.load_state_dict({name: _scaled(graph, value) for name, value in layer.state_dict().items()})
     SentenceTransformer(modules=[words, Pooling(size, pooling_mode="mean"), dense], device="cpu").save(
         str(folder), create_model_card=False
     )
@@ -97,14 +99,14 @@ def write_onnx(parts: Parts, folder: Path) -> None:
     from .composition import graph_folder, write_composition
 
     if parts.graph is not None:
-        _write_graph(parts.graph, parts.labels, folder)
+        _write_graph(parts.graph, parts, folder)
         return
     for at, graph in enumerate(parts.graphs):
-        _write_graph(graph, parts.labels, folder / graph_folder(at))
+        _write_graph(graph, parts, folder / graph_folder(at))
     write_composition(parts, folder)
 
 
-def _write_graph(graph: Graph, labels: Sequence[str], folder: Path) -> None:
+def _write_graph(graph: Graph, parts: Parts, folder: Path) -> None:
     import torch
 
     if tuple(map(int, torch.__version__.split(".")[:2])) < OPEN_SIZES:
@@ -137,7 +139,7 @@ def _write_graph(graph: Graph, labels: Sequence[str], folder: Path) -> None:
     # The exporter folds the transpose of a weight anew for each member that multiplies by it.
     DeduplicateInitializersPass(size_limit=_ANY_SIZE)(program.model)
     program.save(str(folder / ONNX), external_data=False)
-    _config(graph, labels).save_pretrained(folder)
+    _config(graph, parts.labels, several=parts.several).save_pretrained(folder)
     graph.tokenizer().save_pretrained(folder)
 
 
@@ -177,8 +179,8 @@ def quantize(folder: Path) -> None:
             file.unlink()
 
 
-def rescale(folder: Path, temperature: float) -> None:
-    """Divides what a quantized folder answers by a temperature once more."""
+def rescale(folder: Path, divisors: npt.NDArray[np.float64]) -> None:
+    """Divides what a quantized folder answers by a temperature, or one for each label, once more."""
     import onnx
     from onnx import numpy_helper
 
@@ -186,12 +188,12 @@ def rescale(folder: Path, temperature: float) -> None:
 
     file = folder / QUANTIZED
     if not file.is_file():
-        divide(folder, temperature)
+        divide(folder, divisors)
         return
     graph = onnx.load(file)
     (scale,) = (tensor for tensor in graph.graph.initializer if tensor.name.endswith(TEMPERATURE))
     value = numpy_helper.to_array(scale)
-    scale.CopyFrom(numpy_helper.from_array((value / temperature).astype(value.dtype), scale.name))
+    scale.CopyFrom(numpy_helper.from_array((value / divisors).astype(value.dtype), scale.name))
     onnx.save(graph, file)
 
 
@@ -206,13 +208,19 @@ def _layers(graph: Graph) -> list[Any]:
     return list(head.layers)
 
 
-def _config(graph: Graph, labels: Sequence[str]) -> Any:
-    """The encoder's configuration with the labels."""
+def _scaled(graph: Graph, parameter: Any) -> Any:
+    """A parameter of the layer that gives the labels, (labels, ...), so that its outputs are calibrated."""
+    scale = graph.classifier.inverse_temperature.expand(len(parameter))
+    return parameter * scale.view(-1, *[1] * (parameter.dim() - 1))
+
+
+def _config(graph: Graph, labels: Sequence[str], *, several: bool) -> Any:
+    """The encoder's configuration with the labels, of which a text may have several."""
     from copy import deepcopy
 
     config = deepcopy(graph.classifier.encoder.config)
     config.num_labels = len(labels)
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: at for at, label in enumerate(labels)}
-    config.problem_type = "single_label_classification"
+    config.problem_type = "multi_label_classification" if several else "single_label_classification"
     return config

@@ -58,6 +58,11 @@ class Answering:
             return self.task.decide(logits)
         return self.calibration.decide(logits, self.task)
 
+    def right(self, logits: _Floats, targets: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which texts get all of their labels and no other, (texts,), by combined logits and targets as the task has them."""
+        same: npt.NDArray[np.bool_] = self.decide(logits) == targets
+        return same if self.task.one_label else same.all(-1)
+
     def confidence(self, logits: _Floats) -> _Floats:
         """Calibrated probability of each text's label, of several labels that of the least sure decision, (texts,)."""
         probabilities, decided = self.probabilities(logits), self.decide(logits)

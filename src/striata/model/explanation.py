@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from ..shown import Shown
+from ..tasks import split_labels
 
 _STRONG, _WEAK = 0.6, 0.2  # shares of the largest weight
 
@@ -53,14 +54,15 @@ class NearRow:
 class Explanation(Shown):
     """Why a model gives a text a label: what its words add to the label's score.
 
-    The score is the label's calibrated logit less the mean of the other labels'; of two labels it is the log-odds. It says what
-    the model computes, and nothing of what causes the label in the world.
+    The score is the label's calibrated logit less the mean of the other labels'; of two labels it is the log-odds, and where a
+    text may have several labels it is the label's calibrated logit, its log-odds. It says what the model computes, and nothing of
+    what causes the label in the world.
 
     Args:
         text: that was read.
         pair: the second text; None where there is none.
         label: that is explained.
-        predicted: the label that the model gives.
+        predicted: the label that the model gives; of several `a|b`, or the empty text for none.
         probability: of the explained label, calibrated.
         method: "exact" (the score is linear in the words), "gradients", "leave-one-out" or "neighbours".
         words: in the order of the texts; none of "neighbours".
@@ -71,6 +73,7 @@ class Explanation(Shown):
             do.
         steps: on the way from nothing to the whole text, of "gradients"; else 0.
         rows: the nearest training rows, of "neighbours".
+        several: whether a text may have several labels.
     """
 
     text: str
@@ -85,6 +88,7 @@ class Explanation(Shown):
     error: float | None
     steps: int
     rows: tuple[NearRow, ...] = ()
+    several: bool = False
 
     def __repr__(self) -> str:
         if self.rows:
@@ -96,6 +100,15 @@ class Explanation(Shown):
         """The words with the largest weights, for the label or against it, the largest first."""
         some = sorted((one for one in self.words if one.weight), key=lambda one: -abs(one.weight))
         return tuple(some[:count])
+
+    @property
+    def beside(self) -> str:
+        """What the model says where that is not the explained label alone, in words; else the empty text."""
+        return "" if self.predicted == self.label else f"the model says {self.predicted or 'no label'}"
+
+    def agrees(self, row: NearRow) -> bool:
+        """Whether a row has the explained label."""
+        return self.label in (split_labels(row.label) if self.several else (row.label,))
 
     def level(self, word: WordWeight) -> int:
         """How strong a word is beside the strongest: 2 and 1 for the label, -2 and -1 against it, 0 where it hardly matters."""

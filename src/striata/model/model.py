@@ -17,11 +17,10 @@ import numpy.typing as npt
 from ..calibration import set_figures
 from ..data import Columns, Table, encode_labels, read_table
 from ..ensemble import Cascade, Combiner, Ensemble
-from ..errors import DataError
 from ..runs import Run
 from ..runs.joined import in_order
 from ..shown import Shown
-from ..tasks import check_labels, check_one_label, outputs_in_words
+from ..tasks import check_labels, outputs_in_words
 from .answering import Answering
 from .evaluation import Evaluation, judge
 from .explanation import Explanation
@@ -320,15 +319,16 @@ class Model(Answering, Reading, Shown):
     ) -> list[Explanation]:
         """Why each text gets its label: what every word adds to the label's score.
 
-        The score is the label's calibrated logit less the mean of the other labels'. Integrated gradients (Sundararajan, Taly and
-        Yan 2017, arXiv:1703.01365) go from all words as padding to the text, through all members and their combination at
-        once; where the score is linear in the words (counted words), the weights are exact.
+        The score is the label's calibrated logit less the mean of the other labels', or, where a text may have several, its own
+        calibrated logit. Integrated gradients (Sundararajan, Taly and Yan 2017, arXiv:1703.01365) go from all words as padding to
+        the text, through all members and their combination at once; where the score is linear in the words (counted words), the
+        weights are exact.
 
         Args:
             texts: any number: a list or series of strings, a DataFrame, a data set, ...; see :meth:`logits`.
             pairs: the second texts, for models of pairs.
             method: of :data:`striata.choices.EXPLANATIONS`.
-            label: that is explained; None for the one that each text gets.
+            label: that is explained; None for the one that each text gets, of several the likeliest.
             steps: of the gradients on their way; None for 32, doubled up to 256 while the weights do not add up.
             rows: how many of the nearest training rows, for "neighbours".
 
@@ -336,7 +336,7 @@ class Model(Answering, Reading, Shown):
             DataError: the texts cannot be read, the label or the method is unknown, a member has no gradients, or the training
                 rows are not where the study read them.
         """
-        check_one_label(self.task, "an explanation", DataError)
+        check_labels(self.task, "an explanation", DataError)
         read = read_inputs(texts, pairs, self.columns)
         room = import_module(_EXPLAINED_BY)
         explanations: list[Explanation] = room.explain_texts(self, *read, method=method, label=label, steps=steps, rows=rows)

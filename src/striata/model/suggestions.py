@@ -18,7 +18,6 @@ from ..data.equal import equal_texts
 from ..disk.files import apart, named, write_bytes
 from ..errors import DataError
 from ..shown import Shown
-from ..tasks import check_one_label
 from .model import Model
 from .scorers import EncoderScorer
 from .writers import Rows, write_rows
@@ -121,8 +120,8 @@ class SuggestedRow:
         row: its number in the source, from 0.
         text: of the row.
         text_pair: its second text; None where there is none.
-        predicted: its label by the model.
-        probability: of that label, calibrated.
+        predicted: its label by the model; `a|b` where a row may have several.
+        probability: of that label, calibrated; where a row may have several, of the least sure decision about one.
         score: by which it was chosen, larger for rows that say more; for "coverage" 0.
     """
 
@@ -172,17 +171,22 @@ def score_rows(by: str, probabilities: Probabilities, members: Probabilities | N
 
     Args:
         by: of :data:`striata.choices.SUGGESTIONS`.
-        probabilities: of the model, calibrated, (rows, labels).
-        members: of each member, (members, rows, labels), for "disagreement".
+        probabilities: of the model, calibrated, (rows, labels), or of :func:`as_choices`, of which a row's score is the mean.
+        members: likewise of each member, members first, for "disagreement".
     """
     if by == "coverage":
         return None
-    if by == "entropy":
-        return entropy(probabilities)
     if by == "disagreement":
         assert members is not None
-        return disagreement(members)
-    return margin(probabilities)
+        scores = disagreement(members)
+    else:
+        scores = entropy(probabilities) if by == "entropy" else margin(probabilities)
+    return scores if scores.ndim == 1 else scores.mean(1)
+
+
+def as_choices(probabilities: Probabilities) -> Probabilities:
+    """Several labels a row as a choice between no and yes for each, (..., labels) -> (..., labels, 2)."""
+    return np.stack([1 - probabilities, probabilities], -1)
 
 
 def choose(
@@ -224,7 +228,6 @@ def suggest_rows(
     model: Model, data: object, rows: int, *, by: str = "mixed", columns: Columns | None = None, seed: int = 0
 ) -> Suggestion:
     """Rows of a pool to label next; see :func:`striata.suggest`."""
-    check_one_label(model.task, "a suggestion of rows to label", DataError)
     SUGGESTIONS.check(by, DataError)
     if rows < 1:
         raise DataError(f"{rows}: expected at least 1", argument="rows")
@@ -240,22 +243,22 @@ def suggest_rows(
         by_member = model.member_logits(table.texts, table.pairs)
         logits = model.combiner.apply(by_member)
         members = np.stack([model.probabilities(one, calibrated=False) for one in by_member.values()]).astype(np.float64)
+        members = members if model.task.one_label else as_choices(members)
     else:
         logits = model.logits(table.texts, table.pairs)
     probabilities = model.probabilities(logits).astype(np.float64)
-    scores = score_rows(by, probabilities, members)
+    scores = score_rows(by, probabilities if model.task.one_label else as_choices(probabilities), members)
     embedded = any(isinstance(scorer, EncoderScorer) for scorer in model.scorers)
     embed = model.embed if embedded else word_vectors
     places = choose((table.texts, table.pairs), scores, embed, rows, spread=by in SPREAD, seed=seed)
-    chosen = suggested_rows(table, model.labels, model.decide(logits), probabilities, scores, places)
+    chosen = suggested_rows(table, model.named(logits), model.confidence(logits), scores, places)
     return Suggestion(source=pool.source, pool=len(pool), by=by, known=len(pool) - len(table), rows=chosen)
 
 
 def suggested_rows(
     table: Table,
-    labels: Sequence[str],
-    likely: npt.NDArray[np.int64],
-    probabilities: Probabilities,
+    predicted: Sequence[str],
+    confidence: npt.NDArray[np.floating],
     scores: npt.NDArray[np.float64] | None,
     places: npt.NDArray[np.int64],
 ) -> tuple[SuggestedRow, ...]:
@@ -263,9 +266,8 @@ def suggested_rows(
 
     Args:
         table: the pool.
-        labels: names, in the order of the places of labels.
-        likely: places of the predicted labels, (rows,).
-        probabilities: calibrated, (rows, labels).
+        predicted: the answer to each row, by name.
+        confidence: the calibrated probability of each answer, (rows,).
         scores: of :func:`score_rows`.
         places: of the rows, in the order of the result.
     """
@@ -274,8 +276,8 @@ def suggested_rows(
             row=int(table.ids[at]),
             text=table.texts[at],
             text_pair=None if table.pairs is None else table.pairs[at],
-            predicted=labels[likely[at]],
-            probability=float(probabilities[at, likely[at]]),
+            predicted=predicted[at],
+            probability=float(confidence[at]),
             score=0.0 if scores is None else float(scores[at]),
         )
         for at in places.tolist()

@@ -35,7 +35,7 @@ CAVEAT = "Weights say what this model computes with these words, not what makes 
 
 def heading(explained: Explanation) -> str:
     """Label and probability in a line, and what the model says itself where another label is explained."""
-    own = "" if explained.label == explained.predicted else f"; the model says {explained.predicted}"
+    own = f"; {explained.beside}" if explained.beside else ""
     return f"{explained.label}, {explained.probability:.1%}{own}"
 
 

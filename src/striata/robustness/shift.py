@@ -286,10 +286,10 @@ def _fitted(model: Model, known: Table) -> tuple[np.ndarray, np.ndarray, str]:
     """Logits of labelled rows and whether the model is right there: the known rows, else its runs' validation rows."""
     if known.labels is not None:
         logits = model.logits(known.texts, known.pairs)
-        return logits, model.task.right(logits, encode_labels(known, model.labels, model.task)), "known"
+        return logits, model.right(logits, encode_labels(known, model.labels, model.task)), "known"
     pool = join(model.runs, across=True)
     combined = model.combiner.apply(pool.by_name())
-    return combined, model.task.right(combined, pool.targets), "validation"
+    return combined, model.right(combined, pool.targets), "validation"
 
 
 def _parts(

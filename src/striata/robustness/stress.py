@@ -15,7 +15,7 @@ from ..disk.files import apart, write_json
 from ..errors import DataError
 from ..figures.intervals import LEVEL, Interval, paired_difference, share
 from ..figures.pvalues import holm
-from ..tasks import check_one_label
+from ..tasks import SINGLE_LABEL, Task
 from .checks import FORMAT, model_json, model_name, sample_rows, study_of
 from .documents import STRESS, keep
 from .perturbations import PERTURBATIONS, STRENGTHS, perturbed
@@ -30,7 +30,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stressed:
-    """A model under one perturbation at one strength.
+    """A model under one perturbation at one strength. A row is right where the model answers all of its labels and no other.
 
     Args:
         perturbation: name.
@@ -160,7 +160,6 @@ def run_stress(
         DataError: `rows` is below 1, or a label is not one of the model's.
         StriataError: the result cannot be written.
     """
-    check_one_label(model.task, "a stress test", DataError)
     if rows < 1:
         raise DataError(f"{rows}: expected at least 1", argument="rows")
     if out is not None:
@@ -168,7 +167,7 @@ def run_stress(
     chosen = table.take(sample_rows(table, rows, seed))
     model.warn_of_known(chosen)
     targets = encode_labels(chosen, model.labels, model.task)
-    right = model.task.right(model.logits(chosen.texts, chosen.pairs), targets)
+    right = model.right(model.logits(chosen.texts, chosen.pairs), targets)
     done = len(chosen)
     stressed = []
     for name in PERTURBATIONS:
@@ -178,7 +177,7 @@ def run_stress(
             done += changed
             if progress is not None:
                 progress(done)
-    slices, small = find_slices(chosen, right)
+    slices, small = find_slices(chosen, right, model.task)
     stress = Stress(
         model=model_json(model),
         source=table.source,
@@ -206,7 +205,7 @@ def _under(
     now = right.copy()
     if len(rows):
         logits = model.logits([texts[i] for i in rows], None if pairs is None else [pairs[i] for i in rows])
-        now[rows] = model.task.right(logits, targets[rows])
+        now[rows] = model.right(logits, targets[rows])
     return len(rows), now
 
 
@@ -225,17 +224,19 @@ def _stressed(name: str, strength: int, changed: int, before: Bools, now: Bools)
     )
 
 
-def find_slices(table: Table, right: Bools) -> tuple[tuple[Slice, ...], tuple[str, ...]]:
+def find_slices(table: Table, right: Bools, task: Task = SINGLE_LABEL) -> tuple[tuple[Slice, ...], tuple[str, ...]]:
     """The slices of labelled rows by label and by length, worst first, and the names of those with too few rows.
 
     Args:
         table: labelled rows.
         right: whether a model is, (rows,).
+        task: of the labels; where a row has several, it is in the slice of each.
     """
     from scipy.stats import fisher_exact
 
-    labels = np.array(table.labels or [])
-    masks = [("label", str(label), labels == label) for label in np.unique(labels)]
+    own = [task.parts(value) for value in table.labels or ()]
+    names = sorted({label for labels in own for label in labels})
+    masks = [("label", name, np.array([name in labels for labels in own])) for name in names]
     lengths = np.array([len(text.split()) for text in table.texts])
     edges = np.unique(np.quantile(lengths, np.arange(1, _LENGTHS) / _LENGTHS))
     part = np.searchsorted(edges, lengths, "left")

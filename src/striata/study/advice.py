@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..baselines import BASELINES
 from ..layout import shape_of
 from ..runs import Member
 from ..settings import Recipe
@@ -83,11 +84,16 @@ def _on_rate(study: Study, recipe: Recipe) -> list[str]:
     ]
 
 
+def _is_read_by_encoder(study: Study) -> bool:
+    """Whether anything that is fitted reads tokens, which are cut, and not words alone."""
+    return bool(study.layouts or study.search) or any(BASELINES[kind].embedded for kind in study.baselines.kinds)
+
+
 def _on_data(prepared: Prepared) -> list[str]:
     sentences = []
     audit, rows = prepared.audit, len(prepared.splits.validation)
     train = audit.parts["train"]
-    if train.truncated > _CUT * train.rows:
+    if _is_read_by_encoder(prepared.study) and train.truncated > _CUT * train.rows:
         sentences.append(
             f"{train.truncated / train.rows:.0%} of the training texts are cut at data.max_length {audit.max_length} (half of "
             f"all have more than {train.tokens['median']:.0f} tokens, 5 % more than {train.tokens['p95']:.0f}); raise it as far "

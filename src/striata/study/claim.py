@@ -99,7 +99,8 @@ def _claim(study: Study, data_fingerprint: str, tokenizer_sha256: str) -> StudyF
         sweep(place)
     if before is not None:
         if before.data_fingerprint() != data_fingerprint:
-            raise StudyError(_other_data(path, "what `data` names has other rows now"))
+            names = [place for place in (study.data.train, study.data.validation, study.data.test) if isinstance(place, str)]
+            raise StudyError(_other_data(path, f"what `data` names ({', '.join(names)}) has other rows now"))
         if before.tokenizer_sha256() != tokenizer_sha256:
             raise StudyError(
                 f"the tokenizer of {study.base} is not the one that folder {path} was trained with; give it the same tokenizer "
