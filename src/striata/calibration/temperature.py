@@ -107,8 +107,8 @@ class Calibration:
 
     def scaled(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Logits of which the task's probabilities are calibrated, (rows, labels)."""
-        scaled: npt.NDArray[np.float32] = logits / self.divisors.astype(np.float32)
-        return scaled
+        divisors: npt.NDArray[np.float32] = self.divisors.astype(np.float32)
+        return logits / divisors
 
     def decide(self, logits: npt.NDArray[np.float32], task: Task) -> Places:
         """The answer to each row, by the labels' own thresholds where they have some, else by calibrated probabilities where they
