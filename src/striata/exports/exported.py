@@ -136,7 +136,8 @@ def export_model(
         divisors = np.ones(())
         if quantize is not None and targets is not None:
             divisors = _rescaled(folder, answers, targets)
-            answers = answers / divisors.astype(np.float32)
+            factors: Floats = divisors.astype(np.float32)
+            answers = answers / factors
         tolerance = ROUNDED if parts.rounds else TOLERANCE
         exported = _compared(
             model, Path(out), to, quantize, (reference, answers), targets, source=source, divisors=divisors,
@@ -233,8 +234,9 @@ def _decision(model: Model) -> dict[str, object]:
 
 def _same(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Which rows have the same answer, (rows,)."""
-    same: npt.NDArray[np.bool_] = one == other
-    return same if same.ndim == 1 else same.all(1)
+    equal = one == other
+    same: npt.NDArray[np.bool_] = equal if equal.ndim == 1 else equal.all(1)
+    return same
 
 
 def _compared(

@@ -60,8 +60,9 @@ class Answering:
 
     def right(self, logits: _Floats, targets: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which texts get all of their labels and no other, (texts,), by combined logits and targets as the task has them."""
-        same: npt.NDArray[np.bool_] = self.decide(logits) == targets
-        return same if self.task.one_label else same.all(-1)
+        same = self.decide(logits) == targets
+        right: npt.NDArray[np.bool_] = same if self.task.one_label else same.all(-1)
+        return right
 
     def confidence(self, logits: _Floats) -> _Floats:
         """Calibrated probability of each text's label, of several labels that of the least sure decision, (texts,)."""
