@@ -171,15 +171,9 @@ def fit(
     names = text if text is None or isinstance(text, str) else tuple(text)
     TASKS.check(task, StudyError)
     columns = Columns(
-        text=names,
-        text_pair=text_pair,
-        label=label,
-        weight=weight,
-        order=None if order is None else tuple(order),
-        dialect=dialect or Dialect(),
-        drop_empty=drop_empty,
-        task=task,
-    )
+        text=names, text_pair=text_pair, label=label, weight=weight, order=None if order is None else tuple(order),
+        dialect=dialect or Dialect(), drop_empty=drop_empty, task=task,
+    )  # fmt: skip
     parts = {"train": data} | ({} if test is None else {"test": test})
     parts = {name: str(part) if isinstance(part, Path) else part for name, part in parts.items()}
     read_by = {"train": columns, "test": columns.unweighted}
