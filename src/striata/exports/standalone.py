@@ -308,7 +308,7 @@ class Classifier:
         """
         if self._thresholds is not None:
             reached = probabilities >= np.array(self._thresholds)
-            return [[label for label, given in zip(self.labels, row, strict=True) if given] for row in reached.tolist()]
+            return [[label for label, reaches in zip(self.labels, row, strict=True) if reaches] for row in reached.tolist()]
         if self._ordered:
             places = (np.cumsum(probabilities, 1)[:, :-1] < 0.5).sum(1)
         else:
