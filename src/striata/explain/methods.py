@@ -12,6 +12,7 @@ from ..choices import EXPLANATIONS
 from ..errors import DataError, did_you_mean
 from ..model import Model
 from ..model.explanation import Explanation, NearRow
+from ..tasks import likeliest
 from .integration import integrate
 from .nearest import near_rows
 from .readers import differentiable, readers_of
@@ -66,7 +67,7 @@ def _explained_places(model: Model, logits: npt.NDArray[np.float32]) -> list[int
     """The label that each text gets; of several the likeliest of those that it gets, or of all where it gets none."""
     decided = model.decide(logits)
     if not model.task.one_label:
-        decided = (model.probabilities(logits) + decided).argmax(1)  # one that is given comes before all that are not
+        decided = likeliest(model.probabilities(logits) + decided)  # one that is given comes before all that are not
     places: list[int] = decided.tolist()
     return places
 

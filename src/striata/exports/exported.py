@@ -20,6 +20,7 @@ from ..errors import ExportError
 from ..extras import require
 from ..figures.intervals import Interval, paired_difference
 from ..robustness.checks import validation_rows
+from ..tasks import check_labels
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -113,6 +114,7 @@ def export_model(
     Raises:
         StriataError: likewise.
     """
+    check_labels(model.task, "an export", ExportError)
     from .card import write_card
     from .openers import OPENERS
     from .parts import take_apart

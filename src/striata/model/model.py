@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ..calibration import set_figures
 from ..data import Columns, Table, encode_labels, read_table
 from ..ensemble import Cascade, Combiner, Ensemble
+from ..errors import DataError
 from ..runs import Run
 from ..runs.joined import in_order
 from ..shown import Shown

@@ -18,6 +18,7 @@ from ..data.equal import equal_texts
 from ..disk.files import apart, named, write_bytes
 from ..errors import DataError
 from ..shown import Shown
+from ..tasks import check_labels
 from .model import Model
 from .scorers import EncoderScorer
 from .writers import Rows, write_rows
@@ -228,6 +229,7 @@ def suggest_rows(
     model: Model, data: object, rows: int, *, by: str = "mixed", columns: Columns | None = None, seed: int = 0
 ) -> Suggestion:
     """Rows of a pool to label next; see :func:`striata.suggest`."""
+    check_labels(model.task, "a suggestion of rows to label", DataError)
     SUGGESTIONS.check(by, DataError)
     if rows < 1:
         raise DataError(f"{rows}: expected at least 1", argument="rows")

@@ -15,7 +15,7 @@ from ..disk.files import apart, write_json
 from ..errors import DataError
 from ..figures.intervals import LEVEL, Interval, paired_difference, share
 from ..figures.pvalues import holm
-from ..tasks import SINGLE_LABEL, Task
+from ..tasks import SINGLE_LABEL, Task, check_labels
 from .checks import FORMAT, model_json, model_name, sample_rows, study_of
 from .documents import STRESS, keep
 from .perturbations import PERTURBATIONS, STRENGTHS, perturbed
@@ -160,6 +160,7 @@ def run_stress(
         DataError: `rows` is below 1, or a label is not one of the model's.
         StriataError: the result cannot be written.
     """
+    check_labels(model.task, "a stress test", DataError)
     if rows < 1:
         raise DataError(f"{rows}: expected at least 1", argument="rows")
     if out is not None:
