@@ -24,6 +24,7 @@ from striata.data.strata import number_parts
 from striata.errors import DataError, StriataError, StudyError
 from striata.figures.intervals import rmse_interval
 from striata.runs import StudyFolder, leaderboard
+from striata.runs.standings import find_model
 from striata.settings import Recipe, load_study
 from striata.tasks import REGRESSION
 from striata.tasks.regression import Scale
@@ -195,6 +196,7 @@ def test_a_study_of_numbers_is_decided_by_rmse_and_refuses_what_needs_labels() -
         ({"recipe": {"class_weights": "balanced"}}, "recipe.class_weights needs labels, and the task is regression"),
         ({"recipe": {"label_smoothing": 0.1}}, "recipe.label_smoothing needs labels, and the task is regression"),
         ({"data": {"train": "x.csv", "order": ["a", "b"]}}, "data.order needs labels, and the task is regression"),
+        ({"data": {"train": "x.csv", "label_separator": ";"}}, "data.label_separator needs labels"),
         ({"task": "single-label", "recipe": {"loss": "mse"}}, "recipe.loss mse is not of task single-label"),
         ({"task": "single-label", "recipe": {"best_by": "rmse"}}, "recipe.best_by rmse is not of task single-label"),
     ):  # fmt: skip
@@ -378,6 +380,44 @@ def test_candidates_race_by_their_loss(trained: Finished, tmp_path: Path) -> Non
     assert [run.facts.recipe["learning_rate"] for run in result.runs.values()] == [0.02]
 
 
+def test_what_needs_labels_is_refused_by_name_before_anything_is_done(
+    trained: Finished, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, result, _ = trained
+    (run,) = result.runs.values()
+    before = sorted((folder / "out").rglob("*"))
+    for line in (
+        "stress RUN TEST", "shift RUN --unlabelled TEST --known TEST", "suggest RUN TEST", "explain RUN TEST", "audit OUT",
+        "distil OUT", "selftrain OUT --unlabelled TEST", "check STUDY --like OUT",
+    ):  # fmt: skip
+        places = {"RUN": run.path, "TEST": folder / "test.csv", "OUT": folder / "out", "STUDY": folder / "study.yaml"}
+        (folder / "study.yaml").write_text(yaml.safe_dump(settings(folder, output=str(folder / "other"))))
+        assert command.run(*(places.get(word, word) for word in line.split())) != 0, line
+        refusal = capsys.readouterr().err
+        assert "the task is regression" in refusal, (line, refusal)
+        assert "Traceback" not in refusal
+    assert sorted((folder / "out").rglob("*")) == before
+
+
+def test_a_search_of_numbers_prunes_and_goes_on(trained: Finished, tmp_path: Path) -> None:
+    search = {"trials": 3, "generation": 2, "sections": [1, 2], "ranks": [1, 2], "targets": [["query"]], "learning_rate": None}
+    study = settings(trained[0], search=search, recipe={"max_steps": 4, "evaluate_every": 2}, output=str(tmp_path / "out"))
+    del study["layouts"]
+
+    def interrupt(event: Event) -> None:
+        if event.kind == "evaluated":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        striata.train(study, listen=interrupt)
+    runs = striata.train(study).runs
+    assert len(runs) == 3
+    assert all("rmse" in run.metrics for run in runs.values())
+    assert [row.run for row in leaderboard(StudyFolder.open(tmp_path / "out"))] == sorted(
+        runs, key=lambda name: (runs[name].metrics["rmse"], name)
+    )
+
+
 def test_leaderboards_of_any_task_are_ordered_by_what_decides(tmp_path: Path) -> None:
     labels = np.repeat([0, 1, 2], [80, 10, 10])
     often, rarely = np.ones(100, bool), np.ones(100, bool)
@@ -390,5 +430,6 @@ def test_leaderboards_of_any_task_are_ordered_by_what_decides(tmp_path: Path) ->
     folder.write_settings({**settings, "recipe": {"best_by": "macro_f1"}}, folder.data_fingerprint(), folder.tokenizer_sha256())
     rows = leaderboard(folder)
     assert [row.layout for row in rows] == ["s2", "s1"]
+    assert find_model(folder.path).name == "s2-seed0"
     assert rows[0].value > rows[1].value
     assert rows[0].accuracy < rows[1].accuracy

@@ -48,6 +48,7 @@ def check(
     from ..scale.cost import foresee as foresee_hours
     from ..search import Space
     from ..study import advise, check_output, plan_members, prepare
+    from ..tasks import check_labels
     from .inputs import open_study
     from .output import print_json
 
@@ -59,8 +60,11 @@ def check(
     members = plan_members(spec, len(prepared.splits.labels))
     if like is not None and not members:
         raise StudyError(f"--like {like}: {study} has no layouts to compare, only a search; leave --like out")
+    if earlier is not None:
+        check_labels(prepared.splits.task, "--like", StudyError)
     noise = None if earlier is None else measured_noise(earlier)
-    foreseen = foresee(members, len(prepared.splits.validation), noise=noise) if members else None
+    foretold = bool(members) and not prepared.splits.task.numeric  # the noise of other figures is not known before
+    foreseen = foresee(members, len(prepared.splits.validation), noise=noise) if foretold else None
     space = None if spec.search is None else Space.of(spec, len(prepared.splits.labels))
     costs = _costs(spec, members, prepared, rows)
     job = None

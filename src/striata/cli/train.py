@@ -38,9 +38,10 @@ def train(
     Example: striata train study.yaml --set recipe.max_steps=500
     """
     from .. import train as train_study
-    from ..choices import BASELINES
+    from ..choices import BASELINES, RANKINGS
     from ..errors import StudyError
     from ..runs import StudyFolder, leaderboard
+    from ..runs.standings import deciding_figure
     from .inputs import open_study
     from .leaderboard import show_leaderboard
     from .output import command, note, print_json, say
@@ -67,13 +68,14 @@ def train(
         rate = best.facts.recipe["learning_rate"]
         say(f"best of {trials} trials: {best.name}, learning rate {rate:g}, layout '{best.adapter_plan.text}'")
     if result.ensemble is not None:
+        by = deciding_figure(spec.model_dump(mode="json"))
+        title, shown = RANKINGS[by].title, RANKINGS[by].shown
         say(
-            f"ensemble of {len(result.ensemble.members)}: validation accuracy "
-            f"{result.ensemble.metrics['accuracy']:.4f}, chosen without the rows {result.ensemble.nested['accuracy']:.4f}, "
-            f"in {result.ensemble.folder}"
+            f"ensemble of {len(result.ensemble.members)}: validation {title} {shown(result.ensemble.metrics[by])}, chosen "
+            f"without the rows {shown(result.ensemble.nested[by])}, in {result.ensemble.folder}"
         )
         if "ensemble" in result.test:
-            say(f"ensemble test accuracy: {result.test['ensemble']['accuracy']:.4f}")
+            say(f"ensemble test {title}: {shown(result.test['ensemble'][by])}")
         say(f"next: {command('predict', result.ensemble.folder, 'FILE')}")
     if result.failed:
         raise typer.Exit(1)

@@ -22,7 +22,7 @@ from ..runs import Member, Run, StudyFolder
 from ..runs.facts import Distillation
 from ..settings import Recipe
 from ..study import Prepared
-from ..tasks import check_one_label
+from ..tasks import SINGLE_LABEL, check_one_label, task_named
 from ..training.events import Listener, note
 
 NAME = "distilled"
@@ -113,11 +113,11 @@ def find_teacher(folder: StudyFolder, purpose: str) -> Ensemble:
         EnsembleError: there is none, it is one run, or its texts have several labels.
         RunError: a run of it is damaged.
     """
+    check_one_label(task_named(folder.settings().get("task", SINGLE_LABEL.name)), purpose, EnsembleError)
     path = folder.path / "ensemble"
     if not path.is_dir():
         raise EnsembleError(f"{folder.path} has no ensemble to learn from; make one with `striata ensemble {folder.path}`")
     ensemble = load_ensemble(path)
-    check_one_label(next(iter(ensemble.runs.values())).task, purpose, EnsembleError)
     if len(ensemble.runs) < 2:
         raise EnsembleError(f"the ensemble of {folder.path} is one run, {next(iter(ensemble.runs))}; use it as it is")
     return ensemble

@@ -345,7 +345,9 @@ def load_study(source: str | Path | Mapping[str, Any], settings: Sequence[str] =
     if not study.has_encoder and (study.layouts or study.search):
         raise StudyError(f"{where}: layouts and a search need an encoder, and base is 'none'; name one", key="base")
     recipes = map(study.recipe_of, ("", *study.layouts))
-    check_for_task(study.task, recipes, by=study.ensemble.by, order=study.data.order, where=where)
+    check_for_task(
+        study.task, recipes, by=study.ensemble.by, order=study.data.order, separator=study.data.label_separator, where=where
+    )
     if isinstance(source, Mapping):
         return study
     return study.counted_from(Path(source).parent, here=[setting.partition("=")[0] for setting in settings])

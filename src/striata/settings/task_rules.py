@@ -36,7 +36,13 @@ def own_figures(task: str, recipe: Recipe, ensemble: BaseModel) -> dict[str, Bas
 
 
 def check_for_task(
-    task: str, recipes: Iterable[Recipe], *, by: str, order: Sequence[str] | None = None, where: str = "study"
+    task: str,
+    recipes: Iterable[Recipe],
+    *,
+    by: str,
+    order: Sequence[str] | None = None,
+    separator: str | None = None,
+    where: str = "study",
 ) -> None:
     """Refuses losses, figures and weights that are of other tasks.
 
@@ -45,6 +51,7 @@ def check_for_task(
         recipes: of the study and of its layouts.
         by: what chooses the ensemble.
         order: of labels, where it is stated.
+        separator: of labels, likewise.
         where: the file, for messages.
 
     Raises:
@@ -53,6 +60,8 @@ def check_for_task(
     own = task_named(task)
     if order is not None:
         check_labels(own, f"{where}: data.order", StudyError)
+    if separator is not None:
+        check_labels(own, f"{where}: data.label_separator", StudyError)
     for recipe in recipes:
         if recipe.loss is not None and task not in LOSSES[recipe.loss.name].tasks:
             names = alternatives(name for name, loss in LOSSES.items() if task in loss.tasks)
