@@ -26,6 +26,7 @@ from striata.figures.intervals import rmse_interval
 from striata.runs import StudyFolder, leaderboard
 from striata.runs.standings import find_model
 from striata.settings import Recipe, load_study
+from striata.study.automatic import decide_recipe
 from striata.tasks import REGRESSION
 from striata.tasks.regression import Scale
 from striata.training.events import Event
@@ -188,7 +189,9 @@ def test_a_study_of_numbers_is_decided_by_rmse_and_refuses_what_needs_labels() -
     own = load_study({**study, "recipe": {"best_by": "spearman", "min_delta": 0.01, "loss": {"name": "huber", "delta": 2}}})
     assert (own.recipe.best_by, own.recipe.min_delta, own.recipe.loss and own.recipe.loss.delta) == ("spearman", 0.01, 2)
     auto = load_study({**study, "recipe": "auto"})
-    assert (auto.recipe.auto, auto.recipe.best_by) == (True, "rmse")
+    decided = decide_recipe(auto, 5000)
+    assert (decided.recipe.auto, decided.recipe.best_by, decided.recipe.min_delta) == (False, "rmse", 0)
+    assert decided.race is not None
     for change, message in (
         ({"recipe": {"best_by": "accuracy"}}, "recipe.best_by accuracy is not of task regression; expected rmse, mae, r2"),
         ({"ensemble": {"by": "macro_f1"}}, "ensemble.by macro_f1 is not of task regression"),
@@ -266,13 +269,15 @@ def test_a_run_answers_in_the_numbers_own_unit(trained: Finished) -> None:
     (row,) = leaderboard(StudyFolder.open(folder / "out"))
     assert (row.by, row.value, row.test_value) == ("rmse", run.metrics["rmse"], result.test[run.name]["rmse"])
     assert "accuracy" not in repr((run, model, result, row)).lower()
+    with pytest.raises(StriataError, match="accuracy is no figure of this task; it has rmse, mae, r2, spearman, loss"):
+        _ = REGRESSION.scores(seen.logits, seen.labels).accuracy
 
 
 def test_useless_texts_get_the_mean_of_the_numbers(trained: Finished, tmp_path: Path) -> None:
     folder = trained[0]
-    numbers = np.random.default_rng(0).exponential(2.0, 120) + 1000
-    data = {"train": (["w1 w2"] * 120, numbers), "validation": (["w1 w2"] * 4, [999.0, 1000, 1001, 1002])}
-    recipe = {"batch_size": 120, "learning_rate": 0.01, "best_by": "loss", "max_steps": 60, "evaluate_every": 60}
+    numbers = np.random.default_rng(0).exponential(2.0, 60) + 1000
+    data = {"train": (["w1 w2"] * 60, numbers), "validation": (["w1 w2"] * 4, [999.0, 1000, 1001, 1002])}
+    recipe = {"batch_size": 60, "learning_rate": 0.02, "best_by": "loss", "max_steps": 40, "evaluate_every": 40}
     study = settings(folder, output=str(tmp_path / "out"), recipe=recipe)
     study["data"] = {"max_length": 32}
     (run,) = striata.train(study, data=data).runs.values()

@@ -17,7 +17,7 @@ def plan(
         str, typer.Argument(help="Built-in name (`striata layouts`), text form ('0-5 r4 query | 6-11 r8 query') or YAML file.")
     ],
     base: Annotated[str, typer.Option(help="Encoder: Hub name or local folder.")],
-    labels: Annotated[int, typer.Option(help="Number of labels.")],
+    labels: Annotated[int, typer.Option(help="Number of labels; 1 for a number.")],
     head: Head = "native",
     budget: Budget = None,
     fit: Annotated[
@@ -50,7 +50,8 @@ def show_plan(plan: Plan) -> None:
     """Prints a plan: sections, a table by layer, totals."""
     from .output import note, say, table
 
-    say(f"{plan.layout} on {plan.base}, {plan.labels} labels, head {plan.head.kind}")
+    outputs = "a number" if plan.labels == 1 else f"{plan.labels} labels"
+    say(f"{plan.layout} on {plan.base}, {outputs}, head {plan.head.kind}")
     for section in plan.text.split(" | "):
         say(f"  {section}")
     for remark in plan.notes:

@@ -10,12 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ..choices import RANKINGS
+from ..errors import DataError
 
 Places = npt.NDArray[np.int64]
 
 
 class Scores(dict[str, float]):
     """Figures of predictions against labels, by name; which there are is a matter of the task."""
+
+    def __missing__(self, name: str) -> float:
+        raise DataError(f"{name} is no figure of this task; it has {', '.join(self)}", argument="figure")
 
     @property
     def accuracy(self) -> float:
