@@ -15,7 +15,7 @@ from .options import Json, Settings, StudyFile
 
 if TYPE_CHECKING:
     from ..evidence import Foresight
-    from ..runs import Member
+    from ..runs import Member, StudyFolder
     from ..scale.cost import Job
     from ..search import Space
     from ..settings import Recipe, Study
@@ -43,12 +43,10 @@ def check(
 
     Example: striata check study.yaml
     """
-    from ..evidence import foresee, measured_noise
     from ..runs import StudyFolder
     from ..scale.cost import foresee as foresee_hours
     from ..search import Space
     from ..study import advise, check_output, plan_members, prepare
-    from ..tasks import check_labels
     from .inputs import open_study
     from .output import print_json
 
@@ -60,11 +58,7 @@ def check(
     members = plan_members(spec, len(prepared.splits.labels))
     if like is not None and not members:
         raise StudyError(f"--like {like}: {study} has no layouts to compare, only a search; leave --like out")
-    if earlier is not None:
-        check_labels(prepared.splits.task, "--like", StudyError)
-    noise = None if earlier is None else measured_noise(earlier)
-    foretold = bool(members) and not prepared.splits.task.numeric  # the noise of other figures is not known before
-    foreseen = foresee(members, len(prepared.splits.validation), noise=noise) if foretold else None
+    foreseen = _foreseen(members, prepared, earlier)
     space = None if spec.search is None else Space.of(spec, len(prepared.splits.labels))
     costs = _costs(spec, members, prepared, rows)
     job = None
@@ -88,6 +82,19 @@ def check(
         show_hours(job, foresee_hours(job))
     if foreseen is not None:
         show_foresight(foreseen)
+
+
+def _foreseen(members: Sequence[Member], prepared: Prepared, earlier: StudyFolder | None) -> Foresight | None:
+    """What the members can be told apart by, with the noise of an earlier study; of numbers nothing is known before."""
+    from ..evidence import foresee, measured_noise
+    from ..tasks import check_labels
+
+    if earlier is not None:
+        check_labels(prepared.splits.task, "--like", StudyError)
+    if not members or prepared.splits.task.numeric:
+        return None
+    noise = None if earlier is None else measured_noise(earlier)
+    return foresee(members, len(prepared.splits.validation), noise=noise)
 
 
 def _show(prepared: Prepared, members: tuple[Member, ...], space: Space | None, costs: Mapping[str, int]) -> None:
