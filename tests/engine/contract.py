@@ -179,6 +179,21 @@ class EngineContract(ABC):
             assert logits[slot].dtype == torch.float32
             near(logits[slot].detach().numpy(), engine.predict(part, slots=[slot])[0])
 
+    def test_hidden_states_are_each_members_own(self, base: str) -> None:
+        engine = self.engine(base, 0, 1, 2)
+        parts = {slot: texts(2 + at, seed=at) for at, slot in enumerate(engine.slots) if at != 1}
+        batch = collate(list(parts.items()), engine.device)
+        hidden = engine.hidden(batch)
+        assert list(hidden) == list(parts)
+        for slot, part in parts.items():
+            alone = engine.hidden(collate([(slot, part)], engine.device))[slot]
+            assert hidden[slot].shape == (int(part.lengths.sum()), 32)
+            near(hidden[slot].detach().numpy(), alone.detach().numpy())
+        once, again, other = (engine.hidden(batch, streams(engine, seed)) for seed in (1, 1, 2))
+        for slot in parts:
+            assert torch.equal(once[slot], again[slot])
+            assert not torch.equal(once[slot], other[slot])
+
     def test_embeddings_know_no_members(self, base: str) -> None:
         engine, asked = self.engine(base, 0, 1), texts(5)
         vectors = engine.embed(asked)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from striata.data import Encoded
 
@@ -20,7 +20,7 @@ needs_grouped_products = pytest.mark.skipif(
 )
 
 
-def make_encoder(folder: Path, family: str, *, layers: int = 4, dropout: float = 0.0) -> Path:
+def make_encoder(folder: Path, family: str, *, layers: int = 4, dropout: float = 0.0, masked: bool = False) -> Path:
     """A model folder with random weights large enough that every part of it matters.
 
     Args:
@@ -28,6 +28,7 @@ def make_encoder(folder: Path, family: str, *, layers: int = 4, dropout: float =
         family: a transformers model type.
         layers: depth.
         dropout: of the hidden states and attention probabilities.
+        masked: with a masked-language head.
     """
     sizes = {
         "vocab_size": VOCABULARY,
@@ -57,7 +58,12 @@ def make_encoder(folder: Path, family: str, *, layers: int = 4, dropout: float =
         sizes |= {"relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"]}
         sizes |= {"pooler_hidden_size": 32, "share_att_key": True, "norm_rel_ebd": "layer_norm", "pooler_dropout": dropout}
     torch.manual_seed(0)
-    model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(family, **sizes))
+    kind = AutoModelForMaskedLM if masked else AutoModelForSequenceClassification
+    model = kind.from_config(AutoConfig.for_model(family, **sizes))
+    if masked:
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 1 and not name.startswith(model.base_model_prefix):  # else 0, and nothing would show
+                torch.nn.init.normal_(parameter, std=0.5)
     target = folder / family
     model.save_pretrained(target)
     return target

@@ -93,6 +93,18 @@ class Engine(Protocol):
         """
         ...
 
+    def hidden(self, batch: Batch, streams: Mapping[int, RandomStream] | None = None) -> dict[int, Tensor]:
+        """Last hidden states of each member in a batch for its own texts, before any head, for autograd.
+
+        Args:
+            batch: from :func:`striata.engine.collate`, of some or all members in the order of :attr:`slots`.
+            streams: a stream of random bits for each slot in the batch, to train with dropout; None for no dropout.
+
+        Returns:
+            slot -> (its tokens, hidden size), in :attr:`dtype`.
+        """
+        ...
+
     def predict(
         self, encoded: Encoded, *, slots: Sequence[int] | None = None, max_tokens: int = 16384
     ) -> npt.NDArray[np.float32]:

@@ -180,10 +180,38 @@ def load_model(
     return model
 
 
+def load_masked_model(base: str, files: Sequence[Path], *, dtype: torch.dtype) -> nn.Module:
+    """An encoder with its masked-language head, as transformers has both.
+
+    Args:
+        base: a Hub name or a local folder, with its configuration.
+        files: all of its weights; see :func:`weight_files`.
+        dtype: of its weights.
+
+    Raises:
+        EncoderError: its files are damaged, or lack weights.
+    """
+    with _LOADING:
+        model, missing = _load(base, files, packed=False, pooler=None, dtype=dtype, dropout=None, masked=True)
+    if missing:
+        raise EncoderError(
+            f"encoder '{base}' has no whole masked-language head: it lacks the weights of {len(missing)} parameters (first: "
+            f"{missing[0]}); give a complete model, or take another objective"
+        )
+    return model
+
+
 def _load(
-    base: str, files: Sequence[Path], *, packed: bool, pooler: bool | None, dtype: torch.dtype, dropout: float | None
+    base: str,
+    files: Sequence[Path],
+    *,
+    packed: bool,
+    pooler: bool | None,
+    dtype: torch.dtype,
+    dropout: float | None,
+    masked: bool = False,
 ) -> tuple[nn.Module, list[str]]:
-    from transformers import AttentionInterface, AutoConfig, AutoModel
+    from transformers import AttentionInterface, AutoConfig, AutoModel, AutoModelForMaskedLM
     from transformers.utils import logging
 
     AttentionInterface.register(IMPLEMENTATION, packed_attention)
@@ -203,7 +231,8 @@ def _load(
     try:
         # By weights and not by place, where transformers would choose among the files by rules of its own.
         weights = {name: tensor for file in files for name, tensor in load_file(file).items()}
-        model, info = AutoModel._model_mapping[type(config)].from_pretrained(
+        kind = AutoModelForMaskedLM if masked else AutoModel
+        model, info = kind._model_mapping[type(config)].from_pretrained(
             None,
             config=config,
             state_dict=weights,

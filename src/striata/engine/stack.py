@@ -186,6 +186,12 @@ class Stack:
                 for s, part in zip(batch.segments, parts, strict=True)
             }
 
+    def hidden(self, batch: Batch, streams: Mapping[int, RandomStream] | None = None) -> dict[int, Tensor]:
+        """Each member's last hidden states of its own texts; see :meth:`striata.engine.Engine.hidden`."""
+        with self._lock.reading():
+            hidden = self.encoder.hidden(batch, streams, slots=self.slots)
+            return {segment.slot: hidden[segment.tokens] for segment in batch.segments}
+
     def _differing(self, slots: Sequence[int]) -> tuple[str, ...]:
         """The layers from the first in which one of these members has an adapter; none where nothing below can be shared."""
         shape = self.encoder.shape

@@ -31,6 +31,7 @@ ALBERT = Family(
     passes=Size("num_hidden_layers", 12),
     token_types=True,
     pooler=("pooler", "pooler_activation"),
+    masked_head="predictions.dense.weight",
     dropouts=("classifier_dropout_prob", 0.1),
     head=_head,
 )

@@ -30,6 +30,7 @@ BERT = Family(
     token_types=True,
     pooler=("pooler",),
     block_ends=("attention.output", "output"),
+    masked_head="cls.predictions.transform.dense.weight",
     dropouts=("classifier_dropout", "hidden_dropout_prob", 0.1),
     head=_head,
 )

@@ -36,5 +36,6 @@ DEBERTA_V2 = Family(
     packed=False,
     token_types=True,
     dropouts=("cls_dropout", "hidden_dropout_prob", 0.1),
+    masked_head="cls.predictions.transform.dense.weight",
     head=_head,
 )

@@ -26,6 +26,7 @@ DISTILBERT = Family(
     hidden=Size("dim", 768),
     inner=Size("hidden_dim", 3072),
     depth=(Size("n_layers", 6),),
+    masked_head="vocab_transform.weight",
     dropouts=("seq_classif_dropout", 0.2),
     head=_head,
 )

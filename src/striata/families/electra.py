@@ -20,5 +20,6 @@ ELECTRA = replace(
     hidden=Size("hidden_size", 256),
     inner=Size("intermediate_size", 1024),
     pooler=(),
+    masked_head="generator_predictions.dense.weight",
     head=_head,
 )

@@ -28,5 +28,6 @@ MODERNBERT = Family(
     gated=True,
     absolute_positions=False,
     dropouts=("classifier_dropout", 0.0),
+    masked_head="decoder.bias",
     head=_head,
 )

@@ -24,5 +24,6 @@ MPNET = Family(
     positions_after_padding=True,
     pooler=("pooler",),
     dropouts=("hidden_dropout_prob", 0.1),
+    masked_head="lm_head.dense.weight",
     head=ROBERTA.head,
 )

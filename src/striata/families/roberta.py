@@ -26,6 +26,8 @@ def _head(config: Config, hidden: int, labels: int, p: float) -> NativeHead:
     return two_layers(hidden, labels, p, between="tanh")
 
 
-ROBERTA = replace(BERT, name="roberta", prefix="roberta", positions_after_padding=True, head=_head)
+ROBERTA = replace(
+    BERT, name="roberta", prefix="roberta", positions_after_padding=True, masked_head="lm_head.dense.weight", head=_head
+)
 XLM_ROBERTA = replace(ROBERTA, name="xlm-roberta")
 CAMEMBERT = replace(ROBERTA, name="camembert")

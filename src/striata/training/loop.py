@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,12 +12,12 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 
 from ..data import Encoded
 from ..engine import Engine, RandomStream, check_receipt, collate, on_device, on_host, seed_of
 from ..runs import Member
 from .events import Event, Listener, nobody
+from .interruption import deferring
 from .losses import Loss, make_loss
 from .order import rows_at
 from .state import Best, Trainee, begin, enter, read_checkpoint, restore, save_checkpoint
@@ -103,7 +100,6 @@ class Trainer:
         self._streams: dict[int, RandomStream] = {}
         for t in self.live:
             self._admit(t)
-        self._interrupted = False
 
     def add(self, member: Member) -> None:
         """Takes a new member in, beside those under way; it begins at its own step 0.
@@ -133,7 +129,7 @@ class Trainer:
         began, done = time.monotonic(), 0
         if self.recruit is not None:
             self._save()  # who is in the stack together is then known even before the first evaluation
-        with self._interruptible():
+        with deferring() as interruption:
             while self.live:
                 started = time.monotonic()
                 self.step()
@@ -150,9 +146,9 @@ class Trainer:
                     self._end(due)
                 if due or not self.live:
                     self._refill()
-                if due or left or self._interrupted:
+                if due or left or interruption.came:
                     self._save()
-                if self._interrupted:
+                if interruption.came:
                     raise KeyboardInterrupt
 
     def step(self) -> None:
@@ -172,7 +168,7 @@ class Trainer:
         losses = torch.stack([self._losses[t.slot](logits[t.slot], answers, rows=rows) for t, answers, rows in parts])
         read = on_host(losses)
         losses.sum().backward()  # type: ignore[no-untyped-call]
-        rates = [self._update(t) for t in self.live]
+        rates = [t.update() for t in self.live]
         # Read last, so that a GPU has the whole step before it is waited for. What is not finite stays in its own member.
         for t, loss, rate in zip(list(self.live), read(), rates, strict=True):
             if math.isfinite(loss):
@@ -187,16 +183,6 @@ class Trainer:
             return [None] * len(chosen)
         weights = on_device(torch.from_numpy(self.weights[np.concatenate(chosen)]), self.stack.device)
         return torch.split(weights, [len(rows) for rows in chosen])
-
-    def _update(self, t: Trainee) -> float:
-        """Steps a member's optimizer and schedule; returns the learning rate it stepped with."""
-        if t.member.recipe.clip is not None:
-            clip_grad_norm_([p for group in t.optimizer.param_groups for p in group["params"]], t.member.recipe.clip)
-        rate = float(t.optimizer.param_groups[0]["lr"])
-        t.optimizer.step()
-        t.schedule.step()
-        t.optimizer.zero_grad(set_to_none=True)
-        return rate
 
     def _due(self, t: Trainee) -> bool:
         return t.step % t.member.recipe.evaluate_every == 0 or t.step >= t.steps
@@ -321,24 +307,3 @@ class Trainer:
 
     def _tell(self, event: Event) -> None:
         self.listen(event)
-
-    @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM ends training after the step under way; a second one ends it at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-        def stop(_: int, __: object) -> None:
-            if self._interrupted:
-                raise KeyboardInterrupt
-            self._interrupted = True
-
-        try:
-            for number in before:
-                signal.signal(number, stop)
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

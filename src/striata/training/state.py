@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -109,6 +110,16 @@ class Trainee:
     def best_value(self) -> float | None:
         """Of the figure that decides, with the kept checkpoint; None without."""
         return None if self.best is None else self.best.scores[self.member.recipe.best_by]
+
+    def update(self) -> float:
+        """Steps optimizer and schedule by the gradients there are, which go; returns the learning rate of the step."""
+        if self.member.recipe.clip is not None:
+            clip_grad_norm_([p for group in self.optimizer.param_groups for p in group["params"]], self.member.recipe.clip)
+        rate = float(self.optimizer.param_groups[0]["lr"])
+        self.optimizer.step()
+        self.schedule.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return rate
 
     def weigh(self, scores: Mapping[str, float]) -> bool:
         """Counts an evaluation as a gain or as one more without, by the figure that the recipe names; returns whether it is the
