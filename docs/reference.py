@@ -40,6 +40,7 @@ TITLES = {
     "FORMS": "Formats of predictions", "BASELINES": "Baselines", "DEMOS": "Demos", "EXPORTS": "Exports",
     "QUANTIZATIONS": "Quantizations", "EXPLANATIONS": "Ways to explain",
     "REVIEWS": "Forms for labelling again", "SUGGESTIONS": "Ways to suggest rows",
+    "OBJECTIVES": "Objectives of adaptation",
 }  # fmt: skip
 
 

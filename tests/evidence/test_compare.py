@@ -16,7 +16,7 @@ from striata.evidence.sentences import sentence
 from striata.figures.spread import seed_parts
 from striata.report.contents import collect
 from striata.runs import StudyFolder
-from striata.settings import load_study
+from striata.settings import Recipe, load_study
 from striata.study import plan_members
 
 from ..study.synthetic import LABELS, logits_of, write_synthetic_run, write_synthetic_study
@@ -70,6 +70,37 @@ def test_the_layouts_together_against_their_controls(tmp_path: Path) -> None:
     assert one.verdict == "not told apart"
     assert one.sentence.startswith("the mean of 2 layouts is not told apart from that of their :uniform controls by 300 rows")
     assert found.to_json()["together"]
+
+
+def test_what_adaptation_gained_is_said_in_a_sentence(tmp_path: Path) -> None:
+    """Against the same layout without; with a uniform control beside it, that stays the reference of layouts."""
+
+    def compared(place: str, *layouts: str, without: float, seeds: int = 3) -> Comparison:
+        table = {seed: np.arange(ROWS) < 240 - seed for seed in range(seeds)}
+        folder = study(tmp_path / place, {(name, seed): table[seed] for name in layouts for seed in range(seeds)})
+        for name in layouts:
+            if ":" not in name:
+                for seed in range(seeds):
+                    right = (np.arange(ROWS) + seed) % ROWS < ROWS * without
+                    facts = {"title": f"{name}-no-adapt", "control": "no-adapt", "control_of": {"no-adapt": (name,)}}
+                    recipe = Recipe(max_steps=7).model_dump(mode="json")  # else it would be one plan and recipe
+                    write_synthetic_run(folder.path, name, seed, logits_of(right, TRUTH), TRUTH, recipe=recipe, **facts)
+        return compare_study(folder)
+
+    better = compared("better", "s8", without=0.6)
+    assert better.reference == "each layout's own :no-adapt control"
+    (pair,), (whole,) = better.differences, better.together
+    assert (pair.layout, pair.reference) == ("s8", "s8-no-adapt")
+    assert (whole.difference, whole.low, whole.high, whole.p) == (pair.difference, pair.low, pair.high, pair.p)
+    assert whole.sentence.startswith("adaptation to texts without labels gained 19.67 points (difference +")
+    assert compared("worse", "s8", without=0.95).together[0].sentence.startswith("adaptation to texts without labels lost 15")
+    same = compared("same", "s8", "s5", without=0.8, seeds=1).together[0]
+    assert same.sentence.startswith(
+        "adaptation to texts without labels is not told apart from none: +0.00 points in the mean of 2 layouts (difference"
+    )
+    both = compared("both", "s8", "s8:uniform", without=0.6)
+    assert [(one.layout, one.reference) for one in both.differences] == [("s8", "s8:uniform")]
+    assert [one.control for one in both.together] == ["no-adapt"]
 
 
 def test_a_layout_whose_seeds_scatter_is_named_where_it_is_shown(tmp_path: Path) -> None:

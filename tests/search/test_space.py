@@ -19,7 +19,7 @@ from striata.search import Space
 from striata.search.halving import rungs, weak
 from striata.search.propose import propose, quiet
 from striata.settings import load_study
-from striata.settings.file import SearchSettings
+from striata.settings.search_settings import SearchSettings
 from striata.study import plan_members
 
 BASE = "sentence-transformers/all-MiniLM-L6-v2"

@@ -19,15 +19,16 @@ LABELS = ("Business", "Sports", "World")
 
 
 def make_base(folder: Path, family: str = "roberta", **options: Any) -> Path:
-    """An encoder's folder with a word tokenizer."""
+    """An encoder's folder with a word tokenizer; with `masked=True`, with a masked-language head and a token for the mask."""
     base = make_encoder(folder, family, layers=3, **options)
     raw = RawTokenizer(
         models.WordLevel({w: i for i, w in enumerate(["<s>", "<pad>", "</s>", "<unk>", *WORDS])}, unk_token="<unk>")
     )
     raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     raw.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    mask = {"mask_token": WORDS[-1]} if options.get("masked") else {}
     PreTrainedTokenizerFast(
-        tokenizer_object=raw, pad_token="<pad>", unk_token="<unk>", cls_token="<s>", sep_token="</s>", model_max_length=64
+        tokenizer_object=raw, pad_token="<pad>", unk_token="<unk>", cls_token="<s>", sep_token="</s>", model_max_length=64, **mask
     ).save_pretrained(base)
     return base
 

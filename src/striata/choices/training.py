@@ -52,11 +52,22 @@ TARGETS = Choices(
     },
 )
 
+UNADAPTED = "no-adapt"
 CONTROLS = Choices(
     "control",
     {
         "uniform": Choice("the same sites with the largest single rank that trains no more parameters"),
         "reversed": Choice("the same sections over the layers in reverse order"),
+        UNADAPTED: Choice("the same layout, not adapted to texts without labels"),
+    },
+)
+
+OBJECTIVES = Choices(
+    "objective",
+    {
+        "auto": Choice("masked where the checkpoint has the head for it, else contrastive"),
+        "masked": Choice("guess masked tokens; Devlin et al. 2018, arXiv:1810.04805"),
+        "contrastive": Choice("tell a text, read twice with dropout, from others; Gao, Yao and Chen 2021, arXiv:2104.08821"),
     },
 )
 

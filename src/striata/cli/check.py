@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..search import Space
     from ..settings import Recipe, Study
     from ..study import Prepared
+    from ..study.adaptation import Adaptation
 
 _MATRIX = 1024
 
@@ -47,6 +48,7 @@ def check(
     from ..scale.cost import foresee as foresee_hours
     from ..search import Space
     from ..study import advise, check_output, plan_members, prepare
+    from ..study.adaptation import find_adaptation
     from .inputs import open_study
     from .output import print_json
 
@@ -59,6 +61,7 @@ def check(
     if like is not None and not members:
         raise StudyError(f"--like {like}: {study} has no layouts to compare, only a search; leave --like out")
     foreseen = _foreseen(members, prepared, earlier)
+    adaptation = find_adaptation(prepared)
     space = None if spec.search is None else Space.of(spec, len(prepared.splits.labels))
     costs = _costs(spec, members, prepared, rows)
     job = None
@@ -73,11 +76,12 @@ def check(
                 "advice": advise(prepared, members),
                 "resolves": None if foreseen is None else foreseen.to_json(),
                 "search": None if space is None else space.to_json() | {"cost": costs},
+                "adaptation": None if adaptation is None else adaptation.to_json(),
                 "machines": None if job is None else foresee_hours(job).to_json(),
             }
         )
         return
-    _show(prepared, members, space, costs)
+    _show(prepared, members, space, costs, adaptation)
     if job is not None:
         show_hours(job, foresee_hours(job))
     if foreseen is not None:
@@ -97,7 +101,9 @@ def _foreseen(members: Sequence[Member], prepared: Prepared, earlier: StudyFolde
     return foresee(members, len(prepared.splits.validation), noise=noise)
 
 
-def _show(prepared: Prepared, members: tuple[Member, ...], space: Space | None, costs: Mapping[str, int]) -> None:
+def _show(
+    prepared: Prepared, members: tuple[Member, ...], space: Space | None, costs: Mapping[str, int], adaptation: Adaptation | None
+) -> None:
     """Prints what a study is, and what it costs."""
     from ..study import advise, baseline_lines, shared_plans
     from .output import note, say
@@ -111,12 +117,15 @@ def _show(prepared: Prepared, members: tuple[Member, ...], space: Space | None, 
         show_members(members)
     for line in baseline_lines(prepared):
         say(line)
+    for line in adaptation.lines() if adaptation is not None else ():
+        say(line)
     for line in (*spec.places.remarks, *shared_plans(members), *advise(prepared, members)):
         note(line)
     say()
     show_costs(costs, "all members" if space is None else f"{space.settings.trials} trials, if none is pruned")
     if members:
-        tokens = 3 * costs["training_tokens"] + costs["validation_tokens"]  # a step costs about three forward passes
+        adapting = 0 if adaptation is None else adaptation.tokens * sum(member.adapt is not None for member in members)
+        tokens = 3 * (costs["training_tokens"] + adapting) + costs["validation_tokens"]  # a step costs about three forward passes
         say(f"time: about {duration(tokens * seconds_a_token(spec.base))} on this machine's CPU, by its speed at matrix products")
 
 

@@ -58,7 +58,8 @@ def open_study(file: Path, settings: Sequence[str], track: Sequence[str] = ()) -
         TRACKERS.check(name, StudyError)
     if study.has_encoder:
         check_base(study.base)
-    for source in (study.data.train, study.data.validation, study.data.test, study.data.weight_like):
+    adapted = None if study.adapt is None else study.adapt.unlabelled
+    for source in (study.data.train, study.data.validation, study.data.test, study.data.weight_like, adapted):
         if isinstance(source, str):
             check_source(source)
     return study

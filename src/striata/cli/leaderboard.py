@@ -32,7 +32,8 @@ def leaderboard(
     It opens with what the fine-tuned encoder and the ensemble gain over the best baseline, and at which cost.
 
     A layout's accuracy is the mean over its seeds on the validation rows. Its difference to the reference (its own :uniform
-    control, else the study's first layout) has a p-value corrected for the number of comparisons, and a verdict.
+    control, or the one that was not adapted, else the study's first layout) has a p-value corrected for the number of
+    comparisons, and a verdict.
 
     Example: striata leaderboard runs/mine --explain
     """

@@ -78,7 +78,7 @@ class Lines:
             return
         if self._evaluated is not None:
             self._tell(self._evaluated)
-        elif event.kind == "step" and self._now() - self._written >= _MINUTE:
+        elif event.kind in ("step", "adapting") and self._now() - self._written >= _MINUTE:
             self._tell(event)
         if event.kind == "doing":
             self._write(f"{event.message} ...")
@@ -90,7 +90,8 @@ class Lines:
     def _tell(self, event: Event) -> None:
         self._evaluated, self._written = None, self._now()
         left = self._countdown.left
-        parts = [f"step {event.step}/{event.steps}", self._best.sentence, "" if left is None else f"{clock(left)} left"]
+        step = f"{'adaptation, ' if event.kind == 'adapting' else ''}step {event.step}/{event.steps}"
+        parts = [step, self._best.sentence, "" if left is None else f"{clock(left)} left"]
         self._write("; ".join(filter(None, parts)))
 
 

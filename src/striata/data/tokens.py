@@ -98,10 +98,23 @@ class Tokenizer:
         max_length: most tokens of a text, special tokens included.
         files: that it was read from, by name.
         sha256: over the names and bytes of these files.
+        mask: id of the token that stands for a hidden one; None without.
+        special: ids of tokens that are no text.
     """
 
-    def __init__(self, backend: _Backend, *, base: str, max_length: int, typed: bool, files: Mapping[str, Path]) -> None:
+    def __init__(
+        self,
+        backend: _Backend,
+        *,
+        base: str,
+        max_length: int,
+        typed: bool,
+        files: Mapping[str, Path],
+        mask: int | None = None,
+        special: Sequence[int] = (),
+    ) -> None:
         self._backend, self._typed = backend, typed
+        self.mask, self.special = mask, tuple(special)
         self.base, self.max_length, self.files, self.sha256 = base, max_length, files, _sha256(files)
 
     @classmethod
@@ -143,6 +156,8 @@ class Tokenizer:
             max_length=max_length,
             typed="token_type_ids" in loaded.model_input_names,
             files=_files(base, dict.fromkeys((*_ALWAYS, *loaded.vocab_files_names.values()))),
+            mask=loaded.mask_token_id,
+            special=loaded.all_special_ids,
         )
         tokenizer._check(int(min(loaded.model_max_length, 2**62)))
         if not folder.is_dir() or (folder / "config.json").is_file():
@@ -150,6 +165,11 @@ class Tokenizer:
         backend.no_padding()
         backend.enable_truncation(max_length=max_length)
         return tokenizer
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are."""
+        return self._backend.get_vocab_size(with_added_tokens=True)
 
     def _check(self, most: int) -> None:
         if most < _SANE and self.max_length > most:

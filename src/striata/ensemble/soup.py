@@ -196,6 +196,7 @@ def _record(
             "seed": 0,
             "control": None,
             "control_of": {},
+            "adapted": next((run.facts.adapted for run in runs if run.facts.adapted is not None), None),
             "aliases": (),
             "recipe": {"merged": candidate.form, "runs": {run.name: run.checksum for run in runs}},
             "plan_hash": candidate.plan.hash,

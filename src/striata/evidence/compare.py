@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from ..choices import BASELINES, CONTROLS
+from ..choices import BASELINES, CONTROLS, UNADAPTED
 from ..errors import StudyError
 from ..figures.bootstrap import f1_draws, f1_interval
 from ..figures.intervals import share_of_parts
@@ -24,7 +24,7 @@ from .paired import Estimate, Right, compare_crossed, compare_many, compare_two
 from .power import Design, Noise, rows_needed, seeds_needed
 from .references import find, own_controls, references
 from .results import Comparison, Difference, LayoutResult, Together
-from .sentences import sentence
+from .sentences import adaptation_sentence, sentence
 
 CROSSED = "variance components over seeds and rows"
 _BASELINES_ONLY = "none: there are baselines only"
@@ -48,9 +48,9 @@ def compare_study(folder: StudyFolder, *, reference: str | None = None, confiden
 
     Args:
         folder: of the study.
-        reference: a layout or a baseline for all; "uniform" or "reversed" for each layout's own control; None for the own uniform
-            control, and the study's first layout where there is none. Baselines are no layouts: unless one is named here, they
-            are listed only, and :func:`striata.evidence.measure_worth` judges them.
+        reference: a layout or a baseline for all; of :data:`striata.choices.CONTROLS` for each layout's own control; None for the
+            own uniform control, or that without adaptation, and the study's first layout where there is none. Baselines are no
+            layouts: unless one is named here, they are listed only, and :func:`striata.evidence.measure_worth` judges them.
         confidence: of the intervals.
 
     Raises:
@@ -336,15 +336,20 @@ def _verdict(difference: float, p: float, confidence: float) -> str:
 
 
 def _together(evidence: _Evidence, control: str) -> Together | None:
-    """The layouts that have a control of this kind, on average against it; None where fewer than two have one."""
+    """The layouts that have a control of this kind, on average against it; None where fewer than two have one, but for adapted
+    layouts: of these one will do."""
     pairs = [(one, other) for one, other in own_controls(evidence.groups, control) if not one.control and not _same(one, other)]
     seeds = sorted(set.intersection(*(set(layout.runs) for pair in pairs for layout in pair))) if pairs else []
-    if len(pairs) < 2 or not seeds:
+    if len(pairs) < (1 if control == UNADAPTED else 2) or not seeds:
         return None
-    right = {layout.title: evidence.pool.right(layout.at(seeds)) for pair in pairs for layout in pair}
-    titles = [(one.title, other.title) for one, other in pairs]
-    estimate = compare_many(titles, right, evidence.accuracy, evidence.confidence)
+    if len(pairs) == 1:
+        estimate = _estimate(evidence, *pairs[0], seeds)
+    else:
+        right = {layout.title: evidence.pool.right(layout.at(seeds)) for pair in pairs for layout in pair}
+        titles = [(one.title, other.title) for one, other in pairs]
+        estimate = compare_many(titles, right, evidence.accuracy, evidence.confidence)
     verdict = _verdict(estimate.value, estimate.p, evidence.confidence)
+    interval, extent = (estimate.value, estimate.low, estimate.high), {"rows": len(evidence.pool.ids), "seeds": len(seeds)}
     return Together(
         control=control,
         layouts=tuple(one.label for one, _ in pairs),
@@ -354,15 +359,16 @@ def _together(evidence: _Evidence, control: str) -> Together | None:
         high=estimate.high,
         p=estimate.p,
         verdict=verdict,
-        sentence=sentence(
+        sentence=adaptation_sentence(verdict, interval, estimate.p, layouts=len(pairs), **extent)
+        if control == UNADAPTED
+        else sentence(
             (f"the mean of {len(pairs)} layouts", f"that of their :{control} controls"),
             verdict,
-            (estimate.value, estimate.low, estimate.high),
+            interval,
             (estimate.p, estimate.p),
-            rows=len(evidence.pool.ids),
-            seeds=len(seeds),
             comparisons=1,
             needed=None,
+            **extent,
         ),
     )
 

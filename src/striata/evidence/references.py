@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..choices import CONTROLS
+from ..choices import CONTROLS, UNADAPTED
 from ..errors import StudyError, did_you_mean
 
 
@@ -18,7 +18,7 @@ class Named:
         title: its runs' name without the seed.
         layout: what the study called it.
         aliases: other layouts that are the same plan and recipe.
-        control: "uniform" or "reversed" for a control, else None.
+        control: of :data:`striata.choices.CONTROLS` for a control, else None.
         control_of: titles of the layouts whose control it is, by the kind of control.
     """
 
@@ -78,8 +78,9 @@ def references(
 
     Args:
         known: the layouts.
-        first: the one that stands in where a layout has no uniform control.
-        reference: "uniform" or "reversed" for each layout's own control; a layout for all; None for the own uniform or `first`.
+        first: the one that stands in where a layout has no such control.
+        reference: of :data:`striata.choices.CONTROLS` for each layout's own control; a layout for all; None for the own uniform
+            one, or where no layout has one the own without adaptation, or `first`.
         where: the study, for messages.
 
     Raises:
@@ -88,7 +89,9 @@ def references(
     if reference is not None and reference not in CONTROLS:
         all_with = find(known, reference, where)
         return [(one, all_with) for one in known if one is not all_with], f"{all_with.label} for all"
-    kind = reference or "uniform"
+    kind = reference or next((kind for kind in ("uniform", UNADAPTED) if own_controls(known, kind)), "uniform")
+    if kind != UNADAPTED:  # layouts are compared adapted alike
+        known = [one for one in known if one.control != UNADAPTED]
     own = [pair for pair in own_controls(known, kind) if not (reference == "reversed" and pair[0].control)]
     settled = {one.title for one, _ in own}
     other = [(one, first) for one in known if one.control != kind and one is not first and one.title not in settled]

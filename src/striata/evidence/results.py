@@ -96,7 +96,7 @@ class Together:
     """All layouts that have a control, together against their controls.
 
     Args:
-        control: "uniform" or "reversed".
+        control: of :data:`striata.choices.CONTROLS`.
         layouts: names of those compared.
         seeds: that all of them have.
         difference: mean of the differences of accuracy, layout minus control.
@@ -125,7 +125,8 @@ class Comparison:
     Args:
         layouts: best first.
         differences: in the order of the layouts.
-        together: the layouts on average against their controls, one for each kind of control that two or more have.
+        together: the layouts on average against their controls, one for each kind of control that two or more have, or one of
+            adaptation.
         reference: what each layout is compared with, in words.
         rows: of validation.
         confidence: of the intervals; 1 minus it is the level of the verdicts.

@@ -76,6 +76,30 @@ def sentence(
     return text if needed is None or link != "is not told apart from" else f"{text}; {_needed(difference, needed, seeds)}"
 
 
+def adaptation_sentence(
+    verdict: str, estimate: tuple[float, float, float], p: float, *, rows: int, seeds: int, layouts: int
+) -> str:
+    """What adapting to texts without labels was worth.
+
+    Args:
+        verdict: "better", "worse" or "not told apart".
+        estimate: difference to the same layouts without, and the ends of its interval.
+        p: of no difference.
+        rows: of validation.
+        seeds: of each layout.
+        layouts: how many were adapted, of whose differences this is the mean.
+    """
+    difference, low, high = estimate
+    verb = {"better": "gained", "worse": "lost"}.get(verdict, "is not told apart from none:")
+    shown = points(difference) if verdict == "not told apart" else f"{abs(100 * difference):.2f}"
+    mean = f" in the mean of {layouts} layouts" if layouts > 1 else ""
+    by = f"{counted(rows, 'row')} and {counted(seeds, 'seed')}"
+    return (
+        f"adaptation to texts without labels {verb} {shown} points{mean} (difference {points(low)} to {points(high)}), by {by}, "
+        f"p {chance(p)}"
+    )
+
+
 def _needed(difference: float, needed: tuple[int | None, int | None], seeds: int) -> str:
     rows, more = needed
     if difference == 0:

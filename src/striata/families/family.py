@@ -57,7 +57,7 @@ class Family:
         pooler: modules that make the pooled text of the first token's hidden state, one after another; none without a pooler.
         block_ends: inside a layer, the modules made of dense layer, dropout, residual addition and layer norm: attention's first,
             then the feed-forward block's; none where the ends of blocks are built otherwise.
-        masked_head: name of a weight that only checkpoints with the family's masked-language head have; empty without such a head.
+        masked_head: name of a weight that only checkpoints with the family's masked-language head have; empty without a head.
         dropouts: where the dropout before the last layer of a classifier stands: keys of the configuration, of which the first
             that is there counts, and a number where none is.
         head: makes the native head from the configuration, the hidden size, the number of labels and that dropout.

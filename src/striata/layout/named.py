@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from ..choices import CONTROLS
+from ..choices import CONTROLS, UNADAPTED
 from ..disk.paths import is_file
 from ..disk.yaml_text import read_yaml
 from ..errors import LayoutError, did_you_mean
 from .sections import Layout, Section, from_layers
 from .shapes import Shape, packaged
 
+_CONTROLS = [name for name in CONTROLS if name != UNADAPTED]  # which is no other layout
 _TEXT_FORM = re.compile(r"\s*\d+(/\d+)?(-\d+(/\d+)?)?\s+\S")
 
 
@@ -141,8 +142,8 @@ def resolve(spec: str | Path | Layout, shape: Shape) -> Resolved:
     control = None
     if isinstance(spec, str) and ":" in spec:
         front, _, control = spec.strip().rpartition(":")
-        if control not in CONTROLS:
-            hint = did_you_mean(control, CONTROLS)
+        if control not in _CONTROLS:
+            hint = did_you_mean(control, _CONTROLS)
             raise LayoutError(f"unknown control ':{control}' in '{spec}'{hint}; expected :uniform or :reversed")
         spec = front
     layout = spec if isinstance(spec, Layout) else find_layout(spec.strip() if isinstance(spec, str) else spec)

@@ -120,8 +120,8 @@ class Board:
         row = self.rows.setdefault(event.member, {})
         if event.steps:
             row["step"] = f"{event.step}/{event.steps}"
-        if event.kind == "step":
-            self.activity = "training"
+        if event.kind in ("step", "adapting"):
+            self.activity = "training" if event.kind == "step" else "adapting to texts without labels"
             row["loss"], row["rate"] = _number(event.loss, ".4f"), _number(event.learning_rate, ".2e")
             row["left"] = clock(event.seconds_left)
         if event.value is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from ..choices import UNADAPTED
 from ..evidence import sentences
 from .contents import Group
 from .palette import hue
@@ -79,8 +80,8 @@ def colour(group: Group) -> str:
 
 
 def dash(group: Group | None) -> Literal["", "dash", "dot"]:
-    """Solid for layouts and what is none, dashed for their uniform control, dotted for the reversed one."""
-    kinds: dict[str, Literal["", "dash", "dot"]] = {"uniform": "dash", "reversed": "dot"}
+    """Solid for layouts and what is none, dashed for their uniform control, dotted for the others."""
+    kinds: dict[str, Literal["", "dash", "dot"]] = {"uniform": "dash", "reversed": "dot", UNADAPTED: "dot"}
     return "" if group is None else kinds.get(group.control, "")
 
 

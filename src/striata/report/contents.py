@@ -49,7 +49,7 @@ class Group:
     Args:
         place: its number in the report, which legend switches refer to.
         result: its figures with intervals.
-        control: "", "uniform" or "reversed".
+        control: of :data:`striata.choices.CONTROLS`; empty for what is none.
         family: number of the layout that it or its controls were made from; decides the colour.
         plan: what was trained; None for a kind of run without adapters.
         standings: its runs, best validation accuracy first.

@@ -60,6 +60,7 @@ class ReceiptFacts(Exact):
         head: weights by name.
         head_steps: what the head did, one behind another.
         base_weights_that_train: weights of the frozen encoder that required gradients; there must be none.
+        transductive: whether it was trained with a look at texts without labels.
     """
 
     trainable: int
@@ -67,6 +68,35 @@ class ReceiptFacts(Exact):
     head: dict[str, LiveWeight]
     head_steps: tuple[dict[str, Any], ...]
     base_weights_that_train: tuple[str, ...]
+    transductive: bool = False
+
+
+class Adapted(Exact):
+    """Which texts without labels a run's adapters learned from before they learned labels.
+
+    Args:
+        objective: "masked" or "contrastive".
+        settings: of the study's `adapt`, but for the place of the texts.
+        learning_rate: the highest.
+        texts: that were learned from, the training rows' own included; each once, and none that is in a validation or test row.
+        unlabelled: of these, from elsewhere than the training rows.
+        copies: texts without labels that were left out as copies of validation or test rows.
+        source: where the texts without labels came from; None for the training rows' own alone.
+        checksum: over these texts, as :attr:`striata.data.table.Table.reference` has it; None without.
+        first_loss: mean over the first tenth of the steps.
+        last_loss: mean over the last tenth.
+    """
+
+    objective: str
+    settings: dict[str, Any]
+    learning_rate: float = Field(gt=0)
+    texts: int = Field(ge=1)
+    unlabelled: int = Field(ge=0)
+    copies: int = Field(ge=0)
+    source: str | None = None
+    checksum: str | None = None
+    first_loss: float
+    last_loss: float
 
 
 class Distillation(Exact):
@@ -111,7 +141,7 @@ class RunFacts(Exact):
         title: what the runs of its layout and recipe are called without their seeds.
         layout: what the study called it; for kinds without adapters a few words on what it is.
         seed: of weights, data order and dropout masks.
-        control: "uniform" or "reversed" when the layout is such a control of another one, else None.
+        control: of :data:`striata.choices.CONTROLS` when it is such a control of another layout, else None.
         control_of: titles of the layouts whose control it is, by the kind of control.
         aliases: other layouts of the study that are the same plan, trained by the same recipe.
         recipe: how it was trained.
@@ -141,6 +171,7 @@ class RunFacts(Exact):
         split: rows of the parts.
         study: all settings of the study.
         distilled: of which ensemble it learned, and on which texts; None for a run that was trained on labels.
+        adapted: to which texts its adapters were adapted before they learned labels; None where they were not.
     """
 
     kind: str = Field(min_length=1)
@@ -176,6 +207,7 @@ class RunFacts(Exact):
     split: dict[str, int]
     study: dict[str, Any]
     distilled: Distillation | None = None
+    adapted: Adapted | None = None
 
     @property
     def by(self) -> str:
@@ -186,15 +218,19 @@ class RunFacts(Exact):
     @property
     def transductive(self) -> bool:
         """Whether it was made with a look at texts without labels."""
-        taught = self.distilled is not None and self.distilled.unlabelled > 0
-        return taught or bool(self.study.get("data", {}).get("weight_like"))
+        adapting = bool((self.study.get("adapt") or {}).get("unlabelled"))
+        taught = self.distilled is not None and (self.distilled.unlabelled > 0 or adapting)  # perhaps by adapted members
+        adapted = self.adapted is not None and self.adapted.unlabelled > 0
+        return taught or adapted or bool(self.study.get("data", {}).get("weight_like"))
 
     @property
     def identity(self) -> tuple[str, str, str]:
-        """Kind, plan and recipe: what two runs share that differ in nothing but their names and seeds."""
+        """Kind, plan and recipe with adaptation: what two runs share that differ in nothing but their names and seeds."""
         recipe = self.recipe
         if self.plan_hash:  # a recipe of adapters: settings that came later have the values they had without being written
             recipe = Recipe.model_validate(recipe).model_dump(mode="json")
+        if self.adapted is not None:
+            recipe = {**recipe, "adapt": self.adapted.settings}
         if self.distilled is not None:  # other targets make another run
             recipe = {**recipe, "distilled": self.distilled.model_dump(mode="json")}
         return self.kind, self.plan_hash, json.dumps(recipe, sort_keys=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..layout import Plan
-from ..settings import Recipe
+from ..settings import AdaptationSettings, Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +22,10 @@ class Member:
         recipe: how it is trained.
         plan: what is trained.
         aliases: other layouts of the study that are the same plan, trained by the same recipe.
-        control: "uniform" or "reversed" when its layout is such a control of another one, else None.
+        control: of :data:`striata.choices.CONTROLS` when it is such a control of another layout, else None.
         control_of: titles of the layouts whose control it is, by the kind of control. A layout of its own can be one too: when
             another layout's control comes out as the same plan.
+        adapt: how its adapters are adapted to texts without labels before they learn labels; None where they are not.
     """
 
     name: str
@@ -36,8 +37,10 @@ class Member:
     aliases: tuple[str, ...] = ()
     control: str | None = None
     control_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    adapt: AdaptationSettings | None = None
 
     @property
     def identity(self) -> tuple[str, str, str]:
-        """Kind, plan and recipe, as :attr:`striata.runs.Run.identity` has them of the run this member becomes."""
-        return "adapter", self.plan.hash, json.dumps(self.recipe.model_dump(mode="json"), sort_keys=True)
+        """Kind, plan and recipe with adaptation, as :attr:`striata.runs.Run.identity` has them of the run this member becomes."""
+        recipe = self.recipe.model_dump(mode="json") | ({} if self.adapt is None else {"adapt": self.adapt.identity()})
+        return "adapter", self.plan.hash, json.dumps(recipe, sort_keys=True)

@@ -57,7 +57,7 @@ class Posting:
 
     def __call__(self, event: Event) -> None:
         """Is told of an event."""
-        key = ("step", event.member) if event.kind == "step" else object()
+        key = (event.kind, event.member) if event.kind in ("step", "adapting") else object()
         self._waiting.pop(key, None)
         self._waiting[key] = event
         if self._now() - self._sent >= _EVERY and (self._under_way is None or self._is_ready(self._under_way)):

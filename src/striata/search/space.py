@@ -12,7 +12,8 @@ from ..errors import BudgetError, PlanError, StudyError
 from ..layout import Layout, Plan, Section, Shape, fit, make_plan, resolve, shape_of
 from ..runs import Member
 from ..settings import Recipe
-from ..settings.file import LayoutSettings, SearchSettings, Study
+from ..settings.file import LayoutSettings, Study
+from ..settings.search_settings import SearchSettings
 
 if TYPE_CHECKING:
     from optuna import Trial

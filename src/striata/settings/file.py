@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, PrivateAttr, Tag, model_validator
 
-from ..choices import BASELINES, COMBINATIONS, CONTROLS, HEADS, METHODS, RANKINGS, READERS, TASKS
+from ..choices import BASELINES, COMBINATIONS, CONTROLS, HEADS, METHODS, RANKINGS, READERS, TASKS, UNADAPTED
 from ..data import Columns
 from ..disk.paths import is_folder, is_there
 from ..disk.yaml_text import parse_yaml, read_yaml
 from ..errors import StudyError, did_you_mean
+from .adaptation_settings import AdaptationSettings
 from .checking import check_settings
 from .data_settings import DataSettings
 from .fields import (
     Count,
     Different,
-    Ends,
     Expected,
     Folder,
     Fraction,
@@ -29,12 +29,12 @@ from .fields import (
     Positive,
     RunName,
     Seed,
-    Share,
     Short,
     as_list,
 )  # fmt: skip
 from .places import Places, find_places
 from .recipe import CONFIG, Recipe, choice_by_name, recipe_by_name
+from .search_settings import SearchSettings
 from .task_rules import check_for_task, own_figures
 
 NO_ENCODER = "none"
@@ -47,6 +47,11 @@ def _data(value: Any) -> Any:
 def _switch(value: Any) -> Any:
     """`true` for a group with its defaults."""
     return {} if value is True else value
+
+
+def _adapt(value: Any) -> Any:
+    """A path as a group of keys, `true` for the training rows' own texts, and `false` for none."""
+    return None if value is False else {"unlabelled": value} if isinstance(value, str) else _switch(value)
 
 
 def _ensemble(value: Any) -> Any:
@@ -105,57 +110,6 @@ class EnsembleSettings(BaseModel):
     budget: Parameters | None = None
     loss: Fraction = 0.001
     cheap: Name | None = None
-
-
-_Counts = Expected("two whole numbers above 0, the lower one first")
-_Targets = Annotated[tuple[Name, ...], Field(min_length=1), Different, Expected("a list of different targets")]
-
-
-class PruneSettings(BaseModel):
-    """When weak trials end before their time: successive halving.
-
-    Args:
-        reduction: at each rung the best 1 in so many goes on.
-        after: evaluations before the first rung; each later rung comes after `reduction` times as many.
-    """
-
-    model_config = CONFIG
-    reduction: Annotated[int, Field(ge=2), Expected("a whole number above 1")] = 3
-    after: Count = 1
-
-
-class SearchSettings(BaseModel):
-    """Which layouts are searched, and how.
-
-    Args:
-        trials: how many are trained in all, the pruned ones included; can be raised later.
-        generation: how many train at one time.
-        seed: by which layouts are proposed.
-        sections: least and most sections of a layout; the borders between them are searched.
-        ranks: a section's rank is one of these.
-        targets: a layout's targets are one of these lists, the same in all sections.
-        dropout: least and most dropout of a section.
-        alpha: one for all sections, or "rank" for a section's own rank.
-        learning_rate: least and most, on a logarithmic scale; None keeps the recipe's.
-        prune: when weak trials end; None lets all run to their end.
-    """
-
-    model_config = CONFIG
-    trials: Count = 40
-    generation: Count = 8
-    seed: Seed = 0
-    sections: Annotated[tuple[Count, Count], Ends, _Counts] = (1, 4)
-    ranks: Annotated[tuple[Count, ...], Field(min_length=1), Different, Expected("a list of different ranks")] = (2, 4, 8, 16)
-    targets: Annotated[tuple[_Targets, ...], Field(min_length=1), Different, Expected("a list of different lists of targets")] = (
-        ("query",),
-        ("query", "value"),
-    )
-    dropout: Annotated[tuple[Share, Share], Ends, Expected("two numbers from 0 to below 1, the lower one first")] = (0.0, 0.15)
-    alpha: Positive | Literal["rank"] = 4.0
-    learning_rate: Annotated[tuple[Positive, Positive], Ends, Expected("two numbers above 0, the lower one first")] | None = (
-        1e-4, 1e-2,
-    )  # fmt: skip
-    prune: PruneSettings | None = PruneSettings()
 
 
 def _kind_of_layout(value: Any) -> str:
@@ -222,6 +176,7 @@ class Study(BaseModel):
             without any layouts too.
         seeds: every layout is trained once with each; one number says how many, from 0 on.
         recipe: how members are trained.
+        adapt: texts without labels that adapters learn from before they learn labels; None for none.
         race: candidates that are begun and of which the weaker leave early; None trains all members to their end.
         ensemble: how the best runs are combined at the end; false for no ensemble.
         search: how layouts are proposed; None trains those that are listed.
@@ -239,6 +194,7 @@ class Study(BaseModel):
     baselines: Annotated[BaselineSettings, Short(_baselines, "auto, none or a list")] = BaselineSettings()
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=1000), Different, Short(_seeds, "how many")] = (0,)
     recipe: Annotated[Recipe, Short(recipe_by_name, "auto")] = Recipe()
+    adapt: Annotated[AdaptationSettings | None, Short(_adapt, "a path, true or false")] = None
     race: RaceSettings | None = None
     ensemble: Annotated[EnsembleSettings, Short(_ensemble, "true or false")] = EnsembleSettings()
     search: Annotated[SearchSettings | None, Short(_search, "true or false")] = None
@@ -289,6 +245,8 @@ class Study(BaseModel):
         group, *rest = key
         if group == "data":
             return self.model_copy(update={"data": self.data.model_copy(update={rest[0]: path})})
+        if group == "adapt" and self.adapt is not None:
+            return self.model_copy(update={"adapt": self.adapt.model_copy(update={rest[0]: path})})
         if group == "layouts":
             entries = list(self.layouts)
             entry = entries[int(rest[0])]
@@ -311,7 +269,7 @@ class Study(BaseModel):
 # Groups that may stand in a short form, which a setting of the command line then widens.
 _SHORT = {
     "data": _data, "baselines": _baselines, "recipe": recipe_by_name, "optimizer": choice_by_name, "loss": choice_by_name,
-    "ensemble": _ensemble, "search": _search,
+    "ensemble": _ensemble, "search": _search, "adapt": _adapt,
 }  # fmt: skip
 
 
@@ -344,6 +302,7 @@ def load_study(source: str | Path | Mapping[str, Any], settings: Sequence[str] =
         raise StudyError(f"{where}: a search ends weak trials itself; leave out `race`, or `search`", key="race")
     if not study.has_encoder and (study.layouts or study.search):
         raise StudyError(f"{where}: layouts and a search need an encoder, and base is 'none'; name one", key="base")
+    _check_adaptation(study, where)
     recipes = map(study.recipe_of, ("", *study.layouts))
     check_for_task(
         study.task, recipes, by=study.ensemble.by, order=study.data.order, separator=study.data.label_separator, where=where
@@ -351,6 +310,21 @@ def load_study(source: str | Path | Mapping[str, Any], settings: Sequence[str] =
     if isinstance(source, Mapping):
         return study
     return study.counted_from(Path(source).parent, here=[setting.partition("=")[0] for setting in settings])
+
+
+def _check_adaptation(study: Study, where: str) -> None:
+    """Refuses an adaptation of nothing, and a control without one."""
+    if study.adapt is None:
+        if UNADAPTED in study.controls:
+            raise StudyError(f"{where}: control {UNADAPTED} is to compare with `adapt`, which is not there", key="controls")
+    elif study.search is not None:
+        raise StudyError(
+            f"{where}: a search takes members in while others train, and cannot adapt them together; leave out `adapt`, and "
+            "adapt the layouts that it finds in a study of their own",
+            key="adapt",
+        )
+    elif not study.layouts:
+        raise StudyError(f"{where}: what is adapted are adapters, and there are no layouts; leave out `adapt`", key="adapt")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -99,6 +99,7 @@ def _paths(settings: Mapping[str, Any]) -> dict[str, str]:
     """The values that are paths or Hub names, by key."""
     values = {"base": settings["base"], OUTPUT: settings[OUTPUT]}
     values |= {f"data.{name}": settings["data"].get(name) for name in _SOURCES}
+    values["adapt.unlabelled"] = (settings.get("adapt") or {}).get("unlabelled")
     for at, entry in enumerate(settings["layouts"]):
         own = isinstance(entry, Mapping)
         name = entry["layout"] if own else entry

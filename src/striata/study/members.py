@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ..choices import UNADAPTED
 from ..errors import LayoutError, PlanError, StudyError
 from ..layout import Plan, make_plan
 from ..layout.sections import check_name
 from ..runs import Member
-from ..settings import Recipe
+from ..settings import AdaptationSettings, Recipe
 from ..settings.file import LayoutSettings, Study
 
 _MOST = 10_000  # members of a study
@@ -17,17 +18,32 @@ _MOST = 10_000  # members of a study
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Planned:
-    """A layout of the study, planned, with the names of all that are equal to it; see :class:`Member` for `control_of`."""
+    """A layout of the study, planned, with the names of all that are equal to it; see :class:`Member` for the last four."""
 
     title: str
     label: str
     plan: Plan
     recipe: Recipe
+    layout: str
+    adapt: AdaptationSettings | None
+    control: str | None
     aliases: tuple[str, ...] = ()
     control_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def equals(self, other: _Planned) -> bool:
-        return self.plan.hash == other.plan.hash and self.recipe == other.recipe
+        return (self.plan.hash, self.recipe, self.adapt) == (other.plan.hash, other.recipe, other.adapt)
+
+    @property
+    def unadapted(self) -> _Planned:
+        """The control that is the same without adaptation."""
+        return replace(
+            self,
+            title=f"{self.title}-{UNADAPTED}",
+            label=f"{self.label}:{UNADAPTED}",
+            layout=f"{self.layout}:{UNADAPTED}",
+            adapt=None,
+            control=UNADAPTED,
+        )
 
 
 def plan_members(study: Study, labels: int) -> tuple[Member, ...]:
@@ -53,7 +69,7 @@ def plan_members(study: Study, labels: int) -> tuple[Member, ...]:
         for control in _controls(study, entry, planned, labels):
             sources = tuple(other.title for other in own if other.equals(planned))
             if not any(other.title == control.title and other.equals(control) for other in own):
-                listed.append(replace(control, control_of={str(control.plan.control): sources}))
+                listed.append(replace(control, control_of={str(control.control): sources}))
     distinct: list[_Planned] = []
     for planned in listed:
         at = next((at for at, other in enumerate(distinct) if other.equals(planned)), None)
@@ -67,13 +83,14 @@ def plan_members(study: Study, labels: int) -> tuple[Member, ...]:
         Member(
             name=f"{planned.title}-seed{seed}",
             title=planned.title,
-            layout=planned.plan.layout,
+            layout=planned.layout,
             seed=seed,
             recipe=planned.recipe,
             plan=planned.plan,
             aliases=planned.aliases,
-            control=planned.plan.control,
+            control=planned.control,
             control_of=planned.control_of,
+            adapt=planned.adapt,
         )
         for planned in distinct
         for seed in study.seeds
@@ -114,7 +131,15 @@ def _planned(study: Study, entry: str | LayoutSettings, labels: int) -> _Planned
         if getattr(recipe, shared) != getattr(study.recipe, shared):
             raise StudyError(f"layout '{spec}': {shared} is of the shared encoder; set it in the study's own recipe")
     label = plan.layout if isinstance(entry, str) or entry.name is None else entry.name
-    return _Planned(title=_title(entry, plan), label=label, plan=plan, recipe=recipe)
+    return _Planned(
+        title=_title(entry, plan),
+        label=label,
+        plan=plan,
+        recipe=recipe,
+        layout=plan.layout,
+        adapt=study.adapt,
+        control=plan.control,
+    )
 
 
 def _controls(study: Study, entry: str | LayoutSettings, planned: _Planned, labels: int) -> list[_Planned]:
@@ -124,6 +149,9 @@ def _controls(study: Study, entry: str | LayoutSettings, planned: _Planned, labe
         return []
     controls = []
     for kind in dict.fromkeys(study.controls):
+        if kind == UNADAPTED:
+            controls.append(planned.unadapted)
+            continue
         made = settings.model_copy(update={"layout": f"{settings.layout}:{kind}", "name": f"{planned.title}-{kind}"})
         control = replace(_planned(study, made, labels), label=f"{planned.label}:{kind}")
         if not control.equals(planned):

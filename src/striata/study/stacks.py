@@ -19,13 +19,16 @@ from ..engine import Encoder, Stack
 from ..layout import Head
 from ..runs import Member, RunFacts, StudyFolder
 from ..runs.adapter import write_adapter
+from ..runs.facts import Adapted
 from ..runs.run import Run, RunRecord, Validation, write_run
 from ..runs.study_folder import is_run
 from ..training.events import Event, Listener, doing, note
 from ..training.loop import Judge, Outcome, Recruit, Trainer
-from ..training.state import Trainee
+from ..training.pretraining import Pretraining
+from ..training.state import Trainee, read_checkpoint
 from ..training.trackers import tracking
 from ..training.validation import Validator
+from .adaptation import Adaptation, check_same_texts, find_adaptation
 from .claim import discard
 from .preparation import Prepared
 from .race import Race
@@ -40,13 +43,14 @@ class Context:
     prepared: Prepared
     encoder: Encoder
     folder: StudyFolder
+    adaptation: Adaptation | None = None
 
     @classmethod
-    def load(cls, work: Work, *, head: Head, device: str) -> Context:
+    def load(cls, work: Work, *, head: Head, device: str, adaptation: Adaptation | None = None) -> Context:
         """With the study's encoder loaded."""
         study, recipe = work.prepared.study, work.prepared.study.recipe
         encoder = Encoder.load(study.base, head=head, precision=recipe.precision, device=device, dropout=recipe.encoder_dropout)
-        return cls(work.prepared, encoder, work.folder)
+        return cls(work.prepared, encoder, work.folder, adaptation)
 
 
 def train_planned(
@@ -62,8 +66,13 @@ def train_planned(
     if not chosen:
         return
     with leaving_nothing_new(work, chosen):
+        adaptation = find_adaptation(work.prepared)
+        if adaptation is not None:
+            check_same_texts(adaptation, work.folder.path)
+            for line in adaptation.lines():
+                note(listen, line)
         doing(listen, "loading the encoder")
-        context = Context.load(work, head=work.members[0].plan.head, device=device)
+        context = Context.load(work, head=work.members[0].plan.head, device=device, adaptation=adaptation)
         with listening(context, listen, trackers) as both:
             for name in chosen:
                 _train(context, work, StackFolder(work.folder.stacks / name), both, overdue)
@@ -74,8 +83,9 @@ def _train(context: Context, work: Work, stack: StackFolder, listen: Listener, o
     with stack.held():
         together = stack.resumed(members)
         if together:
-            step = max(state.step for state in stack.states())
-            note(listen, f"going on with {len(together)} members from step {step}")
+            states = stack.states()
+            of = " of their adaptation" if any(state.adapting for state in states) else ""
+            note(listen, f"going on with {len(together)} members from step {max(state.step for state in states)}{of}")
         elif stack.is_planned and set(stack.members()) <= set(members):
             together = [members[name] for name in stack.members()]
         else:
@@ -151,6 +161,9 @@ def train_together(
     stack = Stack(context.encoder, [member.plan for member in together])
     task, targets, scale = prepared.splits.task, prepared.targets, prepared.scale
     validator = Validator(prepared.encoded["validation"], targets["validation"], prepared.study.data.seed, task, scale)
+    together = adapted(context, stack, together, checkpoint, keep, listen)
+    if not together:
+        return
     trainer = Trainer(
         stack,
         together,
@@ -167,6 +180,36 @@ def train_together(
         leaving=leaving,
     )
     trainer.run()
+
+
+def adapted(
+    context: Context,
+    stack: Stack,
+    together: Sequence[Member],
+    checkpoint: Path,
+    ended: Callable[[Outcome], None],
+    listen: Listener,
+) -> Sequence[Member]:
+    """The members that are to be trained, after those that the study adapts are; arguments as :func:`train_together`."""
+    adaptation = context.adaptation
+    if all(member.adapt is None for member in together):
+        return together
+    assert adaptation is not None
+    if checkpoint.exists() and not any(state.adapting for state in read_checkpoint(checkpoint)[0]):
+        return together  # all are through
+    doing(listen, f"adapting to {len(adaptation.texts):,} texts without labels")
+    pretraining = Pretraining(
+        stack,
+        together,
+        texts=adaptation.texts,
+        objective=adaptation.make_objective(context.encoder),
+        recipe=adaptation.recipe,
+        rows=len(context.prepared.splits.train),
+        checkpoint=checkpoint,
+        ended=ended,
+        listen=listen,
+    )
+    return pretraining.run()
 
 
 def sound(outcome: Outcome) -> Outcome:
@@ -234,6 +277,7 @@ def record_of(context: Context, member: Member, outcome: Outcome, texts_per_seco
         hardware=_hardware(context.encoder),
         split={"train": len(splits.train), "validation": len(splits.validation)},
         study=study.to_dict(),
+        adapted=_adapted(context, member, outcome),
     )
     validation = Validation(
         ids=splits.validation.ids,
@@ -241,7 +285,15 @@ def record_of(context: Context, member: Member, outcome: Outcome, texts_per_seco
         labels=prepared.targets["validation"],
         logits=best.logits,
     )
-    return RunRecord(facts=facts, plan=member.plan, receipt=outcome.receipt, history=outcome.history, validation=validation)
+    receipt = {**outcome.receipt, "transductive": True} if facts.transductive else outcome.receipt
+    return RunRecord(facts=facts, plan=member.plan, receipt=receipt, history=outcome.history, validation=validation)
+
+
+def _adapted(context: Context, member: Member, outcome: Outcome) -> Adapted | None:
+    """What the member learned from before it learned labels."""
+    if member.adapt is None or context.adaptation is None:
+        return None
+    return context.adaptation.facts([entry["adaptation_loss"] for entry in outcome.history if "adaptation_loss" in entry])
 
 
 def _versions() -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["begun", "step", "evaluated", "finished", "left", "failed", "saved", "note", "doing", "clock"]
+Kind = Literal["begun", "adapting", "step", "evaluated", "finished", "left", "failed", "saved", "note", "doing", "clock"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +15,7 @@ class Event:
 
     Args:
         kind: "begun" and "saved" concern the whole stack; "note", "doing" (what takes time from now on) and "clock" (how much
-            time is left of a limit) the study; the others one member.
+            time is left of a limit) the study; the others one member. "adapting" is a step before those that learn labels.
         member: its name; empty where it is not about one.
         step: optimizer steps the member has taken.
         steps: the most it will take.

@@ -92,7 +92,7 @@ class Contrast:
     The loss is the mean cross entropy of the readings' cosines, over a temperature of 0.05.
     """
 
-    def pose(self, texts: Encoded, seed: int) -> Posed:  # noqa: ARG002
+    def pose(self, texts: Encoded, seed: int) -> Posed:
         """See :class:`Objective`; nothing is drawn, since the second reading differs by the dropout of the members."""
         nothing = np.zeros(0, np.int64)
         return Posed(Encoded.join([texts, texts]), nothing, nothing)

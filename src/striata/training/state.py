@@ -37,7 +37,8 @@ class BestState(BaseModel):
 
 
 class TraineeState(BaseModel):
-    """What a checkpoint says of a member beside its tensors; see :class:`Trainee`. `plan` is the plan's hash."""
+    """What a checkpoint says of a member beside its tensors; see :class:`Trainee`. `plan` is the plan's hash; `adapting` stands
+    there where it is true."""
 
     model_config = ConfigDict(extra="forbid")
     name: str
@@ -48,6 +49,7 @@ class TraineeState(BaseModel):
     seconds: float
     history: list[dict[str, int | float]]  # a number keeps its kind, which the run's history shows
     best: BestState | None
+    adapting: bool = False
 
 
 class _States(BaseModel):
@@ -87,6 +89,7 @@ class Trainee:
         seconds: its share of the time spent.
         best: its kept checkpoint.
         history: one entry per step and per evaluation.
+        adapting: whether its optimizer and its step are of the adaptation to texts without labels, before it learns labels.
     """
 
     member: Member
@@ -100,6 +103,7 @@ class Trainee:
     seconds: float = 0.0
     best: Best | None = None
     history: list[dict[str, float]] = field(default_factory=list)
+    adapting: bool = False
 
     @property
     def key(self) -> tuple[str | int, ...]:
@@ -159,6 +163,11 @@ def enter(stack: Engine, member: Member, slot: int, rows: int) -> Trainee:
         rows: training rows.
     """
     stack.initialise(slot, member.name, member.seed)
+    return ready(stack, member, slot, rows)
+
+
+def ready(stack: Engine, member: Member, slot: int, rows: int) -> Trainee:
+    """One member before its first step, with the weights it has; arguments as :func:`enter`."""
     optimizer = make_optimizer(member.recipe, stack.parameters(slot))
     schedule = make_schedule(member.recipe, optimizer, rows=rows)
     return Trainee(member, slot, optimizer, schedule, member.recipe.steps(rows))
@@ -177,7 +186,7 @@ def save_checkpoint(path: Path, stack: Engine, trainees: Sequence[Trainee]) -> N
             state["best"] = {"step": t.best.step, "scores": dict(t.best.scores)}
         for group, named in groups.items():
             tensors |= {f"{at}/{group}/{name}": np.ascontiguousarray(array) for name, array in named.items()}
-        states.append(state)
+        states.append(state | ({"adapting": True} if t.adapting else {}))
     members = json.dumps({"members": states})
     metadata = {"format_version": str(current_version(_KIND)), "state": members, "checksum": _checksum(members, tensors)}
     write_bytes(path, save(tensors, metadata))
@@ -240,7 +249,7 @@ def restore(
         trainee = Trainee(member, slot, optimizer, schedule, member.recipe.steps(rows))
         trainee.step, trainee.seconds = state.step, state.seconds
         trainee.reference, trainee.stale = state.reference, state.stale
-        trainee.history = state.history
+        trainee.history, trainee.adapting = state.history, state.adapting
         if state.best is not None:
             trainee.best = Best(**state.best.model_dump(), logits=named["logits"][""], tensors=named["best"])
         trainees.append(trainee)

@@ -1,0 +1,110 @@
+"""Adapters that learn from texts without labels first, beside the same adapters without: accuracy on other rows.
+
+    python -m benchmarks.adaptation train.csv --rows 200 1000 --seeds 5 --results adaptation.jsonl
+
+Unlabelled and test rows are the same for all seeds; each seed draws its own labelled rows, a quarter of which choose the checkpoint.
+The layout, the recipe and the seeds are those of both members, which train in one stack; the one that adapts reads the training rows
+and the unlabelled ones first. Every draw is a line of the results, and one that is there is not measured again, so that a call may be
+stopped at any time and repeated. Differences are paired by draw, with t intervals of 95 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import t as student
+
+import striata
+from striata.data import Columns, Table, read_table
+from striata.demo import encoder_folder
+
+LAYOUT = "0-5 r8 a16 d0.05 query value"
+_POOL = 3  # times the most labelled rows, of which each seed draws its own
+
+
+def measure(base: str, labelled: Table, unlabelled: Table, test: Table, adapt: dict[str, Any], steps: int, seed: int) -> dict[str, float]:
+    """Accuracy on the test rows with and without adaptation, and what it cost."""
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "unlabelled.csv"
+        with file.open("w", newline="") as out:
+            csv.writer(out).writerows([["text"], *([text] for text in unlabelled.texts)])
+        recipe = {"optimizer": "adamw", "learning_rate": 3e-3, "schedule": "linear", "max_steps": steps, "patience": None}
+        study = {
+            "base": base, "head": "mean", "data": {"validation": 0.25, "max_length": 128, "seed": seed},
+            "layouts": [{"layout": LAYOUT, "name": "member"}], "seeds": [seed], "baselines": "none", "ensemble": False,
+            "recipe": {**recipe, "evaluate_every": max(1, steps // 4), "precision": "fp32"},
+            "adapt": {"unlabelled": str(file), **adapt}, "controls": ["no-adapt"], "output": str(Path(place) / "out"),
+        }  # fmt: skip
+        rows = {name: {"text": table.texts, "label": table.labels} for name, table in (("train", labelled), ("test", test))}
+        trained = striata.train(study, data=rows, device="cpu")
+        with_, without = f"member-seed{seed}", f"member-no-adapt-seed{seed}"
+        facts = trained.runs[with_].facts
+        assert facts.adapted is not None
+        return {
+            "adapted": trained.test[with_]["accuracy"],
+            "without": trained.test[without]["accuracy"],
+            "first loss": facts.adapted.first_loss,
+            "last loss": facts.adapted.last_loss,
+            "seconds": facts.seconds,
+            "seconds without": trained.runs[without].facts.seconds,
+        }
+
+
+def summary(lines: Sequence[dict[str, float]]) -> dict[str, object]:
+    """Means, and what adaptation gained in points with its interval; no interval of one draw."""
+    change = 100 * np.array([line["adapted"] - line["without"] for line in lines])
+    reach = None
+    if len(lines) > 1:
+        reach = round(float(student.ppf(0.975, len(lines) - 1) * change.std(ddof=1) / np.sqrt(len(lines))), 2)
+    means = {name: round(float(np.mean([line[name] for line in lines])), 4) for name in ("adapted", "without", "seconds")}
+    return {"draws": len(lines), **means, "gained points": round(float(change.mean()), 2), "+-": reach}
+
+
+def main() -> None:
+    """Measures, one draw at a time, and prints a line for each and a summary for each number of labelled rows."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", help="labelled rows")
+    parser.add_argument("--rows", type=int, nargs="+", default=[200, 1000], help="labelled rows")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--unlabelled", type=int, default=5000)
+    parser.add_argument("--test", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=200, help="of training")
+    parser.add_argument("--adapt-steps", type=int, default=200)
+    parser.add_argument("--adapt-rate", type=float, help="learning rate of the adaptation; left out, the study's own")
+    parser.add_argument("--results", type=Path, help="file that keeps a line of every draw")
+    arguments = parser.parse_args()
+    rows, base = read_table(arguments.file, Columns()), str(encoder_folder())
+    pool = _POOL * max(arguments.rows)
+    drawn = np.random.default_rng(16).permutation(len(rows))[: pool + arguments.unlabelled + arguments.test]
+    unlabelled, test = rows.take(drawn[pool : pool + arguments.unlabelled]), rows.take(drawn[pool + arguments.unlabelled :])
+    adapt = {"steps": arguments.adapt_steps, "learning_rate": arguments.adapt_rate}
+    settings = {"steps": arguments.steps, **adapt, "unlabelled": len(unlabelled), "test": len(test), "pool": pool}
+    kept = arguments.results.read_text().splitlines() if arguments.results is not None and arguments.results.exists() else []
+    known = {json.dumps([line["settings"], line["rows"], line["seed"]]): line["figures"] for line in map(json.loads, kept)}
+    for seed in range(arguments.seeds):
+        for count in arguments.rows:
+            key = json.dumps([settings, count, seed])
+            if key not in known:
+                own = np.random.default_rng([16, seed]).permutation(pool)[:count]
+                started = time.process_time()
+                known[key] = measure(base, rows.take(drawn[own]), unlabelled, test, adapt, arguments.steps, seed)
+                line = {"settings": settings, "rows": count, "seed": seed, "figures": known[key]}
+                print(json.dumps({**line, "cpu_seconds": round(time.process_time() - started)}), flush=True)
+                if arguments.results is not None:
+                    with arguments.results.open("a") as out:
+                        out.write(json.dumps(line) + "\n")
+    for count in arguments.rows:
+        lines = [known[key] for seed in range(arguments.seeds) if (key := json.dumps([settings, count, seed])) in known]
+        print(json.dumps({"rows": count, **summary(lines)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
