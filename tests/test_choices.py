@@ -22,6 +22,7 @@ from striata.choices import (
     HEADS,
     LOSSES,
     METHODS,
+    OBJECTIVES,
     OPTIMIZERS,
     PRECISIONS,
     PREDICTIONS,
@@ -31,6 +32,7 @@ from striata.choices import (
     TARGETS,
     TASKS,
     TRACKERS,
+    UNADAPTED,
     Choices,
     OptimizerChoice,
 )  # fmt: skip
@@ -50,6 +52,7 @@ KEYS = (
     (CONTROLS, "controls"),
     (OPTIMIZERS, "recipe.optimizer"),
     (LOSSES, "recipe.loss"),
+    (OBJECTIVES, "adapt.objective"),
     (SCHEDULES, "recipe.schedule"),
     (PRECISIONS, "recipe.precision"),
     (METHODS, "ensemble.method"),
@@ -63,7 +66,8 @@ def with_value(key: str, name: str) -> dict[str, Any]:
     """A study with a name at a key."""
     group, _, last = key.rpartition(".")
     value = [name] if key == "controls" else name
-    return {**STUDY, group: {last: value}} if group else {**STUDY, last: value}
+    adapt = {"adapt": True} if key == "controls" else {}  # without, one of the controls would be of nothing
+    return {**STUDY, group: {last: value}} if group else {**STUDY, **adapt, last: value}
 
 
 @pytest.mark.parametrize(("table", "key"), KEYS, ids=[key for _, key in KEYS])
@@ -94,7 +98,16 @@ for command in typer.main.get_command(app).commands.values():
         print(parameter.help)
 """
     text = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    only_in_files = {"target", "schedule", "optimizer", "loss", "data", "baseline", "compression"}  # no option sets these by name
+    only_in_files = {
+        "target",
+        "schedule",
+        "optimizer",
+        "loss",
+        "data",
+        "baseline",
+        "compression",
+        "objective",
+    }  # no option sets these
     assert set(re.findall(r"newcomer-(\w+)", text)) == {table.what.split()[0] for table in TABLES} - only_in_files
 
 
@@ -105,8 +118,8 @@ def test_every_head_control_and_target_is_planned() -> None:
         assert entry.pooling in (None, plan.head.pooling)
     shape = shape_of("roberta-base")
     plain = resolve("s8", shape)
-    made = {control: resolve(f"s8:{control}", shape) for control in CONTROLS}
-    assert len({layout.layout.text for layout in (plain, *made.values())}) == 1 + len(CONTROLS)
+    made = {control: resolve(f"s8:{control}", shape) for control in CONTROLS if control != UNADAPTED}  # which is no other layout
+    assert len({layout.layout.text for layout in (plain, *made.values())}) == len(CONTROLS)
     families = [shape_of(base).family for base in ("roberta-base", "answerdotai/ModernBERT-base")]
     assert set().union(*(family.targets for family in families)) == set(TARGETS)
 
