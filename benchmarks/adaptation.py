@@ -2,10 +2,10 @@
 
     python -m benchmarks.adaptation train.csv --rows 200 1000 --seeds 5 --results adaptation.jsonl
 
-Unlabelled and test rows are the same for all seeds; each seed draws its own labelled rows, a quarter of which choose the checkpoint.
-The layout, the recipe and the seeds are those of both members, which train in one stack; the one that adapts reads the training rows
-and the unlabelled ones first. Every draw is a line of the results, and one that is there is not measured again, so that a call may be
-stopped at any time and repeated. Differences are paired by draw, with t intervals of 95 %.
+Unlabelled and test rows are the same for all seeds; each seed draws its own labelled rows, a quarter of which choose the
+checkpoint. The layout, the recipe and the seeds are those of both members, which train in one stack; the one that adapts reads the
+training rows and the unlabelled ones first. Every draw is a line of the results, and one that is there is not measured again, so
+that a call may be stopped at any time and repeated. Differences are paired by draw, with t intervals of 95 %.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ LAYOUT = "0-5 r8 a16 d0.05 query value"
 _POOL = 3  # times the most labelled rows, of which each seed draws its own
 
 
-def measure(base: str, labelled: Table, unlabelled: Table, test: Table, adapt: dict[str, Any], steps: int, seed: int) -> dict[str, float]:
+def measure(
+    base: str, labelled: Table, unlabelled: Table, test: Table, adapt: dict[str, Any], steps: int, seed: int
+) -> dict[str, float]:
     """Accuracy on the test rows with and without adaptation, and what it cost."""
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "unlabelled.csv"

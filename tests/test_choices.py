@@ -98,16 +98,7 @@ for command in typer.main.get_command(app).commands.values():
         print(parameter.help)
 """
     text = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    only_in_files = {
-        "target",
-        "schedule",
-        "optimizer",
-        "loss",
-        "data",
-        "baseline",
-        "compression",
-        "objective",
-    }  # no option sets these
+    only_in_files = {"target", "schedule", "optimizer", "loss", "data", "baseline", "compression", "objective"}  # of no option
     assert set(re.findall(r"newcomer-(\w+)", text)) == {table.what.split()[0] for table in TABLES} - only_in_files
 
 
