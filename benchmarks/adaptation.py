@@ -3,7 +3,7 @@
     python -m benchmarks.adaptation train.csv --rows 200 1000 --seeds 5 --results adaptation.jsonl
 
 Unlabelled and test rows are the same for all seeds; each seed draws its own labelled rows, a quarter of which choose the
-checkpoint. The layout, the recipe and the seeds are those of both members, which train in one stack; the one that adapts reads the
+checkpoint. Layout, recipe and seeds are those of both members, which train in one stack; the one that adapts reads the
 training rows and the unlabelled ones first. Every draw is a line of the results, and one that is there is not measured again, so
 that a call may be stopped at any time and repeated. Differences are paired by draw, with t intervals of 95 %.
 """
