@@ -194,6 +194,28 @@ class EngineContract(ABC):
             assert torch.equal(once[slot], again[slot])
             assert not torch.equal(once[slot], other[slot])
 
+    def test_a_settled_engine_predicts_other_last_bits_and_nothing_else_changes(self, base: str) -> None:
+        plain, engine, asked = self.engine(base, 1), self.engine(base, 1), texts(5)
+        engine.settle()
+        (slot,), (twin,) = engine.slots, plain.slots
+        for some in (asked, asked.take([2])):
+            near(engine.predict(some), plain.predict(some), 1e-5)
+            for seed in (None, 3):
+                ours, theirs = (
+                    one.forward(collate([(member, some)], one.device), None if seed is None else streams(one, seed))[member]
+                    for one, member in ((engine, slot), (plain, twin))
+                )
+                assert torch.equal(ours, theirs)
+        assert np.array_equal(engine.embed(asked), plain.embed(asked))
+        settled = engine.predict(asked)
+        with torch.no_grad():
+            for name, parameter in engine.parameters(slot).items():
+                if "lora" in name:
+                    parameter.mul_(2)
+        assert np.array_equal(engine.predict(asked), settled)  # the products are in the weights
+        fill(engine, slot, 1)
+        assert np.array_equal(engine.predict(asked), plain.predict(asked))
+
     def test_embeddings_know_no_members(self, base: str) -> None:
         engine, asked = self.engine(base, 0, 1), texts(5)
         vectors = engine.embed(asked)

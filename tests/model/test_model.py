@@ -95,6 +95,14 @@ def test_a_study_stands_for_its_ensemble_or_its_best_run(folder: Path, model: Mo
         striata.load(tmp_path / "alone")
 
 
+def test_a_run_alone_answers_as_among_others_but_for_its_last_bits(folder: Path, model: Model) -> None:
+    name, run = next(iter(model.runs.items()))
+    single, (texts, _) = striata.load(run.path, precision="fp32"), texts_of(folder)
+    among = model.member_logits(texts)[name]
+    np.testing.assert_allclose(single.logits(texts), among, rtol=0, atol=1e-5 * np.abs(among).max())
+    np.testing.assert_array_equal(striata.load(run.path, precision="fp32").logits(texts), single.logits(texts))
+
+
 def test_sets_hold_what_the_validation_rows_say(folder: Path, model: Model) -> None:
     texts, _ = texts_of(folder)
     seen = load_ensemble(folder / "out/ensemble").validation()

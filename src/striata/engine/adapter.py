@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,10 @@ class Adapter(nn.Module):
             values = torch.rand(self.a.shape, generator=generator)
             self.a.copy_((values * 2 - 1) / math.sqrt(self.a.shape[1]))
             self.b.zero_()
+
+    def merged(self, weight: Tensor) -> Tensor:
+        """A copy of a layer's weight, (out, in), that holds this product, too: W + scale * B A."""
+        return torch.addmm(weight, self.b, self.a, alpha=self.scale)
 
     def effect(self) -> Effect:
         """What a layer does that multiplies with these very matrices and numbers."""

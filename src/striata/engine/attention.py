@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .forward_pass import ForwardPass, current_pass
 from .masks import apply_dropout, draw_row_mask, drop_count, pass_from
@@ -102,6 +103,15 @@ class _PackedAttention(torch.autograd.Function):
         return *(x.index_select(0, places.scatter).view_as(grad) for x in grads), None, None, None, None
 
 
+def _attention_of_one(query: Tensor, key: Tensor, value: Tensor, scale: float | None, window: int | None) -> Tensor:
+    """Of one sequence, without dropout: (1, heads, tokens, size) -> (1, tokens, heads, size)."""
+    near = None
+    if window is not None and query.shape[2] > window:
+        place = torch.arange(query.shape[2], device=query.device)
+        near = (place[:, None] - place).abs() < window
+    return functional.scaled_dot_product_attention(query, key, value, attn_mask=near, scale=scale).transpose(1, 2)
+
+
 def packed_attention(
     module: nn.Module,
     query: Tensor,
@@ -128,7 +138,10 @@ def packed_attention(
     Returns:
         (1, tokens, heads, size), and None in place of the probabilities.
     """
+    running = current_pass()
+    if running.packing is None:
+        return _attention_of_one(query, key, value, scaling, sliding_window), None
     q, k, v = (x.transpose(1, 2).squeeze(0) for x in (query, key, value))  # x[0] would copy its gradient into zeros
     scale = q.shape[-1] ** -0.5 if scaling is None else scaling
-    out = _PackedAttention.apply(q, k, v, current_pass(), scale, dropout, sliding_window)  # type: ignore[no-untyped-call]
+    out = _PackedAttention.apply(q, k, v, running, scale, dropout, sliding_window)  # type: ignore[no-untyped-call]
     return out[None], None

@@ -145,6 +145,7 @@ class Encoder:
         *,
         slots: Sequence[int] = (),
         shared: Shared | None = None,
+        merged: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """Last hidden states of a batch.
 
@@ -153,11 +154,13 @@ class Encoder:
             streams: a stream of random bits per slot, for dropout; None for evaluation.
             slots: of all members of the stack, in order; without them no launches are shared.
             shared: layers to run once for all members; for evaluation only.
+            merged: of a settled engine, weights in place of those of layers and of their adapters, by the layers' paths; then one
+                sequence needs no packing, either.
 
         Returns:
             (tokens, hidden size) in the encoder's dtype.
         """
-        return self._run(batch, self._pass(batch, streams, slots), shared)
+        return self._run(batch, self._pass(batch, streams, slots, merged=merged), shared)
 
     def first_hidden(
         self,
@@ -166,6 +169,7 @@ class Encoder:
         *,
         slots: Sequence[int] = (),
         shared: Shared | None = None,
+        merged: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """Last hidden states of the sequences' first tokens.
 
@@ -176,23 +180,33 @@ class Encoder:
             streams: a stream of random bits per slot, for dropout; None for evaluation.
             slots: of all members of the stack, in order; without them no launches are shared.
             shared: layers to run once for all members; for evaluation only.
+            merged: of a settled engine, weights in place of those of layers and of their adapters, by the layers' paths; then one
+                sequence needs no packing, either.
 
         Returns:
             (sequences, hidden size) in the encoder's dtype.
         """
-        hidden = self._run(batch, self._pass(batch, streams, slots, firsts=True), shared)
+        hidden = self._run(batch, self._pass(batch, streams, slots, firsts=True, merged=merged), shared)
         return hidden if len(hidden) == len(batch.lengths) else hidden.index_select(0, batch.firsts)
 
     def _pass(
-        self, batch: Batch, streams: Mapping[int, RandomStream] | None, slots: Sequence[int], *, firsts: bool = False
+        self,
+        batch: Batch,
+        streams: Mapping[int, RandomStream] | None,
+        slots: Sequence[int],
+        *,
+        firsts: bool = False,
+        merged: Mapping[str, Tensor] | None = None,
     ) -> ForwardPass:
         groups = group_segments(batch.segments, slots, self.device) if self.banked else None
+        alone = merged is not None and len(batch.lengths) == 1
         whole = ForwardPass(
             segments=batch.segments,
             streams=streams or {},
-            packing=pack(batch, self.dtype, coarse=self.grouped) if self.shape.family.packed else None,
+            packing=pack(batch, self.dtype, coarse=self.grouped) if self.shape.family.packed and not alone else None,
             groups=None if groups is None else groups[0],
             pool=BitPool(streams) if self.grouped and streams else None,
+            merged=merged or {},
         )
         if not firsts:
             return whole

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -57,11 +57,13 @@ class ForwardPass:
     Args:
         segments: the members' parts of the rows that layers see, in order, without gaps.
         streams: one stream of random bits per slot in training; empty in evaluation, when nothing is dropped.
-        packing: how attention groups the sequences; None where the encoder is run padded.
+        packing: how attention groups the sequences; None where the encoder is run padded, and where there is one sequence only.
         groups: the members' rows as grouped products take them; None where members are multiplied one by one.
         pool: the members' random bits where they are drawn for several places at once; its own, and for one pass.
         first_tokens: where the pass goes on with the sequences' first tokens only; None where all tokens are wanted.
         widening: where the pass goes on, or went on, with a copy of the tokens for each member; None where it does not.
+        merged: weights that hold the only member's products, by the path of the layer that they stand in for; see
+            :meth:`striata.engine.Engine.settle`.
     """
 
     segments: tuple[Segment, ...]
@@ -71,6 +73,7 @@ class ForwardPass:
     pool: BitPool | None = None
     first_tokens: FirstTokens | None = None
     widening: Widening | None = None
+    merged: Mapping[str, Tensor] = field(default_factory=dict)
 
     def parts(self) -> list[tuple[int, int, int]]:
         """(slot, first row, last row + 1) of each member."""

@@ -77,6 +77,16 @@ class Engine(Protocol):
         """
         ...
 
+    def settle(self) -> None:
+        """For use after training: :meth:`predict` may take ways that are faster and differ in the last bits of logits.
+
+        A member that is alone is multiplied once, by W + scale * B A in place of W, A and B, for which a copy of every adapted
+        weight is kept; the encoder's own, which others may share, stay as they are, and so do :meth:`forward` and :meth:`embed`.
+        Attention over one text goes without buckets. In bf16, which would round most of a small product away, nothing changes.
+        Lasts until a member comes, goes or gets weights by a method of the engine.
+        """
+        ...
+
     def receipt(self, slot: int) -> Receipt:
         """What is live for a member, read from what the next forward pass will multiply, without looking at its plan's sites."""
         ...

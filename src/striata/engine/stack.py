@@ -43,6 +43,7 @@ class Stack:
         self.plans: dict[int, Plan] = {}
         self.heads: dict[int, MemberHead] = {}
         self._sites: dict[str, StackedLinear] = {}
+        self._merged: dict[str, Tensor] | None = None  # unless settled
         self._slots = itertools.count()
         self._lock = SharedLock()
         for plan in plans:
@@ -68,6 +69,7 @@ class Stack:
         return slot
 
     def _regroup(self) -> None:
+        self._merged = None
         for linear in self._sites.values():
             linear.regroup(self.slots, banked=self.encoder.banked)
 
@@ -128,6 +130,7 @@ class Stack:
         """Fresh weights for a member from its own key (its name and seed); its logits are then the base's."""
         for module, adapter in self.sites(slot).items():
             adapter.initialise(torch.Generator().manual_seed(seed_of(*key, "init", module)))
+        self._merged = None
         generator = torch.Generator().manual_seed(seed_of(*key, "init", "head"))
         self.heads[slot].initialise(generator, self.encoder.initializer_range)
 
@@ -149,8 +152,18 @@ class Stack:
             if tuple(parameter.shape) != tensors[name].shape:
                 raise RunError(f"weight '{name}' has shape {tensors[name].shape}, the plan says {tuple(parameter.shape)}")
         with self._lock.changing(), torch.no_grad():
+            self._merged = None
             for name, parameter in live.items():
                 parameter.copy_(torch.from_numpy(np.ascontiguousarray(tensors[name])))
+
+    def settle(self) -> None:
+        """Makes predictions faster and other in their last bits; see :meth:`striata.engine.Engine.settle`."""
+        if self.dtype != torch.float32:
+            return
+        with self._lock.changing(), torch.no_grad():
+            alone = self.sites(self.slots[0]) if len(self.slots) == 1 else {}
+            linears = [(self._sites[module], adapter) for module, adapter in alone.items()]
+            self._merged = {linear.path: adapter.merged(linear.base.weight) for linear, adapter in linears}
 
     def receipt(self, slot: int) -> Receipt:
         """What is live for a member, read from what the next forward pass will multiply."""
@@ -167,18 +180,26 @@ class Stack:
 
     def forward(self, batch: Batch, streams: Mapping[int, RandomStream] | None = None) -> dict[int, Tensor]:
         """Logits of each member for its own texts; see :meth:`striata.engine.Engine.forward`."""
-        return self._forward(batch, streams, shared=None)
+        return self._forward(batch, streams)
 
-    def _forward(self, batch: Batch, streams: Mapping[int, RandomStream] | None, *, shared: Shared | None) -> dict[int, Tensor]:
-        """With layers that run once for all members, in evaluation."""
+    def _forward(
+        self,
+        batch: Batch,
+        streams: Mapping[int, RandomStream] | None = None,
+        *,
+        shared: Shared | None = None,
+        predicting: bool = False,
+    ) -> dict[int, Tensor]:
+        """In predictions with layers that run once for all members, or settled."""
         with self._lock.reading():
+            merged = self._merged if predicting else None
             encoder, slots = self.encoder, self.slots
             pooling = self.plans[slots[0]].head.pooling
             if pooling == "mean":
                 lengths = on_device(torch.tensor(batch.lengths), encoder.device)
-                pooled = mean_pool(encoder.hidden(batch, streams, slots=slots, shared=shared), lengths)
+                pooled = mean_pool(encoder.hidden(batch, streams, slots=slots, shared=shared, merged=merged), lengths)
             else:
-                first = encoder.first_hidden(batch, streams, slots=slots, shared=shared)
+                first = encoder.first_hidden(batch, streams, slots=slots, shared=shared, merged=merged)
                 pooled = (encoder.pooler(first) if pooling == "pooler" else first).float()
             parts = torch.split(pooled, [s.sequences.stop - s.sequences.start for s in batch.segments])
             return {
@@ -215,7 +236,7 @@ class Stack:
                 part = encoded.take(rows)
                 batch = collate([(slot, part) for slot in slots], self.encoder.device)
                 shared = Shared(collate([(slots[0], part)], self.encoder.device), differing) if differing else None
-                logits = self._forward(batch, None, shared=shared)
+                logits = self._forward(batch, shared=shared, predicting=True)
                 result[:, rows] = torch.stack([logits[slot] for slot in slots]).cpu().numpy()
         return result
 

@@ -122,6 +122,9 @@ class StackedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (..., tokens, in) -> (..., tokens, out)."""
         running, width = current_pass(), x.shape[-1]
+        merged = running.merged.get(self.path)
+        if merged is not None:
+            return functional.linear(x, merged, self.base.bias)
         bits = self._bits(running, width)
         if self._bank is not None and running.groups is not None:
             mask = None if bits is None else self._bank.mask(bits, running.groups)

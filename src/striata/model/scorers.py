@@ -96,6 +96,7 @@ class EncoderScorer:
         self.engine: Engine = Stack(encoder, [run.adapter_plan for run in runs.values()])
         for slot, run in zip(self.engine.slots, runs.values(), strict=True):
             self.engine.load(slot, run.tensors())
+        self.engine.settle()
         self.tokenizer = Tokenizer.load(words, max_length)
         if self.tokenizer.sha256 != read_by:
             raise RunError(
