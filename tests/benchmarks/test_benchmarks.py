@@ -12,7 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel
 
-from benchmarks import memory, peer
+from benchmarks import adaptation, memory, peer
 from benchmarks.__main__ import arguments, main
 from benchmarks.cost import of_length, plot
 from benchmarks.measure import quotients, row
@@ -158,3 +158,11 @@ def test_the_runs_that_are_opened_are_as_many_as_asked_for(tmp_path: Path) -> No
     rows = leaderboard(write_runs(tmp_path / "out", 11))
     assert len({row.run for row in rows}) == 11
     assert {row.seed for row in rows} == {0, 1}
+
+
+def test_what_adaptation_gains_is_paired_by_draw() -> None:
+    lines = [{"adapted": adapted, "without": 0.8, "seconds": 2.0} for adapted in (0.81, 0.83)]
+    whole = adaptation.summary(lines)
+    # the quantile of Student's t with one degree of freedom, times the standard error of +1 and +3
+    assert whole == {"draws": 2, "adapted": 0.82, "without": 0.8, "seconds": 2.0, "gained points": 2.0, "+-": 12.71}
+    assert adaptation.summary(lines[:1])["+-"] is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,16 +12,21 @@ from safetensors.numpy import load_file
 
 import striata
 from striata.data import Tokenizer, read_texts
-from striata.errors import StudyError
+from striata.engine import Encoder
+from striata.errors import DataError, StudyError
+from striata.report import collect, write_card
+from striata.report.sentences import summary
 from striata.runs import Run
 from striata.settings import load_study
 from striata.steps import Trained
-from striata.study import plan_members, prepare
+from striata.study import plan_members, prepare, stacks
 from striata.study.adaptation import find_adaptation
 from striata.training import pretraining
-from striata.training.events import Event
+from striata.training.events import Event, Listener
+from striata.training.state import read_checkpoint
 
 from ..command import run
+from ..engine.models import needs_grouped_products
 from .small import make_base, study_of, write_texts
 
 STEPS = 6
@@ -131,19 +137,22 @@ class Killed(BaseException):
     pass
 
 
+def _die_at(kind: str, step: int) -> Listener:
+    def listen(event: Event) -> None:
+        if (event.kind, event.step) == (kind, step):
+            raise Killed
+
+    return listen
+
+
 @pytest.mark.parametrize("killed", [(("adapting", 5)), ("step", 1)])
 def test_killed_it_goes_on_to_equal_bits(
     ended: Ended, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: tuple[str, int]
 ) -> None:
     monkeypatch.setattr(pretraining, "_SAVE_EVERY", 2)
-
-    def die(event: Event) -> None:
-        if (event.kind, event.step) == killed:
-            raise Killed
-
     settings, notes = study(folder, tmp_path / "out"), list[str]()
     with pytest.raises(Killed):
-        striata.train(settings, listen=die)
+        striata.train(settings, listen=_die_at(*killed))
     again = striata.train(settings, listen=lambda event: notes.append(event.message))
     step = "4 of their adaptation" if killed[0] == "adapting" else "0"
     assert f"going on with 4 members from step {step}" in notes
@@ -184,6 +193,50 @@ def test_encoders_without_the_head_contrast(folder: Path, tmp_path: Path, capsys
     with pytest.raises(StudyError, match=r"the encoder drops nothing; set recipe\.encoder_dropout"):
         striata.train(settings | {"recipe": dry, "output": str(tmp_path / "other")})
     assert not (tmp_path / "other").exists()
+
+
+@needs_grouped_products
+def test_members_that_share_launches_adapt_alike(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, where one that waits is there with zeros; without dropout, whose random bits are others there."""
+    layouts = ["0-2 r2 a4 query value", {"layout": "1-2 r3 a4 query", "name": "upper"}]
+    recipe = {**study(folder, tmp_path)["recipe"], "encoder_dropout": 0.0}
+    losses, waiting = [], []
+    for grouped in (False, True):
+        monkeypatch.setattr(stacks.Encoder, "load", partial(Encoder.load, grouped=grouped))
+        settings = study(folder, tmp_path / str(grouped), layouts=layouts, recipe=recipe, seeds=[3])
+        with pytest.raises(Killed):
+            striata.train(settings, listen=_die_at("step", 1))
+        monkeypatch.undo()
+        (checkpoint,) = (tmp_path / str(grouped) / "stacks").glob("*/checkpoint.safetensors")
+        states, tensors = read_checkpoint(checkpoint)
+        assert [state.step for state in states] == [0] * 4
+        losses.append([entry["adaptation_loss"] for state in states for entry in state.history])
+        waits = [at for at, state in enumerate(states) if "no-adapt" in state.name]
+        waiting.append([array for name, array in tensors.items() if int(name.split("/")[0]) in waits])
+    assert len(losses[0]) == 2 * STEPS
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    assert all(np.array_equal(one, other) for one, other in zip(*waiting, strict=True))
+
+
+def test_leaderboard_report_and_cards_say_so(ended: Ended, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("leaderboard", ended.trained.folder) == 0
+    captured = capsys.readouterr()
+    assert "adaptation to texts without labels " in captured.out
+    assert "in the mean of 2 layouts (difference" in " ".join(captured.out.split())
+    assert "transductive" in captured.out + captured.err
+    report = collect(ended.trained.folder)
+    assert any(sentence.text.startswith("Adaptation to texts without labels") for sentence in summary(report))
+    cards = {name: write_card(one.path, out=tmp_path / f"{name}.md").read_text() for name, one in ended.trained.runs.items()}
+    assert "its adapters learned to guess masked tokens from" in cards["upper-seed0"]
+    assert "60 of them from elsewhere than the training rows" in cards["upper-seed0"]
+    assert "It is transductive" in cards["upper-seed0"]
+    assert "transductive" not in cards["upper-no-adapt-seed0"]
+
+
+def test_texts_that_are_not_there_are_said_before_anything_is_made(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no\.csv"):
+        striata.train(study(folder, tmp_path / "out", adapt={"unlabelled": str(tmp_path / "no.csv")}))
+    assert not (tmp_path / "out").exists()
 
 
 def test_check_says_what_is_learned_and_what_it_costs(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

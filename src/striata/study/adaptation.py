@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..data import Encoded, Table, Tokenizer, read_texts
+from ..data import Encoded, Table, Tokenizer, check_source, read_texts
 from ..data.equal import equal_texts
 from ..disk.documents import Document, Exact, strictly
 from ..errors import StudyError
@@ -210,6 +210,20 @@ def check_same_texts(adaptation: Adaptation, folder: Path) -> None:
             )
         return
     _REQUEST.write(folder / _FILE, {"texts": texts})
+
+
+def check_adaptation(study: Study) -> None:
+    """Says what is wrong with a study's `adapt` before its texts are read and anything is trained.
+
+    Raises:
+        DataError: there is no such source of texts.
+        StudyError: the objective does not go with the encoder or the recipe.
+    """
+    if study.adapt is None:
+        return
+    if study.adapt.unlabelled is not None:
+        check_source(study.adapt.unlabelled)
+    choose_objective(study)
 
 
 def choose_objective(study: Study, tokenizer: Tokenizer | None = None) -> str:
