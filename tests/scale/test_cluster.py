@@ -134,3 +134,25 @@ def test_errors_of_a_stack_are_one_line(trained: Trained, cluster: None) -> None
             striata.train(more, ray="auto", cores=1)
     finally:
         (result.folder.parent / "away").rename(Path(study["base"], "model.safetensors"))
+
+
+def test_a_search_has_a_stack_in_every_place_and_a_killed_worker_costs_no_trial(cluster: None, tmp_path: Path) -> None:
+    search = {"trials": 5, "generation": 2, "sections": [1, 2], "ranks": [1, 2, 4]}
+    study = study_of(tmp_path, layouts=[], search=search, recipe={"max_steps": 40, "evaluate_every": 10})
+    finished: list[str] = []
+    killed: list[int] = []
+
+    def listen(event: Event) -> None:
+        if event.kind == "finished":
+            finished.append(event.member)
+        if event.kind == "saved" and not killed:
+            killed.extend(workers("search")[:1])
+            for number in killed:
+                os.kill(number, signal.SIGKILL)
+
+    trained = striata.train(study, ray="auto", stacks=2, cores=1, listen=listen)
+    assert killed
+    assert list(trained.runs) == [f"trial-{number:04}" for number in range(5)]
+    assert set(finished) == set(trained.runs)
+    assert not (tmp_path / "out" / "stacks").exists()
+    assert (tmp_path / "out" / "search.journal").exists()

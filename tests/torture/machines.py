@@ -1,11 +1,15 @@
-"""A study on a Ray cluster of two raylets, of which a worker, the driver and a raylet are killed, and which two drivers then end.
+"""A study on a Ray cluster of two raylets, which go through what machines go through.
 
-Takes minutes, as everything starts anew several times: `python -m tests.torture.machines`. It prints what it does and how long
-Ray took to start, and ends with an error where a run is lost, trained twice or another than that of one machine.
+    python -m tests.torture.machines deaths      # a worker, the driver and a raylet are killed, two drivers end the study
+    python -m tests.torture.machines troubles    # a full store, a worker that stands still, Ctrl-C, a raylet that comes back
+
+Each takes minutes, as everything starts anew several times. It prints what it does and how long Ray took to start, and ends with
+an error where a run is lost, trained twice or another than that of one machine.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -26,8 +30,21 @@ from striata.steps import plan_study, train_stacks
 from ..study.small import study_of
 
 ROOT = Path(__file__).parents[2]
+SECOND = ("--address=127.0.0.1:26379", "--dashboard-agent-listen-port=0")  # machine of the cluster
 RAY = Path(sys.executable).with_name("ray")
 _PATIENCE = 900.0
+_STORE = 80_000_000  # bytes of the object store, the least that Ray takes; more is held in it meanwhile
+# Holds more in the cluster's store than there is room for, until it is told to end.
+HOARD = """
+import sys
+import numpy, ray
+ray.init("auto", log_to_driver=False)
+held = [ray.put(numpy.full(20_000_000, n, numpy.uint8)) for n in range(8)]
+print("full", flush=True)
+sys.stdin.read()
+assert all((ray.get(reference)[::4096] == n).all() for n, reference in enumerate(held))
+print("whole", flush=True)
+"""
 _BEGIN = time.monotonic()
 
 
@@ -86,8 +103,8 @@ def driver(study: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=open(study.with_suffix(".log"), "ab"))
 
 
-def main() -> None:
-    """All of it."""
+def main(scene: Callable[[Path, dict[str, str], list[int]], None]) -> None:
+    """A cluster and a study for one of the scenes, and the study's runs beside those of one process."""
     folder = Path(tempfile.mkdtemp(prefix="striata-machines-"))
     paths = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     environment = {**os.environ, "PYTHONPATH": paths, "HF_HUB_OFFLINE": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
@@ -103,11 +120,12 @@ def main() -> None:
     tell("trained by one process")
     earlier, servers = processes("raylet/raylet"), processes("gcs/gcs_server")
     try:
-        start("--head", "--port=26379", "--include-dashboard=false", environment=environment)
-        start("--address=127.0.0.1:26379", "--dashboard-agent-listen-port=0", environment=environment)
+        store = f"--object-store-memory={_STORE}"
+        start("--head", "--port=26379", "--include-dashboard=false", store, environment=environment)
+        start(*SECOND, store, environment=environment)
         raylets = [number for number in processes("raylet/raylet") if number not in earlier]
         assert len(raylets) == 2, raylets
-        _kill_all(folder, environment, raylets)
+        scene(folder, environment, raylets)
     finally:
         for number in [
             *(n for n in processes("gcs/gcs_server") if n not in servers),
@@ -119,11 +137,20 @@ def main() -> None:
     tell(f"{len(StudyFolder.open(folder / 'cluster').runs())} runs, each once, bit for bit those of one process")
 
 
-def _kill_all(folder: Path, environment: dict[str, str], raylets: list[int]) -> None:
-    checkpoints = lambda: list((folder / "cluster" / "stacks").glob("*/checkpoint.safetensors"))  # noqa: E731
+def checkpoints(folder: Path) -> dict[Path, int]:
+    """The stacks that have one, and when it was written."""
+    written = {}
+    for path in (folder / "cluster" / "stacks").glob("*/checkpoint.safetensors"):
+        with contextlib.suppress(OSError):
+            written[path.parent] = path.stat().st_mtime_ns
+    return written
+
+
+def deaths(folder: Path, environment: dict[str, str], raylets: list[int]) -> None:
+    """A worker, the driver and a raylet are killed, and two drivers end the study."""
     workers = lambda: processes("ray::striata stack-", raylets)  # noqa: E731
     first = driver(folder / "study.yaml", environment)
-    until("a stack has a checkpoint", lambda: checkpoints() and workers())
+    until("a stack has a checkpoint", lambda: checkpoints(folder) and workers())
     before = workers()
     kill(before[0], "a worker")
     until("another took its place", lambda: set(workers()) - set(before))
@@ -145,5 +172,45 @@ def _kill_all(folder: Path, environment: dict[str, str], raylets: list[int]) -> 
     )
 
 
+def troubles(folder: Path, environment: dict[str, str], raylets: list[int]) -> None:
+    """The store fills, a worker stands still, the driver gets Ctrl-C, a raylet leaves and comes back."""
+    workers = lambda: processes("ray::striata stack-", raylets)  # noqa: E731
+    command = [sys.executable, "-c", HOARD]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as hoard:
+        assert hoard.stdin is not None
+        assert hoard.stdout is not None
+        assert hoard.stdout.readline() == b"full\n"
+        tell("the object store has twice what it has room for")
+        first = driver(folder / "study.yaml", environment)
+        until("both stacks have checkpoints", lambda: len(checkpoints(folder)) == 2 and len(workers()) == 2)
+        slow = workers()[0]
+        os.kill(slow, signal.SIGSTOP)
+        tell(f"a worker stands still ({slow})")
+        before = checkpoints(folder)
+        until("the other stack goes on", lambda: any(checkpoints(folder).get(stack) != at for stack, at in before.items()))
+        os.kill(slow, signal.SIGCONT)
+        assert first.poll() is None
+        begin = time.monotonic()
+        first.send_signal(signal.SIGINT)
+        code = first.wait(_PATIENCE)
+        tell(f"Ctrl-C: the driver ended with {code} after {time.monotonic() - begin:.0f} s")
+        until("the cluster ended its workers", lambda: not workers())
+        second = driver(folder / "study.yaml", environment)
+        until("stacks are trained again", lambda: len(workers()) == 2)
+        kill(raylets[-1], "the second raylet")
+        start(*SECOND, f"--object-store-memory={_STORE}", environment=environment)
+        come = [number for number in processes("raylet/raylet") if number not in raylets]
+        if second.poll() is None:
+            tell("the second raylet came back")
+        until("it trains, or all is trained", lambda: processes("ray::striata stack-", come) or second.poll() is not None)
+        code = second.wait(_PATIENCE)
+        assert code == 0, (folder / "study.log").read_text()[-3000:]
+        hoard.stdin.close()
+        assert hoard.stdout.readline() == b"whole\n"
+    print(json.dumps(sorted({line for line in (folder / "study.log").read_text().splitlines() if "died" in line})))
+
+
 if __name__ == "__main__":
-    main()
+    main({"deaths": deaths, "troubles": troubles}[sys.argv[1] if len(sys.argv) > 1 else "deaths"])
