@@ -197,18 +197,18 @@ def troubles(folder: Path, environment: dict[str, str], raylets: list[int]) -> N
         code = first.wait(_PATIENCE)
         tell(f"Ctrl-C: the driver ended with {code} after {time.monotonic() - begin:.0f} s")
         until("the cluster ended its workers", lambda: not workers())
-        second = driver(folder / "study.yaml", environment)
-        until("stacks are trained again", lambda: len(workers()) == 2)
-        kill(raylets[-1], "the second raylet")
-        start(*SECOND, f"--object-store-memory={_STORE}", environment=environment)
-        come = [number for number in processes("raylet/raylet") if number not in raylets]
-        if second.poll() is None:
-            tell("the second raylet came back")
-        until("it trains, or all is trained", lambda: processes("ray::striata stack-", come) or second.poll() is not None)
-        code = second.wait(_PATIENCE)
-        assert code == 0, (folder / "study.log").read_text()[-3000:]
-        hoard.stdin.close()
+        hoard.stdin.close()  # its own machine may be the one that leaves
         assert hoard.stdout.readline() == b"whole\n"
+    second = driver(folder / "study.yaml", environment)
+    until("stacks are trained again", lambda: len(workers()) == 2)
+    kill(raylets[-1], "the second raylet")
+    start(*SECOND, f"--object-store-memory={_STORE}", environment=environment)
+    come = [number for number in processes("raylet/raylet") if number not in raylets]
+    if second.poll() is None:
+        tell("the second raylet came back")
+    until("it trains, or all is trained", lambda: processes("ray::striata stack-", come) or second.poll() is not None)
+    code = second.wait(_PATIENCE)
+    assert code == 0, (folder / "study.log").read_text()[-3000:]
     print(json.dumps(sorted({line for line in (folder / "study.log").read_text().splitlines() if "died" in line})))
 
 
