@@ -1,22 +1,18 @@
-"""striata inside scikit-learn: an estimator that fits, searches, stacks and pickles as scikit-learn's own do."""
+"""striata inside scikit-learn: estimators that fit, search, stack and pickle as scikit-learn's own do."""
 
 from __future__ import annotations
 
-import io
-import shutil
 import tempfile
-import weakref
-import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from itertools import compress
 from numbers import Real
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -27,53 +23,24 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from .api import fit, load, pack, train
+from .api import fit, pack, train
 from .automl.layouts import HEAD
 from .automl.overview import default_base
-from .data import texts_alone
-from .errors import DataError, EncoderError, EstimatorError, LayoutError, StriataError, StudyError
+from .errors import DataError, EstimatorError, LayoutError, StudyError
+from .estimator_model import Opened
+from .estimator_rows import read_cell, read_column, read_weights
 from .layout import Layout
 from .model import Model
 from .runs.standings import find_model
-from .settings.file import NO_ENCODER
 
 COLUMNS = ("join", "pair")
 _SEEDS = 2**31 - 1
 
 
-class StriataClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A text classifier with scikit-learn's methods, fitted by :func:`striata.fit` or :func:`striata.train`.
+class _Estimator(BaseEstimator):  # type: ignore[misc]
+    """What the estimators have in common."""
 
-    Where neither `kinds` nor `layouts` is given, :func:`striata.fit` decides what is trained in the time that `minutes` allows.
-    Otherwise exactly these baselines and layouts are trained, and the model is the best run, or an ensemble of the best.
-
-    Parameters are checked in :meth:`fit`.
-
-    Args:
-        base: encoder, a folder or a Hub name; "none" for none, None for MiniLM.
-        minutes: time for everything; has no effect where `kinds` or `layouts` is given.
-        budget: most trainable parameters of a member, head included; None for no limit.
-        kinds: baselines to fit, of :data:`striata.choices.BASELINES`.
-        layouts: one layout or several, by name, text form or :class:`striata.Layout`.
-        recipe: how layouts are trained, as in a study file; None for its defaults.
-        validation: rows, or a share of them, held out to choose and calibrate by, where `kinds` or `layouts` is given.
-        max_length: most tokens of a text for the encoder, likewise.
-        columns: None where X is one column of texts. "join": X has any number of columns, numbers too, and a text is all of a
-            row's values, each after its column's name. "pair": X has two columns, the first and the second texts.
-        random_state: of held-out rows, members and order; a whole number, a `numpy.random.RandomState`, or None for another at
-            each call.
-        output: folder in which everything that comes out stays, for one fit on the same rows; None for a temporary one.
-        device: "cpu", "cuda" or "auto".
-
-    Attributes:
-        classes_: the labels, sorted, (labels,).
-        n_features_in_: columns that were seen in fit; only where `columns` is given.
-        feature_names_in_: their names, where X had names.
-        result_: folder of the fit, where `output` is given; None without.
-
-    Pickles hold the parameters and, as bytes, what :func:`striata.pack` writes without the encoder's weights, every byte of which
-    is checked before it is used. Where the encoder lies elsewhere than it did, `set_params(base=FOLDER)` says so.
-    """
+    _task: ClassVar[str]
 
     def __init__(
         self,
@@ -115,32 +82,16 @@ class StriataClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_archive")
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Fits on texts and their labels.
-
-        Args:
-            X: texts: a list, array or series of strings, or a table with one column; with `columns`, a table with several.
-            y: labels, strings or whole numbers, (rows,).
-            sample_weight: how much each row counts in training, (rows,), numbers from 0 on of which only the ratios matter; rows
-                of weight 0 are left out. Rows that are held out to choose and calibrate by count alike there. None weighs all
-                alike.
-
-        Raises:
-            EstimatorError: a parameter, a text or a label is wrong; also a ValueError.
-            StriataError: the encoder cannot be used, or the output cannot be written.
-        """
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> npt.NDArray[Any]:
+        """Trains on texts and what they have, which is returned as it was read, (rows,), without rows of weight 0."""
         self._check_parameters()
-        texts, pairs, labels = self._read_rows(X, y)
-        weights = None if sample_weight is None else _weights(sample_weight, len(labels))
+        texts, pairs, targets = self._read_rows(X, y)
+        weights = None if sample_weight is None else read_weights(sample_weight, len(targets))
         if weights is not None:
             inside = weights > 0
-            labels, weights, texts = labels[inside], weights[inside], list(compress(texts, inside))
+            targets, weights, texts = targets[inside], weights[inside], list(compress(texts, inside))
             pairs = None if pairs is None else list(compress(pairs, inside))
-        classes, targets = np.unique(labels, return_inverse=True)
-        names = [str(label) for label in classes]
-        if len(names) < 2:
-            raise EstimatorError(f"y has one class, {names[0]!r}; a classifier needs two or more")
-        data: dict[str, Any] = {"text": texts, "label": [names[at] for at in targets]}
+        data: dict[str, Any] = {"text": texts, "label": self._values(targets)}
         data |= ({"text_pair": pairs} if pairs else {}) | ({} if weights is None else {"weight": weights.tolist()})
         with ExitStack() as stack:
             place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="striata-", ignore_cleanup_errors=True)))
@@ -150,36 +101,17 @@ class StriataClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             except (DataError, LayoutError, StudyError) as error:
                 raise EstimatorError(str(error)) from error
             archive = pack(model, place / "model.zip", encoder=False).read_bytes()
-        self.classes_, self.result_ = classes, None if self.output is None else folder
-        self._names, self._archive, self._opened = names, archive, _Opened()
+        self.result_, self._archive, self._opened = None if self.output is None else folder, archive, Opened()
         self._model()
-        return self
+        return targets
 
-    def predict(self, X: Any) -> npt.NDArray[Any]:
-        """The most likely label of each text, (rows,); raises as :meth:`predict_proba`."""
-        logs = self._log_probabilities(X)
-        labels: npt.NDArray[Any] = self.classes_[self._model().task.decide(logs)]
-        return labels
+    def _values(self, targets: npt.NDArray[Any]) -> list[Any]:
+        """What the rows have, as data has it."""
+        raise NotImplementedError
 
-    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
-        """Calibrated probabilities in the order of `classes_`, (rows, labels).
-
-        Raises:
-            NotFittedError: before :meth:`fit`.
-            EstimatorError: a text is wrong, or the columns are not those of fit.
-            EncoderError: the encoder is not where it was; see `base`.
-        """
-        probabilities: npt.NDArray[np.float64] = np.exp(self._log_probabilities(X))
-        return probabilities
-
-    def decision_function(self, X: Any) -> npt.NDArray[np.float64]:
-        """Logarithms of the calibrated probabilities, (rows, labels); of two labels that of the second less the first's, (rows,).
-
-        Raises as :meth:`predict_proba`.
-        """
-        logs = self._log_probabilities(X)
-        scores: npt.NDArray[np.float64] = logs[:, 1] - logs[:, 0] if len(self.classes_) == 2 else logs
-        return scores
+    def _checked(self, targets: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """What the rows have, if it is what the estimator learns."""
+        raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
@@ -189,7 +121,7 @@ class StriataClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "_archive" in state:
-            self._opened = _Opened()
+            self._opened = Opened()
 
     def _check_parameters(self) -> None:
         if self.columns is not None and self.columns not in COLUMNS:
@@ -210,11 +142,12 @@ class StriataClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self.kinds is None and self.layouts is None:
             fitted = fit(
                 data, text="text", text_pair=second, label="label", weight=weight, base=self.base, minutes=float(self.minutes),
-                budget=self.budget, output=folder, seed=seed, device=self.device,
+                budget=self.budget, output=folder, seed=seed, device=self.device, task=self._task,
             )  # fmt: skip
             return fitted.model
         layouts = [self.layouts] if isinstance(self.layouts, str | Layout) else list(self.layouts or ())
         study = {
+            "task": self._task,
             "base": default_base() if self.base is None else self.base,
             "head": HEAD,
             "data": {
@@ -243,111 +176,201 @@ class StriataClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             texts, pairs = self._of_columns(table)
         else:
             if y is None:
-                raise EstimatorError("StriataClassifier requires y to be passed, but the target y is None")
-            texts, pairs = _column(X), None
+                raise EstimatorError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+            texts, pairs = read_column(X), None
             labels = check_array(column_or_1d(y, warn=True), ensure_2d=False, dtype=None, input_name="y")
             check_consistent_length(texts, labels)
-        check_classification_targets(labels)
-        return texts, pairs, labels
+        return texts, pairs, self._checked(labels)
 
     def _of_columns(self, table: npt.NDArray[Any]) -> tuple[list[str], list[str] | None]:
         names = getattr(self, "feature_names_in_", [f"x{at}" for at in range(table.shape[1])])
-        rows = [[_cell(value, row, name) for name, value in zip(names, values, strict=True)] for row, values in enumerate(table)]
+        rows = [
+            [read_cell(value, row, name) for name, value in zip(names, values, strict=True)] for row, values in enumerate(table)
+        ]
         if self.columns == "join":
             return ["\n".join(f"{name}: {cell}" for name, cell in zip(names, row, strict=True)) for row in rows], None
         if table.shape[1] != 2:
             raise EstimatorError(f"X has {table.shape[1]} columns; columns='pair' expects two, the first and the second texts")
         return [first for first, _ in rows], [second for _, second in rows]
 
-    def _log_probabilities(self, X: Any) -> npt.NDArray[np.float64]:
+    def _logits(self, X: Any) -> npt.NDArray[np.float32]:
+        """Combined logits, (rows, labels)."""
         check_is_fitted(self)
         if self.columns is None:
-            texts, pairs = _column(X), None
+            texts, pairs = read_column(X), None
         else:
             texts, pairs = self._of_columns(validate_data(self, X, dtype=None, reset=False))
-        model = self._model()
         try:
-            logits = model.logits(texts, pairs)
+            return self._model().logits(texts, pairs)
         except DataError as error:
             raise EstimatorError(str(error), row=error.row) from error
-        order = [model.labels.index(name) for name in self._names]
-        return model.task.log_probabilities(logits[:, order] / model.calibration.temperature)
 
     def _model(self) -> Model:
         return self._opened.open(self._archive, self.base, self.device)
 
 
-class _Opened:
-    """A model's archive, unpacked once into a folder that goes with this object, and opened."""
+class StriataClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
+    """A text classifier with scikit-learn's methods, fitted by :func:`striata.fit` or :func:`striata.train`.
 
-    def __init__(self) -> None:
-        self._folder: Path | None = None
-        self._place: tuple[str | None, str] | None = None
-        self._model: Model | None = None
+    Where neither `kinds` nor `layouts` is given, :func:`striata.fit` decides what is trained in the time that `minutes` allows.
+    Otherwise exactly these baselines and layouts are trained, and the model is the best run, or an ensemble of the best.
 
-    def open(self, archive: bytes, base: str | None, device: str) -> Model:
-        if self._folder is None:
-            place = tempfile.mkdtemp(prefix="striata-")
-            weakref.finalize(self, shutil.rmtree, place, ignore_errors=True)
-            with zipfile.ZipFile(io.BytesIO(archive)) as packed:
-                packed.extractall(place)  # names that lead out of the folder are made to lie in it, and then refused
-            self._folder = Path(place) / "model"
-        if self._model is None or self._place != (base, device):
-            self._model, self._place = _load(self._folder, base, device), (base, device)
-        return self._model
+    Parameters are checked in :meth:`fit`.
+
+    Args:
+        base: encoder, a folder or a Hub name; "none" for none, None for MiniLM.
+        minutes: time for everything; has no effect where `kinds` or `layouts` is given.
+        budget: most trainable parameters of a member, head included; None for no limit.
+        kinds: baselines to fit, of :data:`striata.choices.BASELINES`.
+        layouts: one layout or several, by name, text form or :class:`striata.Layout`.
+        recipe: how layouts are trained, as in a study file; None for its defaults.
+        validation: rows, or a share of them, held out to choose and calibrate by, where `kinds` or `layouts` is given.
+        max_length: most tokens of a text for the encoder, likewise.
+        columns: None where X is one column of texts. "join": X has any number of columns, numbers too, and a text is all of a
+            row's values, each after its column's name. "pair": X has two columns, the first and the second texts.
+        random_state: of held-out rows, members and order; a whole number, a `numpy.random.RandomState`, or None for another at
+            each call.
+        output: folder in which everything that comes out stays, for one fit on the same rows; None for a temporary one.
+        device: "cpu", "cuda" or "auto".
+
+    Attributes:
+        classes_: the labels, sorted, (labels,).
+        n_features_in_: columns that were seen in fit; only where `columns` is given.
+        feature_names_in_: their names, where X had names.
+        result_: folder of the fit, where `output` is given; None without.
+
+    Pickles hold the parameters and, as bytes, what :func:`striata.pack` writes without the encoder's weights, every byte of which
+    is checked before it is used. Where the encoder lies elsewhere than it did, `set_params(base=FOLDER)` says so.
+    """
+
+    _task = "single-label"
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fits on texts and their labels.
+
+        Args:
+            X: texts: a list, array or series of strings, or a table with one column; with `columns`, a table with several.
+            y: labels, strings or whole numbers, (rows,).
+            sample_weight: how much each row counts in training, (rows,), numbers from 0 on of which only the ratios matter; rows
+                of weight 0 are left out. Rows that are held out to choose and calibrate by count alike there. None weighs all
+                alike.
+
+        Raises:
+            EstimatorError: a parameter, a text or a label is wrong; also a ValueError.
+            StriataError: the encoder cannot be used, or the output cannot be written.
+        """
+        targets = self._fit(X, y, sample_weight)
+        self.classes_ = np.unique(targets)
+        self._names = [str(label) for label in self.classes_]
+        return self
+
+    def _values(self, targets: npt.NDArray[Any]) -> list[Any]:
+        names = [str(label) for label in targets]
+        if len(set(names)) < 2:
+            raise EstimatorError(f"y has one class, {names[0]!r}; a classifier needs two or more")
+        return names
+
+    def _checked(self, targets: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        check_classification_targets(targets)
+        return targets
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """The most likely label of each text, (rows,); raises as :meth:`predict_proba`."""
+        logs = self._log_probabilities(X)
+        labels: npt.NDArray[Any] = self.classes_[self._model().task.decide(logs)]
+        return labels
+
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
+        """Calibrated probabilities in the order of `classes_`, (rows, labels).
+
+        Raises:
+            NotFittedError: before :meth:`fit`.
+            EstimatorError: a text is wrong, or the columns are not those of fit.
+            EncoderError: the encoder is not where it was; see `base`.
+        """
+        probabilities: npt.NDArray[np.float64] = np.exp(self._log_probabilities(X))
+        return probabilities
+
+    def decision_function(self, X: Any) -> npt.NDArray[np.float64]:
+        """Logarithms of the calibrated probabilities, (rows, labels); of two labels that of the second less the first's, (rows,).
+
+        Raises as :meth:`predict_proba`.
+        """
+        logs = self._log_probabilities(X)
+        scores: npt.NDArray[np.float64] = logs[:, 1] - logs[:, 0] if len(self.classes_) == 2 else logs
+        return scores
+
+    def _log_probabilities(self, X: Any) -> npt.NDArray[np.float64]:
+        logits = self._logits(X)
+        model = self._model()
+        order = [model.labels.index(name) for name in self._names]
+        return model.task.log_probabilities(logits[:, order] / model.calibration.temperature)
 
 
-def _load(folder: Path, base: str | None, device: str) -> Model:
-    try:
-        return load(folder, device=device)
-    except EncoderError:
-        if base in (None, NO_ENCODER):
-            raise
-        return load(folder, base=base, device=device)
+class StriataRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
+    """A regressor of texts with scikit-learn's methods, fitted by :func:`striata.fit` or :func:`striata.train`.
 
+    Parameters, what is trained by them, and pickles are those of :class:`StriataClassifier`.
 
-def _column(X: Any) -> list[str]:
-    """One column of texts, from whatever holds it."""
-    if getattr(X, "ndim", 1) == 2 and X.shape[1] == 1:
-        X = X.iloc[:, 0] if hasattr(X, "iloc") else X[:, 0]
-    if isinstance(X, str):
-        raise EstimatorError("X is one string; expected a list of texts")
-    try:
-        texts = None if getattr(X, "ndim", 1) > 1 else texts_alone(X)
-    except StriataError as error:
-        raise EstimatorError(str(error)) from error
-    if texts is None:
-        raise EstimatorError("X has several columns; expected one column of texts, or columns='join' or columns='pair'")
-    if not texts:
-        raise EstimatorError("X has 0 rows; expected texts")
-    for at, text in enumerate(texts):
-        if not isinstance(text, str) or not text.strip():
-            what = "is empty" if isinstance(text, str) else f"is a {type(text).__name__}"
-            raise EstimatorError(f"X: row {at} (counted from 0) {what}; expected a text", row=at)
-    return [str(text) for text in texts]
+    Attributes:
+        n_features_in_: columns that were seen in fit; only where `columns` is given.
+        feature_names_in_: their names, where X had names.
+        result_: folder of the fit, where `output` is given; None without.
+    """
 
+    _task = "regression"
 
-def _weights(sample_weight: Any, rows: int) -> npt.NDArray[np.float64]:
-    """Weights of rows, (rows,), not all 0."""
-    if isinstance(sample_weight, Real):
-        sample_weight = np.full(rows, sample_weight)
-    weights: npt.NDArray[np.float64] = check_array(
-        sample_weight, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name="sample_weight"
-    )
-    if weights.shape != (rows,):
-        raise EstimatorError(f"sample_weight has shape {weights.shape}; expected ({rows},), one weight for each row")
-    if (weights < 0).any():
-        raise EstimatorError(f"sample_weight of row {int((weights < 0).argmax())} is negative; expected numbers from 0 on")
-    if not weights.any():
-        raise EstimatorError("sample_weight is zero for every row; expected a weight above 0 for some")
-    return weights
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fits on texts and their numbers.
 
+        Args:
+            X: texts: a list, array or series of strings, or a table with one column; with `columns`, a table with several.
+            y: numbers, (rows,), not all equal.
+            sample_weight: how much each row counts in training, (rows,), numbers from 0 on of which only the ratios matter; rows
+                of weight 0 are left out. Rows that are held out to choose by count alike there. None weighs all alike.
 
-def _cell(value: Any, row: int, name: str) -> str:
-    """A value as a part of a text."""
-    if isinstance(value, float | np.floating):
-        return f"{value:.6g}"
-    if value is None or not isinstance(value, str | int | np.integer | np.bool_):
-        what = "is missing" if value is None else f"is a {type(value).__name__}"
-        raise EstimatorError(f"X: row {row} (counted from 0) of column {name} {what}; expected a string or a number", row=row)
-    return str(value)
+        Raises:
+            EstimatorError: a parameter, a text or a number is wrong; also a ValueError.
+            StriataError: the encoder cannot be used, or the output cannot be written.
+        """
+        self._fit(X, y, sample_weight)
+        return self
+
+    def predict(self, X: Any) -> npt.NDArray[np.float64]:
+        """The number of each text, (rows,).
+
+        Raises:
+            NotFittedError: before :meth:`fit`.
+            EstimatorError: a text is wrong, or the columns are not those of fit.
+            EncoderError: the encoder is not where it was; see `base`.
+        """
+        return self._logits(X)[:, 0].astype(np.float64)
+
+    def predict_intervals(self, X: Any, coverage: float = 0.9) -> npt.NDArray[np.float64]:
+        """Low and high ends, (rows, 2), of intervals that hold a text's number at a wanted rate; see
+        :mod:`striata.calibration.intervals` for what that promises.
+
+        Args:
+            X: as in :meth:`predict`.
+            coverage: share of texts whose interval holds their number.
+
+        Raises:
+            EstimatorError: as :meth:`predict`, or the coverage cannot be promised with as many held-out rows.
+        """
+        logits = self._logits(X)
+        try:
+            return self._model().intervals(logits, coverage)
+        except DataError as error:
+            raise EstimatorError(str(error)) from error
+
+    def _values(self, targets: npt.NDArray[Any]) -> list[Any]:
+        values: list[Any] = targets.tolist()
+        return values
+
+    def _checked(self, targets: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        numbers: npt.NDArray[np.float64] = check_array(targets, ensure_2d=False, dtype=np.float64, input_name="y")
+        if len(numbers) == 1:
+            raise EstimatorError("there is 1 sample; a regressor needs two or more")
+        if (numbers == numbers[0]).all():
+            raise EstimatorError(f"y has one number, {numbers[0]:g}; a regressor needs two or more")
+        return numbers

@@ -12,7 +12,7 @@ name, and leave collecting and choosing to whoever comes last. ::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any
 from .baselines import BASELINES
 from .choices import METHODS
 from .errors import StudyError, did_you_mean
+from .evidence.measure import measure_of
 from .extras import require
+from .figures.intervals import Interval
 from .figures.scores import in_words
 from .runs import Run
 from .runs.standings import best_first, deciding_figure
@@ -46,6 +48,7 @@ class Trained(Shown):
         failed: members that ended without a run, with the reason.
         ensemble: of the best runs; None when fewer than two finished or the study asks for none.
         test: figures of the task on the test rows, by run name and of `ensemble`; empty when the study has none.
+        test_intervals: where rows have numbers, likewise the figure by which these are compared, with its 95 % interval.
     """
 
     folder: Path
@@ -53,6 +56,7 @@ class Trained(Shown):
     failed: Mapping[str, str]
     ensemble: Ensemble | None
     test: Mapping[str, Mapping[str, float]]
+    test_intervals: Mapping[str, Interval] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
         """All of it as JSON values; of each run its folder and its figures on the validation rows."""
@@ -258,12 +262,15 @@ def choose(work: Work, runs: Mapping[str, Run], *, listen: Listener = nobody, de
             )
     if work.prepared.splits.test is not None:
         doing(listen, f"measuring on {len(work.prepared.splits.test):,} test rows")
-    test = _test_figures(work, runs, ensemble, device) if runs else {}
-    return Trained(folder=folder.path, runs=runs, failed=folder.failed(), ensemble=ensemble, test=test)
+    test, intervals = _test_figures(work, runs, ensemble, device) if runs else ({}, {})
+    return Trained(folder=folder.path, runs=runs, failed=folder.failed(), ensemble=ensemble, test=test, test_intervals=intervals)
 
 
-def _test_figures(work: Work, runs: Mapping[str, Run], ensemble: Ensemble | None, device: str) -> dict[str, dict[str, float]]:
-    """Figures of the task on the test rows by run name, and of `ensemble`, measured in one pass; empty without test rows.
+def _test_figures(
+    work: Work, runs: Mapping[str, Run], ensemble: Ensemble | None, device: str
+) -> tuple[dict[str, dict[str, float]], dict[str, Interval]]:
+    """Figures of the task on the test rows by run name, and of `ensemble`, measured in one pass, and of numbers the intervals of
+    the one that is compared; empty without test rows.
 
     The runs' figures are kept in the study's folder, for the leaderboard; those of the ensemble, or of the best run where there
     is none, as `striata evaluate` keeps them.
@@ -277,20 +284,25 @@ def _test_figures(work: Work, runs: Mapping[str, Run], ensemble: Ensemble | None
     prepared, folder = work.prepared, work.folder
     table = prepared.splits.test
     if table is None:
-        return {}
+        return {}, {}
     everyone = Combiner(kind="logits", weights={name: 1 / len(runs) for name in runs})
     source = ensemble or next(iter(runs.values()))
     model = Model(folder.path, runs, everyone, source, device=device, precision=prepared.study.recipe.precision)
     logits = model.member_logits(table.texts, table.pairs)
     if ensemble is not None:
         logits["ensemble"] = ensemble.combiner.apply(logits)
-    scores = {name: model.task.scores(outputs, prepared.targets["test"]).to_json() for name, outputs in logits.items()}
+    targets, measure = prepared.targets["test"], measure_of(next(iter(runs.values())))
+    scores = {name: model.task.scores(outputs, targets).to_json() for name, outputs in logits.items()}
+    intervals = {
+        name: measure.over_rows(measure.of_rows(model.task, outputs, targets))
+        for name, outputs in logits.items()
+        if model.task.numeric
+    }
     write_test_metrics(folder, list(runs.values()), scores)
     best = model.part(ensemble or runs[leaderboard(folder)[0].run])
     outputs = best.combiner.apply(logits)
     rows = replace(table, source="the study's test rows")
-    targets = prepared.targets["test"]
     calibration = None if best.task.numeric else best.calibration
     measured = judge(rows, targets, outputs, labels=best.labels, task=best.task, calibration=calibration)
     keep_evaluation(best, measured)
-    return scores
+    return scores, intervals

@@ -15,7 +15,7 @@ from striata.runs import RunFacts, StudyFolder
 from striata.runs.adapter import write_adapter
 from striata.runs.run import Run, RunRecord, Validation, write_run
 from striata.settings import Recipe, load_study
-from striata.tasks import SINGLE_LABEL
+from striata.tasks import NUMBER, task_of
 
 LABELS = ("Business", "Sports", "World")
 BASE = "roberta-base"
@@ -50,7 +50,7 @@ def write_synthetic_run(
     *,
     ids: npt.NDArray[np.int64] | None = None,
     texts: npt.NDArray[np.uint64] | None = None,
-    names: Sequence[str] = LABELS,
+    names: Sequence[str] | None = None,
     title: str | None = None,
     **changes: Any,
 ) -> Run:
@@ -60,26 +60,30 @@ def write_synthetic_run(
         folder: the study's.
         layout: name or text form.
         seed: of the run.
-        logits: (rows, classes).
-        labels: places of the true labels, (rows,).
+        logits: (rows, classes), or numbers, (rows,).
+        labels: places of the true labels, (rows,), or true numbers.
         ids: row numbers; None counts them.
         texts: hashes of the texts; None takes the row numbers.
-        names: of the labels.
+        names: of the labels; None for three, or for a number.
         title: the run's name without its seed; None takes the layout's.
         changes: fields of :class:`RunFacts`, or plan, receipt and history, that differ.
     """
+    task = task_of(labels)
+    names = names or ((NUMBER,) if task.numeric else LABELS)
+    logits = logits.reshape(len(labels), -1)
     plan = make_plan(layout, base=BASE, labels=len(names), head="linear")
     title = title or layout.replace(":", "-")
     name = f"{title}-seed{seed}"
     with np.errstate(invalid="ignore"):
-        scores = SINGLE_LABEL.scores(np.nan_to_num(logits), labels)
+        scores = task.scores(np.nan_to_num(logits), labels)
+    headline = task.rankings[0]
     steps = 20
     history: list[dict[str, float]] = []
     for step in range(1, steps + 1):
         history.append({"step": step, "loss": 1.1 * 0.9**step + scores.loss, "learning_rate": 1e-3 * (1 - step / steps)})
         if step % 5 == 0:
-            accuracy = scores.accuracy - 0.01 * (steps - step)
-            history.append({"step": step, "validation_accuracy": accuracy, "validation_loss": scores.loss + 0.9**step})
+            value = scores[headline] - 0.01 * (steps - step) * (1 if headline == "accuracy" else -1)
+            history.append({"step": step, f"validation_{headline}": value, "validation_loss": scores.loss + 0.9**step})
     matrices = {f"base_model.model.{site.module}": site for site in plan.sites}
     tensors = {f"{module}.lora_A.weight": np.zeros((site.rank, 2), np.float32) for module, site in matrices.items()}
     tensors["base_model.model.classifier.weight"] = np.zeros((len(names), 2), np.float32)
@@ -95,7 +99,7 @@ def write_synthetic_run(
         "plan_hash": plan.hash,
         "trainable": plan.trainable,
         "lora": plan.lora,
-        "task": SINGLE_LABEL.name,
+        "task": task.name,
         "labels": tuple(names),
         "base": BASE,
         "head": "linear",
@@ -112,7 +116,7 @@ def write_synthetic_run(
         "versions": {"python": "3.12", "striata": "0.1.0"},
         "hardware": {"device": "cpu", "name": "x86_64", "cores": "2", "threads": "2", "precision": "torch.float32"},
         "split": {"train": 1000, "validation": len(labels)},
-        "study": {},
+        "study": {"task": task.name},
     }
     record: dict[str, Any] = {"plan": plan, "receipt": receipt_of(plan), "history": history}
     record |= {key: changes.pop(key) for key in list(changes) if key in record}
@@ -132,15 +136,15 @@ def write_synthetic_study(
     labels: npt.NDArray[np.int64],
     *,
     ids: npt.NDArray[np.int64] | None = None,
-    names: Sequence[str] = LABELS,
+    names: Sequence[str] | None = None,
     **settings: Any,
 ) -> StudyFolder:
     """Writes a study's folder with one finished run for each entry.
 
     Args:
         folder: of the study; made.
-        logits: (rows, classes) by layout and seed; see :func:`logits_of`.
-        labels: places of the true labels, (rows,).
+        logits: (rows, classes) by layout and seed; see :func:`logits_of`; or numbers, (rows,).
+        labels: places of the true labels, (rows,), or true numbers.
         ids: row numbers; None counts them.
         names: of the labels.
         settings: keys of the study that differ.
@@ -154,11 +158,13 @@ def write_synthetic_study(
             "baselines": "none",
             "seeds": sorted({seed for _, seed in logits}),
             "output": str(folder),
+            "task": task_of(labels).name,
             **settings,
         }
     )
     folder.mkdir(parents=True, exist_ok=True)
     StudyFolder(folder).write_settings(study.to_dict(), "1" * 64, "2" * 64)
     for (layout, seed), array in logits.items():
-        write_synthetic_run(folder, layout, seed, array, labels, ids=ids, names=names)
+        said = {"task": study.task, "recipe": {"best_by": study.recipe.best_by}}
+        write_synthetic_run(folder, layout, seed, array, labels, ids=ids, names=names, study=said)
     return StudyFolder.open(folder)

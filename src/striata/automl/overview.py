@@ -40,6 +40,7 @@ class Overview:
         lengths: tokens of these texts, cut at `limit`, special tokens included; words without an encoder.
         limit: the most tokens of a text that are considered.
         test_rows: rows of the caller's own test data.
+        numbers: the smallest, the mean and the largest, where rows have numbers; None elsewhere.
     """
 
     source: str
@@ -55,14 +56,17 @@ class Overview:
     lengths: npt.NDArray[np.int64]
     limit: int
     test_rows: int = 0
+    numbers: tuple[float, float, float] | None = None
 
     @property
     def sentences(self) -> list[str]:
         """What a user should check."""
-        lines = [
-            f"{self.source}: {self.reading}",
-            f"{self.rows:,} rows, {len(self.labels)} labels ({_listed(self.labels)}), the rarest on {self.rarest:,} rows",
-        ]
+        if self.numbers is None:
+            what = f"{len(self.labels)} labels ({_listed(self.labels)}), the rarest on {self.rarest:,} rows"
+        else:
+            least, mean, largest = self.numbers
+            what = f"each with a number, from {least:g} to {largest:g}, mean {mean:.4g}"
+        lines = [f"{self.source}: {self.reading}", f"{self.rows:,} rows, {what}"]
         if self.base is None:
             return [*lines, f"no encoder: {self.reason}; what reads nothing but words is fitted"]
         more = " or more" if self.lengths.max() >= self.limit else ""
@@ -96,6 +100,7 @@ def look(source: object, columns: Columns, base: str | None, test: object = None
     table = read_table(source, columns)
     task = task_named(columns.task)
     labels = label_order(table, task, columns.order)
+    numbers = np.array([float(value) for value in table.labels or ()]) if task.numeric else None
     if len(table) < 2 * len(labels):
         raise DataError(
             f"{reader.source} has {len(table):,} rows of {len(labels):,} labels; expected at least two rows for each label, to "
@@ -116,13 +121,14 @@ def look(source: object, columns: Columns, base: str | None, test: object = None
         reading=table.reading or used.shown(reader.columns),
         rows=len(table),
         labels=labels,
-        rarest=min(counts.values()),
+        rarest=min(counts.values(), default=len(table)),
         base=place,
         reason=reason,
         sample=texts,
         lengths=lengths,
         limit=limit,
         test_rows=0 if test is None else len(read_table(test, columns.unweighted)),
+        numbers=None if numbers is None else (float(numbers.min()), float(numbers.mean()), float(numbers.max())),
     )
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..choices import BASELINES
-from ..evidence.worth import best_run, gain, right_together, verdict_of
-from ..figures.intervals import Interval, share
+from ..choices import BASELINES, RANKINGS
+from ..evidence.measure import RIGHT, measure_of
+from ..evidence.sentences import shown_difference, unit_of
+from ..evidence.worth import best_run, gain, rows_together, verdict_of
+from ..figures.intervals import LEVEL, Interval, share
+from ..figures.scores import in_words
 from ..runs.joined import join
 from ..shown import Shown
 from ..steps import Trained
@@ -22,23 +25,26 @@ class Fitted(Shown):
         folder: of the fit, which is a study's folder.
         model: folder of the best model, a run's or the ensemble's; :func:`striata.load` opens it.
         name: what the model is called.
-        accuracy: of the model with its 95 % interval, on rows that nothing was fitted on.
+        value: of the figure that stands for it, accuracy or of numbers rmse, with its 95 % interval, on rows that nothing was
+            fitted on.
         measured_on: "test" or "validation" rows; on the latter each row is judged by an ensemble that was chosen without it.
         rows: how many these are.
         cheapest_bar: name of the best contender that costs seconds; None where the model is the only one, or is itself it.
-        gain: how much more of the validation rows the model gets right than that contender, with its 95 % interval.
+        gain: how much better the model is than that contender on the validation rows, with its 95 % interval: by how much the
+            share it gets right is larger, or of numbers the rmse smaller.
         report: the file of its report; None where what that needs is not installed.
         seconds: spent in all calls together.
         cascade: folder of a cascade, in which a contender without an encoder answers the texts it is sure of and the model the
             rest; None where that saves little, or too few rows show that nothing is lost.
         answered_early: share of the validation rows that this contender answers; None without a cascade.
         most_lost: share of all texts; by the cascade fewer are lost, with 95 % confidence; None without one.
+        figure: which one that is, of :data:`striata.choices.RANKINGS`.
     """
 
     folder: Path
     model: Path
     name: str
-    accuracy: Interval
+    value: Interval
     measured_on: str
     rows: int
     cheapest_bar: str | None
@@ -48,11 +54,23 @@ class Fitted(Shown):
     cascade: Path | None = None
     answered_early: float | None = None
     most_lost: float | None = None
+    figure: str = RIGHT.figure
 
     def __repr__(self) -> str:
-        low, high = f"{self.accuracy.low:.4f}", f"{self.accuracy.high:.4f}"
-        accuracy = f"accuracy {self.accuracy.value:.4f} ({low} to {high}) on {self.rows:,} {self.measured_on} rows"
-        return f"Fitted({self.name}: {accuracy}; {self.model})"
+        low, high = (RANKINGS[self.figure].shown(end) for end in (self.value.low, self.value.high))
+        value = f"{in_words({self.figure: self.value.value})} ({low} to {high}) on {self.rows:,} {self.measured_on} rows"
+        return f"Fitted({self.name}: {value}; {self.model})"
+
+    @property
+    def accuracy(self) -> Interval:
+        """The share of rows that are right, of a task with labels.
+
+        Raises:
+            AttributeError: the task has none.
+        """
+        if self.figure != RIGHT.figure:
+            raise AttributeError(f"a fit of numbers has no accuracy; its value is its {RANKINGS[self.figure].title}")
+        return self.value
 
     def to_json(self) -> dict[str, object]:
         """All fields, folders as text."""
@@ -60,7 +78,7 @@ class Fitted(Shown):
             "folder": str(self.folder),
             "model": str(self.model),
             "name": self.name,
-            "accuracy": self.accuracy.to_json(),
+            self.figure: self.value.to_json(),
             "measured_on": self.measured_on,
             "rows": self.rows,
             "cheapest_bar": self.cheapest_bar,
@@ -74,13 +92,19 @@ class Fitted(Shown):
 
     @property
     def sentence(self) -> str:
-        """Accuracy, interval, and what it is worth beside the best cheap contender."""
-        a = self.accuracy
-        text = f"{self.name}: {a.value:.2%} ({a.low:.2%} to {a.high:.2%}) right on {self.rows:,} {self.measured_on} rows"
+        """The figure, its interval, and what it is worth beside the best cheap contender."""
+        a, where = self.value, f"on {self.rows:,} {self.measured_on} rows"
+        if self.figure == RIGHT.figure:
+            text = f"{self.name}: {a.value:.2%} ({a.low:.2%} to {a.high:.2%}) right {where}"
+        else:
+            low, high = (RANKINGS[self.figure].shown(end) for end in (a.low, a.high))
+            text = f"{self.name}: {in_words({self.figure: a.value})} ({low} to {high}) {where}"
         if self.gain is None or self.cheapest_bar is None:
             return text
         g = self.gain
-        points = f"{100 * g.value:+.2f} points ({100 * g.low:+.2f} to {100 * g.high:+.2f}) on validation rows"
+        more = g if self.figure == RIGHT.figure else Interval(value=-g.value, low=-g.high, high=-g.low)
+        value, low, high = (shown_difference(part, self.figure) for part in (more.value, more.low, more.high))
+        points = f"{value} {unit_of(self.figure)} ({low} to {high}) on validation rows"
         link = {"better": "better than", "worse": "worse than"}.get(verdict_of(g), "not told apart from")
         return f"{text}; {link} {self.cheapest_bar}, which costs seconds: {points}"
 
@@ -92,28 +116,31 @@ def judge_fit(trained: Trained, prepared: Prepared) -> Fitted:
         trained: what came out of the study; at least one run.
         prepared: its data.
     """
-    pool = join(trained.runs)
-    right = {name: pool.right([name])[0] for name in pool.names}
+    pool, measure = join(trained.runs), measure_of(next(iter(trained.runs.values())))
+    right = {name: measure.of_runs(pool, [name])[0] for name in pool.names}
     best = best_run(list(trained.runs.values()))
     assert best is not None
     name, model, hits = best.name, best.path, right[best.name]
     if trained.ensemble is not None:
-        together = right_together(trained.ensemble, pool)
-        if gain(hits, together).high >= 0:  # the single run was picked as the best of many, which flatters it
+        together = rows_together(trained.ensemble, pool, measure)
+        if gain(hits, together, LEVEL, measure).high >= 0:  # the single run was picked as the best of many, which flatters it
             name, model, hits = "ensemble", trained.ensemble.folder, together
     bar = best_run([run for run in trained.runs.values() if run.kind in BASELINES and run.name != name])
-    more = None if bar is None else gain(right[bar.name], hits)
-    rows, count, where = len(hits), int(hits.sum()), "validation"
+    more = None if bar is None else gain(right[bar.name], hits, LEVEL, measure)
+    rows, where = len(hits), "validation"
+    value = share(int(hits.sum()), rows) if measure is RIGHT else measure.over_rows(hits)
     if name in trained.test:
         rows, where = len(prepared.targets["test"]), "test"
-        count = round(trained.test[name]["accuracy"] * rows)
+        numbers = trained.test_intervals.get(name)
+        value = share(round(trained.test[name][RIGHT.figure] * rows), rows) if numbers is None else numbers
     return Fitted(
         folder=trained.folder,
         model=model,
         name=name if name == "ensemble" else f"run {name}",
-        accuracy=share(count, rows),
+        value=value,
         measured_on=where,
         rows=rows,
         cheapest_bar=None if bar is None else bar.name,
-        gain=more,
+        gain=None if more is None else Interval(value=more.value, low=more.low, high=more.high),
+        figure=measure.figure,
     )

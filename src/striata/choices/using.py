@@ -110,7 +110,7 @@ METHODS = Choices(
         "top": MethodChoice("the best runs with equal weights", maker="striata.ensemble.best:choose_top"),
         "greedy": MethodChoice("the run that helps most is added again and again", maker="striata.ensemble.greedy:choose_greedy"),
         "weighted": MethodChoice(
-            "the best runs with the weights of the smallest log loss",
+            "the best runs with the weights of the smallest log loss, of numbers squared error",
             maker="striata.ensemble.weighting:choose_weighted",
             averages=False,
         ),

@@ -22,7 +22,7 @@ def cascade(
         Path | None, typer.Option(help="The cascade's folder; by default `ensemble` in the folder of the one study.")
     ] = None,
     size: Annotated[int, typer.Option(help="How many of the best runs are in the late stage.")] = 4,
-    by: Ranking = "accuracy",
+    by: Ranking = None,
     budget: Annotated[
         int | None, typer.Option(parser=count, metavar="NUMBER", help="Most trainable parameters, of all members together.")
     ] = None,

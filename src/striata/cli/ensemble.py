@@ -17,7 +17,7 @@ def ensemble(
         Path | None, typer.Option(help="The ensemble's folder; by default `ensemble` in the folder of the one study.")
     ] = None,
     size: Annotated[int, typer.Option(help="How many of the best runs; with greedy the most.")] = 4,
-    by: Ranking = "accuracy",
+    by: Ranking = None,
     method: Annotated[str, typer.Option(help=f"How: {METHODS.help}.")] = "top",
     combine: Annotated[str, typer.Option(help=f"What is averaged: {COMBINATIONS.help}.")] = "logits",
     budget: Annotated[

@@ -19,6 +19,10 @@ def evaluate(
     sets: Annotated[
         float | None, typer.Option(metavar="COVERAGE", help="Also measure label sets that should hold the true label this often.")
     ] = None,
+    intervals: Annotated[
+        float | None,
+        typer.Option(metavar="COVERAGE", help="Of numbers: also measure intervals that should hold the true one this often."),
+    ] = None,
     errors: Annotated[
         Path | None,
         typer.Option(
@@ -42,11 +46,12 @@ def evaluate(
     from ..calibration import check_share
     from ..choices import PREDICTIONS
     from ..disk.files import apart, named
-    from .inputs import open_model
+    from .inputs import coverage_of, open_model
     from .output import note, print_json
 
-    if sets is not None:
-        check_share(sets, "sets")
+    for share, option in ((sets, "sets"), (intervals, "intervals")):
+        if share is not None:
+            check_share(share, option)
     if errors is not None:
         apart(named(errors, *PREDICTIONS, argument="errors"), file)
     opened = open_model(model, base=base, device=device, precision=precision)
@@ -54,7 +59,7 @@ def evaluate(
     from ..model.evaluation import write_errors
     from ..robustness import keep_evaluation
 
-    measured = opened.evaluate(file, columns=columns, coverage=sets)
+    measured = opened.evaluate(file, columns=columns, coverage=coverage_of(opened.task, sets, intervals))
     if errors is not None:
         write_errors(measured, errors)
         what = "wrong rows" if measured.bounds is None else "rows, the largest errors first,"
@@ -79,6 +84,11 @@ def show_metrics(measured: Evaluation) -> None:
         first = {measured.figure: measured.interval.value}
         say(f"{metrics.rows:,} rows: {in_words(first | special_figures(scores))}")
         say(f"95 % interval of the {RANKINGS[measured.figure].title}: {low} to {high}")
+        if measured.intervals is not None:
+            say(
+                f"intervals of coverage {measured.intervals.nominal:g}: {measured.intervals.coverage:.4f} hold the true number, "
+                f"{measured.intervals.width:.4g} wide"
+            )
         return
     right = f"accuracy {scores.accuracy:.4f} ({measured.interval.low:.4f} to {measured.interval.high:.4f})"
     say(f"{metrics.rows:,} rows: {right}, macro F1 {scores.macro_f1:.4f}, log loss {scores.loss:.4f}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..model import Model
     from ..settings import Study
+    from ..tasks import Task
 
 
 def open_model(folder: Path, *sources: str | None, base: Sequence[str] | None = None, device: str, precision: str) -> Model:
@@ -34,6 +35,26 @@ def open_model(folder: Path, *sources: str | None, base: Sequence[str] | None = 
     model = load(folder, base=base, device=device, precision=precision)
     model.warn = note
     return model
+
+
+def coverage_of(task: Task, sets: float | None, intervals: float | None) -> float | None:
+    """The coverage of a model's label sets, or of numbers of its intervals; None where neither was asked for.
+
+    Args:
+        task: of the model.
+        sets: of `--sets`.
+        intervals: of `--intervals`.
+
+    Raises:
+        DataError: the option is of the other.
+    """
+    from ..errors import DataError
+
+    if task.numeric and sets is not None:
+        raise DataError(f"--sets are sets of labels, and the task is {task.name}; --intervals are what it has")
+    if not task.numeric and intervals is not None:
+        raise DataError(f"--intervals are of numbers, and the task is {task.name}; --sets are what it has")
+    return intervals if task.numeric else sets
 
 
 def open_study(file: Path, settings: Sequence[str], track: Sequence[str] = ()) -> Study:

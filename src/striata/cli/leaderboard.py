@@ -92,20 +92,20 @@ def _worth(opened: StudyFolder, confidence: float) -> Worth:
 
 def show_comparison(comparison: Comparison, *, explain: bool) -> None:
     """Prints layouts, differences, and a summary of these or a sentence about each."""
-    from ..evidence.sentences import chance, counted, points
+    from ..evidence.sentences import chance, counted, shown_difference
     from .output import fits, note, say, table
 
     against = {difference.layout: difference for difference in comparison.differences}
-    tested = any(row.test_accuracy is not None for row in comparison.layouts)
+    tested, figure = any(row.test_value is not None for row in comparison.layouts), comparison.figure
+    of_labels = figure == "accuracy"
     headings = [
         "layout",
         "seeds",
         "trainable",
-        "validation",
+        "validation" if of_labels else RANKINGS[figure].title,
         f"{comparison.confidence:.0%} interval",
-        "loss",
-        "macro F1",
-        *_titles(comparison.layouts),
+        *(["loss", "macro F1"] if of_labels else []),
+        *(RANKINGS[name].title for name in comparison.layouts[0].special if name != figure),
         "seconds",
     ]
     headings += ["texts/s"] if _timed(comparison.layouts) else []
@@ -117,7 +117,8 @@ def show_comparison(comparison: Comparison, *, explain: bool) -> None:
         cells = [""] * len(extra)
         if row.layout in against:
             one = against[row.layout]
-            cells = [f"{points(one.difference)} ({points(one.low)} to {points(one.high)})", one.reference]
+            difference, low, high = (shown_difference(value, figure) for value in (one.difference, one.low, one.high))
+            cells = [f"{difference} ({low} to {high})", one.reference]
             cells += [chance(one.p_adjusted).removeprefix("= "), one.verdict]
         compared.append(cells)
     beside = [[*left, *right] for left, right in zip(figures, compared, strict=True)]
@@ -135,7 +136,8 @@ def show_comparison(comparison: Comparison, *, explain: bool) -> None:
     for sentence in [one.sentence for one in comparison.differences] if explain else comparison.summary:
         say(sentence)
     rows = counted(comparison.rows, "row")
-    note(f"{rows} of validation; compared with: {comparison.reference}; differences in percentage points")
+    what = "in percentage points" if of_labels else f"of {RANKINGS[figure].title}, the lower the better"
+    note(f"{rows} of validation; compared with: {comparison.reference}; differences {what}")
     for remark in comparison.notes:
         note(remark)
 
@@ -156,12 +158,14 @@ def _seconds(seconds: float) -> str:
 def _figures(row: LayoutResult, tested: bool, timed: bool) -> list[str]:
     from ..evidence.sentences import speed
 
-    cells = [row.layout, str(len(row.seeds)), f"{row.trainable:,}", f"{row.accuracy:.4f}", f"{row.low:.4f}-{row.high:.4f}"]
-    cells += [f"{value:.4f}" for value in (row.loss, row.macro_f1, *row.special.values())] + [_seconds(row.seconds)]
+    shown = RANKINGS[row.by].shown
+    cells = [row.layout, str(len(row.seeds)), f"{row.trainable:,}", shown(row.value), f"{shown(row.low)}-{shown(row.high)}"]
+    cells += [f"{value:.4f}" for value in ((row.loss, row.macro_f1) if row.by == "accuracy" else ())]
+    cells += [RANKINGS[name].shown(value) for name, value in row.special.items() if name != row.by] + [_seconds(row.seconds)]
     if timed:
         cells.append(speed(row.texts_per_second))
     if tested:
-        cells.append("-" if row.test_accuracy is None else f"{row.test_accuracy:.4f}")
+        cells.append("-" if row.test_value is None else shown(row.test_value))
     return cells
 
 

@@ -112,7 +112,10 @@ Track = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Head = Annotated[str, typer.Option(help=f"What is trained on top: {HEADS.help}.")]
 Budget = Annotated[int | None, typer.Option(parser=count, metavar="NUMBER", help="Most trainable parameters, head included.")]
-Ranking = Annotated[str, typer.Option(help=f"Validation figure that decides: {RANKINGS.names}.")]
+Ranking = Annotated[
+    str | None,
+    typer.Option(help=f"Validation figure that decides: {RANKINGS.names}; by default accuracy, or of numbers rmse."),
+]
 Seed = Annotated[int, typer.Option(help="Of everything random: samples, folds, permutations.")]
 Confidence = Annotated[float, typer.Option(help="Of the intervals; 1 minus it is the level of the verdicts.")]
 

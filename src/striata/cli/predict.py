@@ -56,6 +56,10 @@ IdColumn = Annotated[
 Uncalibrated = Annotated[
     bool, typer.Option("--uncalibrated", help="With --probabilities: as they are without the model's temperature.")
 ]
+Intervals = Annotated[
+    float | None,
+    typer.Option(metavar="COVERAGE", help="Of numbers: also write `low` and `high`, between which this share of them lies."),
+]
 Sets = Annotated[
     float | None,
     typer.Option(metavar="COVERAGE", help="Also write `labels`: lists of labels, of which this share holds the true one."),
@@ -88,6 +92,7 @@ def predict(
     id_column: IdColumn = None,
     uncalibrated: Uncalibrated = False,
     sets: Sets = None,
+    intervals: Intervals = None,
     abstain_below: AbstainBelow = None,
     precision_at_least: PrecisionAtLeast = None,
     priors: Shares = None,
@@ -109,10 +114,10 @@ def predict(
 
     Example: striata predict runs/mine/ensemble new.csv --probabilities
     """
-    _check(form, probabilities, uncalibrated, sets, abstain_below, precision_at_least)
+    _check(form, probabilities, uncalibrated, sets, intervals, abstain_below, precision_at_least)
     _check_names(form, only, id_column)
     from ..model.many_files import is_pattern
-    from .inputs import open_model
+    from .inputs import coverage_of, open_model
     from .output import note, print_json, say
 
     many = is_pattern(file)
@@ -123,8 +128,8 @@ def predict(
     abstain_below = _threshold(opened, abstain_below, precision_at_least)
     options: dict[str, Any] = {
         "columns": columns, "probabilities": probabilities, "only": tuple(only or ()), "id_label": form == "id-label",
-        "id_column": id_column, "calibrated": not uncalibrated, "coverage": sets, "abstain_below": abstain_below,
-        "priors": shares,
+        "id_column": id_column, "calibrated": not uncalibrated, "coverage": coverage_of(opened.task, sets, intervals),
+        "abstain_below": abstain_below, "priors": shares,
     }  # fmt: skip
     if many:
         place = (str(model), tuple(base) if base else None, device, precision)
@@ -229,6 +234,7 @@ def _check(
     probabilities: bool,
     uncalibrated: bool,
     sets: float | None,
+    intervals: float | None,
     abstain_below: float | None,
     precision_at_least: float | None,
 ) -> None:
@@ -246,7 +252,7 @@ def _check(
         raise DataError("--uncalibrated says which probabilities to write; give it with --probabilities")
     if abstain_below is not None and precision_at_least is not None:
         raise DataError("--abstain-below and --precision-at-least were both given; each sets the same threshold, give one")
-    for share, option in ((sets, "sets"), (precision_at_least, "precision_at_least")):
+    for share, option in ((sets, "sets"), (intervals, "intervals"), (precision_at_least, "precision_at_least")):
         if share is not None:
             check_share(share, option)
 

@@ -17,7 +17,7 @@ from ..disk.sealed import sealing
 from ..ensemble import Ensemble
 from ..errors import EnsembleError, RunError, did_you_mean
 from ..evidence.sentences import points
-from ..evidence.worth import best_run, gain, right_together
+from ..evidence.worth import best_run, gain, rows_together
 from ..figures.intervals import Interval
 from ..model import Model
 from ..model.baseline_scorers import TextScorer
@@ -202,7 +202,7 @@ class _Course:
             runs.append(self._round(number, known, certainty(known) * agreed))
         best = max(runs, key=lambda run: (run.metrics["accuracy"], -run.metrics["loss"]))
         pool = join({best.name: best})
-        together, right = right_together(self.ensemble, pool), pool.right([best.name])[0]
+        together, right = rows_together(self.ensemble, pool), pool.right([best.name])[0]
         return SelfTrained(
             run=best,
             rounds=tuple(run.metrics["accuracy"] for run in runs),

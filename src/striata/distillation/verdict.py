@@ -8,7 +8,7 @@ import numpy as np
 
 from ..ensemble import Ensemble
 from ..evidence.sentences import points
-from ..evidence.worth import gain, right_together
+from ..evidence.worth import gain, rows_together
 from ..figures.intervals import Interval
 from ..runs import Run
 from ..runs.joined import Logits, Places, join
@@ -87,7 +87,7 @@ def judge(logits: Logits, ids: Places, best: Run, ensemble: Ensemble) -> Verdict
     pool = join({best.name: best})
     order = np.argsort(ids, kind="stable")
     right = pool.task.right(logits[order], pool.targets)
-    before, together = pool.right([best.name])[0], right_together(ensemble, pool)
+    before, together = pool.right([best.name])[0], rows_together(ensemble, pool)
     return Verdict(
         accuracy=float(right.mean()),
         best=best.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import EnsembleError
 from ..runs.joined import Pool
 from .combiner import Combiner
-from .rule import Rule, check_task
+from .rule import Rule, check_task, figure_of
 
 
 def best_runs(pool: Pool, rule: Rule) -> list[str]:
@@ -19,9 +19,9 @@ def best_runs(pool: Pool, rule: Rule) -> list[str]:
         raise EnsembleError(
             f"an ensemble of {rule.size} was asked for, but there are {len(pool.names)} finished runs; change the size"
         )
-    score = pool.task.score
+    score, by = pool.task.score, figure_of(rule, pool.task)
     ranks = {
-        name: (-score(logits, pool.targets, rule.by), -score(logits, pool.targets, "loss"), name)
+        name: (-score(logits, pool.targets, by), -score(logits, pool.targets, "loss"), name)
         for name, logits in pool.by_name().items()
     }
     cost = dict(zip(pool.names, pool.trainable, strict=True))

@@ -7,92 +7,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, model_validator
 
 from ..calibration import Calibration, calibrate
-from ..choices import COMBINATIONS, METHODS
-from ..disk.documents import Document, Exact, strictly
+from ..choices import COMBINATIONS, METHODS, RANKINGS
 from ..disk.sealed import Seal, read_sealed, sealing
 from ..disk.workplace import restore
 from ..errors import EnsembleError
-from ..runs.facts import Figures
+from ..figures.scores import in_words, special_figures
 from ..runs.run import Run, Validation, read_calibration, read_validation, write_calibration, write_validation
 from ..runs.study_folder import SETTINGS
 from ..shown import Shown
-from .combiner import CASCADE, Cascade, Combiner, Stacking
+from ..tasks import Task, check_labels, outputs_in_words
+from .combiner import Cascade, Combiner, Stacking
+from .content import ENSEMBLE, FILE
 from .library import open_library
-from .rule import LOSS, Rule
+from .rule import LOSS, Rule, figure_of
 from .select import FOLDS, choose, nested
-
-_FILE = "ensemble.json"
-
-
-class _Member(Exact):
-    weight: float
-    folder: str
-    checksum: str
-
-
-class _Stacking(Exact):
-    intercept: dict[str, float]
-    coefficients: dict[str, dict[str, dict[str, float]]]
-
-
-class _Cascade(Exact):
-    early: str
-    cheap: str | None
-    threshold: Annotated[float, Field(ge=0, le=1)] | None
-    early_temperature: Annotated[float, Field(gt=0)]
-    late_temperature: Annotated[float, Field(gt=0)]
-    loss: Annotated[float, Field(gt=0, lt=1)]
-    rows: Annotated[int, Field(gt=0)]
-    answered: Annotated[int, Field(ge=0)]
-    lost: Annotated[int, Field(ge=0)]
-    gained: Annotated[int, Field(ge=0)]
-    unproven: Annotated[float, Field(ge=0, le=1)]
-
-    def restored(self) -> Cascade:
-        """What it says of a cascade."""
-        return Cascade(**self.model_dump(exclude={"cheap"}))
-
-
-class _Content(Exact):
-    method: str
-    combination: str
-    by: str
-    size: int
-    budget: int | None
-    members: dict[str, _Member]
-    labels: tuple[str, ...]
-    studies: dict[str, int]
-    rows: int
-    folds: int
-    metrics: Figures
-    nested: Figures
-    single: Figures
-    stacking: _Stacking | None = None
-    cascade: _Cascade | None = None
-
-    @model_validator(mode="after")
-    def _early_is_a_member(self) -> _Content:
-        if self.cascade is not None and self.cascade.early not in self.members:
-            raise ValueError(f"cascade.early is {self.cascade.early}; expected a member")
-        if (self.cascade is not None) != (self.combination == CASCADE):
-            raise ValueError(f"combination is {self.combination}; expected {CASCADE} with, and only with, a cascade")
-        return self
-
-
-_ENSEMBLE = Document(
-    kind="ensemble",
-    parse=strictly(_Content),
-    error=EnsembleError,
-    advice="make it again with `striata ensemble`",
-    sealed=True,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +64,18 @@ class Ensemble(Shown):
     trainable: int
 
     def __repr__(self) -> str:
-        accuracy = f"accuracy {self.nested['accuracy']:.4f} on {self.rows:,} rows it was not chosen by"
-        return f"Ensemble({len(self.runs)} runs by {self.method}, {len(self.labels)} labels: {accuracy})"
+        figure = f"{in_words({self.headline: self.nested[self.headline]})} on {self.rows:,} rows it was not chosen by"
+        return f"Ensemble({len(self.runs)} runs by {self.method}, {outputs_in_words(self.task, self.labels)}: {figure})"
+
+    @property
+    def task(self) -> Task:
+        """What a label is."""
+        return next(iter(self.runs.values())).task
+
+    @property
+    def headline(self) -> str:
+        """The figure that stands for it, of :data:`striata.choices.RANKINGS`: accuracy, or of numbers rmse."""
+        return self.task.rankings[0]
 
     @property
     def members(self) -> Mapping[str, float]:
@@ -160,7 +103,12 @@ class Ensemble(Shown):
 
     def calibration(self) -> Calibration:
         """Temperature and what it does, fitted on :meth:`validation`; 1 for a cascade, whose stages have temperatures of their
-        own."""
+        own.
+
+        Raises:
+            EnsembleError: its answers are numbers.
+        """
+        check_labels(self.task, f"ensemble {self.folder}: a calibration", EnsembleError)
         return read_calibration(self.seal)
 
     def to_json(self) -> dict[str, object]:
@@ -177,13 +125,14 @@ class Ensemble(Shown):
             "rows": self.rows,
             "trainable": self.trainable,
             "cascade": None if self.cascade is None else asdict(self.cascade),
-            "calibration": self.calibration().to_json(),
-        }
+        } | ({} if self.task.numeric else {"calibration": self.calibration().to_json()})
 
     def lines(self) -> list[str]:
         """For people: members, the figure that flatters and the one that does not, the calibration."""
         sizes = ", ".join(f"{rows:,} of {name}" for name, rows in self.studies.items())
         shared = f"{self.rows:,} validation rows are shared by all studies ({sizes}); the figures are of these"
+        if self.task.numeric:
+            return [*([shared] if len(self.studies) > 1 else []), *self._lines_of_numbers()]
         accuracy, calibration = self.nested["accuracy"], self.calibration()
         error = (accuracy * (1 - accuracy) / self.rows) ** 0.5
         before, after, cost = calibration.before, calibration.after, f"{self.trainable:,} trained parameters"
@@ -201,17 +150,32 @@ class Ensemble(Shown):
             f"Brier score {before.brier:.4f} -> {after.brier:.4f}",
         ]
 
+    def _lines_of_numbers(self) -> list[str]:
+        def shown(figures: Mapping[str, float]) -> str:
+            return in_words(special_figures(figures))
+
+        return [
+            *(
+                f"{name}  weight {weight:.3g}, validation {in_words({self.headline: self.runs[name].metrics[self.headline]})}"
+                for name, weight in self.members.items()
+            ),
+            f"together: validation {shown(self.metrics)}, {self.trainable:,} trained parameters, in {self.folder}",
+            f"chosen without the rows it is measured on: {shown(self.nested)}",
+            f"the best single run, chosen likewise: {shown(self.single)}",
+        ]
+
     @property
     def remark(self) -> str:
         """What to think of these figures."""
-        return "the accuracy together flatters: the members were chosen on these same validation rows; rely on the one below it"
+        what = RANKINGS[self.headline].title
+        return f"the {what} together flatters: the members were chosen on these same validation rows; rely on the one below it"
 
 
 def write_ensemble(
     *paths: str | Path,
     out: str | Path | None = None,
     size: int = 4,
-    by: str = "accuracy",
+    by: str | None = None,
     method: str = "top",
     combine: str = "logits",
     budget: int | None = None,
@@ -227,7 +191,7 @@ def write_ensemble(
         paths: folders of the studies.
         out: the ensemble's folder; None for `ensemble` in the folder of the one study.
         size: how many runs; for method "greedy" the most.
-        by: validation figure that decides, of :data:`striata.choices.RANKINGS`.
+        by: validation figure that decides, of :data:`striata.choices.RANKINGS`; None for the task's first.
         method: of :data:`striata.choices.METHODS`, but none that merges weights.
         combine: of :data:`striata.choices.COMBINATIONS`, for a method that averages.
         budget: most trainable parameters of all members together; None for no limit.
@@ -252,7 +216,7 @@ def write_ensemble(
     content = {
         "method": method,
         "combination": combiner.kind,
-        "by": by,
+        "by": figure_of(rule, pool.task),
         "size": size,
         "budget": budget,
         "members": {
@@ -272,9 +236,10 @@ def write_ensemble(
     if combiner.cascade is not None:
         content["cascade"] = {**asdict(combiner.cascade), "cheap": cheap}
     with sealing(target, "ensemble") as folder:
-        _ENSEMBLE.write(folder / _FILE, content)
-        temperature = None if combiner.cascade is None else 1.0
-        write_calibration(folder, calibrate(unseen, pool.targets, pool.task, temperature=temperature))
+        ENSEMBLE.write(folder / FILE, content)
+        if not pool.task.numeric:
+            temperature = None if combiner.cascade is None else 1.0
+            write_calibration(folder, calibrate(unseen, pool.targets, pool.task, temperature=temperature))
         write_validation(folder, Validation(ids=pool.ids, texts=pool.texts, labels=pool.targets, logits=unseen))
     return load_ensemble(target)
 
@@ -293,7 +258,7 @@ def _target(paths: Sequence[str | Path], out: str | Path | None) -> Path:
             f"{target} is in a study's folder, and an ensemble of several studies belongs to none of them; give a folder outside",
             argument="out",
         )
-    if target.exists() and not (target / _FILE).is_file() and not (target.is_dir() and not any(target.iterdir())):
+    if target.exists() and not (target / FILE).is_file() and not (target.is_dir() and not any(target.iterdir())):
         raise EnsembleError(f"{target} is there and is no ensemble's folder; give another name", argument="out")
     return target
 
@@ -313,7 +278,7 @@ def rule_of(path: str | Path) -> Rule | None:
         path: the study's folder.
     """
     try:
-        content = _ENSEMBLE.read(Path(path) / "ensemble" / _FILE)
+        content = ENSEMBLE.read(Path(path) / "ensemble" / FILE)
         combine = content.combination if content.combination in COMBINATIONS else "logits"
         rule = Rule(method=content.method, size=content.size, by=content.by, combine=combine, budget=content.budget)
         return rule if content.cascade is None else replace(rule, loss=content.cascade.loss, cheap=content.cascade.cheap)
@@ -333,11 +298,11 @@ def copy_ensemble(ensemble: Ensemble, path: Path, places: Mapping[str, str]) -> 
         EnsembleError: a file of it is damaged.
         StriataError: the place cannot be written.
     """
-    content = ensemble.seal.read(_FILE, _ENSEMBLE.read)
+    content = ensemble.seal.read(FILE, ENSEMBLE.read)
     members = {name: member.model_copy(update={"folder": places[name]}) for name, member in content.members.items()}
     with sealing(path, "ensemble") as folder:
-        ensemble.seal.copy(folder, but=[_FILE])
-        _ENSEMBLE.write(folder / _FILE, content.model_copy(update={"members": members}).model_dump(mode="json"))
+        ensemble.seal.copy(folder, but=[FILE])
+        ENSEMBLE.write(folder / FILE, content.model_copy(update={"members": members}).model_dump(mode="json"))
 
 
 def load_ensemble(path: str | Path) -> Ensemble:
@@ -352,7 +317,7 @@ def load_ensemble(path: str | Path) -> Ensemble:
 
 
 def _load(folder: Path, seal: Seal) -> Ensemble:
-    content = seal.read(_FILE, _ENSEMBLE.read)
+    content = seal.read(FILE, ENSEMBLE.read)
     runs: dict[str, Run] = {}
     for name, member in content.members.items():
         place = folder / member.folder
@@ -373,7 +338,7 @@ def _load(folder: Path, seal: Seal) -> Ensemble:
     try:
         stacking = None if content.stacking is None else Stacking.from_json(content.stacking.model_dump(), content.labels)
     except KeyError as error:
-        _ENSEMBLE.refuse(folder / _FILE, ValueError(f"field stacking: {error} is missing"))
+        ENSEMBLE.refuse(folder / FILE, ValueError(f"field stacking: {error} is missing"))
     return Ensemble(
         folder=folder,
         seal=seal,

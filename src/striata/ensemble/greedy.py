@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..runs.joined import Pool
 from .combiner import SCALES, Combiner
-from .rule import Rule
+from .rule import Rule, figure_of
 
 STEPS = 20  # a run can be taken in every one
 BAGS = 10
@@ -52,7 +52,7 @@ class _Search:
         self.scale = SCALES[rule.combine]
         self.outputs, self.targets, self.task = self.scale.of(pool.logits), pool.targets, pool.task
         self.trainable = np.array(pool.trainable)
-        self.size, self.by = rule.size, rule.by
+        self.size, self.by = rule.size, figure_of(rule, pool.task)
 
     def figure(self, mean: npt.NDArray[np.floating], by: str) -> float:
         """Of a mean of outputs, larger is better; which label is the largest is the same in every scale, but not the median."""

@@ -20,7 +20,7 @@ def combine_runs(
     out: str | Path | None = None,
     data: object = None,
     size: int = 4,
-    by: str = "accuracy",
+    by: str | None = None,
     method: str = "top",
     combine: str = "logits",
     budget: int | None = None,
@@ -37,7 +37,7 @@ def combine_runs(
         out: the model's folder; None for `ensemble` or `soup` in the folder of the one study.
         data: for a method that merges: the rows that the study was trained on, where they were given in memory.
         size: how many runs; for method "greedy" the most.
-        by: validation figure that decides, of :data:`striata.choices.RANKINGS`.
+        by: validation figure that decides, of :data:`striata.choices.RANKINGS`; None for the task's first.
         method: of :data:`striata.choices.METHODS`.
         combine: of :data:`striata.choices.COMBINATIONS`, for a method that averages outputs.
         budget: most trainable parameters of all members together, or of the merged model.

@@ -22,7 +22,7 @@ class Rule:
     Args:
         method: of :data:`striata.choices.METHODS`.
         size: how many members; for greedy the most.
-        by: validation figure that decides, of :data:`striata.choices.RANKINGS`.
+        by: validation figure that decides, of :data:`striata.choices.RANKINGS`; None for the task's first.
         combine: of :data:`striata.choices.COMBINATIONS`; a method that averages nothing has no choice.
         budget: most trainable parameters of all members together; None for no limit.
         loss: for a cascade: share of rows; it loses fewer against its late stage alone.
@@ -34,7 +34,7 @@ class Rule:
 
     method: str = "top"
     size: int = 4
-    by: str = "accuracy"
+    by: str | None = None
     combine: str = "logits"
     budget: int | None = None
     loss: float = LOSS
@@ -48,7 +48,8 @@ class Rule:
         return {name: value for name, value in asdict(self).items() if value is not None and name not in unused}
 
     def __post_init__(self) -> None:
-        RANKINGS.check(self.by, EnsembleError)
+        if self.by is not None:
+            RANKINGS.check(self.by, EnsembleError)
         COMBINATIONS.check(self.combine, EnsembleError)
         if not METHODS.check(self.method, EnsembleError).averages and self.combine != "logits":
             averaging = alternatives(name for name, choice in METHODS.items() if choice.averages)
@@ -76,10 +77,20 @@ def check_task(rule: Rule, task: Task) -> None:
         check_one_label(task, f"method {rule.method}", EnsembleError)
     if rule.combine == "probabilities":
         check_one_label(task, "a mean of probabilities", EnsembleError)
-    if rule.by not in task.rankings:
+    figure_of(rule, task)
+
+
+def figure_of(rule: Rule, task: Task) -> str:
+    """The validation figure that decides.
+
+    Raises:
+        EnsembleError: it is none of the task's.
+    """
+    if rule.by is not None and rule.by not in task.rankings:
         raise EnsembleError(
             f"'{rule.by}' is no figure of the task {task.name}; expected {alternatives(task.rankings)}", argument="by"
         )
+    return rule.by or task.rankings[0]
 
 
 def check_budget(trainable: Sequence[int], budget: int | None) -> None:

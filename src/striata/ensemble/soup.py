@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ..choices import RANKINGS
 from ..errors import EnsembleError
-from ..figures.scores import Scores
+from ..figures.scores import Scores, in_words
 from ..layout import Plan
 from ..runs import Run, StudyFolder
 from ..runs.adapter import write_adapter
@@ -32,9 +33,9 @@ class Soup:
 
     Args:
         run: its folder, which opens like any run's.
-        members: validation accuracy of the runs it was made of, by name.
+        members: validation accuracy of the runs it was made of, by name; of numbers their rmse.
         form: "mean of weights" or "mean of low-rank products".
-        best: validation accuracy of the best of them.
+        best: likewise of the best of them.
     """
 
     run: Run
@@ -55,9 +56,12 @@ class Soup:
 
     def lines(self) -> list[str]:
         """For people: the runs it was made of, and it beside the best of them."""
-        reached = f"validation accuracy {self.run.metrics['accuracy']:.4f}, the best of them {self.best:.4f}"
+        figure = self._figure
+        reached = (
+            f"validation {in_words({figure: self.run.metrics[figure]})}, the best of them {RANKINGS[figure].shown(self.best)}"
+        )
         return [
-            *(f"{name}  validation accuracy {accuracy:.4f}" for name, accuracy in self.members.items()),
+            *(f"{name}  validation {in_words({figure: value})}" for name, value in self.members.items()),
             f"soup of these ({self.form}): {reached}",
             f"{self.run.trainable:,} trained parameters, in {self.run.path}",
         ]
@@ -65,7 +69,11 @@ class Soup:
     @property
     def remark(self) -> str:
         """What to think of these figures."""
-        return "the accuracy flatters a little: the soup was kept by these same validation rows"
+        return f"the {RANKINGS[self._figure].title} flatters a little: the soup was kept by these same validation rows"
+
+    @property
+    def _figure(self) -> str:
+        return self.run.task.rankings[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +88,7 @@ def write_soup(
     *,
     data: object = None,
     size: int = 4,
-    by: str = "accuracy",
+    by: str | None = None,
     budget: int | None = None,
     rank: int | None = None,
     base: str | Path | None = None,
@@ -96,7 +104,7 @@ def write_soup(
         path: the study's folder.
         data: the rows that the study was trained on, where they were given in memory (see :func:`striata.train`).
         size: how many runs.
-        by: validation figure by which they are chosen.
+        by: validation figure by which they are chosen; None for the task's first.
         budget: most trainable parameters of the merged model.
         rank: of the merged adapters; None for the largest of the runs' at each site.
         base: where the study's encoder lies now; None for where it was.
@@ -120,19 +128,21 @@ def write_soup(
     candidates = _candidates(runs, prepared.study.base, rank, budget)
     precision = prepared.study.recipe.precision
     measured = [_measure(candidate, runs[0], prepared, device, precision) for candidate in candidates]
-    at = max(range(len(candidates)), key=lambda i: (measured[i][0].accuracy, -measured[i][0].loss))
-    accuracy = {run.name: run.metrics["accuracy"] for run in runs}
-    best, reached = max(accuracy.values()), measured[at][0].accuracy
-    if reached < best:
-        mean = float(np.mean(list(accuracy.values())))
+    figure = runs[0].task.rankings[0]
+    merit, shown = RANKINGS[figure].merit, RANKINGS[figure].shown
+    at = max(range(len(candidates)), key=lambda i: (merit(measured[i][0][figure]), -measured[i][0].loss))
+    own = {run.name: run.metrics[figure] for run in runs}
+    best, reached = max(own.values(), key=merit), measured[at][0][figure]
+    if merit(reached) < merit(best):
+        mean = float(np.mean(list(own.values())))
         raise EnsembleError(
-            f"the soup of {', '.join(accuracy)} reaches validation accuracy {reached:.4f}, its best run {best:.4f}, their mean "
-            f"{mean:.4f}; nothing was written; try fewer runs, a larger rank, or method 'greedy', which keeps them apart"
+            f"the soup of {', '.join(own)} reaches validation {in_words({figure: reached})}, its best run {shown(best)}, their "
+            f"mean {shown(mean)}; nothing was written; try fewer runs, a larger rank, or method 'greedy', which keeps them apart"
         )
     record = _record(candidates[at], runs, prepared, *measured[at])
     write_weights = partial(write_adapter, plan=candidates[at].plan, tensors=candidates[at].tensors)
     run = write_run(folder.path / "soup", record, write_weights)
-    return Soup(run=run, members=accuracy, form=candidates[at].form, best=best)
+    return Soup(run=run, members=own, form=candidates[at].form, best=best)
 
 
 def _check_one_encoder(runs: Sequence[Run]) -> None:

@@ -1,4 +1,5 @@
-"""Weights for a mean of logits: the logarithmic opinion pool (Genest and Zidek 1986; Hinton 2002)."""
+"""Weights for a mean of logits: the logarithmic opinion pool (Genest and Zidek 1986; Hinton 2002); of numbers the linear one
+(Bates and Granger 1969; Breiman 1996)."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from .combiner import Combiner
 from .rule import Rule
 
 _RIDGE = 30.0  # pull of the weights towards equal ones, as strong as thirty rows: few rows say little of who is worth more
+_LEAST = 1e-6  # weight; what is less is rounding
 
 
 def choose_weighted(pool: Pool, rule: Rule) -> Combiner:
@@ -23,8 +25,11 @@ def choose_weighted(pool: Pool, rule: Rule) -> Combiner:
         EnsembleError: there are fewer runs than the size.
     """
     names = best_runs(pool, rule)
-    logits, targets = pool.task.as_one_label(pool.members(names).logits, pool.targets)
-    weights = fit_weights(logits, targets)
+    logits = pool.members(names).logits
+    if pool.task.numeric:
+        weights = fit_number_weights(logits[..., 0], pool.targets)
+    else:
+        weights = fit_weights(*pool.task.as_one_label(logits, pool.targets))
     return Combiner(kind="logits", weights=dict(zip(names, weights.tolist(), strict=True)))
 
 
@@ -59,5 +64,46 @@ def fit_weights(logits: npt.NDArray[np.floating], targets: npt.NDArray[np.int64]
     equal = np.full(len(logits), 1 / len(logits))
     best = minimize(cost, equal, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * len(logits))
     weights: npt.NDArray[np.float64] = (best.x if best.x.sum() > 0 else equal) / temperatures
+    weights /= weights.sum()
+    return weights
+
+
+def fit_number_weights(answers: npt.NDArray[np.floating], targets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Weights of the members of a mean of numbers with the smallest squared error, none of them negative.
+
+    They are pulled towards equal ones as strongly as by thirty rows on which the members differ as much as they do on these.
+
+    Args:
+        answers: of the members on validation rows, (members, rows).
+        targets: true numbers, (rows,).
+
+    Returns:
+        (members,), adding up to 1.
+    """
+    from scipy.optimize import LinearConstraint, minimize
+
+    if len(answers) == 1:
+        return np.ones(1)
+    errors = answers.astype(np.float64) - targets
+    products = errors @ errors.T  # as weights add up to 1, the squared error of the mean is a quadratic form in them
+    apart = _RIDGE * errors.var(0, ddof=1).mean()
+    scale = float(np.trace(products)) / len(products) or 1.0
+
+    def cost(weights: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        away, slope = weights - 1 / len(weights), products @ weights
+        return float(weights @ slope + apart * (away @ away)) / scale, 2 * (slope + apart * away) / scale
+
+    equal = np.full(len(errors), 1 / len(errors))
+    best = minimize(
+        cost,
+        equal,
+        jac=True,
+        method="SLSQP",
+        bounds=[(0.0, 1.0)] * len(equal),
+        constraints=LinearConstraint(np.ones((1, len(equal))), 1.0, 1.0),
+        options={"ftol": 1e-12, "maxiter": 500},
+    )
+    weights: npt.NDArray[np.float64] = np.clip(best.x, 0, None)
+    weights[weights < _LEAST] = 0.0
     weights /= weights.sum()
     return weights

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,16 +11,14 @@ import numpy.typing as npt
 from ..choices import BASELINES, CONTROLS, UNADAPTED
 from ..errors import StudyError
 from ..figures.bootstrap import f1_draws, f1_interval
-from ..figures.intervals import share_of_parts
 from ..figures.pvalues import holm
-from ..figures.scores import special_figures
-from ..figures.spread import Variance, seed_parts, spread
-from ..runs.joined import Pool, join
+from ..figures.spread import Variance, spread
 from ..runs.run import Run
-from ..runs.standings import test_metrics
 from ..runs.study_folder import StudyFolder
-from .groups import Group, group_runs
-from .paired import Estimate, Right, compare_crossed, compare_many, compare_two
+from .gathering import Evidence, gather
+from .groups import Group
+from .measure import RIGHT, Rows, as_numbers
+from .paired import Estimate, compare_crossed, compare_many, compare_numbers, compare_two
 from .power import Design, Noise, rows_needed, seeds_needed
 from .references import find, own_controls, references
 from .results import Comparison, Difference, LayoutResult, Together
@@ -29,18 +27,7 @@ from .sentences import adaptation_sentence, sentence
 CROSSED = "variance components over seeds and rows"
 _BASELINES_ONLY = "none: there are baselines only"
 MCNEMAR = "exact McNemar over rows"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Evidence:
-    """A study's layouts on their common rows, and how much their seeds scatter."""
-
-    groups: list[Group]
-    pool: Pool
-    accuracy: dict[str, Variance]
-    f1: dict[str, Variance]
-    tests: Mapping[str, Mapping[str, float]]
-    confidence: float
+PAIRED = "paired t over rows"
 
 
 def compare_study(folder: StudyFolder, *, reference: str | None = None, confidence: float = 0.95) -> Comparison:
@@ -57,7 +44,7 @@ def compare_study(folder: StudyFolder, *, reference: str | None = None, confiden
         StudyError: no run is finished, the reference is unknown, or runs cannot be compared.
         RunError: a run is damaged, or runs cannot be joined on their validation rows.
     """
-    evidence = _gather(folder, folder.finished(), confidence)
+    evidence = gather(folder, folder.finished(), confidence)
     known = evidence.groups if reference is not None and reference not in CONTROLS else _layouts(evidence.groups)
     pairs, rule = references(known, _first(known, folder), reference, folder.path) if known else ([], _BASELINES_ONLY)
     layouts = _results(evidence, evidence.groups)
@@ -80,6 +67,7 @@ def compare_study(folder: StudyFolder, *, reference: str | None = None, confiden
         rows=len(evidence.pool.ids),
         confidence=confidence,
         notes=tuple(notes),
+        figure=evidence.measure.figure,
     )
 
 
@@ -106,7 +94,7 @@ def compare_pair(folder: StudyFolder, a: str, b: str, *, confidence: float = 0.9
         return _compare_runs(folder, by_name[a], by_name[b], confidence)
     if a in by_name or b in by_name:
         raise StudyError(f"one of '{a}' and '{b}' is a run and one a layout; give two runs or two layouts")
-    evidence = _gather(folder, runs, confidence)
+    evidence = gather(folder, runs, confidence)
     one, other = find(evidence.groups, a, folder.path), find(evidence.groups, b, folder.path)
     if one is other:
         raise StudyError(f"'{a}' and '{b}' are the same runs ({', '.join(one.names)}); give two different layouts")
@@ -128,6 +116,7 @@ def compare_pair(folder: StudyFolder, a: str, b: str, *, confidence: float = 0.9
         rows=len(evidence.pool.ids),
         confidence=confidence,
         notes=tuple(notes),
+        figure=evidence.measure.figure,
     )
 
 
@@ -135,10 +124,9 @@ def _compare_runs(folder: StudyFolder, one: Run, other: Run, confidence: float) 
     """Two runs, each as if it were a layout with one seed."""
     if one.name == other.name:
         raise StudyError(f"'{one.name}' was given twice; give two different runs")
-    evidence = _gather(folder, [one, other], confidence, alone=True)
+    evidence = gather(folder, [one, other], confidence, alone=True)
     first, second = evidence.groups
-    right = evidence.pool.right([one.name, other.name])
-    difference = _difference(evidence, first, second, (), compare_two(right[0], right[1], confidence), None, 1)
+    difference = _difference(evidence, first, second, (), _estimate(evidence, first, second, ()), None, 1)
     results = {result.layout: result for result in _results(evidence, evidence.groups)}
     return Comparison(
         layouts=(results[one.name], results[other.name]),
@@ -148,29 +136,8 @@ def _compare_runs(folder: StudyFolder, one: Run, other: Run, confidence: float) 
         rows=len(evidence.pool.ids),
         confidence=confidence,
         notes=("two runs are compared, by rows only: another seed of the same layouts may say otherwise",),
+        figure=evidence.measure.figure,
     )
-
-
-def _gather(folder: StudyFolder, runs: Sequence[Run], confidence: float, *, alone: bool = False) -> _Evidence:
-    if not 0 < confidence < 1:
-        raise StudyError(f"confidence {confidence:g} is not between 0 and 1; expected for instance 0.95")
-    groups = [_alone(run) for run in runs] if alone else group_runs(runs)
-    pool = join({run.name: run for run in runs})
-    accuracies = [[float(pool.right([run.name]).mean()) for run in one.runs.values()] for one in groups]
-    f1s = [[run.metrics["macro_f1"] for run in one.runs.values()] for one in groups]
-    titles = [one.title for one in groups]
-    return _Evidence(
-        groups=groups,
-        pool=pool,
-        accuracy=dict(zip(titles, seed_parts(accuracies), strict=True)),
-        f1=dict(zip(titles, seed_parts(f1s), strict=True)),
-        tests=test_metrics(folder, runs),
-        confidence=confidence,
-    )
-
-
-def _alone(run: Run) -> Group:
-    return Group(title=run.name, layout=run.name, aliases=(), control=None, control_of={}, runs={run.seed: run})
 
 
 def _first(groups: Sequence[Group], folder: StudyFolder) -> Group:
@@ -196,7 +163,7 @@ def _listed(seeds: Mapping[int, Run] | Sequence[int]) -> str:
     return ", ".join(map(str, sorted(seeds)))
 
 
-def _notes(evidence: _Evidence) -> list[str]:
+def _notes(evidence: Evidence) -> list[str]:
     notes = []
     layouts = _layouts(evidence.groups)
     every = sorted({seed for one in layouts for seed in one.runs})
@@ -210,36 +177,37 @@ def _notes(evidence: _Evidence) -> list[str]:
         notes.append("transductive: runs have seen rows without labels; figures on these rows are not those of new data")
     if len(every) == 1:
         notes.append("one seed only: intervals and tests speak of these runs on other rows, not of the layouts with other seeds")
-    elif len({id(part) for part in evidence.accuracy.values()}) > 1:
-        counts = [id(part) for part in evidence.accuracy.values()]
+    elif len({id(part) for part in evidence.scatter.values()}) > 1:
+        counts = [id(part) for part in evidence.scatter.values()]
         pool = max(set(counts), key=counts.count)
-        odd = [one.label for one in layouts if id(evidence.accuracy[one.title]) != pool]
+        odd = [one.label for one in layouts if id(evidence.scatter[one.title]) != pool]
         if odd:
             notes.append(f"seeds of {', '.join(odd)} scatter more than the other layouts'; they are judged by their own")
     return notes
 
 
-def _results(evidence: _Evidence, groups: Sequence[Group]) -> tuple[LayoutResult, ...]:
+def _results(evidence: Evidence, groups: Sequence[Group]) -> tuple[LayoutResult, ...]:
     pool, names = evidence.pool, [run.name for one in groups for run in one.runs.values()]
-    draws = f1_draws(pool.targets, pool.predicted(names), len(pool.labels))
-    resampled = {name: draws[:, at] for at, name in enumerate(names)}
+    resampled = {}
+    if evidence.measure is RIGHT:
+        draws = f1_draws(pool.targets, pool.predicted(names), len(pool.labels))
+        resampled = {name: draws[:, at] for at, name in enumerate(names)}
     results = (_result(evidence, one, resampled) for one in groups)
-    return tuple(sorted(results, key=lambda row: (-row.accuracy, row.loss, row.layout)))
+    return tuple(sorted(results, key=lambda row: (-evidence.measure.merit * row.value, row.loss, row.layout)))
 
 
-def _result(evidence: _Evidence, one: Group, resampled: Mapping[str, npt.NDArray[np.float64]]) -> LayoutResult:
-    seeds = sorted(one.runs)
+def _result(evidence: Evidence, one: Group, resampled: Mapping[str, npt.NDArray[np.float64]]) -> LayoutResult:
+    seeds, measure = sorted(one.runs), evidence.measure
     runs = [one.runs[seed] for seed in seeds]
-    table = spread(evidence.pool.right(one.at(seeds)).astype(np.int8))
-    scatter = evidence.accuracy[one.title]
-    parts = []
-    if scatter.freedom:
-        rows = table.row_variance if len(seeds) > 1 else table.mean * (1 - table.mean)
-        parts = [Variance(scatter.variance / len(seeds), scatter.freedom), Variance(rows / table.rows, np.inf)]
-    accuracy = share_of_parts(table.mean, table.rows, parts, level=evidence.confidence)
-    f1s = np.array([run.metrics["macro_f1"] for run in runs])
-    f1 = f1_interval(f1s, np.stack([resampled[run.name] for run in runs], 1), evidence.f1[one.title], evidence.confidence)
-    tests = [evidence.tests[run.name]["accuracy"] for run in runs if run.name in evidence.tests]
+    table = spread(as_numbers(measure.of_runs(evidence.pool, one.at(seeds))))
+    interval = measure.interval(table, evidence.scatter[one.title], level=evidence.confidence)
+    figures = {name: sum(run.metrics[name] for run in runs) / len(runs) for name in runs[0].metrics}
+    f1 = None
+    if resampled:
+        f1s = np.array([run.metrics["macro_f1"] for run in runs])
+        f1 = f1_interval(f1s, np.stack([resampled[run.name] for run in runs], 1), evidence.f1[one.title], evidence.confidence)
+        figures["macro_f1"] = f1.value
+    tests = [evidence.tests[run.name][measure.figure] for run in runs if run.name in evidence.tests]
     speeds = [run.facts.texts_per_second for run in runs if run.facts.texts_per_second is not None]
     return LayoutResult(
         layout=one.label,
@@ -249,25 +217,20 @@ def _result(evidence: _Evidence, one: Group, resampled: Mapping[str, npt.NDArray
         seeds=tuple(seeds),
         trainable=runs[0].facts.trainable,
         lora=runs[0].facts.lora,
-        accuracy=accuracy.value,
-        low=accuracy.low,
-        high=accuracy.high,
-        macro_f1=f1.value,
-        macro_f1_low=f1.low,
-        macro_f1_high=f1.high,
-        loss=_mean(runs, "loss"),
-        test_accuracy=sum(tests) / len(tests) if len(tests) == len(runs) else None,
+        by=measure.figure,
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
+        figures=figures | {measure.figure: interval.value},
+        macro_f1_low=None if f1 is None else f1.low,
+        macro_f1_high=None if f1 is None else f1.high,
+        test_value=sum(tests) / len(tests) if len(tests) == len(runs) else None,
         seconds=sum(run.facts.seconds for run in runs) / len(runs),
         texts_per_second=sum(speeds) / len(speeds) if len(speeds) == len(runs) else None,
-        special={name: _mean(runs, name) for name in special_figures(runs[0].metrics)},
     )
 
 
-def _mean(runs: Sequence[Run], figure: str) -> float:
-    return sum(run.metrics[figure] for run in runs) / len(runs)
-
-
-def _differences(evidence: _Evidence, pairs: Sequence[tuple[Group, Group, Sequence[int]]]) -> tuple[Difference, ...]:
+def _differences(evidence: Evidence, pairs: Sequence[tuple[Group, Group, Sequence[int]]]) -> tuple[Difference, ...]:
     """All differences, corrected for their number."""
     estimates = [_estimate(evidence, one, other, common) for one, other, common in pairs]
     corrected = holm([estimate.p for estimate in estimates])
@@ -277,21 +240,28 @@ def _differences(evidence: _Evidence, pairs: Sequence[tuple[Group, Group, Sequen
     )
 
 
-def _tables(evidence: _Evidence, one: Group, other: Group, seeds: Sequence[int]) -> tuple[Right, Right]:
-    if not seeds:  # two runs, whatever their seeds
-        return evidence.pool.right([one.first.name]), evidence.pool.right([other.first.name])
-    return evidence.pool.right(one.at(seeds)), evidence.pool.right(other.at(seeds))
+def _tables(evidence: Evidence, one: Group, other: Group, seeds: Sequence[int]) -> tuple[Rows, Rows]:
+    """How good the answers of both are, (seeds, rows); of two runs, whatever their seeds, (1, rows)."""
+    names = ([one.first.name], [other.first.name]) if not seeds else (one.at(seeds), other.at(seeds))
+    return evidence.measure.of_runs(evidence.pool, names[0]), evidence.measure.of_runs(evidence.pool, names[1])
 
 
-def _estimate(evidence: _Evidence, one: Group, other: Group, common: Sequence[int]) -> Estimate:
+def _estimate(evidence: Evidence, one: Group, other: Group, common: Sequence[int]) -> Estimate:
+    """How much better the first is in the mean over rows."""
     ours, theirs = _tables(evidence, one, other, common)
-    if len(common) == 1:
-        return compare_two(ours[0], theirs[0], evidence.confidence)
-    return compare_crossed(ours, theirs, (evidence.accuracy[one.title], evidence.accuracy[other.title]), evidence.confidence)
+    if len(common) > 1:
+        return compare_crossed(ours, theirs, _scatter(evidence, (one, ours), (other, theirs)), evidence.confidence)
+    return (compare_two if evidence.measure is RIGHT else compare_numbers)(ours[0], theirs[0], evidence.confidence)
+
+
+def _scatter(evidence: Evidence, *tables: tuple[Group, Rows]) -> tuple[Variance, Variance]:
+    """The variance of one seed's mean of two layouts, with their rows."""
+    one, two = (evidence.measure.seeds_at(float(table.mean()), evidence.scatter[own.title]) for own, table in tables)
+    return one, two
 
 
 def _difference(
-    evidence: _Evidence,
+    evidence: Evidence,
     one: Group,
     other: Group,
     seeds: tuple[int, ...],
@@ -300,6 +270,8 @@ def _difference(
     number: int,
 ) -> Difference:
     """One difference with its verdict; `corrected` is None where there is no other to correct for."""
+    measure, tables = evidence.measure, _tables(evidence, one, other, seeds)
+    shown = measure.difference(measure.in_unit(estimate, *(float(table.mean()) for table in tables)))
     adjusted = estimate.p if corrected is None else corrected
     verdict = _verdict(estimate.value, adjusted, evidence.confidence)
     needed = (None, None) if verdict != "not told apart" else _needed(evidence, one, other, seeds, estimate.value, number)
@@ -307,22 +279,23 @@ def _difference(
         layout=one.label,
         reference=other.label,
         seeds=seeds,
-        difference=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
+        difference=shown.value,
+        low=shown.low,
+        high=shown.high,
         p=estimate.p,
         p_adjusted=adjusted,
-        method=CROSSED if len(seeds) > 1 else MCNEMAR,
+        method=CROSSED if len(seeds) > 1 else MCNEMAR if measure is RIGHT else PAIRED,
         verdict=verdict,
         sentence=sentence(
             (one.label, other.label),
             verdict,
-            (estimate.value, estimate.low, estimate.high),
+            (shown.value, shown.low, shown.high),
             (estimate.p, adjusted),
             rows=len(evidence.pool.ids),
             seeds=len(seeds),
             comparisons=number,
             needed=needed,
+            figure=measure.figure,
         ),
         rows_needed=needed[0],
         seeds_needed=needed[1],
@@ -335,31 +308,35 @@ def _verdict(difference: float, p: float, confidence: float) -> str:
     return "better" if difference > 0 else "worse"
 
 
-def _together(evidence: _Evidence, control: str) -> Together | None:
+def _together(evidence: Evidence, control: str) -> Together | None:
     """The layouts that have a control of this kind, on average against it; None where fewer than two have one, but for adapted
     layouts: of these one will do."""
     pairs = [(one, other) for one, other in own_controls(evidence.groups, control) if not one.control and not _same(one, other)]
     seeds = sorted(set.intersection(*(set(layout.runs) for pair in pairs for layout in pair))) if pairs else []
     if len(pairs) < (1 if control == UNADAPTED else 2) or not seeds:
         return None
+    measure = evidence.measure
+    right = {layout.title: measure.of_runs(evidence.pool, layout.at(seeds)) for pair in pairs for layout in pair}
+    titles = [(one.title, other.title) for one, other in pairs]
     if len(pairs) == 1:
         estimate = _estimate(evidence, *pairs[0], seeds)
     else:
-        right = {layout.title: evidence.pool.right(layout.at(seeds)) for pair in pairs for layout in pair}
-        titles = [(one.title, other.title) for one, other in pairs]
-        estimate = compare_many(titles, right, evidence.accuracy, evidence.confidence)
+        scatter = {name: measure.seeds_at(float(table.mean()), evidence.scatter[name]) for name, table in right.items()}
+        estimate = compare_many(titles, right, scatter, evidence.confidence)
+    means = [float(np.mean([right[pair[side]].mean() for pair in titles])) for side in (0, 1)]
+    shown = measure.difference(measure.in_unit(estimate, *means))
     verdict = _verdict(estimate.value, estimate.p, evidence.confidence)
-    interval, extent = (estimate.value, estimate.low, estimate.high), {"rows": len(evidence.pool.ids), "seeds": len(seeds)}
+    interval, extent = (shown.value, shown.low, shown.high), {"rows": len(evidence.pool.ids), "seeds": len(seeds)}
     return Together(
         control=control,
         layouts=tuple(one.label for one, _ in pairs),
         seeds=tuple(seeds),
-        difference=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
+        difference=shown.value,
+        low=shown.low,
+        high=shown.high,
         p=estimate.p,
         verdict=verdict,
-        sentence=adaptation_sentence(verdict, interval, estimate.p, layouts=len(pairs), **extent)
+        sentence=adaptation_sentence(verdict, interval, estimate.p, layouts=len(pairs), figure=measure.figure, **extent)
         if control == UNADAPTED
         else sentence(
             (f"the mean of {len(pairs)} layouts", f"that of their :{control} controls"),
@@ -368,26 +345,34 @@ def _together(evidence: _Evidence, control: str) -> Together | None:
             (estimate.p, estimate.p),
             comparisons=1,
             needed=None,
+            figure=measure.figure,
             **extent,
         ),
     )
 
 
 def _needed(
-    evidence: _Evidence, one: Group, other: Group, seeds: tuple[int, ...], difference: float, number: int
+    evidence: Evidence, one: Group, other: Group, seeds: tuple[int, ...], difference: float, number: int
 ) -> tuple[int | None, int | None]:
     """Rows, and seeds, that would tell a difference apart were it true."""
     if difference == 0:
         return None, None
     ours, theirs = _tables(evidence, one, other, seeds)
-    table = spread(ours.astype(np.int8) - theirs.astype(np.int8))
-    scatter = evidence.accuracy[one.title], evidence.accuracy[other.title]
+    table = spread(as_numbers(ours) - as_numbers(theirs))
+    scatter = _scatter(evidence, (one, ours), (other, theirs))
     noise = Noise(
         by_seed=max(0.0, (scatter[0].variance + scatter[1].variance - table.rest / table.rows) / 2) if len(seeds) > 1 else 0.0,
         by_row=table.row_variance,
         rest=table.rest,
     )
-    pooled = sum(part is scatter[0] for part in evidence.accuracy.values()) if scatter[0] is scatter[1] else 1
-    design = Design(rows=table.rows, seeds=table.seeds, layouts=max(2, pooled), comparisons=number, level=1 - evidence.confidence)
+    pooled = sum(part is scatter[0] for part in evidence.scatter.values()) if scatter[0] is scatter[1] else 1
+    design = Design(
+        rows=table.rows,
+        seeds=table.seeds,
+        layouts=max(2, pooled),
+        comparisons=number,
+        level=1 - evidence.confidence,
+        shares=evidence.measure is RIGHT,
+    )
     more = seeds_needed(abs(difference), design, noise) if len(seeds) > 1 else None
     return rows_needed(abs(difference), design, noise), more

@@ -60,6 +60,11 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     ]
 
 
+def run_alone(run: Run) -> Group:
+    """A run as if it were a layout with one seed."""
+    return Group(title=run.name, layout=run.name, aliases=(), control=None, control_of={}, runs={run.seed: run})
+
+
 def _control_of(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
     kinds = dict.fromkeys(kind for run in runs for kind in run.facts.control_of)
     return {kind: tuple(dict.fromkeys(t for run in runs for t in run.facts.control_of.get(kind, ()))) for kind in kinds}

@@ -12,13 +12,14 @@ import numpy.typing as npt
 from ..figures.intervals import Interval, paired_difference
 from ..figures.pvalues import mcnemar
 from ..figures.spread import Variance, half_width, p_value, spread
+from .measure import Rows, as_numbers
 
 Right = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate(Interval):
-    """A difference of two shares of right answers, first minus second.
+    """A difference of two means over rows, first minus second: of shares of right answers, or of numbers.
 
     Args:
         p: chance of a difference at least as large where there is none.
@@ -40,22 +41,35 @@ def compare_two(first: Right, second: Right, confidence: float) -> Estimate:
     return Estimate(value=interval.value, low=interval.low, high=interval.high, p=mcnemar(only_first, only_second))
 
 
-def compare_crossed(first: Right, second: Right, seeds: tuple[Variance, Variance], confidence: float) -> Estimate:
+def compare_numbers(first: Rows, second: Rows, confidence: float) -> Estimate:
+    """Two runs on the same rows by numbers: Student's paired t.
+
+    Args:
+        first: how good each of its answers is, (rows,).
+        second: likewise.
+        confidence: of the interval.
+    """
+    table = spread((first - second)[None])
+    parts = [Variance(table.row_variance / table.rows, table.rows - 1)] if table.rows > 1 else [Variance(np.inf, np.inf)]
+    return _estimate(table.mean, parts, confidence, most=np.inf)
+
+
+def compare_crossed(first: Rows, second: Rows, seeds: tuple[Variance, Variance], confidence: float) -> Estimate:
     """Two layouts over seeds and rows.
 
     Args:
-        first: where the first is right, (seeds, rows).
+        first: where the first is right, or how good its answers are, (seeds, rows).
         second: likewise, with the same seeds and rows.
-        seeds: the variance of one seed's accuracy, for either layout, from :func:`striata.figures.spread.seed_parts`.
+        seeds: the variance of one seed's mean, for either layout, from :func:`striata.figures.spread.seed_parts`.
         confidence: of the interval.
     """
-    scatter = spread(first.astype(np.int8) - second.astype(np.int8))
+    scatter = spread(as_numbers(first) - as_numbers(second))
     parts = crossed_parts(scatter.row_variance / scatter.rows, seeds, (scatter.seeds, scatter.seeds))
-    return _estimate(scatter.mean, parts, confidence)
+    return _estimate(scatter.mean, parts, confidence, most=_most(first))
 
 
 def compare_many(
-    pairs: Sequence[tuple[str, str]], right: Mapping[str, Right], seeds: Mapping[str, Variance], confidence: float
+    pairs: Sequence[tuple[str, str]], right: Mapping[str, Rows], seeds: Mapping[str, Variance], confidence: float
 ) -> Estimate:
     """The mean of the differences of several pairs of layouts; a layout may be in more than one pair.
 
@@ -63,15 +77,15 @@ def compare_many(
 
     Args:
         pairs: names of first and second.
-        right: where each layout is right, (seeds, rows), with the same seeds and rows.
-        seeds: the variance of one seed's accuracy of each, from :func:`striata.figures.spread.seed_parts`.
+        right: where each layout is right, or how good its answers are, (seeds, rows), with the same seeds and rows.
+        seeds: the variance of one seed's mean of each, from :func:`striata.figures.spread.seed_parts`.
         confidence: of the interval.
     """
     weights: dict[str, float] = defaultdict(float)
     for first, second in pairs:
         weights[first] += 1 / len(pairs)
         weights[second] -= 1 / len(pairs)
-    table = np.concatenate([right[first].astype(np.int8) - right[second].astype(np.int8) for first, second in pairs])
+    table = np.concatenate([as_numbers(right[first]) - as_numbers(right[second]) for first, second in pairs])
     number = len(right[pairs[0][0]])
     scatter = spread(table if number > 1 else table.mean(0, keepdims=True))
     pools = {id(seeds[name]): seeds[name] for name in weights}
@@ -80,12 +94,17 @@ def compare_many(
         if part.freedom and number > 1:
             share = sum(weight**2 for name, weight in weights.items() if id(seeds[name]) == key)
             parts.append(Variance(share * part.variance / number, part.freedom))
-    return _estimate(scatter.mean, parts, confidence)
+    return _estimate(scatter.mean, parts, confidence, most=_most(right[pairs[0][0]]))
 
 
-def _estimate(mean: float, parts: Sequence[Variance], confidence: float) -> Estimate:
+def _most(rows: Rows) -> float:
+    """What a difference of means can be at most."""
+    return 1.0 if rows.dtype == np.bool_ else np.inf
+
+
+def _estimate(mean: float, parts: Sequence[Variance], confidence: float, *, most: float) -> Estimate:
     half = half_width(parts, 1 - confidence)
-    return Estimate(value=mean, low=max(-1.0, mean - half), high=min(1.0, mean + half), p=p_value(mean, parts))
+    return Estimate(value=mean, low=max(-most, mean - half), high=min(most, mean + half), p=p_value(mean, parts))
 
 
 def crossed_parts(rows: float, seeds: tuple[Variance, Variance], numbers: tuple[int, int]) -> list[Variance]:

@@ -51,6 +51,7 @@ class Design:
         layouts: whose seeds tell together how much seeds scatter.
         comparisons: that are corrected for.
         level: chance of any false alarm.
+        shares: whether shares of right rows are compared, not means of numbers; the noise is then in their unit, squared.
     """
 
     rows: int
@@ -58,14 +59,19 @@ class Design:
     layouts: int = 2
     comparisons: int = 1
     level: float = 0.05
+    shares: bool = True
 
 
 def compute_power(difference: float, design: Design, noise: Noise) -> float:
     """The chance to tell a difference apart, at the strictest of Holm's levels.
 
-    With several seeds by the test of :func:`striata.evidence.paired.compare_crossed`, with one by McNemar's.
+    With several seeds by the test of :func:`striata.evidence.paired.compare_crossed`, with one by McNemar's, or of numbers by
+    Student's paired t.
     """
     level = design.level / max(design.comparisons, 1)
+    if design.seeds == 1 and not design.shares:
+        deviation = max(((noise.by_row + noise.rest + 2 * noise.by_seed) / design.rows) ** 0.5, 1e-300)
+        return float(stats.norm.sf(stats.t.isf(level / 2, max(design.rows - 1, 1)) - abs(difference) / deviation))
     if design.seeds == 1:
         return _power_mcnemar(abs(difference), design.rows, noise.by_row + noise.rest + 2 * noise.by_seed, level)
     return _power_crossed(abs(difference), design, noise, level)

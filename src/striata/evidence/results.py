@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
-from .sentences import points, rounded
+from ..figures.scores import in_words, special_figures
+from .sentences import rounded, shown_difference, unit_of
 
 _NOT_TOLD = "not told apart"
 
@@ -22,17 +23,16 @@ class LayoutResult:
         seeds: of the runs.
         trainable: parameters, head included.
         lora: of these, in adapters.
-        accuracy: on the validation rows, mean over the seeds.
-        low: end of the accuracy's interval; over rows only where no layout has two seeds.
+        by: the figure that is compared, of :data:`striata.choices.RANKINGS`.
+        value: of it on the validation rows, over the seeds: the mean; of rmse the root of the mean of the squares.
+        low: end of the value's interval; over rows only where no layout has two seeds.
         high: other end.
-        macro_f1: mean over the seeds.
-        macro_f1_low: end of its interval.
+        figures: all figures on the validation rows by name, mean over the seeds but for that one.
+        macro_f1_low: end of the interval of macro F1; None where there is none.
         macro_f1_high: other end.
-        loss: mean over the seeds.
-        test_accuracy: on the test rows, mean over the seeds; None where a run was not measured on them.
+        test_value: of the compared figure on the test rows, mean over the seeds; None where a run was not measured on them.
         seconds: a run's share of the training time, mean over the seeds.
         texts_per_second: answered on the validation rows, mean over the seeds; None where a run's was not measured.
-        special: figures that only some tasks have, by name, mean over the seeds.
     """
 
     layout: str
@@ -42,17 +42,49 @@ class LayoutResult:
     seeds: tuple[int, ...]
     trainable: int
     lora: int
-    accuracy: float
+    by: str
+    value: float
     low: float
     high: float
-    macro_f1: float
-    macro_f1_low: float
-    macro_f1_high: float
-    loss: float
-    test_accuracy: float | None
+    figures: Mapping[str, float]
+    macro_f1_low: float | None
+    macro_f1_high: float | None
+    test_value: float | None
     seconds: float
     texts_per_second: float | None
-    special: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def accuracy(self) -> float:
+        """On the validation rows, of a task with labels."""
+        return self.figures["accuracy"]
+
+    @property
+    def macro_f1(self) -> float:
+        """Likewise."""
+        return self.figures["macro_f1"]
+
+    @property
+    def loss(self) -> float:
+        """On the validation rows."""
+        return self.figures["loss"]
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """On the test rows, of a task with labels; None without."""
+        return self.test_value if self.by == "accuracy" else None
+
+    @property
+    def special(self) -> Mapping[str, float]:
+        """Figures that only some tasks have, by name."""
+        return special_figures(self.figures)
+
+    def to_json(self) -> dict[str, object]:
+        """All of it, with the figures by their names."""
+        fields = asdict(self)
+        figures = fields.pop("figures")
+        common = {name: figures[name] for name in ("accuracy", "macro_f1", "loss") if name in figures}
+        of_labels = {"test_accuracy": self.test_value} if "accuracy" in figures else {}
+        return fields | common | of_labels | {"special": dict(self.special)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +95,7 @@ class Difference:
         layout: what it is called.
         reference: likewise.
         seeds: that both have, and by which they are compared.
-        difference: of the accuracies, layout minus reference.
+        difference: of the compared figure, layout minus reference.
         low: end of its interval, not corrected.
         high: other end.
         p: of no difference.
@@ -99,7 +131,7 @@ class Together:
         control: of :data:`striata.choices.CONTROLS`.
         layouts: names of those compared.
         seeds: that all of them have.
-        difference: mean of the differences of accuracy, layout minus control.
+        difference: mean of the differences of the compared figure, layout minus control.
         low: end of its interval.
         high: other end.
         p: of no difference on average.
@@ -131,6 +163,7 @@ class Comparison:
         rows: of validation.
         confidence: of the intervals; 1 minus it is the level of the verdicts.
         notes: what one should know.
+        figure: what is compared, of :data:`striata.choices.RANKINGS`.
     """
 
     layouts: tuple[LayoutResult, ...]
@@ -140,9 +173,12 @@ class Comparison:
     rows: int
     confidence: float
     notes: tuple[str, ...]
+    figure: str = "accuracy"
 
     def __repr__(self) -> str:
-        best = f", the best {self.layouts[0].layout} with accuracy {self.layouts[0].accuracy:.4f}" if self.layouts else ""
+        best = ""
+        if self.layouts:
+            best = f", the best {self.layouts[0].layout} with {in_words({self.figure: self.layouts[0].value})}"
         apart = sum(difference.verdict in ("better", "worse") for difference in self.differences)
         told = f"{apart} of {len(self.differences)} differences told apart"
         return f"Comparison({len(self.layouts)} layouts on {self.rows:,} rows{best}; {told})"
@@ -158,12 +194,13 @@ class Comparison:
         references = {difference.reference for difference in rest}
         reference = references.pop() if len(references) == 1 else "its reference"
         near = min(rest, key=lambda difference: (difference.p, -abs(difference.difference)))
+        difference, low, high = (shown_difference(value, self.figure) for value in (near.difference, near.low, near.high))
         text = (
             f"none of {len(rest)}{' others' if told else ''} is told apart from {reference}; closest: {near.layout}, "
-            f"{points(near.difference)} points ({points(near.low)} to {points(near.high)})"
+            f"{difference} {unit_of(self.figure)} ({low} to {high})"
         )
         return (*sentences, text if near.rows_needed is None else f"{text}; about {rounded(near.rows_needed)} rows would tell")
 
     def to_json(self) -> dict[str, object]:
         """All fields, and the summary."""
-        return asdict(self) | {"summary": self.summary}
+        return asdict(self) | {"layouts": [layout.to_json() for layout in self.layouts], "summary": self.summary}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from ..choices import RANKINGS
+
 
 def counted(number: int, thing: str) -> str:
     """`3 seeds`, `1 seed`, `5,000 rows`."""
@@ -13,6 +15,16 @@ def counted(number: int, thing: str) -> str:
 def points(difference: float) -> str:
     """A difference of shares in signed percentage points."""
     return f"{100 * difference:+.2f}"
+
+
+def shown_difference(difference: float, figure: str = "accuracy") -> str:
+    """A signed difference of a figure: of shares of right rows in percentage points."""
+    return points(difference) if figure == "accuracy" else f"{difference:+.4g}"
+
+
+def unit_of(figure: str) -> str:
+    """What such a difference is one of: `points`, or the figure's title."""
+    return "points" if figure == "accuracy" else RANKINGS[figure].title
 
 
 def rounded(number: int) -> str:
@@ -52,6 +64,7 @@ def sentence(
     seeds: int,
     comparisons: int,
     needed: tuple[int | None, int | None] | None,
+    figure: str = "accuracy",
 ) -> str:
     """What was found, by how much evidence, and what would be needed.
 
@@ -64,20 +77,20 @@ def sentence(
         seeds: of each layout; 0 where two runs are compared, not two layouts.
         comparisons: that were corrected for.
         needed: rows and seeds that would tell the two apart, either None where no number would; None to say nothing of it.
+        figure: that is compared, of :data:`striata.choices.RANKINGS`.
     """
     link = {"better": "is better than", "worse": "is worse than"}.get(verdict, "is not told apart from")
     by = counted(rows, "row") + (f" and {counted(seeds, 'seed')}" if seeds else "")
     corrected = f", {p[1]:.2g} corrected for {comparisons} comparisons" if comparisons > 1 else ""
-    difference, low, high = estimate
-    text = (
-        f"{names[0]} {link} {names[1]} by {by}: {points(difference)} points ({points(low)} to {points(high)}), "
-        f"p {chance(p[0])}{corrected}"
+    difference, low, high = (shown_difference(value, figure) for value in estimate)
+    text = f"{names[0]} {link} {names[1]} by {by}: {difference} {unit_of(figure)} ({low} to {high}), p {chance(p[0])}{corrected}"
+    return (
+        text if needed is None or link != "is not told apart from" else f"{text}; {_needed(estimate[0], needed, seeds, figure)}"
     )
-    return text if needed is None or link != "is not told apart from" else f"{text}; {_needed(difference, needed, seeds)}"
 
 
 def adaptation_sentence(
-    verdict: str, estimate: tuple[float, float, float], p: float, *, rows: int, seeds: int, layouts: int
+    verdict: str, estimate: tuple[float, float, float], p: float, *, rows: int, seeds: int, layouts: int, figure: str = "accuracy"
 ) -> str:
     """What adapting to texts without labels was worth.
 
@@ -88,22 +101,24 @@ def adaptation_sentence(
         rows: of validation.
         seeds: of each layout.
         layouts: how many were adapted, of whose differences this is the mean.
+        figure: that is compared, of :data:`striata.choices.RANKINGS`.
     """
-    difference, low, high = estimate
+    difference, low, high = (shown_difference(value, figure) for value in estimate)
     verb = {"better": "gained", "worse": "lost"}.get(verdict, "is not told apart from none:")
-    shown = points(difference) if verdict == "not told apart" else f"{abs(100 * difference):.2f}"
+    shown = difference if verdict == "not told apart" else difference.lstrip("+-")
     mean = f" in the mean of {layouts} layouts" if layouts > 1 else ""
     by = f"{counted(rows, 'row')} and {counted(seeds, 'seed')}"
     return (
-        f"adaptation to texts without labels {verb} {shown} points{mean} (difference {points(low)} to {points(high)}), by {by}, "
+        f"adaptation to texts without labels {verb} {shown} {unit_of(figure)}{mean} (difference {low} to {high}), by {by}, "
         f"p {chance(p)}"
     )
 
 
-def _needed(difference: float, needed: tuple[int | None, int | None], seeds: int) -> str:
+def _needed(difference: float, needed: tuple[int | None, int | None], seeds: int, figure: str) -> str:
     rows, more = needed
     if difference == 0:
-        return "both are right equally often, so there is nothing to tell"
+        equal = "are right equally often" if figure == "accuracy" else "are equally far off"
+        return f"both {equal}, so there is nothing to tell"
     ways = ([] if rows is None else [f"{rounded(rows)} rows"]) + ([] if more is None else [f"{more:,} seeds"])
     text = f"about {' or '.join(ways)} would be needed" if ways else "no number of rows or of seeds alone would tell so little"
     if seeds == 1:

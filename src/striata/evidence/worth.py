@@ -7,18 +7,19 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from ..choices import BASELINES
+from ..choices import BASELINES, RANKINGS
 from ..figures.intervals import LEVEL, Interval, paired_difference
+from ..figures.scores import in_words
 from ..runs.joined import Pool, join
 from ..runs.run import Run, Validation
 from ..runs.standings import total_seconds
-from .sentences import counted, duration, points, speed
+from .measure import RIGHT, Measure, Rows, measure_of
+from .paired import compare_numbers
+from .sentences import counted, duration, shown_difference, speed, unit_of
 
 FINE_TUNED = ("adapter", "soup")  # kinds of runs that are a fine-tuned encoder
 ENSEMBLE = "ensemble"
-Right = npt.NDArray[np.bool_]
 
 
 class Combined(Protocol):
@@ -31,12 +32,13 @@ class Combined(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contender:
-    """Something that answers texts, with what it is right on and what it costs.
+    """Something that answers texts, with how good it is and what it costs.
 
     Args:
         name: of the run, or "ensemble".
         number: of how many it is the best on the validation rows; of an ensemble, how many runs it has.
-        accuracy: on the validation rows; an ensemble's by members that were chosen without the row.
+        figure: that is compared, of :data:`striata.choices.RANKINGS`.
+        value: of it on the validation rows; an ensemble's by members that were chosen without the row.
         trainable: parameters.
         seconds: of training; of an ensemble, of all its runs, with what they share counted once.
         texts_per_second: answered while it was validated; of an ensemble, were its runs to answer one after another, though
@@ -45,10 +47,20 @@ class Contender:
 
     name: str
     number: int
-    accuracy: float
+    figure: str
+    value: float
     trainable: int
     seconds: float
     texts_per_second: float | None
+
+    @property
+    def quality(self) -> str:
+        """The figure in words."""
+        return f"{self.value:.2%} right" if self.figure == RIGHT.figure else in_words({self.figure: self.value})
+
+    def to_json(self) -> dict[str, object]:
+        """All fields, with the figure by its name."""
+        return asdict(self) | {self.figure: self.value}
 
     @property
     def cost(self) -> str:
@@ -65,7 +77,7 @@ class Gain:
     Args:
         contender: the one.
         bar: the other.
-        difference: of their accuracies, with its interval.
+        difference: of their figures, the contender's less the other's, with its interval.
         verdict: "better", "worse" or "not told apart": whether the interval holds 0.
         sentence: all of it in words, with what either costs.
     """
@@ -75,6 +87,10 @@ class Gain:
     difference: Interval
     verdict: str
     sentence: str
+
+    def to_json(self) -> dict[str, object]:
+        """All fields."""
+        return asdict(self) | {"contender": self.contender.to_json(), "bar": self.bar.to_json()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +111,8 @@ class Worth:
 
     def to_json(self) -> dict[str, object]:
         """All fields."""
-        return asdict(self)
+        bar = None if self.bar is None else self.bar.to_json()
+        return asdict(self) | {"bar": bar, "gains": [gain.to_json() for gain in self.gains]}
 
 
 def measure_worth(runs: Sequence[Run], ensemble: Combined | None = None, *, confidence: float = LEVEL) -> Worth:
@@ -115,22 +132,25 @@ def measure_worth(runs: Sequence[Run], ensemble: Combined | None = None, *, conf
     rows = runs[0].facts.split["validation"]
     if bar is None:
         return Worth(bar=None, gains=(), rows=rows, sentences=(_NO_BAR,))
+    measure = measure_of(bar)
     pool = join({run.name: run for run in (bar, encoder) if run is not None})
-    right = pool.right([bar.name])[0]
-    the_bar = contender_of(bar, right, len(baselines))
+    of_bar = measure.of_runs(pool, [bar.name])[0]
+    the_bar = _contender(bar, measure.value(float(of_bar.mean())), measure, len(baselines))
     contenders = []
     if encoder is not None:
-        hits = pool.right([encoder.name])[0]
-        contenders.append((contender_of(encoder, hits, len(tuned)), hits))
+        own = measure.of_runs(pool, [encoder.name])[0]
+        contenders.append((_contender(encoder, measure.value(float(own.mean())), measure, len(tuned)), own))
     if ensemble is not None and len(ensemble.runs) > 1:
-        hits = right_together(ensemble, pool)
-        contenders.append((_ensemble(list(ensemble.runs.values()), float(hits.mean())), hits))
-    gains = tuple(_gain(one, the_bar, gain(right, hits, confidence), len(right), confidence) for one, hits in contenders)
+        own = rows_together(ensemble, pool, measure)
+        contenders.append((_ensemble(list(ensemble.runs.values()), measure.value(float(own.mean())), measure), own))
+    gains = tuple(
+        _gain(one, the_bar, gain(of_bar, own, confidence, measure), measure, len(own), confidence) for one, own in contenders
+    )
     sentences = [one.sentence for one in gains]
     if encoder is None:
-        sentences.insert(0, f"No encoder is fine-tuned here; the best baseline is {the_bar.name}: {_accuracy(the_bar)}.")
+        sentences.insert(0, f"No encoder is fine-tuned here; the best baseline is {the_bar.name}: {the_bar.quality}.")
     sentences.append(f"{the_bar.name} costs {the_bar.cost}.")
-    return Worth(bar=the_bar, gains=gains, rows=len(right), sentences=tuple(sentences))
+    return Worth(bar=the_bar, gains=gains, rows=len(of_bar), sentences=tuple(sentences))
 
 
 _NO_BAR = (
@@ -140,66 +160,76 @@ _NO_BAR = (
 
 
 def best_run(runs: Sequence[Run]) -> Run | None:
-    """The run that is right most often on the validation rows, of equals the one with fewer parameters; None without any."""
-    return max(runs, key=lambda run: (run.metrics["accuracy"], -run.trainable, run.name), default=None)
+    """The run with the best of the figure that is compared on the validation rows, of equals the one with fewer parameters; None
+    without any."""
+    if not runs:
+        return None
+    figure = measure_of(runs[0]).figure
+    return max(runs, key=lambda run: (RANKINGS[figure].merit(run.metrics[figure]), -run.trainable, run.name))
 
 
-def right_together(ensemble: Combined, pool: Pool) -> Right:
-    """Where an ensemble is right, each row by members that were chosen without it, (rows,), in the order of a pool's rows."""
+def rows_together(ensemble: Combined, pool: Pool, measure: Measure = RIGHT) -> Rows:
+    """How good an ensemble's answers are, each row's by members that were chosen without it, (rows,), in the order of a pool's
+    rows."""
     seen = ensemble.validation()
-    decided = pool.task.right(seen.logits, seen.labels)
+    own = measure.of_rows(pool.task, seen.logits, seen.labels)
     order = np.argsort(seen.ids, kind="stable")
-    right: Right = decided[order][np.searchsorted(seen.ids[order], pool.ids)]
-    return right
+    rows: Rows = own[order][np.searchsorted(seen.ids[order], pool.ids)]
+    return rows
 
 
-def gain(bar: Right, hits: Right, confidence: float = LEVEL) -> Interval:
-    """How much more of the same rows one is right on than the other, with its interval.
+def gain(bar: Rows, own: Rows, confidence: float = LEVEL, measure: Measure = RIGHT) -> Interval:
+    """How much better one is than the other on the same rows, in the unit of the figure that is compared, with its interval.
 
     Args:
-        bar: where the other is right, (rows,).
-        hits: where the one is.
+        bar: how good the other's answers are, (rows,).
+        own: how good the one's are.
         confidence: of the interval.
+        measure: by which.
     """
-    return paired_difference(int((bar & ~hits).sum()), int((hits & ~bar).sum()), len(hits), level=confidence)
+    if measure is RIGHT:
+        return paired_difference(int((bar & ~own).sum()), int((own & ~bar).sum()), len(own), level=confidence)
+    return measure.in_unit(compare_numbers(own, bar, confidence), float(own.mean()), float(bar.mean()))
 
 
-def verdict_of(difference: Interval) -> str:
-    """ "better", "worse" or "not told apart": whether an interval holds 0."""
-    return "better" if difference.low > 0 else "worse" if difference.high < 0 else "not told apart"
+def verdict_of(gained: Interval) -> str:
+    """ "better", "worse" or "not told apart": whether the interval of a gain holds 0."""
+    return "better" if gained.low > 0 else "worse" if gained.high < 0 else "not told apart"
 
 
-def contender_of(run: Run, right: Right, number: int) -> Contender:
+def _contender(run: Run, value: float, measure: Measure, number: int) -> Contender:
     """A run as a contender, the best of a number."""
     return Contender(
         name=run.name,
         number=number,
-        accuracy=float(right.mean()),
+        figure=measure.figure,
+        value=value,
         trainable=run.trainable,
         seconds=run.facts.seconds,
         texts_per_second=run.facts.texts_per_second,
     )
 
 
-def _ensemble(runs: Sequence[Run], accuracy: float) -> Contender:
+def _ensemble(runs: Sequence[Run], value: float, measure: Measure) -> Contender:
     speeds = [run.facts.texts_per_second for run in runs]
     known = [speed for speed in speeds if speed]
     return Contender(
         name=ENSEMBLE,
         number=len(runs),
-        accuracy=accuracy,
+        figure=measure.figure,
+        value=value,
         trainable=sum(run.trainable for run in runs),
         seconds=total_seconds([run.facts for run in runs]),
         texts_per_second=1 / sum(1 / speed for speed in known) if len(known) == len(runs) else None,
     )
 
 
-def _gain(one: Contender, bar: Contender, difference: Interval, rows: int, confidence: float) -> Gain:
-    verdict = verdict_of(difference)
+def _gain(one: Contender, bar: Contender, gained: Interval, measure: Measure, rows: int, confidence: float) -> Gain:
+    verdict, difference = verdict_of(gained), measure.difference(gained)
     return Gain(
         contender=one,
         bar=bar,
-        difference=difference,
+        difference=Interval(value=difference.value, low=difference.low, high=difference.high),
         verdict=verdict,
         sentence=_sentence(one, bar, difference, verdict, rows, confidence),
     )
@@ -213,12 +243,9 @@ def _sentence(one: Contender, bar: Contender, difference: Interval, verdict: str
         subject = f"The fine-tuned encoder ({one.name}{best})"
     link = {"better": "is better than", "worse": "is worse than"}.get(verdict, "is not told apart from")
     best = f"the best of {bar.number} baselines" if bar.number > 1 else "the baseline"
-    interval = f"{points(difference.low)} to {points(difference.high)}"
+    value, low, high = (shown_difference(part, one.figure) for part in (difference.value, difference.low, difference.high))
+    against = f"{bar.value:.2%}" if bar.figure == RIGHT.figure else RANKINGS[bar.figure].shown(bar.value)
     return (
-        f"{subject} {link} {bar.name}, {best}, by {counted(rows, 'validation row')}: {_accuracy(one)} against "
-        f"{bar.accuracy:.2%}, {points(difference.value)} points ({confidence:.0%} interval {interval}). It costs {one.cost}."
+        f"{subject} {link} {bar.name}, {best}, by {counted(rows, 'validation row')}: {one.quality} against "
+        f"{against}, {value} {unit_of(one.figure)} ({confidence:.0%} interval {low} to {high}). It costs {one.cost}."
     )
-
-
-def _accuracy(one: Contender) -> str:
-    return f"{one.accuracy:.2%} right"

@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..calibration import Answers, Calibration, answer_threshold, label_sets, set_threshold
+from ..calibration import (
+    Answers,
+    Calibration,
+    IntervalFigures,
+    answer_threshold,
+    half_width,
+    interval_figures,
+    intervals_around,
+    label_sets,
+    set_threshold,
+)
 from ..ensemble import Ensemble
 from ..errors import DataError
 from ..runs import Run
@@ -98,7 +108,7 @@ class Answering:
 
     def label_sets(self, logits: _Floats, coverage: float) -> list[list[str]]:
         """As :meth:`striata.Model.predict_sets`, of combined logits."""
-        check_labels(self.task, "a label set", DataError)
+        check_labels(self.task, "a label set", DataError, instead="intervals (`predict_intervals`) are")
         inside = self._inside(logits, coverage)
         order = np.argsort(-logits, axis=1, kind="stable")
         return [[self.labels[i] for i in places if held[i]] for places, held in zip(order, inside, strict=True)]
@@ -125,3 +135,19 @@ class Answering:
                 f"{self.folder}; ask for less, or train with more validation rows"
             )
         return threshold
+
+    def interval_figures(self, logits: _Floats, targets: npt.NDArray[Any], coverage: float) -> IntervalFigures:
+        """The intervals of combined logits, on rows with numbers."""
+        return interval_figures(self.task.decide(logits) - targets, self._half_width(coverage), coverage)
+
+    def intervals(self, logits: _Floats, coverage: float) -> npt.NDArray[np.float64]:
+        """As :meth:`striata.Model.predict_intervals`, of combined logits."""
+        return intervals_around(self.task.decide(logits), self._half_width(coverage))
+
+    def _half_width(self, coverage: float) -> float:
+        if not self.task.numeric:
+            raise DataError(
+                f"intervals are of numbers, and the task is {self.task.name}; label sets (`predict_sets`) are what it has"
+            )
+        seen, targets = self._validation
+        return half_width(self.task.decide(seen) - targets, coverage)

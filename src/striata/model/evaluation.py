@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ..calibration import Calibration, Quality, SetFigures, quality
+from ..calibration import Calibration, IntervalFigures, Quality, SetFigures, quality
 from ..choices import PREDICTIONS
 from ..data import Table
 from ..disk.files import named, write_bytes
 from ..figures.intervals import Interval, rmse_interval, share
 from ..figures.scores import Metrics, in_words, special_figures
 from ..shown import Shown
-from ..tasks import REGRESSION, Task, metrics_of, task_of
+from ..tasks import NUMBER, REGRESSION, Task, metrics_of, task_of
 from .writers import Rows, write_rows
 
 
@@ -59,6 +59,7 @@ class Evaluation(Shown):
         wrong: the rows it gets wrong, the most confident errors first; of numbers all rows, the largest errors first.
         figure: which one the interval is of, of :data:`striata.choices.RANKINGS`.
         bounds: of a figure other than accuracy; None for accuracy.
+        intervals: around its numbers, when a coverage was asked for.
     """
 
     source: str
@@ -69,6 +70,7 @@ class Evaluation(Shown):
     wrong: tuple[WrongRow, ...]
     figure: str = "accuracy"
     bounds: Interval | None = None
+    intervals: IntervalFigures | None = None
 
     def __repr__(self) -> str:
         right, scores = self.interval, self.metrics.scores
@@ -93,7 +95,8 @@ class Evaluation(Shown):
         """All fields but the wrong rows, those of the metrics among them, and the bounds of the figure as `interval`."""
         common = {"source": self.source, "interval": self.interval.to_json()}
         if self.calibrated is None or self.uncalibrated is None:
-            return {"rows": self.metrics.rows, **self.metrics.scores.to_json(), **common, "figure": self.figure}
+            figures = {"rows": self.metrics.rows, **self.metrics.scores.to_json(), **common, "figure": self.figure}
+            return figures | {"intervals": None if self.intervals is None else self.intervals.to_json()}
         return {
             **self.metrics.to_json(),
             **common,
@@ -125,7 +128,7 @@ def judge(
         sets: figures of its label sets; None where none were asked for.
     """
     if calibration is None:
-        return _judge_numbers(table, targets, logits, task.metrics(logits, targets, labels))
+        return judge_numbers(table, targets, logits)
     scaled = calibration.scaled(logits)
     probabilities, decided = task.probabilities(scaled), calibration.decide(logits, task)
     return Evaluation(
@@ -138,9 +141,20 @@ def judge(
     )
 
 
-def _judge_numbers(
-    table: Table, targets: npt.NDArray[np.float64], logits: npt.NDArray[np.float32], metrics: Metrics
+def judge_numbers(
+    table: Table,
+    targets: npt.NDArray[np.float64],
+    logits: npt.NDArray[np.float32],
+    intervals: IntervalFigures | None = None,
 ) -> Evaluation:
+    """Figures of a model's numbers on rows with numbers.
+
+    Args:
+        table: the rows.
+        targets: true numbers, (rows,).
+        logits: combined, (rows, 1).
+        intervals: figures of its intervals; None where none were asked for.
+    """
     errors, answers = REGRESSION.errors(logits, targets), logits[:, 0]
     places = np.argsort(-np.abs(errors), kind="stable")
     own, answered = (REGRESSION.spell(values[places], ()) for values in (targets, answers))
@@ -158,13 +172,14 @@ def _judge_numbers(
     )
     return Evaluation(
         source=table.source,
-        metrics=metrics,
+        metrics=REGRESSION.metrics(logits, targets, (NUMBER,)),
         calibrated=None,
         uncalibrated=None,
         sets=None,
         wrong=wrong,
         figure=REGRESSION.rankings[0],
         bounds=rmse_interval(errors),
+        intervals=intervals,
     )
 
 

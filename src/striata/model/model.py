@@ -23,7 +23,7 @@ from ..runs.joined import in_order
 from ..shown import Shown
 from ..tasks import check_labels, outputs_in_words
 from .answering import Answering
-from .evaluation import Evaluation, judge
+from .evaluation import Evaluation, judge, judge_numbers
 from .explanation import Explanation
 from .inputs import check_texts, read_inputs, with_text
 from .opening import Bases, open_folder
@@ -275,6 +275,24 @@ class Model(Answering, Reading, Shown):
         sets = dict(zip(places, self.label_sets(logits, coverage), strict=True))
         return [sets.get(at, []) for at in range(rows)]
 
+    def predict_intervals(self, texts: object, coverage: float, pairs: object = None) -> npt.NDArray[np.float64]:
+        """For each text low and high ends, (texts, 2), between which its number lies at a wanted rate; NaN for one that is empty
+        or missing.
+
+        Args:
+            texts: any number: a list or series of strings, a DataFrame, a data set, ...; see :meth:`logits`.
+            coverage: share of texts whose interval holds the true number, e.g. 0.9; see :mod:`striata.calibration.intervals` for
+                what that promises.
+            pairs: the second texts, for models of pairs.
+
+        Raises:
+            DataError: as :meth:`predict`, the coverage cannot be promised with as many validation rows, or answers are labels.
+        """
+        logits, places, rows = self._gapped(texts, pairs)
+        result = np.full((rows, 2), np.nan)
+        result[places] = self.intervals(logits, coverage)
+        return result
+
     def warn_of_known(self, table: Table) -> None:
         """Warns of rows that have the text of a validation row on which a member was fitted once more, as `refit` does: figures
         on them flatter."""
@@ -293,19 +311,20 @@ class Model(Answering, Reading, Shown):
             data: file, folder or Hub name, or rows in memory: a pandas or polars DataFrame, a `datasets.Dataset`, a pyarrow
                 Table, a dict of columns, a list or an iterator of dicts, or a tuple (texts, labels).
             columns: names of columns; those of the study by default.
-            coverage: also measure the label sets of this coverage.
+            coverage: also measure the label sets, or of numbers the intervals, of this coverage.
 
         Raises:
-            DataError: the data cannot be read, or has labels the model does not know, or label sets are asked for of numbers.
+            DataError: the data cannot be read, or has labels the model does not know, or the coverage cannot be promised.
         """
-        if coverage is not None:
-            check_labels(self.task, "a label set", DataError)
         table = read_table(data, columns or self.columns, split="test")
         self.warn_of_known(table)
         targets = encode_labels(table, self.labels, self.task)
         logits = self.logits(table.texts, table.pairs)
+        if self.task.numeric:
+            intervals = None if coverage is None else self.interval_figures(logits, targets, coverage)
+            return judge_numbers(table, targets, logits, intervals)
         sets = None if coverage is None else set_figures(self._inside(logits, coverage), targets, coverage)
-        calibration = None if self.task.numeric else self.calibration
+        calibration = self.calibration
         return judge(table, targets, logits, labels=self.labels, task=self.task, calibration=calibration, sets=sets)
 
     def explain(

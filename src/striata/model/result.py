@@ -14,7 +14,7 @@ from ..data import Stream
 from ..data.carried import Pieces, carried_columns, find_id, types_by_values
 from ..data.table import Chunk
 from ..errors import DataError
-from ..tasks import check_labels, check_one_label, label_numbers
+from ..tasks import check_labels, check_one_label, label_numbers, plain_number
 from .model import Model
 from .priors import Priors, check_correctable
 from .writers import Rows, check_names, write_rows
@@ -29,7 +29,8 @@ class Contents:
     Args:
         probabilities: one column `p_LABEL` per label.
         calibrated: whether these are the calibrated ones.
-        coverage: of the label sets in the column `labels`; None for no such column.
+        coverage: of the label sets in the column `labels`, of numbers of the intervals in `low` and `high`; None for no such
+            column.
         abstain_below: smallest calibrated probability of a label that is written; None writes all.
         priors: the labels' shares among the rows, by label, or "estimate"; None for those of the validation rows.
         only: names of the input's columns that are kept; nothing for all.
@@ -62,7 +63,6 @@ class Contents:
             )
         for option, what in (
             (self.probabilities, "a probability"),
-            (self.coverage is not None, "a label set"),
             (self.abstain_below is not None, "a threshold below which no label is given"),
             (self.priors is not None, "a share of labels"),
         ):
@@ -82,7 +82,7 @@ class Contents:
                     argument="priors",
                 )
         if self.coverage is not None:
-            model.label_sets(none, self.coverage)
+            (model.intervals if model.task.numeric else model.label_sets)(none, self.coverage)
         if self.abstain_below is not None:
             model.sure(none, self.abstain_below)
 
@@ -221,6 +221,11 @@ def _remarks(model: Model, contents: Contents, source: str, carried: Mapping[str
         yield f"labels are no integers: Label is each one's place ({places}{', ...' if len(model.labels) > 4 else ''})"
 
 
+def _plain(ends: np.ndarray) -> list[float]:
+    """Ends of intervals with as many digits as their answers have."""
+    return [plain_number(value) for value in ends.astype(np.float32)]
+
+
 def _ours(model: Model, contents: Contents, logits: np.ndarray, first: int, has_ids: bool) -> dict[str, tuple[pa.DataType, Any]]:
     """Our columns of some rows, the first of which has the number `first`: types and values by the names we would give them."""
     if contents.id_label:
@@ -229,7 +234,11 @@ def _ours(model: Model, contents: Contents, logits: np.ndarray, first: int, has_
         label = {"Label": (pa.int64(), (chosen if numbers is None else np.array(numbers)[chosen]).tolist())}
         return label if has_ids else {"ID": (pa.int64(), list(range(first, first + len(logits))))} | label
     if model.task.numeric:
-        return {"prediction": (pa.float64(), model.answered(logits))}
+        answers: dict[str, tuple[pa.DataType, Any]] = {"prediction": (pa.float64(), model.answered(logits))}
+        if contents.coverage is not None:
+            low, high = model.intervals(logits, contents.coverage).T
+            answers |= {"low": (pa.float64(), _plain(low)), "high": (pa.float64(), _plain(high))}
+        return answers
     labels: list[str | None] = list(model.named(logits))
     if contents.abstain_below is not None:
         labels = [label if sure else None for label, sure in zip(labels, model.sure(logits, contents.abstain_below), strict=True)]

@@ -76,7 +76,7 @@ def predict_file(
             is none for the row's number from 0.
         calibrated: whether the probabilities that are written are (see :meth:`Model.predict_proba`).
         coverage: also write the labels a row may have, most likely first (see :meth:`Model.predict_sets`): a list, in CSV as
-            JSON text.
+            JSON text; of numbers `low` and `high` instead (see :meth:`Model.predict_intervals`).
         abstain_below: leave `label` empty where its calibrated probability is smaller: null, in CSV nothing.
         priors: the labels' shares among the rows, where they are other than among the validation rows: by label, or "estimate"
             for those that these rows show (see :meth:`Model.predict_proba`). Labels, probabilities and `abstain_below` are then

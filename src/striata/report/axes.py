@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from ..choices import UNADAPTED
+from ..choices import RANKINGS, UNADAPTED
 from ..evidence import sentences
 from .contents import Group
 from .palette import hue
@@ -30,6 +30,16 @@ def exactly(value: float) -> str:
 def plain(value: float) -> str:
     """A number as short as it can be."""
     return f"{value:,.0f}" if abs(value) >= 1000 and value == round(value) else f"{value:.4g}"
+
+
+def amount(value: float, figure: str) -> str:
+    """A value of a figure as sentences and tables give it: of a share as a percentage."""
+    return exactly(value) if figure == "accuracy" else RANKINGS[figure].shown(value)
+
+
+def signed_plain(value: float) -> str:
+    """A difference of a figure that is no share, with a proper minus."""
+    return f"{value:+.3g}".replace("-", "−") if value else "0"
 
 
 def signed(value: float) -> str:

@@ -7,26 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..calibration import Calibration, cross_fitted_several
 from ..choices import CONTROLS
 from ..data import Audit
 from ..data.audit import read_audit
 from ..ensemble import Combiner, Ensemble, Rule, load_ensemble, rule_of
 from ..errors import EnsembleError, RunError, StudyError
 from ..evidence.compare import compare_study
+from ..evidence.measure import measure_of
 from ..evidence.results import Comparison, LayoutResult
-from ..evidence.worth import Worth, gain, measure_worth, right_together
-from ..figures.intervals import Interval, wilson
-from ..figures.scores import Metrics
+from ..evidence.worth import Worth, gain, measure_worth, rows_together
+from ..figures.intervals import LEVEL
 from ..layout import Plan
 from ..model.packs import is_pack
 from ..robustness.documents import (
     AUDIT,
     EVALUATION,
+    NUMBER_EVALUATION,
     SHIFT,
     STRESS,
     AuditFacts,
     EvaluationFacts,
+    NumberEvaluationFacts,
     ShiftFacts,
     StressFacts,
     read_kept,
@@ -34,12 +35,10 @@ from ..robustness.documents import (
 from ..runs import Run, RunFacts, Standing, StudyFolder, leaderboard
 from ..runs.facts import ReceiptFacts
 from ..runs.joined import join
-from ..runs.run import Validation
-from ..tasks import metrics_of
+from .judged import ENSEMBLE, Judged, judge_ensemble, judge_run
 
-ENSEMBLE = "ensemble"
 Curve = tuple[tuple[float, float], ...]
-Checked = TypeVar("Checked", StressFacts, ShiftFacts, EvaluationFacts)
+Checked = TypeVar("Checked", StressFacts, ShiftFacts, EvaluationFacts, NumberEvaluationFacts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,36 +96,6 @@ class History:
     best_step: int
 
 
-def spoken(name: str) -> str:
-    """A model's name as sentences have it."""
-    return "the ensemble" if name == ENSEMBLE else name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """A model on the validation rows.
-
-    Args:
-        name: of the run, or "ensemble".
-        metrics: its figures; an ensemble's by members that were chosen without the row, where it kept those.
-        calibration: of its probabilities.
-    """
-
-    name: str
-    metrics: Metrics
-    calibration: Calibration
-
-    @property
-    def spoken(self) -> str:
-        """The name as sentences have it."""
-        return spoken(self.name)
-
-    @property
-    def accuracy(self) -> Interval:
-        """The share of rows that are right, with Wilson's interval."""
-        return wilson(self.metrics.scores.accuracy, self.metrics.rows)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """A study's folder, read.
@@ -178,12 +147,17 @@ class Report:
     cascade: Ensemble | None
     cascade_left_out: str
     audit: Audit | None
-    evaluations: tuple[EvaluationFacts, ...]
+    evaluations: tuple[EvaluationFacts | NumberEvaluationFacts, ...]
     stress: tuple[StressFacts, ...]
     shift: tuple[ShiftFacts, ...]
     outdated: tuple[str, ...]
     labels: AuditFacts | None
     facts: RunFacts
+
+    @property
+    def numeric(self) -> bool:
+        """Whether rows have numbers, not labels."""
+        return self.best.numbers is not None
 
     @property
     def name(self) -> str:
@@ -240,7 +214,8 @@ def collect(path: str | Path) -> Report:
         [*runs.values(), *(run for run in (soup, distilled) if run is not None)],
         [one for one in (ensemble, cascade) if one is not None],
     )
-    evaluations, old_evaluations = of_today(read_kept(folder.path, "evaluate-*", EVALUATION), models)
+    numeric = runs[standings[0].run].task.numeric
+    evaluations, old_evaluations = read_evaluations(folder.path, models, numeric=numeric)
     stress, old_stress = of_today(read_kept(folder.path, "stress-*", STRESS), models)
     shift, old_shift = of_today(read_kept(folder.path, "shift-*", SHIFT), models)
     old = {"stress": old_stress, "shift": old_shift, "evaluate": old_evaluations}
@@ -275,8 +250,24 @@ def collect(path: str | Path) -> Report:
 
 def _outdone(ensemble: Ensemble, best: Run) -> bool:
     """Whether a run is better than the ensemble beyond chance; it was picked as the best of many, which flatters it."""
-    pool = join({best.name: best})
-    return gain(pool.right([best.name])[0], right_together(ensemble, pool)).high < 0
+    pool, measure = join({best.name: best}), measure_of(best)
+    own, together = measure.of_runs(pool, [best.name])[0], rows_together(ensemble, pool, measure)
+    return gain(own, together, LEVEL, measure).high < 0
+
+
+def read_evaluations(
+    folder: Path, models: Mapping[str, str], *, numeric: bool
+) -> tuple[tuple[EvaluationFacts | NumberEvaluationFacts, ...], list[str]]:
+    """What `striata evaluate` kept of models as they are now, and the names of the models that are not.
+
+    Args:
+        folder: of the study.
+        models: from :func:`identities`.
+        numeric: whether the models' answers are numbers.
+    """
+    if numeric:
+        return of_today(read_kept(folder, "evaluate-*", NUMBER_EVALUATION), models)
+    return of_today(read_kept(folder, "evaluate-*", EVALUATION), models)
 
 
 def _cascade(path: Path) -> tuple[Ensemble | None, str]:
@@ -359,7 +350,7 @@ def _history(run: Run, place: int) -> History:
     def curve(name: str) -> Curve:
         return tuple((float(e["step"] or 0), float(value)) for e in entries if (value := e.get(name)) is not None)
 
-    best_by = run.facts.recipe.get("best_by", "accuracy")
+    best_by = run.facts.recipe.get("best_by", run.task.rankings[0])
     return History(
         run=run.name,
         group=place,
@@ -371,21 +362,3 @@ def _history(run: Run, place: int) -> History:
         deciding=curve(f"validation_{best_by}"),
         best_step=run.facts.best_step,
     )
-
-
-def judge_run(run: Run) -> Judged:
-    """A run on its validation rows."""
-    return Judged(name=run.name, metrics=_metrics(run, run.validation(), run.labels), calibration=run.calibration())
-
-
-def judge_ensemble(ensemble: Ensemble) -> Judged:
-    """An ensemble on the validation rows of its members, each row by members that were chosen without it."""
-    seen, first = ensemble.validation(), next(iter(ensemble.runs.values()))
-    return Judged(name=ENSEMBLE, metrics=_metrics(first, seen, ensemble.labels), calibration=ensemble.calibration())
-
-
-def _metrics(run: Run, seen: Validation, labels: Sequence[str]) -> Metrics:
-    """Figures on validation rows; of several labels a text with thresholds that were chosen without the row."""
-    if run.task.one_label:
-        return run.task.metrics(seen.logits, seen.labels, labels)
-    return metrics_of(cross_fitted_several(seen.logits, seen.labels)[1], seen.logits, seen.labels, labels)

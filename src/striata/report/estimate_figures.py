@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from ..choices import RANKINGS
 from ..figures.intervals import Interval
-from .axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Form, colour, columns, exactly, frame, percent, point, whisker
+from .axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Form, amount, colour, columns, frame, percent, plain, point, whisker
 from .contents import Group, Report
 from .scene import Box, Dot, Line, Mark, Scale, Scene, Text, cut, scale_over
 
@@ -103,33 +104,38 @@ class Cost:
 
 
 def against(report: Report, cost: Cost) -> Scene:
-    """Accuracy of layouts, baselines and the ensemble against a cost; what nothing cheaper beats is joined."""
+    """Accuracy (of numbers their error, the smaller the higher) of layouts, baselines and the ensemble against a cost; what
+    nothing cheaper beats is joined."""
+    figure, merit = report.comparison.figure, RANKINGS[report.comparison.figure].merit
     costs = [cost.of(group) for group in report.groups]
-    points = [(value, group.result.accuracy) for value, group in zip(costs, report.groups, strict=True)]
+    points = [(value, group.result.value) for value, group in zip(costs, report.groups, strict=True)]
     together = None
     if cost.ensemble is not None and report.ensemble_judged is not None:
-        together = (cost.ensemble, report.ensemble_judged.metrics.scores.accuracy)
+        together = (cost.ensemble, report.ensemble_judged.value.value)
         points.append(together)
-    shown = [row.accuracy for group in report.groups for row in group.standings] + [accuracy for _, accuracy in points]
-    y = _of_shares(scale_over(shown, HEIGHT - BOTTOM, TOP), percent)
+    shown = [row.figures[figure] for group in report.groups for row in group.standings] + [accuracy for _, accuracy in points]
+    form = plain if report.numeric else percent
+    y = _of_shares(scale_over(shown, *((TOP, HEIGHT - BOTTOM) if RANKINGS[figure].lower else (HEIGHT - BOTTOM, TOP))), form)
     every = [value for value, _ in points]
     x = scale_over(every, LEFT, WIDTH - RIGHT, log=max(every) > 4 * min(every) > 0, margin=0.09)
-    marks = frame(x, y, x_form=cost.form, y_form=percent, x_label=cost.x_label)
-    steps = [(x(value), y(accuracy)) for value, accuracy in _front(points)]
+    marks = frame(x, y, x_form=cost.form, y_form=form, x_label=cost.x_label)
+    steps = [(x(value), y(accuracy)) for value, accuracy in _front(points, merit)]
     stairs = [steps[0]] + [corner for one, two in pairwise(steps) for corner in ((two[0], one[1]), two)]
     if len(steps) > 1:
         marks.append(Line(points=tuple(stairs), stroke="muted", dash="dash"))
     for value, group in zip(costs, report.groups, strict=True):
         if len(group.standings) > 1:
-            marks += [point(group, x(value), y(row.accuracy), radius=2.2, opacity=0.55, tip=row.run) for row in group.standings]
+            marks += [
+                point(group, x(value), y(row.figures[figure]), radius=2.2, opacity=0.55, tip=row.run) for row in group.standings
+            ]
     named: list[tuple[str, int | None, float, float]] = []
     for value, group in zip(costs, report.groups, strict=True):
-        tip = f"{group.title}: {exactly(group.result.accuracy)}, {cost.form(value)}"
-        marks.append(point(group, x(value), y(group.result.accuracy), radius=5, tip=tip))
-        named.append((group.title, group.place, x(value), y(group.result.accuracy)))
+        tip = f"{group.title}: {amount(group.result.value, figure)}, {cost.form(value)}"
+        marks.append(point(group, x(value), y(group.result.value), radius=5, tip=tip))
+        named.append((group.title, group.place, x(value), y(group.result.value)))
     if together is not None:
         at = (x(together[0]), y(together[1]))
-        tip = f"the ensemble: {exactly(together[1])}, {cost.form(together[0])}"
+        tip = f"the ensemble: {amount(together[1], figure)}, {cost.form(together[0])}"
         marks.append(Dot(x=at[0], y=at[1], radius=5.5, shape="diamond", fill="ink", stroke="ground", tip=tip))
         named.insert(0, ("ensemble", None, *at))
     if len(report.groups) <= _LABELLED:
@@ -138,7 +144,7 @@ def against(report: Report, cost: Cost) -> Scene:
     seeds = " Large points are means over seeds, small ones single runs." if several else ""
     return Scene(
         name="accuracy-cost",
-        title="Accuracy against cost",
+        title=f"{'Accuracy' if not report.numeric else RANKINGS[figure].title} against cost",
         describes=f"{cost.describes}{seeds} The dashed stairs join what nothing cheaper beats.",
         width=WIDTH,
         height=HEIGHT,
@@ -146,11 +152,11 @@ def against(report: Report, cost: Cost) -> Scene:
     )
 
 
-def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def _front(points: Sequence[tuple[float, float]], merit: Callable[[float], float]) -> list[tuple[float, float]]:
     """Those that nothing as cheap beats, cheapest first."""
     front: list[tuple[float, float]] = []
-    for cost, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not front or accuracy > front[-1][1]:
+    for cost, accuracy in sorted(points, key=lambda point: (point[0], -merit(point[1]))):
+        if not front or merit(accuracy) > merit(front[-1][1]):
             front.append((cost, accuracy))
     return front
 

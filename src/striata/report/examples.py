@@ -14,7 +14,8 @@ from ..errors import StriataError
 from ..model import Explanation, Model
 from ..runs import StudyFolder
 from ..runs.run import Validation
-from .contents import ENSEMBLE, Report
+from .contents import Report
+from .judged import ENSEMBLE
 
 MOST = 10  # errors, and uncertain rows
 _LABELS = 12  # of which a typical row is shown
@@ -74,7 +75,7 @@ def find_examples(report: Report, *, words: bool = False) -> Examples | None:
             always explains them.
 
     Returns:
-        None where a text has several labels: the rows that are shown are chosen by the probability of one.
+        None where a text has several labels or a number: the rows that are shown are chosen by the probability of one label.
     """
     if not report.runs[report.best.name].task.one_label:
         return None
@@ -126,6 +127,7 @@ def _chosen(report: Report, seen: Validation, table: Table, *, words: bool) -> E
     if not known.any():
         return Examples(missing="The file has other texts now than those the study was validated on, so none are shown.")
     labels, task = report.judged.metrics.labels, report.runs[report.best.name].task
+    assert report.judged.calibration is not None  # of a task with labels
     scaled = seen.logits / np.float32(report.judged.calibration.temperature)
     probabilities = task.probabilities(scaled)
     order = np.argsort(-probabilities, axis=1, kind="stable")

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ..choices import RANKINGS
 from ..figures.intervals import Interval
 from ..robustness.documents import StressFacts
 from ..runs.standings import total_seconds
-from .axes import plain, signed, thousands
+from .axes import Form, percent, plain, signed, signed_plain, thousands
 from .contents import Group, Report
 from .estimate_figures import Cost, IntervalRow, against, intervals
 from .layout_figures import heat_maps
 from .model_figures import confusion, recalls, reliability
+from .number_figures import errors_by_size, scatter
 from .scene import Scene
 from .training_figures import curves
 
@@ -28,9 +30,10 @@ class Figures:
         standings: layouts with intervals.
         differences: as a forest plot; None when there is nothing to compare.
         cost: accuracy against training time or parameters, baselines and the ensemble among the points.
-        labels: recall of each, of the model one would use.
-        confusion: likewise; None where a text has several labels.
-        reliability: likewise.
+        labels: recall of each, of the model one would use; None where its answers are numbers.
+        confusion: likewise; None also where a text has several labels.
+        reliability: likewise; None where its answers are numbers.
+        numbers: predicted against true ones, and errors by size; none of labels.
         stress: one for each model that was tried.
     """
 
@@ -39,19 +42,19 @@ class Figures:
     standings: Scene
     differences: Scene | None
     cost: Scene
-    labels: Scene
+    labels: Scene | None
     confusion: Scene | None
-    reliability: Scene
+    reliability: Scene | None
+    numbers: tuple[Scene, ...]
     stress: tuple[Scene, ...]
 
     def all(self) -> list[Scene]:
         """Every drawing, in the order of the page."""
-        forest = [] if self.differences is None else [self.differences]
-        confusions = [] if self.confusion is None else [self.confusion]
-        return [
-            *self.layouts, *self.training, self.standings, *forest, self.cost, self.labels, *confusions,
-            self.reliability, *self.stress,
+        drawn = [
+            *self.layouts, *self.training, self.standings, self.differences, self.cost, self.labels, self.confusion,
+            self.reliability, *self.numbers, *self.stress,
         ]  # fmt: skip
+        return [scene for scene in drawn if scene is not None]
 
 
 def figures_of(report: Report) -> Figures:
@@ -62,9 +65,15 @@ def figures_of(report: Report) -> Figures:
         standings=_standings(report),
         differences=_differences(report) if report.comparison.differences else None,
         cost=against(report, _cost(report)),
-        labels=recalls(report.judged.metrics),
+        labels=None if report.numeric else recalls(report.judged.metrics),
         confusion=confusion(report.judged.metrics, report.judged.spoken) if report.judged.metrics.confusion else None,
-        reliability=reliability(report.judged),
+        reliability=None if report.judged.calibration is None else reliability(report.judged),
+        numbers=()
+        if report.judged.numbers is None
+        else (
+            scatter(report.judged.numbers, report.judged.spoken),
+            errors_by_size(report.judged.numbers),
+        ),
         stress=tuple(_stress(stress) for stress in report.stress),
     )
 
@@ -105,21 +114,29 @@ def _standings(report: Report) -> Scene:
     rows = [
         IntervalRow(
             label=result.layout,
-            interval=Interval(value=result.accuracy, low=result.low, high=result.high),
+            interval=Interval(value=result.value, low=result.low, high=result.high),
             group=(group := report.group_named(result.layout)),
-            singles=tuple(row.accuracy for row in group.standings) if several else (),
+            singles=tuple(row.figures[result.by] for row in group.standings) if several else (),
         )
         for result in report.comparison.layouts
     ]
     what = "Means over seeds with their intervals" if several else "With intervals"
     seeds = " Small rings are single runs." if several else ""
+    title, form = _of_figure(report)
     return intervals(
         rows,
         name="leaderboard",
-        title="Validation accuracy of each layout" if all(group.plan for group in report.groups) else "Validation accuracy",
+        title=f"Validation {title} of each layout" if all(group.plan for group in report.groups) else f"Validation {title}",
         describes=f"{what}, {report.comparison.confidence * 100:.0f}\u00a0% each.{seeds}",
-        x_label="validation accuracy",
+        x_label=f"validation {title}",
+        form=form,
     )
+
+
+def _of_figure(report: Report) -> tuple[str, Form]:
+    """The title of the figure that is compared, and how its values are written."""
+    figure = report.comparison.figure
+    return RANKINGS[figure].title, plain if report.numeric else percent
 
 
 def _differences(report: Report) -> Scene:
@@ -136,11 +153,11 @@ def _differences(report: Report) -> Scene:
     return intervals(
         rows,
         name="differences",
-        title="Difference of accuracy to the reference",
+        title=f"Difference of {_of_figure(report)[0]} to the reference",
         describes=f"Against {report.comparison.reference}. Green is better, red is worse, grey is not told apart by these rows "
         "and seeds.",
-        x_label="points of accuracy",
-        form=signed,
+        x_label=RANKINGS[report.comparison.figure].title if report.numeric else "points of accuracy",
+        form=signed_plain if report.numeric else signed,
         zero=True,
     )
 

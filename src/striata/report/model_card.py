@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..choices import RANKINGS
 from ..demo import HUB_BASE, SHA256
 from ..disk.files import named, write_text
 from ..ensemble import Cascade, Ensemble, load_ensemble
@@ -18,11 +19,12 @@ from ..extras import require
 from ..figures.intervals import wilson
 from ..figures.scores import in_words, special_figures
 from ..model.packs import is_pack, open_pack, refuse_archive
-from ..robustness.documents import EVALUATION, EvaluationFacts, read_kept
+from ..robustness.documents import EvaluationFacts, NumberEvaluationFacts
 from ..runs import Run, StudyFolder
 from ..runs.standings import find_model, test_metrics
 from ..runs.study_folder import SETTINGS, find_run
-from .contents import Judged, identities, judge_ensemble, judge_run, of_today
+from .contents import identities, read_evaluations
+from .judged import Judged, judge_ensemble, judge_run
 from .places import encoder_name, shown_path
 
 CONFIDENCE = 0.95
@@ -54,7 +56,7 @@ class Subject:
     runs: Mapping[str, Run]
     judged: Judged
     test: Mapping[str, float]
-    evaluations: tuple[EvaluationFacts, ...]
+    evaluations: tuple[EvaluationFacts | NumberEvaluationFacts, ...]
     worth: Worth | None
     cascade: Cascade | None = None
     packed: bool = False
@@ -109,9 +111,12 @@ def find_subject(path: str | Path) -> Subject:
     )  # fmt: skip
 
 
-def _evaluations(study: Path, runs: Sequence[Run], ensembles: Sequence[Ensemble]) -> tuple[EvaluationFacts, ...]:
+def _evaluations(
+    study: Path, runs: Sequence[Run], ensembles: Sequence[Ensemble]
+) -> tuple[EvaluationFacts | NumberEvaluationFacts, ...]:
     """What was measured of these as they are now."""
-    return of_today(read_kept(study, "evaluate-*", EVALUATION), identities(runs, ensembles))[0]
+    first = runs[0] if runs else next(iter(ensembles[0].runs.values()))
+    return read_evaluations(study, identities(runs, ensembles), numeric=first.task.numeric)[0]
 
 
 def _worth(folder: Path, ensemble: Ensemble | None) -> Worth | None:
@@ -137,12 +142,17 @@ def card(subject: Subject, *, on_hub: str | None = None) -> str:
         eval_results=_results(subject),
         library_name="peft" if adapter else "striata",
         license="unknown",
-        metrics=["accuracy", "f1"],
+        metrics=["accuracy", "f1"] if subject.judged.numbers is None else ["mse", "mae", "r_squared", "spearmanr"],
         model_name=subject.name if on_hub is None else on_hub.partition("/")[2],
         pipeline_tag="text-classification",
-        tags=[*(["lora", "peft"] if run.plan is not None else []), "striata", "text-classification"],
+        tags=_tags(subject),
     )
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_body(subject, train, on_hub)}"))
+
+
+def _tags(subject: Subject) -> list[str]:
+    own = ["lora", "peft"] if subject.first.plan is not None else []
+    return [*own, "striata", "text-classification", *([] if subject.judged.numbers is None else ["regression"])]
 
 
 def write_card(path: str | Path, *, out: str | Path | None = None) -> Path:
@@ -188,9 +198,12 @@ def _results(subject: Subject) -> list[Any]:
     if subject.test:
         parts.append(("test", source("test"), dict(subject.test), subject.first.facts.split.get("test", 0)))
     for tested in subject.evaluations:
-        figures = {"accuracy": tested.accuracy.value, "macro_f1": tested.macro_f1, "loss": tested.loss}
+        if isinstance(tested, EvaluationFacts):
+            figures = {"accuracy": tested.accuracy.value, "macro_f1": tested.macro_f1, "loss": tested.loss}
+        else:
+            figures = {name: getattr(tested, name) for name in ("mae", "r2", "spearman", "loss")} | {"rmse": tested.rmse.value}
         parts.append(("test", Path(tested.source).name, figures, tested.rows))
-    names = {"accuracy": ("accuracy", "Accuracy"), "macro_f1": ("f1", "Macro F1"), "loss": ("log_loss", "Log loss")}
+    names = _METRICS if subject.judged.numbers is None else _NUMBER_METRICS
     return [
         EvalResult(
             task_type="text-classification",
@@ -206,6 +219,14 @@ def _results(subject: Subject) -> list[Any]:
         for key, value in figures.items()
         if key in names
     ]
+
+
+_METRICS = {"accuracy": ("accuracy", "Accuracy"), "macro_f1": ("f1", "Macro F1"), "loss": ("log_loss", "Log loss")}
+_NUMBER_METRICS = {
+    "rmse": ("rmse", "RMSE"), "loss": ("mse", "MSE"), "mae": ("mae", "MAE"), "r2": ("r_squared", "R²"),
+    "spearman": ("spearmanr", "Spearman"),
+}  # fmt: skip
+"""A card's name for a type of metric, and how people read it, by the figure's name."""
 
 
 def _interval(accuracy: float, rows: int) -> dict[str, object] | None:
@@ -240,7 +261,12 @@ def _body(subject: Subject, train: str, on_hub: str | None) -> str:
         place=subject.folder.name if on_hub is None else f"hub:{on_hub}",
         on_hub=on_hub,
         special=in_words(special_figures(measured.scores)),
-        interval=wilson(measured.scores.accuracy, measured.rows, level=CONFIDENCE),
+        numeric=subject.judged.numbers is not None,
+        kinds="classifier" if subject.judged.numbers is None else "regressor",
+        interval=subject.judged.value,
+        value=_amount,
+        titles={name: choice.title for name, choice in RANKINGS.items()},
+        shown=_SHOWN_NUMBERS,
         confidence=CONFIDENCE,
         calibration=subject.judged.calibration,
         literal=lambda text: Markup(repr(str(text))),
@@ -248,6 +274,15 @@ def _body(subject: Subject, train: str, on_hub: str | None) -> str:
         adapted=sum(run.plan is not None for run in subject.runs.values()),
         trainable=sum(run.trainable for run in subject.runs.values()),
     )
+
+
+_SHOWN_NUMBERS = ("rmse", "mae", "r2", "spearman")
+
+
+def _amount(figures: Mapping[str, float] | NumberEvaluationFacts, name: str) -> str:
+    """A figure of numbers as a card's table has it."""
+    value = figures[name] if isinstance(figures, Mapping) else getattr(figures, name)
+    return RANKINGS[name].shown(value if isinstance(value, float) else value.value)
 
 
 def _markdown(value: object) -> object:

@@ -11,8 +11,8 @@ from ..calibration import Bin, Quality
 from ..figures.intervals import Interval, share, wilson
 from ..figures.scores import Metrics
 from .axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, frame, percent
-from .contents import Judged
 from .estimate_figures import IntervalRow, intervals
+from .judged import Judged
 from .palette import heat
 from .scene import Box, Dot, Line, Mark, Scale, Scene, Text, cut
 
@@ -88,6 +88,7 @@ def confusion(metrics: Metrics, spoken: str) -> Scene:
 def reliability(judged: Judged) -> Scene:
     """Accuracy against confidence with the fitted temperature and an interval for each bin; hollow: as the logits are."""
     calibration = judged.calibration
+    assert calibration is not None  # of a task with labels
     bottom, floor = HEIGHT + 30, HEIGHT - BOTTOM
     x = Scale(low=0, high=1, start=LEFT, end=WIDTH - RIGHT)
     y = Scale(low=0, high=1, start=floor, end=TOP)

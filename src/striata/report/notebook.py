@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
+from ..choices import RANKINGS
 from ..figures.intervals import Interval, wilson
-from ..figures.scores import Metrics
-from .axes import duration
-from .contents import judge_ensemble, judge_run
+from ..figures.scores import Metrics, in_words, special_figures
+from .axes import duration, percent, plain
 from .estimate_figures import IntervalRow, intervals
+from .judged import Judged, judge_ensemble, judge_run
 from .layout_figures import plan_maps
 from .marked_words import WORDS_STYLE, explanation, heading
 from .model_figures import confusion, recalls
+from .number_figures import errors_by_size, scatter
 from .palette import DARK, LIGHT, variables
 from .scene import Scene
 from .svg import svg
@@ -84,53 +86,79 @@ def _plan(plan: Any) -> Markup:
     )
 
 
-def _judged(metrics: Metrics, name: str) -> Markup:
-    return _drawn(confusion(metrics, name), recalls(metrics))
+def _judged(judged: Judged) -> Markup:
+    if judged.numbers is not None:
+        return _drawn(scatter(judged.numbers, judged.spoken), errors_by_size(judged.numbers))
+    return _confused(judged.metrics, judged.spoken)
+
+
+def _confused(metrics: Metrics, name: str) -> Markup:
+    matrix = [confusion(metrics, name)] if metrics.confusion else []
+    return _drawn(*matrix, recalls(metrics))
 
 
 def _line(metrics: Metrics) -> str:
     scores = metrics.scores
+    if "accuracy" not in scores:
+        return f"{in_words(special_figures(scores))} on {metrics.rows:,} rows"
     right = _right(wilson(scores.accuracy, metrics.rows))
     return f"{right} of {metrics.rows:,} rows right, macro F1 {scores.macro_f1:.4f}, log loss {scores.loss:.4f}"
 
 
 def _run(run: Any) -> Markup:
-    metrics = judge_run(run).metrics
+    judged = judge_run(run)
     facts = f"{run.kind}, {run.trainable:,} trainable parameters, {duration(run.facts.seconds)} of training"
-    return _head(f"Run {run.name}", f"{_line(metrics)}; {facts}") + _judged(metrics, run.name)
+    return _head(f"Run {run.name}", f"{_line(judged.metrics)}; {facts}") + _judged(judged)
 
 
 def _ensemble(ensemble: Any) -> Markup:
-    metrics = judge_ensemble(ensemble).metrics
+    judged, figure = judge_ensemble(ensemble), ensemble.headline
     members = _table(
-        ("member", "weight", "accuracy alone", "trainable"),
+        ("member", "weight", f"{RANKINGS[figure].title} alone", "trainable"),
         [
-            (name, f"{weight:.3f}", f"{ensemble.runs[name].metrics['accuracy']:.2%}", f"{ensemble.runs[name].trainable:,}")
+            (name, f"{weight:.3f}", _shown(ensemble.runs[name].metrics[figure], figure), f"{ensemble.runs[name].trainable:,}")
             for name, weight in ensemble.members.items()
         ],
     )
-    return _head(f"Ensemble of {len(ensemble.members)} runs", _line(metrics)) + members + _judged(metrics, "the ensemble")
+    return _head(f"Ensemble of {len(ensemble.members)} runs", _line(judged.metrics)) + members + _judged(judged)
+
+
+def _shown(value: float, figure: str) -> str:
+    """A value of a figure: of accuracy as a percentage."""
+    return f"{value:.2%}" if figure == "accuracy" else RANKINGS[figure].shown(value)
 
 
 def _evaluation(measured: Any) -> Markup:
+    if measured.calibrated is None:
+        largest = _table(
+            ("largest errors", "number", "predicted", "error"),
+            [(row.text[:160], row.label, row.predicted, f"{row.error:+.4g}") for row in measured.wrong[:5]],
+        )
+        return _head("Evaluation", _line(measured.metrics)) + largest
     wrong = _table(
         ("most confident errors", "label", "predicted", "probability"),
         [(row.text[:160], row.label, row.predicted, f"{row.probability:.1%}") for row in measured.wrong[:5]],
     )
     return (
         _head("Evaluation", _line(measured.metrics))
-        + _judged(measured.metrics, "the model")
+        + _confused(measured.metrics, "the model")
         + (wrong if measured.wrong else Markup(""))
     )
 
 
+def _figures_shown(figures: Mapping[str, float]) -> list[str]:
+    """Names of the figures that a table has: those of labels, or of numbers."""
+    return ["accuracy", "macro_f1", "loss"] if "accuracy" in figures else list(special_figures(figures))
+
+
 def _leaderboard(rows: Any) -> Markup:
+    names = _figures_shown(rows[0].figures)
     table = _table(
-        ("run", "accuracy", "macro F1", "log loss", "test", "trainable", "time"),
+        ("run", *(RANKINGS[name].title for name in names), "test", "trainable", "time"),
         [
             (
-                row.run, f"{row.accuracy:.2%}", f"{row.macro_f1:.4f}", f"{row.loss:.4f}",
-                "" if row.test_accuracy is None else f"{row.test_accuracy:.2%}", f"{row.trainable:,}", duration(row.seconds),
+                row.run, *(_shown(row.figures[name], name) for name in names),
+                "" if row.test is None else _shown(row.test[names[0]], names[0]), f"{row.trainable:,}", duration(row.seconds),
             )
             for row in rows
         ],
@@ -139,27 +167,43 @@ def _leaderboard(rows: Any) -> Markup:
 
 
 def _trained(trained: Any) -> Markup:
-    best = sorted(trained.runs.values(), key=lambda run: (-run.metrics["accuracy"], run.metrics["loss"]))
     failed = f"; {len(trained.failed)} ended without a run: {', '.join(trained.failed)}" if trained.failed else ""
-    rows = [
-        IntervalRow(label=run.name, interval=wilson(run.metrics["accuracy"], run.facts.split["validation"]), stroke="c4")
-        for run in best[:_MOST]
-    ]
-    if trained.ensemble is not None:
-        seen = judge_ensemble(trained.ensemble)
-        rows.insert(0, IntervalRow(label="ensemble", interval=seen.accuracy, stroke="ink"))
-    drawing = intervals(
-        rows, name="runs", title="Accuracy", describes="With 95 % intervals.", x_label="validation accuracy"
-    ) if rows else None  # fmt: skip
-    tests = _table(
-        ("on test rows", "accuracy", "macro F1", "log loss"),
-        [
-            (name, f"{figures['accuracy']:.2%}", f"{figures['macro_f1']:.4f}", f"{figures['loss']:.4f}")
-            for name, figures in trained.test.items()
-        ],
+    drawing = _runs(trained) if trained.runs else Markup("")
+    shown = _head(f"Study {trained.folder.name}", f"{len(trained.runs)} runs{failed}") + drawing
+    if not trained.test:
+        return shown
+    names = _figures_shown(next(iter(trained.test.values())))
+    return shown + _table(
+        ("on test rows", *(RANKINGS[name].title for name in names)),
+        [(run, *(_shown(figures[name], name) for name in names)) for run, figures in trained.test.items()],
     )
-    shown = _head(f"Study {trained.folder.name}", f"{len(trained.runs)} runs{failed}")
-    return shown + (Markup("") if drawing is None else _drawn(drawing)) + (tests if trained.test else Markup(""))
+
+
+def _runs(trained: Any) -> Markup:
+    """The best runs and the ensemble with their intervals."""
+    figure = next(iter(trained.runs.values())).task.rankings[0]
+    merit, numeric = RANKINGS[figure].merit, figure != "accuracy"
+    best = sorted(trained.runs.values(), key=lambda run: (-merit(run.metrics[figure]), run.metrics["loss"]))[:_MOST]
+    if numeric:
+        rows = [IntervalRow(label=run.name, interval=judge_run(run).value, stroke="c4") for run in best]
+    else:
+        rows = [
+            IntervalRow(label=run.name, interval=wilson(run.metrics[figure], run.facts.split["validation"]), stroke="c4")
+            for run in best
+        ]
+    if trained.ensemble is not None:
+        rows.insert(0, IntervalRow(label="ensemble", interval=judge_ensemble(trained.ensemble).value, stroke="ink"))
+    title = RANKINGS[figure].title
+    return _drawn(
+        intervals(
+            rows,
+            name="runs",
+            title=title[:1].upper() + title[1:],
+            describes="With 95 % intervals.",
+            x_label=f"validation {title}",
+            form=plain if numeric else percent,
+        )
+    )
 
 
 def _fitted(fitted: Any) -> Markup:
@@ -169,6 +213,8 @@ def _fitted(fitted: Any) -> Markup:
 def _model(model: Any) -> Markup:
     members = _table(("member", "kind", "trainable"), [(run.name, run.kind, f"{run.trainable:,}") for run in model.runs.values()])
     shown = ", ".join(model.labels[:_MOST]) + (", ..." if len(model.labels) > _MOST else "")
+    if model.task.numeric:
+        return _head(repr(model), "Answers are numbers.") + members
     return _head(repr(model), f"Labels: {shown}. Probabilities are calibrated with {model.calibration.shown}.") + members
 
 

@@ -16,7 +16,7 @@ from ..choices import METHODS, RANKINGS
 from ..ensemble import Rule
 from ..evidence.sentences import rounded, speed
 from ..figures.scores import in_words, special_figures
-from .axes import colour, dash, duration, point
+from .axes import amount, colour, dash, duration, point, signed_plain
 from .contents import Group, Report
 from .examples import Examples
 from .figures import figures_of
@@ -37,6 +37,7 @@ SECTIONS = (
 )  # fmt: skip
 
 
+_OF_LABELS = ("calibration", "stress")  # sections of a study whose rows have labels
 _OF_ADAPTERS = ("trained", "layouts", "training", "differences")  # sections of a study that trains some
 
 
@@ -51,6 +52,16 @@ def _percent(value: float, digits: int = 2) -> Markup:
 
 def _points(value: float) -> Markup:
     return _data(value, f"{value * 100:+.2f}".replace("-", "−"))
+
+
+def _value(value: float, figure: str) -> Markup:
+    """A value of a figure: of a share as a percentage."""
+    return _data(value, amount(value, figure))
+
+
+def _difference(value: float, figure: str) -> Markup:
+    """A difference of such values: of shares in points."""
+    return _points(value) if figure == "accuracy" else _data(value, signed_plain(value))
 
 
 def _number(value: float, form: str = "%.4f") -> Markup:
@@ -104,6 +115,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "marked": marked_excerpt,
+        "value": _value, "difference": _difference,
         "pct": _percent, "points": _points, "num": _number, "count": _count, "duration": _duration, "speed": _speed,
         "about": _about, "place": shown_path, "encoder": encoder_name, "swatch": _swatch, "receipt": _receipt, "long": _long,
         "colour": colour, "coded": _coded, "svg": lambda scene: Markup(svg(scene)),
@@ -146,18 +158,21 @@ def render(report: Report, about: About = About(), examples: Examples | None = N
             about=about,
             examples=examples,
             figures=figures,
-            sections=_sections(bool(adapted), examples is not None),
+            sections=_sections(report, bool(adapted), examples is not None),
+            figure=report.comparison.figure,
             tiles=tiles(report),
             lead=lead(report),
             sentences=summary(report),
             receipts=receipts(report),
             adapted=adapted,
             several=any(len(group.standings) > 1 for group in report.groups),
-            tested=any(row.test_accuracy is not None for row in report.standings),
+            tested=any(row.test is not None for row in report.standings),
             timed=any(row.texts_per_second is not None for row in report.standings),
             remarks=list(dict.fromkeys(remark for group in report.groups if group.plan for remark in group.plan.notes)),
             confused=confused(report),
-            special=in_words(special_figures(report.judged.metrics.scores)),
+            special=in_words(
+                {n: v for n, v in special_figures(report.judged.metrics.scores).items() if n != report.judged.figure}
+            ),
             titles={name: choice.title for name, choice in RANKINGS.items()},
             weakest=_weakest(report.judged.metrics.per_label),
             most=_MOST_LABELS,
@@ -173,10 +188,11 @@ def render(report: Report, about: About = About(), examples: Examples | None = N
     )
 
 
-def _sections(adapted: bool, texts: bool) -> list[tuple[str, str]]:
-    """Those of a page, with and without adapters and texts."""
-    left_out = {*(() if adapted else _OF_ADAPTERS), *(() if texts else ("texts",))}
-    return [(key, name) for key, name in SECTIONS if key not in left_out]
+def _sections(report: Report, adapted: bool, texts: bool) -> list[tuple[str, str]]:
+    """Those of a page, with and without adapters, labels and texts."""
+    left_out = {*(() if adapted else _OF_ADAPTERS), *(() if texts else ("texts",)), *(_OF_LABELS if report.numeric else ())}
+    cost = f"{RANKINGS[report.comparison.figure].title} and cost" if report.numeric else "Accuracy and cost"
+    return [(key, cost if key == "cost" else name) for key, name in SECTIONS if key not in left_out]
 
 
 def _weakest(per_label: Mapping[str, Mapping[str, float]]) -> dict[str, Mapping[str, float]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from ..choices import BASELINES
+from ..choices import BASELINES, RANKINGS
 from ..figures.intervals import Interval, wilson
 from ..robustness.checks import judged_rows
+from ..robustness.documents import EvaluationFacts, NumberEvaluationFacts
 from ..runs.standings import total_seconds
-from .axes import duration, exactly, thousands
-from .contents import ENSEMBLE, Group, Judged, Report, spoken
+from .axes import amount, duration, exactly, thousands
+from .contents import Group, Report
+from .judged import ENSEMBLE, Judged, spoken
 from .places import encoder_name, shown_path
 
 
@@ -42,8 +44,20 @@ class Tile:
     interval: str = ""
 
 
-def _between(interval: Interval) -> str:
-    return f"{exactly(interval.low)} to {exactly(interval.high)}"
+def _between(interval: Interval, figure: str = "accuracy") -> str:
+    return f"{amount(interval.low, figure)} to {amount(interval.high, figure)}"
+
+
+def _measured(tested: EvaluationFacts | NumberEvaluationFacts) -> tuple[Interval, str]:
+    """What stands for a model on rows of its own: a figure with its interval, and its name."""
+    return (tested.accuracy, "accuracy") if isinstance(tested, EvaluationFacts) else (tested.rmse, "rmse")
+
+
+def _quality(value: float, figure: str, rows: str) -> str:
+    """A figure on rows, in words."""
+    if figure == "accuracy":
+        return f"{exactly(value)} of {rows} right"
+    return f"{RANKINGS[figure].title} {amount(value, figure)} on {rows}"
 
 
 def lead(report: Report) -> str:
@@ -53,7 +67,7 @@ def lead(report: Report) -> str:
     many = f"{layouts} LoRA layouts" if layouts > 1 else "One LoRA layout" if layouts else "No LoRA layout"
     seeded = f", {seeds} seeds each," if seeds > 1 and layouts else ""
     beside = f" and {baselines} baseline{'s' if baselines > 1 else ''}" if baselines else ""
-    rows = f"{len(metrics.labels)} labels, {metrics.rows:,} validation rows"
+    rows = f"{'a number' if report.numeric else f'{len(metrics.labels)} labels'}, {metrics.rows:,} validation rows"
     return f"{many}{seeded}{beside} on {encoder_name(report.settings['base'])}: {rows}."
 
 
@@ -71,9 +85,10 @@ def tiles(report: Report) -> list[Tile]:
     parts += [f"{baselines} baseline{'s' if baselines > 1 else ''}"] if baselines else []
     budget = report.settings["budget"]
     share = f", of {thousands(budget)} allowed" if budget and best.kind not in BASELINES else ""
-    accuracy = report.judged.accuracy
+    value, figure = report.judged.value, report.judged.figure
+    title = RANKINGS[figure].title
     figures = [
-        Tile(exactly(accuracy.value), f"validation accuracy of {_called(report, report.judged)}", _between(accuracy)),
+        Tile(amount(value.value, figure), f"validation {title} of {_called(report, report.judged)}", _between(value, figure)),
         Tile(thousands(report.group_of(best.run).result.trainable), f"trained parameters of the best run{share}"),
         Tile(f"{runs:,}", f"finished run{'s' if runs > 1 else ''} of {' and '.join(parts)}"),
         Tile(duration(total_seconds(report.standings)), "of training in all"),
@@ -81,11 +96,14 @@ def tiles(report: Report) -> list[Tile]:
     measured = next((tested for tested in report.evaluations if tested.model.name == report.judged.name), None)
     rows = 0 if report.audit is None or "test" not in report.audit.parts else report.audit.parts["test"].rows
     if measured is not None:
-        what = f"accuracy of {spoken(measured.model.name)} on {measured.rows:,} rows of {shown_path(measured.source)}"
-        figures.insert(1, Tile(exactly(measured.accuracy.value), what, _between(measured.accuracy)))
-    elif best.test_accuracy is not None:
-        span = _between(wilson(best.test_accuracy, rows)) if rows else ""
-        figures.insert(1, Tile(exactly(best.test_accuracy), "test accuracy of the best run on validation", span))
+        value, figure = _measured(measured)
+        title = RANKINGS[figure].title
+        what = f"{title} of {spoken(measured.model.name)} on {measured.rows:,} rows of {shown_path(measured.source)}"
+        figures.insert(1, Tile(amount(value.value, figure), what, _between(value, figure)))
+    elif best.test is not None:
+        tested = best.test[figure]
+        span = _between(wilson(tested, rows)) if rows and not report.numeric else ""
+        figures.insert(1, Tile(amount(tested, figure), f"test {title} of the best run on validation", span))
     return figures
 
 
@@ -114,15 +132,14 @@ def _called(report: Report, judged: Judged) -> str:
 def _advice(report: Report) -> Sentence:
     """What to use, and what is as good for less."""
     judged = report.judged
-    text = (
-        f"Use {_called(report, judged)}: {exactly(judged.accuracy.value)} of {judged.metrics.rows:,} validation rows right "
-        f"({_between(judged.accuracy)}). It lies in `{report.model}`."
-    )
+    quality = _quality(judged.value.value, judged.figure, f"{judged.metrics.rows:,} validation rows")
+    text = f"Use {_called(report, judged)}: {quality} ({_between(judged.value, judged.figure)}). It lies in `{report.model}`."
     for tested in report.evaluations:
         if tested.model.name == judged.name:
+            value, figure = _measured(tested)
             text += (
-                f" On {tested.rows:,} rows of {shown_path(tested.source)}: {exactly(tested.accuracy.value)} "
-                f"({_between(tested.accuracy)})."
+                f" On {tested.rows:,} rows of {shown_path(tested.source)}: {amount(value.value, figure)} "
+                f"({_between(value, figure)})."
             )
     bar = report.worth.bar
     equals = [gain for gain in report.worth.gains if gain.contender.name == judged.name and gain.verdict == "not told apart"]
@@ -140,9 +157,10 @@ def _worth(report: Report) -> list[Sentence]:
 def _best(report: Report) -> Sentence:
     first = report.comparison.layouts[0]
     seeds = f" over {len(first.seeds)} seeds" if len(first.seeds) > 1 else ""
+    quality = _quality(first.value, first.by, "the validation rows")
     return Sentence(
-        f"First is {first.layout}: {exactly(first.accuracy)} of the validation rows right{seeds} ({exactly(first.low)} to "
-        f"{exactly(first.high)}), with {first.trainable:,} trained parameters."
+        f"First is {first.layout}: {quality}{seeds} ({amount(first.low, first.by)} to {amount(first.high, first.by)}), with "
+        f"{first.trainable:,} trained parameters."
     )
 
 
@@ -175,13 +193,15 @@ def _verdicts(report: Report) -> list[Sentence]:
 def _ensemble(report: Report) -> Sentence | None:
     if report.ensemble is None or report.ensemble_judged is None:
         return None
-    together, single = report.ensemble_judged.metrics.scores.accuracy, report.ensemble.single
+    figure, single = report.ensemble_judged.figure, report.ensemble.single
+    title = "" if figure == "accuracy" else f"{RANKINGS[figure].title} "
+    together = title + amount(report.ensemble_judged.value.value, figure)
     many = len(report.ensemble.members)
     if not single:
-        return Sentence(f"An ensemble of {many} runs reaches {exactly(together)}; its members were chosen on these same rows.")
+        return Sentence(f"An ensemble of {many} runs reaches {together}; its members were chosen on these same rows.")
     return Sentence(
-        f"An ensemble of {many} runs reaches {exactly(together)} on rows it was not chosen by; the best single run, chosen "
-        f"likewise, {exactly(single['accuracy'])}."
+        f"An ensemble of {many} runs reaches {together} on rows it was not chosen by; the best single run, chosen "
+        f"likewise, {amount(single[figure], figure)}."
     )
 
 

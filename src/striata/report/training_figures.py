@@ -168,7 +168,7 @@ def _others(report: Report) -> list[Scene | None]:
             report,
             [(history.run, history.group, thinned(history.deciding)) for history in histories],
             name=f"validation-{name.replace('_', '-')}",
-            title=f"Validation {name.replace('_', ' ')}",
+            title=f"Validation {RANKINGS[name].title if report.numeric else name.replace('_', ' ')}",
             describes=f"On the validation rows used while training: {RANKINGS[name].text}.",
             checkpoints=_checkpoints(histories, lambda history: history.deciding),
         )
@@ -183,6 +183,8 @@ def curves(report: Report) -> list[Scene]:
     stretches = _FEW if len(report.groups) > _CROWD else _POINTS
     smoothed = any(len(history.loss) > stretches for history in histories)
     how = "; means over equal stretches of steps" if smoothed else ""
+    what = "loss, of numbers in standard deviations," if report.numeric else "cross entropy"
+    held = "squared error" if report.numeric else "cross entropy"
     rates = {thinned(history.learning_rate): history for history in histories}  # equal schedules are one line
     one = len(rates) == 1 and len(histories) > 1
     scenes = [
@@ -191,14 +193,14 @@ def curves(report: Report) -> list[Scene]:
             [(history.run, history.group, means(history.loss, stretches)) for history in histories],
             name="training-loss",
             title="Training loss",
-            describes=f"Mean cross entropy of each batch{how}.",
+            describes=f"Mean {what} of each batch{how}.",
         ),
         _chart(
             report,
             [(history.run, history.group, thinned(history.validation_loss)) for history in histories],
             name="validation-loss",
             title="Validation loss",
-            describes="Mean cross entropy on the validation rows used while training.",
+            describes=f"Mean {held} on the validation rows used while training.",
             checkpoints=_checkpoints(histories, lambda history: history.validation_loss),
         ),
         _chart(

@@ -85,15 +85,15 @@ def send(report: Report, track: Sequence[str]) -> None:
     with tracking(track, f"{report.name}-report", report.folder / "trackers", _figures(report)) as listen:
         for history in report.histories:
             for step, seen in sorted(_by_step(history).items()):
+                names = {"accuracy": "accuracy", history.best_by: "deciding"}
                 event = Event(
                     kind="step",
                     member=history.run,
                     step=int(step),
                     loss=seen.get("loss"),
                     learning_rate=seen.get("learning_rate"),
-                    value=seen.get("accuracy"),
                     validation_loss=seen.get("validation_loss"),
-                    figures={history.best_by: seen["deciding"]} if "deciding" in seen else {},
+                    figures={name: seen[curve] for name, curve in names.items() if curve in seen},
                 )
                 listen(event)
 
@@ -101,14 +101,13 @@ def send(report: Report, track: Sequence[str]) -> None:
 def _figures(report: Report) -> dict[str, str | int | float]:
     figures: dict[str, str | int | float] = {}
     for row in report.standings:
-        figures |= {
-            f"{row.run}/accuracy": row.accuracy, f"{row.run}/loss": row.loss, f"{row.run}/macro_f1": row.macro_f1,
-            f"{row.run}/trainable": row.trainable, f"{row.run}/seconds": row.seconds,
-        }  # fmt: skip
-        if row.test_accuracy is not None:
-            figures[f"{row.run}/test_accuracy"] = row.test_accuracy
+        shown = row.figures if report.numeric else {name: row.figures[name] for name in ("accuracy", "loss", "macro_f1")}
+        figures |= {f"{row.run}/{name}": value for name, value in shown.items()}
+        figures |= {f"{row.run}/trainable": row.trainable, f"{row.run}/seconds": row.seconds}
+        if row.test is not None:
+            figures[f"{row.run}/test_{report.comparison.figure}"] = row.test[report.comparison.figure]
     if report.ensemble_judged is not None:
-        figures["ensemble/accuracy"] = report.ensemble_judged.metrics.scores.accuracy
+        figures[f"ensemble/{report.ensemble_judged.figure}"] = report.ensemble_judged.value.value
     return figures
 
 

@@ -91,7 +91,7 @@ class Batcher:
             served: the model.
             texts: at least one, none of them blank.
             pairs: as many second texts, or None.
-            coverage: of the label sets; None for none.
+            coverage: of the label sets or intervals; None for none.
 
         Raises:
             Refusal: they do not fit into the queue, the coverage cannot be promised, or the model fails.
@@ -232,8 +232,11 @@ class Batcher:
     def _finished(self, answers: Answers, coverage: float | None) -> Result:
         if coverage is None:
             return answers
+        model = answers.served.model
         try:
-            sets = answers.served.model.label_sets(answers.logits, coverage)
+            if model.task.numeric:
+                return replace(answers, intervals=model.intervals(answers.logits, coverage))
+            sets = model.label_sets(answers.logits, coverage)
         except DataError as error:
             return Refusal(409, "coverage", str(error), field="coverage")
         except Exception as error:

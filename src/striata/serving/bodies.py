@@ -30,7 +30,12 @@ class Question(BaseModel):
     model: Annotated[str | None, Field(description="Name of the model; may be left out where there is one.")] = None
     coverage: Annotated[
         float | None,
-        Field(gt=0, lt=1, allow_inf_nan=False, description="Also give `set`: labels among which is the true one at this share."),
+        Field(
+            gt=0,
+            lt=1,
+            allow_inf_nan=False,
+            description="Also give `set`: labels among which is the true one at this share; of numbers `low` and `high`.",
+        ),
     ] = None
     abstain_below: Annotated[
         float | None,
@@ -63,12 +68,28 @@ class Answer(BaseModel):
     )
 
 
+class NumberVote(BaseModel):
+    """What one member says by itself."""
+
+    value: float
+
+
+class NumberAnswer(BaseModel):
+    """What a model of numbers says of one text."""
+
+    value: float = Field(description="The number.")
+    cut: bool = Field(description="Whether a member read the beginning of the text only, since it is too long.")
+    low: float | None = Field(None, description="The true number lies between this and `high` at the share of `coverage`.")
+    high: float | None = Field(None, description="See `low`.")
+    votes: dict[str, NumberVote] | None = Field(None, description="Of every member by name.")
+
+
 class Classified(BaseModel):
     """Answers in the order of the texts."""
 
     model: str
     version: str = Field(description="Changes with anything that decides an answer.")
-    answers: list[Answer]
+    answers: list[Answer] | list[NumberAnswer]
 
 
 class WhyQuestion(BaseModel):
@@ -111,9 +132,10 @@ class ModelFacts(BaseModel):
 
     name: str
     version: str
-    labels: list[str]
+    task: str
+    labels: list[str] = Field(description="None of a model of numbers.")
     members: list[str]
-    temperature: float
+    temperature: float | None = Field(description="Null of a model of numbers.")
 
 
 class ModelList(BaseModel):

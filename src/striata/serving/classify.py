@@ -1,4 +1,4 @@
-"""`/v1`: texts in, labels out."""
+"""`/v1`: texts in, labels or numbers out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def routes(service: Service) -> APIRouter:
 
     @router.post("/classify", response_model=Classified, responses=PROBLEMS)
     async def classify(question: Question) -> JSONResponse:
-        """Labels, probabilities, sets and votes for texts. Texts of several requests are answered in one pass."""
+        """Labels, probabilities, sets and votes for texts, or numbers. Texts of several requests are answered in one pass."""
         served = service.model(question.model)
         answers = await service.answer(served, question.texts, question.pairs, coverage=question.coverage)
         return JSONResponse(
@@ -49,9 +49,10 @@ def routes(service: Service) -> APIRouter:
             ModelFacts(
                 name=served.name,
                 version=served.version,
-                labels=list(served.model.labels),
+                task=served.model.task.name,
+                labels=[] if served.model.task.numeric else list(served.model.labels),
                 members=list(served.model.runs),
-                temperature=float(served.model.calibration.temperature),
+                temperature=None if served.model.task.numeric else float(served.model.calibration.temperature),
             )
             for served in service.library.models.values()
         ]
@@ -63,6 +64,9 @@ def routes(service: Service) -> APIRouter:
 def _answers(service: Service, answers: Answers, question: Question) -> Iterator[dict[str, Any]]:
     """What is said of each text; counted."""
     model, name = answers.served.model, answers.served.name
+    if model.task.numeric:
+        yield from _numbers(service, answers, question)
+        return
     probabilities = model.probabilities(answers.logits)
     if not model.task.one_label:
         yield from _several(service, answers, question)
@@ -81,6 +85,26 @@ def _answers(service: Service, answers: Answers, question: Question) -> Iterator
             answer["set"] = list(answers.sets[at])
         if votes is not None:
             answer["votes"] = votes[at]
+        yield answer
+
+
+def _numbers(service: Service, answers: Answers, question: Question) -> Iterator[dict[str, Any]]:
+    """As :func:`_answers` where a text has a number."""
+    model, name = answers.served.model, answers.served.name
+    if question.abstain_below is not None:
+        message = f"abstain_below is for models with one label a text, and {name} gives numbers; leave it out"
+        raise Refusal(422, "a_number", message, field="abstain_below")
+    service.metrics.count_texts(name, len(answers.logits), int(answers.cut.sum()))
+    for at, value in enumerate(model.answered(answers.logits)):
+        answer: dict[str, Any] = {"value": value, "cut": bool(answers.cut[at])}
+        if answers.intervals is not None:
+            answer["low"], answer["high"] = answers.intervals[at].tolist()
+        if question.votes:
+            answer["votes"] = {
+                member: {"value": own}
+                for member, logits in answers.members.items()
+                for own in model.answered(logits[at : at + 1])
+            }
         yield answer
 
 

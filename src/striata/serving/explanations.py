@@ -22,10 +22,10 @@ def routes(service: Service) -> APIRouter:
         """What every word of a text adds to a label's score. Takes as long as dozens of texts; few may wait."""
         served = service.model(question.model)
         check_text(question.text, "text")
-        if question.label is not None and question.label not in served.model.labels:
-            raise Refusal(404, "unknown_label", "the model has no such label; /v1/models lists them", field="label")
         if served.model.task.numeric:
             raise Refusal(422, "a_number", "words are explained for models with labels", field="model")
+        if question.label is not None and question.label not in served.model.labels:
+            raise Refusal(404, "unknown_label", "the model has no such label; /v1/models lists them", field="label")
         pairs = None if question.pair is None else [question.pair]
         (why,) = await service.batcher.alone(served, lambda: served.model.explain([question.text], pairs, label=question.label))
         return JSONResponse(

@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from ..model import Model
 from .bodies import Second
 from .classify import PROBLEMS
 from .refusals import Refusal
@@ -39,7 +40,7 @@ class OutputName(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    name: Literal["label", "probabilities"]
+    name: Literal["label", "probabilities", "value"]
     parameters: dict[str, Any] | None = None
 
 
@@ -149,10 +150,7 @@ def routes(service: Service) -> APIRouter:
             versions=[served.version],
             platform="striata",
             inputs=[Signature(name="text", datatype="BYTES", shape=[-1]), Signature(name="pair", datatype="BYTES", shape=[-1])],
-            outputs=[
-                Signature(name="label", datatype="BYTES", shape=[-1]),
-                Signature(name="probabilities", datatype="FP32", shape=[-1, len(served.model.labels)]),
-            ],
+            outputs=_signatures(served.model),
         )
 
     @router.get("/models/{name}/ready", response_model=ModelReady, responses=_NAMED)
@@ -162,9 +160,9 @@ def routes(service: Service) -> APIRouter:
 
     @router.post("/models/{name}/infer", response_model=Inferred, response_model_exclude_none=True, responses=PROBLEMS)
     async def infer(name: str, inference: Inference) -> JSONResponse:
-        """Labels and calibrated probabilities for a tensor of texts."""
+        """Labels and calibrated probabilities, or numbers, for a tensor of texts."""
         served = service.model(name)
-        names = _output_names(inference)
+        names = _output_names(inference, served.model)
         texts, pairs = _texts(inference.inputs)
         answers = await service.answer(served, texts, pairs, where=("inputs", "inputs[1]"))
         outputs = _outputs(service, answers)
@@ -176,13 +174,29 @@ def routes(service: Service) -> APIRouter:
     return router
 
 
-_OUTPUTS = ("label", "probabilities")
+def _signatures(model: Model) -> list[Signature]:
+    """What a model gives."""
+    if model.task.numeric:
+        return [Signature(name="value", datatype="FP64", shape=[-1])]
+    return [
+        Signature(name="label", datatype="BYTES", shape=[-1]),
+        Signature(name="probabilities", datatype="FP32", shape=[-1, len(model.labels)]),
+    ]
 
 
-def _output_names(inference: Inference) -> Sequence[str]:
-    if not inference.outputs:
-        return _OUTPUTS
-    return tuple(dict.fromkeys(output.name for output in inference.outputs))
+def _output_names(inference: Inference, model: Model) -> Sequence[str]:
+    """What is asked for; everything where nothing is named.
+
+    Raises:
+        Refusal: the model does not give it.
+    """
+    possible = [signature.name for signature in _signatures(model)]
+    names = tuple(dict.fromkeys(output.name for output in inference.outputs or ())) or possible
+    for at, name in enumerate(names):
+        if name not in possible:
+            message = f"the model gives no {name}; expected {' or '.join(possible)}"
+            raise Refusal(422, "no_output", message, field=f"outputs[{at}].name")
+    return names
 
 
 def _texts(inputs: Sequence[Tensor]) -> tuple[list[str], list[str] | None]:
@@ -208,6 +222,10 @@ def _texts(inputs: Sequence[Tensor]) -> tuple[list[str], list[str] | None]:
 
 def _outputs(service: Service, answers: Answers) -> dict[str, dict[str, Any]]:
     model = answers.served.model
+    if model.task.numeric:
+        values = list(model.answered(answers.logits))
+        service.metrics.count_texts(answers.served.name, len(values), int(answers.cut.sum()))
+        return {"value": {"name": "value", "shape": [len(values)], "datatype": "FP64", "data": values}}
     probabilities = model.probabilities(answers.logits)
     labels, confidence = model.named(answers.logits), model.confidence(answers.logits)
     service.metrics.count(answers.served.name, labels, confidence, int(answers.cut.sum()), parts=model.task.parts)

@@ -57,13 +57,17 @@ class Metrics:
             cut: texts of which a member read the beginning only.
             parts: the labels of one answer, each of which is counted.
         """
-        self.texts.labels(model).inc(len(labels))
-        self.cut.labels(model).inc(cut)
+        self.count_texts(model, len(labels), cut)
         histogram = self.confidence.labels(model)
         for label, value in zip(labels, confidence.tolist(), strict=True):
             for part in ("",) if label is None else parts(label):
                 self.labels.labels(model, part).inc()
             histogram.observe(value)
+
+    def count_texts(self, model: str, texts: int, cut: int) -> None:
+        """Counts texts that were answered, and those of them of which a member read the beginning only."""
+        self.texts.labels(model).inc(texts)
+        self.cut.labels(model).inc(cut)
 
     def in_use(self, model: str, version: str, before: str | None) -> None:
         """Another version of a model is in use."""

@@ -48,9 +48,10 @@ class Served:
         """
         none = np.zeros((0, len(model.labels)), np.float32)
         logits, _ = model.with_members(["warm"])
-        model.probabilities(logits)
+        if not model.task.numeric:
+            model.probabilities(logits)
         with suppress(DataError):  # too few validation rows for this coverage; they are in memory now
-            model.label_sets(none, 0.9)
+            (model.intervals if model.task.numeric else model.label_sets)(none, 0.9)
         if not np.isfinite(logits).all():
             raise RunError(f"{model.folder} answers with what is no number; train it again")
         return cls(name=name, model=model, version=hashlib.sha256(model.identity.encode()).hexdigest()[:12])
@@ -66,6 +67,7 @@ class Answers:
         members: each member's logits by its name, (texts, labels); NaN where it was not asked.
         cut: of which texts a member read the beginning only, (texts,).
         sets: labels that each text may have, likeliest first; None where they were not asked for.
+        intervals: low and high ends, (texts, 2), of a model of numbers; None likewise.
     """
 
     served: Served
@@ -73,6 +75,7 @@ class Answers:
     members: Mapping[str, Floats]
     cut: npt.NDArray[np.bool_]
     sets: Sequence[Sequence[str]] | None
+    intervals: npt.NDArray[np.float64] | None = None
 
     def part(self, rows: slice) -> Answers:
         """Those to some of the texts."""
@@ -82,18 +85,21 @@ class Answers:
             members={name: logits[rows] for name, logits in self.members.items()},
             cut=self.cut[rows],
             sets=None if self.sets is None else self.sets[rows],
+            intervals=None if self.intervals is None else self.intervals[rows],
         )
 
     @classmethod
     def join(cls, parts: Sequence[Answers]) -> Answers:
         """Those to the texts of several, one behind the other; of one model, all with sets or all without."""
         sets = [part.sets for part in parts if part.sets is not None]
+        intervals = [part.intervals for part in parts if part.intervals is not None]
         return cls(
             served=parts[0].served,
             logits=np.concatenate([part.logits for part in parts]),
             members={name: np.concatenate([part.members[name] for part in parts]) for name in parts[0].members},
             cut=np.concatenate([part.cut for part in parts]),
             sets=[one for some in sets for one in some] if sets else None,
+            intervals=np.concatenate(intervals) if intervals else None,
         )
 
 

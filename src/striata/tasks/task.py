@@ -183,11 +183,12 @@ def check_one_label(task: Task, what: str, error: type[StriataError]) -> None:
         )
 
 
-def check_labels(task: Task, what: str, error: type[StriataError]) -> None:
-    """Refuses what needs rows with labels of any kind, before it begins; arguments as of :func:`check_one_label`.
+def check_labels(task: Task, what: str, error: type[StriataError], *, instead: str = "docs/tasks.md says") -> None:
+    """Refuses what needs rows with labels of any kind, before it begins; arguments as of :func:`check_one_label`, and what
+    numbers have in its place.
 
     Raises:
         StriataError: of that kind, where a row has a number.
     """
     if task.numeric:
-        raise error(f"{what} needs labels, and the task is {task.name}; docs/tasks.md says what it has")
+        raise error(f"{what} needs labels, and the task is {task.name}; {instead} what it has")

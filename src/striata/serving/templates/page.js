@@ -3,6 +3,7 @@
   const AT_ONCE = 32; // texts of a file in one request
   const SHOWN = 500; // rows of a file in the table
   const MOST = 12; // bars
+  const number = (value) => String(Number(value.toPrecision(5)));
   const percent = (value) => `${(100 * value).toFixed(1)}\u00a0%`;
   const headers = () => ({
     "Content-Type": "application/json",
@@ -45,7 +46,8 @@
     const model = models.find((one) => one.name === at("model").value) ?? models[0];
     const members = model.members.length > 1 ? `an ensemble of ${model.members.length}` : "one model";
     const labels = model.labels.slice(0, 8).join(", ") + (model.labels.length > 8 ? ", …" : "");
-    at("about").textContent = `${model.name}: ${members}, ${model.labels.length} labels: ${labels}.`;
+    const gives = model.task === "regression" ? "a number for each text" : `${model.labels.length} labels: ${labels}`;
+    at("about").textContent = `${model.name}: ${members}, ${gives}.`;
   };
 
   const load = async () => {
@@ -99,7 +101,33 @@
   const sureness = (probability) =>
     probability >= 0.95 ? "sure" : probability >= 0.8 ? "fairly sure" : probability >= 0.5 ? "not sure" : "unsure";
 
+  const between = (answer) => (answer.low == null ? "" : `${number(answer.low)} to ${number(answer.high)}`);
+
+  const showNumber = (answer) => {
+    at("label").textContent = number(answer.value);
+    const share = percent(Number(at("coverage").value)).replace(".0", "");
+    at("sure").textContent = answer.low == null ? "" : `${between(answer)} at ${share}`;
+    at("cut").textContent = "The text is longer than the model takes: only its beginning was read.";
+    at("cut").hidden = !answer.cut;
+    at("bars").replaceChildren();
+    const votes = Object.entries(answer.votes);
+    at("voting").hidden = votes.length < 2;
+    at("agree").textContent = `${votes.length} members`;
+    at("votes").replaceChildren(
+      ...votes.map(([name, vote]) => {
+        const row = element("tr");
+        row.append(element("td", name), element("td", number(vote.value)), element("td", "", "n"));
+        return row;
+      }),
+    );
+    for (const id of ["set", "because"]) at(id).hidden = true;
+    at("why").hidden = true;
+    at("answer").hidden = false;
+  };
+
   const show = (answer) => {
+    if (answer.value !== undefined) return showNumber(answer);
+    at("why").hidden = false;
     at("label").textContent = answer.label;
     at("sure").textContent = `${percent(answer.probability)}, ${sureness(answer.probability)}`;
     at("cut").textContent = "The text is longer than the model takes: only its beginning was read.";
@@ -249,23 +277,33 @@
     if (place >= SHOWN) return;
     const line = element("tr");
     const text = row.length > 240 ? `${row.slice(0, 240)} …` : row;
-    const last = answer?.set && answer.set.length > 1 ? answer.set.slice(1).join(", ") : "";
-    line.append(element("td", String(place + 1), "n"), element("td", answer ? answer.label : "blank"));
-    line.append(element("td", answer ? percent(answer.probability) : "", "n"), element("td", text), element("td", last));
+    const numeric = answer?.value !== undefined;
+    const others = answer?.set && answer.set.length > 1 ? answer.set.slice(1).join(", ") : "";
+    const said = answer ? (numeric ? number(answer.value) : answer.label) : "blank";
+    line.append(element("td", String(place + 1), "n"), element("td", said));
+    line.append(element("td", answer && !numeric ? percent(answer.probability) : "", "n"), element("td", text));
+    line.append(element("td", numeric ? between(answer) : others));
     at("rows").append(line);
   };
 
   const finish = (answers, more) => {
     const done = answers.length;
+    const numeric = answers.some((answer) => answer?.value !== undefined);
     const counts = new Map();
-    for (const answer of answers) if (answer) counts.set(answer.label, (counts.get(answer.label) ?? 0) + 1);
+    for (const answer of numeric ? [] : answers) if (answer) counts.set(answer.label, (counts.get(answer.label) ?? 0) + 1);
     const entries = [...counts].sort((one, other) => other[1] - one[1]);
     bars(at("shares"), entries.map(([name, count]) => [name, count, percent(count / done)]));
-    const added = ["label", "probability", ...(more ? ["labels"] : [])];
+    const added = numeric
+      ? ["prediction", ...(more ? ["low", "high"] : [])]
+      : ["label", "probability", ...(more ? ["labels"] : [])];
+    const cells = (answer) =>
+      numeric
+        ? [answer.value, ...(more ? [answer.low, answer.high] : [])].map(String)
+        : [answer.label, answer.probability.toFixed(6), ...(more ? [JSON.stringify(answer.set)] : [])];
     const names = added.map((name) => (sheet.names.includes(name) ? `${name}_predicted` : name));
     const lines = answers.map((answer, place) => [
       ...sheet.names.map((_, cell) => sheet.rows[place][cell] ?? ""),
-      ...(answer ? [answer.label, answer.probability.toFixed(6), ...(more ? [JSON.stringify(answer.set)] : [])] : added.map(() => "")),
+      ...(answer ? cells(answer) : added.map(() => "")),
     ]);
     if (saved) URL.revokeObjectURL(saved);
     saved = URL.createObjectURL(new Blob([`${written([[...sheet.names, ...names], ...lines])}\r\n`], { type: "text/csv" }));
