@@ -118,7 +118,7 @@ def _ours(texts: Path, seed: int, goal: float, encoder: bool) -> tuple[str, floa
 
         def listen(event: Event) -> None:
             embedded = event.member in ("frozen", "neighbours")
-            if event.kind == "finished" and event.accuracy is not None and event.accuracy >= goal and (embedded or not encoder):
+            if event.kind == "finished" and event.value is not None and event.value >= goal and (embedded or not encoder):
                 reached.append((event.member, time.process_time() - started))
 
         study = {
