@@ -22,6 +22,7 @@ import striata
 from striata.data import Columns, load_splits, read_table
 from striata.data.strata import number_parts
 from striata.errors import DataError, StriataError, StudyError
+from striata.evidence import compare_study
 from striata.figures.intervals import rmse_interval
 from striata.runs import StudyFolder, leaderboard
 from striata.runs.standings import find_model
@@ -438,3 +439,6 @@ def test_leaderboards_of_any_task_are_ordered_by_what_decides(tmp_path: Path) ->
     assert find_model(folder.path).name == "s2-seed0"
     assert rows[0].value > rows[1].value
     assert rows[0].accuracy < rows[1].accuracy
+    compared = compare_study(folder)
+    assert [row.layout for row in compared.layouts] == ["s2", "s1"]
+    assert "best first by macro F1, which recipe.best_by names; intervals and differences are of accuracy" in compared.notes

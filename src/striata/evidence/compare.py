@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ..choices import BASELINES, CONTROLS, UNADAPTED
+from ..choices import BASELINES, CONTROLS, RANKINGS, UNADAPTED
 from ..errors import StudyError
 from ..figures.bootstrap import f1_draws, f1_interval
 from ..figures.pvalues import holm
@@ -50,6 +50,9 @@ def compare_study(folder: StudyFolder, *, reference: str | None = None, confiden
     layouts = _results(evidence, evidence.groups)
     place = {result.layout: at for at, result in enumerate(layouts)}
     notes = _notes(evidence)
+    if evidence.by != evidence.measure.figure:
+        by, figure = RANKINGS[evidence.by].title, RANKINGS[evidence.measure.figure].title
+        notes.append(f"best first by {by}, which recipe.best_by names; intervals and differences are of {figure}")
     compared = []
     for one, other in sorted(pairs, key=lambda pair: place[pair[0].label]):
         common = sorted(set(one.runs) & set(other.runs))
@@ -193,7 +196,8 @@ def _results(evidence: Evidence, groups: Sequence[Group]) -> tuple[LayoutResult,
         draws = f1_draws(pool.targets, pool.predicted(names), len(pool.labels))
         resampled = {name: draws[:, at] for at, name in enumerate(names)}
     results = (_result(evidence, one, resampled) for one in groups)
-    return tuple(sorted(results, key=lambda row: (-evidence.measure.merit * row.value, row.loss, row.layout)))
+    merit = RANKINGS[evidence.by].merit
+    return tuple(sorted(results, key=lambda row: (-merit(row.figures[evidence.by]), row.loss, row.layout)))
 
 
 def _result(evidence: Evidence, one: Group, resampled: Mapping[str, npt.NDArray[np.float64]]) -> LayoutResult:

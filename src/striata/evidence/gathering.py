@@ -9,7 +9,7 @@ from ..errors import StudyError
 from ..figures.spread import Variance, seed_parts
 from ..runs.joined import Pool, join
 from ..runs.run import Run
-from ..runs.standings import test_metrics
+from ..runs.standings import deciding_figure, test_metrics
 from ..runs.study_folder import StudyFolder
 from .groups import Group, group_runs, run_alone
 from .measure import RIGHT, Measure, measure_of
@@ -23,6 +23,7 @@ class Evidence:
         groups: the layouts.
         pool: their runs.
         measure: by which they are compared.
+        by: the figure that orders them, of :data:`striata.choices.RANKINGS`: the one by which the study chooses checkpoints.
         scatter: variance of :meth:`striata.evidence.measure.Measure.of_seed` of each, by title.
         f1: of macro F1, likewise; of freedom 0 where there is none.
         tests: figures on the test rows, by run.
@@ -32,6 +33,7 @@ class Evidence:
     groups: list[Group]
     pool: Pool
     measure: Measure
+    by: str
     scatter: dict[str, Variance]
     f1: dict[str, Variance]
     tests: Mapping[str, Mapping[str, float]]
@@ -62,6 +64,7 @@ def gather(folder: StudyFolder, runs: Sequence[Run], confidence: float, *, alone
         groups=groups,
         pool=pool,
         measure=measure,
+        by=deciding_figure(folder.settings()),
         scatter=dict(zip(titles, seed_parts(means), strict=True)),
         f1=dict(zip(titles, seed_parts(f1s), strict=True)),
         tests=test_metrics(folder, runs),
