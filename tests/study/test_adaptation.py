@@ -99,6 +99,7 @@ def test_each_text_is_learned_from_once_and_none_that_is_held_out(folder: Path, 
 def test_members_are_adapted_and_say_to_what(ended: Ended) -> None:
     assert any("adaptation (masked)" in line and "60 of" in line and "6 steps of 32" in line for line in ended.notes)
     assert any(line.startswith("2 texts of") and "copies of validation or test rows" in line for line in ended.notes)
+    assert not any("could do it before" in line for line in ended.notes)
     steps = [event for event in ended.events if event.kind == "adapting"]
     assert {event.member for event in steps} == {name for name in ended.trained.runs if "no-adapt" not in name}
     assert [event.step for event in steps if event.member == "upper-seed0"] == list(range(1, STEPS + 1))
@@ -179,10 +180,13 @@ def test_a_loss_that_is_no_number_fails_its_member_only(folder: Path, tmp_path: 
     assert len(trained.failed) == 2
 
 
-def test_encoders_without_the_head_contrast(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_encoders_without_the_head_contrast(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = make_base(tmp_path, dropout=0.1)
     settings = study(folder, tmp_path / "out", base=str(base), head="mean", controls=[], layouts=["0-2 r2 a4 query"])
-    trained = striata.train(settings)
+    monkeypatch.setattr(pretraining, "_SOLVED", 1e3)
+    notes = list[str]()
+    trained = striata.train(settings, listen=lambda event: notes.append(event.message))
+    assert any(line.startswith("the loss of the adaptation was ") and "could do it before" in line for line in notes)
     (one,) = trained.runs.values()
     assert one.facts.adapted is not None
     assert one.facts.adapted.objective == "contrastive"

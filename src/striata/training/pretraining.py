@@ -14,7 +14,7 @@ from ..data import Encoded
 from ..engine import Engine, RandomStream, check_receipt, collate, on_host, seed_of
 from ..runs import Member
 from ..settings import Recipe
-from .events import Event, Listener, nobody
+from .events import Event, Listener, nobody, note
 from .interruption import deferring
 from .loop import Outcome
 from .objectives import Objective
@@ -22,6 +22,7 @@ from .order import rows_at
 from .state import Trainee, begin, read_checkpoint, ready, restore, save_checkpoint
 
 _SAVE_EVERY = 25  # steps
+_SOLVED = 0.01  # loss of a first step below which there is nothing to learn
 
 
 class Pretraining:
@@ -141,6 +142,13 @@ class Pretraining:
 
     def _hand_over(self) -> list[Member]:
         """The checkpoint in which every member stands before its first step of training."""
+        first = [t.history[0]["adaptation_loss"] for t in self._live if t.adapting]
+        if first and max(first) < _SOLVED:
+            note(
+                self._listen,
+                f"the loss of the adaptation was {max(first):.2g} at its first step: the encoder could do it before, and learned "
+                "next to nothing; leave `adapt` out, or compare with `controls: [no-adapt]`",
+            )
         for t in self._live:
             for parameter in self._stack.parameters(t.slot).values():  # shared launches leave zeros to those that waited
                 parameter.grad = None
