@@ -3,12 +3,14 @@
 The peers: transformers' model over texts sorted by length and padded to the longest of a batch of 32; ONNX Runtime in fp32, and
 in int8 as its documentation makes it (pre-processed, dynamic, by channel); OpenVINO where it is installed; transformers' own
 pipeline in the file's order. All tokenize the same texts, with the same number of threads, each in a process of its own. What is
-compared are texts per CPU second.
+compared are texts per CPU second. The products of the encoder's matrices alone, without attention, norms, activations and Python,
+say how far any engine could come that multiplies with torch.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import statistics
 import tempfile
 import time
 from collections import defaultdict
@@ -24,20 +26,24 @@ import torch
 import striata
 from striata.data import Columns, Tokenizer, read_table
 from striata.demo import encoder_folder
+from striata.layout import shape_of
+from striata.model.scorers import EncoderScorer
 
-from .measure import Row, quotients, row
+from .measure import Product, Row, quotients, row
 from .peer import answer, apart
 
 ROWS_OF_PREDICTION = (
-    "predict-loop", "predict-onnx", "predict-openvino", "predict-pipeline", "predict-int8", "latency", "four-members",
+    "predict-loop", "predict-onnx", "predict-openvino", "predict-pipeline", "predict-int8", "predict-share",
+    "latency", "latency-share", "four-members", "distilled",
 )  # fmt: skip
 LONGEST, BATCH = 64, 32
+_SINGLE, _TEXTS_ALONE = ("ours", "loop", "products"), 100
 _LAYOUT = "0/1-1/1 r8 query value"
 Logits = Callable[[Sequence[str]], np.ndarray]
 
 
 def _train(folder: Path, source: Path) -> dict[str, Path]:
-    """A run and an ensemble of four; two steps, for speed does not depend on the weights."""
+    """A run, an ensemble of four, and a run distilled from it; two steps, for speed does not depend on the weights."""
     table = read_table(str(source), Columns(), split="train").take(np.arange(400))
     places = {}
     for name, layouts in (("one", [_LAYOUT]), ("four", [f"0/1-1/1 r{rank} query value" for rank in (2, 4, 8, 16)])):
@@ -47,11 +53,36 @@ def _train(folder: Path, source: Path) -> dict[str, Path]:
             "ensemble": False if name == "one" else {"method": "top", "size": 4}, "output": str(folder / name),
         }  # fmt: skip
         places[name] = striata.train(study, data=(table.texts, table.labels)).folder
-    return places
+    taught = striata.distil(folder / "four", data=(table.texts, table.labels), steps=2, loss=1.0, device="cpu")
+    return places | {"distilled": taught.run.path}
 
 
 def _ours(model: str) -> Logits:
     return striata.load(model, device="cpu", precision="fp32").logits
+
+
+def _products(model: str) -> Logits:
+    """Tokenizes, and multiplies as many rows with the encoder's matrices as a pass over the texts does."""
+    (scorer,) = striata.load(model, device="cpu", precision="fp32").scorers
+    assert isinstance(scorer, EncoderScorer)
+    linears = [module for module in scorer.encoder.model.modules() if isinstance(module, torch.nn.Linear)]
+
+    def logits(texts: Sequence[str]) -> np.ndarray:
+        tokens = int(scorer.tokenizer.encode(texts, None).lengths.sum())
+        inputs = {size: torch.ones(tokens, size) for size in {linear.in_features for linear in linears}}
+        with torch.inference_mode():
+            for linear in linears:
+                torch.nn.functional.linear(inputs[linear.in_features], linear.weight, linear.bias)
+        return np.zeros(1, np.float32)
+
+    return logits
+
+
+def _gigaflop(texts: Sequence[str]) -> float:
+    """Of the products in a pass over these texts."""
+    shape = shape_of(str(encoder_folder()))
+    weights = shape.depth * (4 * shape.hidden**2 + 2 * shape.hidden * shape.inner)
+    return 2e-9 * weights * int(Tokenizer.load(str(encoder_folder()), LONGEST).encode(texts, None).lengths.sum())
 
 
 def _padded(run: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Logits:
@@ -192,6 +223,7 @@ def prediction(source: Path, alternations: int, texts: int) -> list[Row]:
             "ours": (_ours, places["one"]), "loop": (_loop, folder), "onnx": (_onnx, graph), "pipeline": (_pipeline, folder),
             "own int8": (_onnx, own8 / "onnx/model_quantized.onnx"),
             "int8": (_onnx, _plain_int8(graph, folder)), "four": (_ours, places["four"]),
+            "distilled": (_ours, places["distilled"]), "products": (_products, places["one"]),
         }  # fmt: skip
         if importlib.util.find_spec("openvino") is not None:
             sides["openvino"] = (_openvino, graph)
@@ -200,12 +232,15 @@ def prediction(source: Path, alternations: int, texts: int) -> list[Row]:
         for _ in range(alternations):
             for name, seconds in clocks.items():
                 measured[name].append(texts / seconds())
-        single = {name: stack.enter_context(_timed(*sides[name], words, single=100)) for name in ("ours", "loop")}
+        single = {name: stack.enter_context(_timed(*sides[name], words, single=_TEXTS_ALONE)) for name in _SINGLE}
         latency = {name: np.concatenate([seconds() for _ in range(alternations)]) * 1e3 for name, seconds in single.items()}
-    return _rows(measured, latency)
+    one_large = Product(torch.float32, "cpu").rate() / 1e9
+    rates = [_gigaflop(words) / texts * statistics.median(measured["products"])]
+    rates.append(_gigaflop(words[:_TEXTS_ALONE]) / _TEXTS_ALONE / float(np.mean(latency["products"])) * 1e3)
+    return _rows(measured, latency, [f"at {rate:.0f} GFLOP/s, a large one at {one_large:.0f}" for rate in rates])
 
 
-def _rows(measured: dict[str, list[float]], latency: dict[str, np.ndarray]) -> list[Row]:
+def _rows(measured: dict[str, list[float]], latency: dict[str, np.ndarray], rates: Sequence[str]) -> list[Row]:
     def line(name: str, work: str, ours: str, other: str, versus: str, target: float) -> Row:
         pair = measured[ours], measured[other]
         return row(name, work, "texts a CPU second", *pair, quotients(*pair), versus=versus, target=target)
@@ -217,13 +252,20 @@ def _rows(measured: dict[str, list[float]], latency: dict[str, np.ndarray]) -> l
         *([line("predict-openvino", run, "ours", "openvino", "OpenVINO, fp32", 1.3)] if "openvino" in measured else []),
         line("predict-pipeline", run, "ours", "pipeline", "transformers' pipeline", 1.3),
         line("predict-int8", "the same as `export --quantize int8` writes it", "own int8", "int8", "ONNX Runtime, int8", 1.0),
+        line("predict-share", run, "ours", "products", f"the encoder's products alone, {rates[0]}", 0.8),
     ]
     middle = {name: np.percentile(values, [50, 99]) for name, values in latency.items()}
     what = "one text: CPU ms, p50 (p99 {:.1f} against {:.1f})".format(middle["ours"][1], middle["loop"][1])
-    sides = [[float(middle[name][0])] for name in ("ours", "loop")]
-    rows.append(row("latency", what, "ms", *sides, quotients(*sides), versus="torch, one text", target=1.0, better="lower"))
-    cost = quotients(measured["ours"], measured["four"])
-    what = "an ensemble of four that adapt every layer: its cost in runs"
-    four = [1 / rate for rate in measured["four"]], [1 / rate for rate in measured["ours"]]
-    rows.append(row("four-members", what, "CPU s a text", *four, cost, versus="one run", target=1.5, better="lower"))
+    alone = f"the encoder's products alone, {rates[1]}"
+    for name, other, versus, target in (("latency", "loop", "torch, one text", 1.0), ("latency-share", "products", alone, 1.25)):
+        sides = [[float(middle[side][0])] for side in ("ours", other)]
+        rows.append(row(name, what, "ms", *sides, quotients(*sides), versus=versus, target=target, better="lower"))
+        what = "one text: CPU ms, p50"
+    for name, key, what in (
+        ("four-members", "four", "an ensemble of four that adapt every layer: its cost in runs"),
+        ("distilled", "distilled", "a run distilled from that ensemble: its cost in runs"),
+    ):
+        cost = quotients(measured["ours"], measured[key])
+        seconds = [[1 / rate for rate in measured[side]] for side in (key, "ours")]
+        rows.append(row(name, what, "CPU s a text", *seconds, cost, versus="one run", target=1.5, better="lower"))
     return rows

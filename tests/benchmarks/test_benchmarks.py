@@ -12,7 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel
 
-from benchmarks import adaptation, memory, peer
+from benchmarks import adaptation, memory, peer, prediction
 from benchmarks.__main__ import arguments, main
 from benchmarks.cost import of_length, plot
 from benchmarks.measure import quotients, row
@@ -166,3 +166,16 @@ def test_what_adaptation_gains_is_paired_by_draw() -> None:
     # the quantile of Student's t with one degree of freedom, times the standard error of +1 and +3
     assert whole == {"draws": 2, "adapted": 0.82, "without": 0.8, "seconds": 2.0, "gained points": 2.0, "+-": 12.71}
     assert adaptation.summary(lines[:1])["+-"] is None
+
+
+def test_every_row_of_prediction_is_measured_where_its_peer_is_there() -> None:
+    sides = ("ours", "loop", "onnx", "openvino", "pipeline", "own int8", "int8", "products", "four", "distilled")
+    measured = {side: [10.0 * at, 11.0 * at, 12.0 * at] for at, side in enumerate(sides, 1)}
+    latency = {side: np.full(5, 3.0 * at) for at, side in enumerate(("ours", "loop", "products"), 1)}
+    rows = {row.name: row for row in prediction._rows(measured, latency, ["at 1 GFLOP/s", "at 2 GFLOP/s"])}
+    assert tuple(rows) == prediction.ROWS_OF_PREDICTION
+    assert (rows["predict-loop"].ratio, rows["predict-share"].ratio) == (0.5, 1 / 8)
+    assert (rows["latency"].ratio, rows["latency-share"].ratio) == (0.5, 1 / 3)
+    assert (rows["four-members"].ratio, rows["distilled"].ratio) == (1 / 9, 1 / 10)
+    assert "at 1 GFLOP/s" in rows["predict-share"].versus
+    assert "at 2 GFLOP/s" in rows["latency-share"].versus
