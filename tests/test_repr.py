@@ -58,7 +58,7 @@ def test_what_a_study_gives(folder: StudyFolder) -> None:
 def test_fitted() -> None:
     fitted = striata.Fitted(
         folder=Path("runs/train"), model=Path("runs/train/ensemble"), name="the ensemble of 4",
-        accuracy=Interval(value=0.9, low=0.833, high=0.942),
+        value=Interval(value=0.9, low=0.833, high=0.942),
         measured_on="validation", rows=120, cheapest_bar=None, gain=None,
     )  # fmt: skip
     assert repr(fitted) == (

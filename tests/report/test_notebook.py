@@ -98,7 +98,7 @@ def test_evaluation_fit_and_model(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "a, b 0" in shown.text  # a wrong one
     accuracy = Interval(value=0.9, low=0.833, high=0.942)
     fitted = striata.Fitted(
-        folder=Path("runs/train"), model=Path("runs/train/ensemble"), name="the ensemble of 4", accuracy=accuracy,
+        folder=Path("runs/train"), model=Path("runs/train/ensemble"), name="the ensemble of 4", value=accuracy,
         measured_on="validation", rows=120, cheapest_bar=None, gain=None,
     )  # fmt: skip
     assert "striata.load('runs/train/ensemble')" in Cell(fitted._repr_html_()).text
