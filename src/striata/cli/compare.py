@@ -18,8 +18,9 @@ def compare(
 ) -> None:
     """Say whether A is better than B, by how much, and how many rows or seeds would tell.
 
-    Two layouts are compared by the seeds that both have, two runs by McNemar's exact test. The p-value is that of this one
-    comparison; choose A and B before looking at the leaderboard, or read its corrected values instead.
+    Two layouts are compared by the seeds that both have, two runs by McNemar's exact test, or of numbers by Student's paired t.
+    The p-value is that of this one comparison; choose A and B before looking at the leaderboard, or read its corrected values
+    instead.
 
     Example: striata compare runs/mine s8 s8:uniform
     """
