@@ -403,7 +403,7 @@ def test_what_needs_labels_is_refused_by_name_before_anything_is_done(
     assert sorted((folder / "out").rglob("*")) == before
 
 
-def test_a_search_of_numbers_prunes_and_goes_on(trained: Finished, tmp_path: Path) -> None:
+def test_an_interrupted_search_of_numbers_goes_on(trained: Finished, tmp_path: Path) -> None:
     search = {"trials": 2, "generation": 1, "sections": [1, 2], "ranks": [1, 2], "targets": [["query"]], "learning_rate": None}
     study = settings(trained[0], search=search, recipe={"max_steps": 4, "evaluate_every": 2}, output=str(tmp_path / "out"))
     del study["layouts"]
