@@ -79,7 +79,7 @@ def test_controls_are_added_once(tmp_path: Path) -> None:
     assert found[1].plan.hash == found[2].plan.hash  # other recipes: two members
     with pytest.raises(StudyError, match="two members are named s8-uniform-seed0"):
         named({**study, "layouts": ["s8", {"layout": "s1", "name": "s8-uniform"}], "controls": ["uniform"]})
-    with pytest.raises(StudyError, match=r"controls\.0 is 'unifrm'; expected uniform or reversed"):
+    with pytest.raises(StudyError, match=r"controls\.0 is 'unifrm'; expected uniform, reversed or no-adapt"):
         load_study({**study, "layouts": ["s8"], "controls": ["unifrm"]})
     with pytest.raises(StudyError, match="two members are named s8-seed0"):
         named({**study, "layouts": ["s8", "s8"]})
