@@ -193,9 +193,6 @@ def test_encoders_without_the_head_contrast(folder: Path, tmp_path: Path, monkey
     assert one.facts.adapted.learning_rate == pytest.approx(3e-4)
     with pytest.raises(StudyError, match=r"adapt\.objective masked: the tokenizer of .* has no token for the mask"):
         striata.train(settings | {"adapt": {"objective": "masked"}, "output": str(tmp_path / "other")})
-    dry = {**settings["recipe"], "encoder_dropout": 0.0}
-    with pytest.raises(StudyError, match=r"the encoder drops nothing; set recipe\.encoder_dropout"):
-        striata.train(settings | {"recipe": dry, "output": str(tmp_path / "other")})
     assert not (tmp_path / "other").exists()
 
 

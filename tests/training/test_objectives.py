@@ -108,7 +108,7 @@ def test_contrast_is_that_of_means_of_tokens(tmp_path: Path, grouped: bool) -> N
     """In closed form, on transformers' and peft's hidden states; members that share launches learn alike."""
     folder = make_encoder(tmp_path, "roberta", layers=2, masked=True)
     stack = stack_of(folder, grouped=grouped)
-    objective = Contrast()
+    objective = Contrast(deleted=0.5, special=(0, 2))
     posed = posed_of(stack, objective)
     mine = losses(stack, objective, posed)
     sum(mine.values()).backward()  # type: ignore[union-attr]
@@ -123,9 +123,31 @@ def test_contrast_is_that_of_means_of_tokens(tmp_path: Path, grouped: bool) -> N
         check(stack, slot, mine[slot], theirs, twin)
 
 
-def test_the_two_readings_differ_by_dropout(tmp_path: Path) -> None:
+def test_which_tokens_are_deleted() -> None:
+    """The share of them, never a special one, and never all; the same by seed."""
+    ids = np.random.default_rng(0).integers(5, 1000, 100_000).astype(np.int32)
+    starts = np.concatenate([[0, 0, 1, 4], np.arange(100, 100_001, 100)])
+    ids[starts[1:-1]] = 2  # every text begins with it, and the second is nothing else
+    count = len(starts) - 1
+    texts = Encoded(ids=ids, starts=starts, types=(ids % 2).astype(np.int8), truncated=np.zeros(count, bool))
+    objective = Contrast(deleted=0.8, special=(2,))
+    posed = objective.pose(texts, 7).texts
+    assert (posed.ids[: len(ids)] == ids).all()
+    second = posed.take(range(count, 2 * count))
+    assert second.lengths[0] == 0
+    assert second.ids[second.starts[1:-1]].tolist() == [2] * (count - 1)
+    assert second.lengths[1] == 1
+    assert (second.lengths[2:] >= 2).all()
+    assert (len(second.ids) - count) / (len(ids) - count) == pytest.approx(0.2, abs=0.005)
+    assert second.types is not None
+    assert (second.types == second.ids % 2).all()
+    assert (objective.pose(texts, 7).texts.ids == posed.ids).all()
+    assert not np.array_equal(objective.pose(texts, 8).texts.ids, posed.ids)
+
+
+def test_the_two_readings_differ_by_dropout_too(tmp_path: Path) -> None:
     stack = stack_of(make_encoder(tmp_path, "bert", layers=2, dropout=0.2))
-    posed = posed_of(stack, Contrast())
+    posed = posed_of(stack, Contrast(deleted=0.0, special=()))
     slot = stack.slots[0]
     batch = collate([(slot, posed[slot].texts)], stack.device)
     hidden = stack.hidden(batch, {slot: RandomStream(stack.device, 1)})[slot]

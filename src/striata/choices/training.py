@@ -67,7 +67,7 @@ OBJECTIVES = Choices(
     {
         "auto": Choice("masked where the checkpoint has the head for it, else contrastive"),
         "masked": Choice("guess masked tokens; Devlin et al. 2018, arXiv:1810.04805"),
-        "contrastive": Choice("tell a text, read twice with dropout, from others; Gao, Yao and Chen 2021, arXiv:2104.08821"),
+        "contrastive": Choice("find a text by a fifth of its tokens, among others; Gao, Yao and Chen 2021, arXiv:2104.08821"),
     },
 )
 

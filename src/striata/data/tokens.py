@@ -56,6 +56,12 @@ class Encoded:
         types = None if self.types is None else self.types[places]
         return Encoded(ids=self.ids[places], starts=starts, types=types, truncated=self.truncated[chosen])
 
+    def tokens_at(self, places: npt.NDArray[np.bool_]) -> Encoded:
+        """The same texts with the tokens at `places`, (tokens,), only."""
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(places)])[self.starts]
+        types = None if self.types is None else self.types[places]
+        return Encoded(ids=self.ids[places], starts=starts, types=types, truncated=self.truncated)
+
     @classmethod
     def join(cls, parts: Sequence[Encoded]) -> Encoded:
         """The texts of several, one behind the other."""

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from ..training.objectives import Objective
 
 MASKED, CONTRASTIVE = "masked", "contrastive"
+DELETED = (
+    0.8  # of a text's tokens, in contrasting; MiniLM finds 91 % of 32 news texts by the rest, and 99 % by 40 % of the tokens
+)
 _GENTLE = 10  # times lower is the rate of contrasting, which moves an encoder whose means are good already
-_HEADS = ("classif", "cls", "pooler", "qa")  # whose dropout is not the encoder's
 
 
 class _Request(Exact):
@@ -72,15 +74,19 @@ class Adaptation:
 
     @property
     def tokens(self) -> int:
-        """That pass through the encoder for one member; in contrasting every text does so twice."""
-        readings = 2 if self.objective == CONTRASTIVE else 1
+        """That pass through the encoder for one member, about; in contrasting every text does so once whole and once in part."""
+        readings = 1 if self.objective == MASKED else 2 - DELETED
         return round(self.recipe.max_steps * self.recipe.batch_size * readings * float(self.texts.lengths.mean()))
 
     def lines(self) -> list[str]:
         """What is learned from what, for people."""
         own = len(self.texts) - self.unlabelled
         others = "" if self.source is None else f" and {self.unlabelled:,} of {self.source}"
-        does = "guesses masked tokens of" if self.objective == MASKED else "tells apart, each read twice with dropout,"
+        does = (
+            "guesses masked tokens of"
+            if self.objective == MASKED
+            else f"tells apart, from {1 - DELETED:.0%} of each one's tokens,"
+        )
         lines = [
             f"adaptation ({self.objective}): before it learns labels, each member {does} {own:,} of the training rows' texts"
             f"{others}: {self.recipe.max_steps:,} steps of {self.recipe.batch_size}, {self.tokens:,} tokens a member"
@@ -128,7 +134,7 @@ class Adaptation:
         from ..training.objectives import Contrast, MaskedTokens
 
         if self.objective == CONTRASTIVE:
-            return Contrast()
+            return Contrast(deleted=DELETED, special=self.tokenizer.special)
         mask = self.tokenizer.mask
         assert mask is not None
         head = MaskedHead.load(encoder)
@@ -244,15 +250,8 @@ def choose_objective(study: Study, tokenizer: Tokenizer | None = None) -> str:
     objective = settings.objective if settings.objective != "auto" else MASKED if lacks is None else CONTRASTIVE
     if objective == MASKED and lacks is not None:
         raise StudyError(f"adapt.objective masked: {lacks}; take contrastive, or another encoder", key="adapt.objective")
-    if objective == CONTRASTIVE:
-        if settings.batch_size < 2:
-            raise StudyError("adapt.batch_size is 1, and objective contrastive tells texts of one step apart", key="adapt")
-        if not _dropout(study):
-            raise StudyError(
-                "adapt.objective contrastive reads each text twice with other dropout, and the encoder drops nothing; set "
-                "recipe.encoder_dropout, for instance to 0.1",
-                key="recipe.encoder_dropout",
-            )
+    if objective == CONTRASTIVE and settings.batch_size < 2:
+        raise StudyError("adapt.batch_size is 1, and objective contrastive tells texts of one step apart", key="adapt")
     return objective
 
 
@@ -277,15 +276,6 @@ def _lacks_for_masking(base: str, tokenizer: Tokenizer) -> str | None:
     if family.masked_head not in names:
         return f"the checkpoint of {base} has no masked-language head (no weight {family.masked_head})"
     return None
-
-
-def _dropout(study: Study) -> float:
-    """The most that the encoder drops in training."""
-    if study.recipe.encoder_dropout is not None:
-        return study.recipe.encoder_dropout
-    config = shape_of(study.base).config
-    own = [value for key, value in config.items() if "drop" in key and not any(head in key for head in _HEADS)]
-    return max((float(value) for value in own if isinstance(value, int | float)), default=0.0)
 
 
 def _recipe(study: Study, settings: AdaptationSettings, objective: str) -> Recipe:

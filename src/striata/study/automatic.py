@@ -51,7 +51,7 @@ def decide_recipe(study: Study, rows: int) -> Study:
         "evaluate_every": max(1, math.ceil(most / 10)),
         "validation_rows": 1000,
         "patience": 5,
-        "encoder_dropout": 0.0 if most * batch <= rows and study.adapt is None else None,  # contrasting lives on dropout
+        "encoder_dropout": 0.0 if most * batch <= rows else None,
     }
     recipe = Recipe.model_validate({**decided, **stated})
     race = study.race

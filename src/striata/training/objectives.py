@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -86,16 +87,29 @@ class MaskedTokens:
 
 
 class Contrast:
-    """Unsupervised SimCSE (Gao, Yao and Chen 2021, arXiv:2104.08821): every text is read twice with other dropout, and each
+    """Contrast with deletion: every text is read twice, with other dropout, and the second reading lacks most tokens; each
     reading's mean over the tokens is to be more like that of the same text than like those of the step's other texts.
 
-    The loss is the mean cross entropy of the readings' cosines, over a temperature of 0.05.
+    The loss is that of SimCSE (Gao, Yao and Chen 2021, arXiv:2104.08821), the mean cross entropy of the readings' cosines, over a
+    temperature of 0.05. There the readings differ by dropout alone, which leaves nothing to learn to an encoder of sentences:
+    their deletion, as denoising autoencoders have it (Wang, Reimers and Gurevych 2021, arXiv:2104.06979), does.
+
+    Args:
+        deleted: share of the tokens that the second reading lacks.
+        special: ids of tokens that are never deleted.
     """
 
+    def __init__(self, *, deleted: float, special: Sequence[int]) -> None:
+        self._deleted, self._special = deleted, list(special)
+
     def pose(self, texts: Encoded, seed: int) -> Posed:
-        """See :class:`Objective`; nothing is drawn, since the second reading differs by the dropout of the members."""
+        """See :class:`Objective`; of tokens that are not special, a text keeps one at least."""
+        special = np.isin(texts.ids, self._special)
+        draw = np.where(special, -1, np.random.default_rng(seed).random(len(texts.ids)))
+        stays = special | (draw >= self._deleted)
+        stays[[begin + int(draw[begin:end].argmax()) for begin, end in pairwise(texts.starts) if end > begin]] = True
         nothing = np.zeros(0, np.int64)
-        return Posed(Encoded.join([texts, texts]), nothing, nothing)
+        return Posed(Encoded.join([texts, texts.tokens_at(stays)]), nothing, nothing)
 
     def loss(self, hidden: Tensor, posed: Posed) -> Tensor:
         """See :class:`Objective`."""
