@@ -10,6 +10,7 @@ from tokenizers import Tokenizer as RawTokenizer
 from tokenizers import models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from striata.disk.files import sha256_file
 from striata.training.events import Listener
 
 from ..engine.models import VOCABULARY, make_encoder
@@ -74,3 +75,7 @@ def study_of(folder: Path, **changes: Any) -> dict[str, Any]:
     for key, value in changes.items():
         study[key] = {**study[key], **value} if isinstance(value, dict) and isinstance(study.get(key), dict) else value
     return study
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): sha256_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}

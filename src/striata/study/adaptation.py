@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from ..training.objectives import Objective
 
 MASKED, CONTRASTIVE = "masked", "contrastive"
-DELETED = (
-    0.8  # of a text's tokens, in contrasting; MiniLM finds 91 % of 32 news texts by the rest, and 99 % by 40 % of the tokens
-)
+DELETED = 0.8  # of a text's tokens, in contrasting: by the rest MiniLM finds 91 % of 32 news texts, by 40 % of the tokens 99 %
 _GENTLE = 10  # times lower is the rate of contrasting, which moves an encoder whose means are good already
 
 
@@ -82,11 +80,7 @@ class Adaptation:
         """What is learned from what, for people."""
         own = len(self.texts) - self.unlabelled
         others = "" if self.source is None else f" and {self.unlabelled:,} of {self.source}"
-        does = (
-            "guesses masked tokens of"
-            if self.objective == MASKED
-            else f"tells apart, from {1 - DELETED:.0%} of each one's tokens,"
-        )
+        does = "guesses masked tokens of" if self.objective == MASKED else f"tells apart, by {1 - DELETED:.0%} of their tokens,"
         lines = [
             f"adaptation ({self.objective}): before it learns labels, each member {does} {own:,} of the training rows' texts"
             f"{others}: {self.recipe.max_steps:,} steps of {self.recipe.batch_size}, {self.tokens:,} tokens a member"
