@@ -189,7 +189,7 @@ def test_what_is_written_is_read(study: Path) -> None:
     assert 0 < again.cascade.share < 1
     logits = {name: run.validation().logits for name, run in again.runs.items()}
     assert int(again.cascade.sure(logits["words-seed0"]).sum()) == again.cascade.answered
-    rule = Rule(method="cascade", size=2, loss=0.03)
+    rule = Rule(method="cascade", size=2, by="accuracy", loss=0.03)
     assert rule_of(study) == rule
     assert rule.settings == {"method": "cascade", "size": 2, "by": "accuracy", "loss": 0.03}
     assert "loss" not in Rule(method="greedy").settings

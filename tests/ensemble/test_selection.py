@@ -224,7 +224,7 @@ def test_the_nested_estimate_is_the_accuracy_on_new_rows(method: str, draws: int
 
 
 ERRORS = [
-    ({"by": "f1"}, "unknown ranking figure 'f1'; expected accuracy, macro_f1, loss, .* or average_precision"),
+    ({"by": "f1"}, "unknown ranking figure 'f1'; expected accuracy, macro_f1, loss, .* or spearman"),
     ({"method": "gredy"}, r"method 'gredy' \(did you mean 'greedy'\?\); expected top, .*, cascade or soup"),
     ({"combine": "votes"}, "unknown combination 'votes'; expected logits or probabilities"),
     (

@@ -36,6 +36,9 @@ class Reading:
     labels, task, columns, identity = LABELS, SINGLE_LABEL, Columns(), "reading"
     decide = staticmethod(SINGLE_LABEL.decide)
 
+    def named(self, logits: np.ndarray) -> list[str]:
+        return SINGLE_LABEL.spell(self.decide(logits), LABELS)
+
     def logits(self, texts: Sequence[str], pairs: object) -> np.ndarray:
         return np.eye(3, dtype=np.float32)[[int(text.split()[-1]) for text in texts]]
 

@@ -25,6 +25,9 @@ class Counting:
     labels, task, columns, identity = LABELS, SINGLE_LABEL, Columns(text="text"), "counting"
     decide = staticmethod(SINGLE_LABEL.decide)
 
+    def named(self, logits: np.ndarray) -> list[str]:
+        return SINGLE_LABEL.spell(self.decide(logits), LABELS)
+
     def __init__(self) -> None:
         self.texts = 0
 

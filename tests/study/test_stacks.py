@@ -137,8 +137,8 @@ def test_wrong_stacks_are_named(tmp_path: Path) -> None:
     search = plan_study(
         study_of(tmp_path, layouts=[], search={"trials": 2, "sections": [1, 2]}, output=str(tmp_path / "search")), stacks=2
     )
-    assert search.stacks == ("search",)
-    with pytest.raises(StudyError, match="no stack 'first' remains to be trained; expected one of search"):
+    assert search.stacks == ("search", "search-2")
+    with pytest.raises(StudyError, match="no stack 'first' remains to be trained; expected one of search, search-2"):
         train_stacks(search, ["first"])
     file = tmp_path / "out" / "stacks" / work.stacks[0] / "stack.json"
     whole = file.read_text()
