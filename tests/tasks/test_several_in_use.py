@@ -48,6 +48,14 @@ def texts(several: Path) -> list[str]:
     return read_table(str(several / "test.csv"), Columns(task="multilabel")).texts
 
 
+def test_figures_on_test_rows_are_those_of_the_answers(tmp_path: Path) -> None:
+    trained = striata.train(several_of(tmp_path, baselines={"kinds": ["lexical", "majority"]}, layouts=[], ensemble=False))
+    assert len(trained.test) == 2
+    for name, figures in trained.test.items():
+        own = load(trained.runs[name].path).evaluate(str(tmp_path / "test.csv")).metrics.scores.to_json()
+        assert figures == pytest.approx(own)
+
+
 def test_interrupted_training_goes_on_bit_for_bit_and_other_labels_are_refused(tmp_path: Path) -> None:
     def interrupt(event: Event) -> None:
         if event.kind == "saved":
