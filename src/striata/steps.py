@@ -292,14 +292,8 @@ def _test_figures(
     if ensemble is not None:
         logits["ensemble"] = ensemble.combiner.apply(logits)
     targets, measure = prepared.targets["test"], measure_of(next(iter(runs.values())))
-    rows, scores = replace(table, source="the study's test rows"), {}
-    for name, outputs in logits.items():
-        answering = ensemble if name == "ensemble" and ensemble is not None else runs[name]
-        if (model.task.one_label and not model.task.ordered) or model.task.numeric:
-            scores[name] = model.task.scores(outputs, targets).to_json()
-        else:  # what is answered depends on the temperature, or on thresholds
-            own = judge(rows, targets, outputs, labels=model.labels, task=model.task, calibration=answering.calibration())
-            scores[name] = own.metrics.scores.to_json()
+    sources: dict[str, Run | Ensemble] = {**runs} | ({} if ensemble is None else {"ensemble": ensemble})
+    scores = {name: model.part(sources[name]).scores(outputs, targets).to_json() for name, outputs in logits.items()}
     intervals = {
         name: measure.over_rows(measure.of_rows(model.task, outputs, targets))
         for name, outputs in logits.items()
@@ -308,6 +302,7 @@ def _test_figures(
     write_test_metrics(folder, list(runs.values()), scores)
     best = model.part(ensemble or runs[leaderboard(folder)[0].run])
     outputs = best.combiner.apply(logits)
+    rows = replace(table, source="the study's test rows")
     calibration = None if best.task.numeric else best.calibration
     measured = judge(rows, targets, outputs, labels=best.labels, task=best.task, calibration=calibration)
     keep_evaluation(best, measured)

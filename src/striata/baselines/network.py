@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..tasks.regression import Scale
 from .rows import Floats, Logits, Targets, Weights, are_numbers
 
 FEW, MANY, MANY_ROWS = 256, 512, 10_000  # hidden units, and from how many rows on
@@ -63,10 +64,10 @@ class Network:
         """The network whose scores are `factor` times as large."""
         return replace(self, second=self.second * np.float32(factor), second_bias=self.second_bias * np.float32(factor))
 
-    def in_unit(self, middle: float, width: float) -> Network:
-        """The network of numbers as they are, of one for numbers less their `middle` by their `width`."""
-        scaled = self.scaled(width)
-        return replace(scaled, second_bias=scaled.second_bias + np.float32(middle))
+    def in_unit(self, scale: Scale) -> Network:
+        """The network of numbers as they are, of one that learned them by a scale."""
+        scaled = self.scaled(scale.deviation)
+        return replace(scaled, second_bias=scaled.second_bias + np.float32(scale.mean))
 
     def on_columns(self, mean: npt.NDArray[np.float64], spread: npt.NDArray[np.float64]) -> Network:
         """The network for columns as they are, of one for columns less their `mean` by their `spread`, both (features,)."""
@@ -123,9 +124,9 @@ def train_network(features: Floats, targets: Targets, labels: int, *, seed: int,
     units = FEW if len(features) < MANY_ROWS else MANY
     chosen = np.random.default_rng(seed).permutation(len(features))[: most_rows(features.shape[1], labels)]
     inputs = torch.from_numpy(np.ascontiguousarray(features[chosen], np.float32))
-    middle, width = (float(targets.mean()), float(targets.std()) or 1.0) if are_numbers(targets) else (0.0, 1.0)
-    if are_numbers(targets):
-        goals = torch.from_numpy(((targets[chosen] - middle) / width).astype(np.float32)[:, None])
+    scale = Scale(float(targets.mean()), float(targets.std()) or 1.0) if are_numbers(targets) else None
+    if scale is not None:
+        goals = torch.from_numpy(scale.standard(targets[chosen])[:, None])
     else:
         goals = torch.from_numpy(targets[chosen].astype(np.float32) if targets.ndim == 2 else targets[chosen])
     fit = _loss_of(targets)
@@ -159,7 +160,7 @@ def train_network(features: Floats, targets: Targets, labels: int, *, seed: int,
     parts = (first.weight.t(), first.bias, second.weight.t(), second.bias)
     arrays = [np.ascontiguousarray(part.detach().numpy()) for part in parts]
     network = Network(first=arrays[0], first_bias=arrays[1], second=arrays[2], second_bias=arrays[3])
-    return network if width == 1 and not middle else network.in_unit(middle, width)
+    return network if scale is None else network.in_unit(scale)
 
 
 def _loss_of(targets: Targets) -> Callable[..., Any]:

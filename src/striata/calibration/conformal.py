@@ -60,14 +60,35 @@ def check_share(value: float, argument: str) -> None:
 def fewest_rows(coverage: float) -> int:
     """The fewest validation rows with which a coverage can be promised by sets smaller than all labels."""
     rows = max(1, math.ceil(coverage / (1 - coverage)) - 1)
-    while rank_of(rows, coverage) > rows:
+    while _rank(rows, coverage) > rows:
         rows += 1
     return rows
 
 
-def rank_of(rows: int, coverage: float) -> int:
+def _rank(rows: int, coverage: float) -> int:
     """Which of the ascending scores decides; the 1 is the row to be predicted, which is as likely in any place as the others."""
     return max(1, math.ceil((rows + 1) * coverage - 1e-9))
+
+
+def rank_of(rows: int, coverage: float, what: str) -> int:
+    """Which of the ascending scores of validation rows decides, from 1.
+
+    Args:
+        rows: how many there are.
+        coverage: that is wanted.
+        what: is to have it, for the message.
+
+    Raises:
+        DataError: the coverage is not between 0 and 1, or there are too few rows to promise it.
+    """
+    check_share(coverage, "coverage")
+    rank = _rank(rows, coverage)
+    if rank > rows:
+        raise DataError(
+            f"{what} with coverage {coverage:g} need at least {fewest_rows(coverage)} validation rows, and the model has {rows}; "
+            f"ask for at most {rows / (rows + 1):.4g}, or train with more validation rows"
+        )
+    return rank
 
 
 def set_threshold(probabilities: Floats, targets: Places, coverage: float) -> float:
@@ -82,14 +103,8 @@ def set_threshold(probabilities: Floats, targets: Places, coverage: float) -> fl
     Raises:
         DataError: the coverage is not between 0 and 1, or there are too few rows to promise it.
     """
-    check_share(coverage, "coverage")
     rows = len(targets)
-    rank = rank_of(rows, coverage)
-    if rank > rows:
-        raise DataError(
-            f"sets with coverage {coverage:g} need at least {fewest_rows(coverage)} validation rows, and the model has {rows}; "
-            f"ask for at most {rows / (rows + 1):.4g}, or train with more validation rows"
-        )
+    rank = rank_of(rows, coverage, "sets")
     if targets.ndim == 2:  # the least likely of the row's labels; a row without any is in every set
         of_truth = np.where(targets > 0, probabilities, 1.0).min(1).astype(np.float64)
     else:

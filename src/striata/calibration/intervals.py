@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from ..errors import DataError
-from .conformal import Floats, check_share, fewest_rows, rank_of
+from .conformal import Floats, rank_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +47,7 @@ def half_width(errors: Floats, coverage: float) -> float:
     Raises:
         DataError: the coverage is not between 0 and 1, or there are too few rows to promise it.
     """
-    check_share(coverage, "coverage")
-    rows = len(errors)
-    rank = rank_of(rows, coverage)
-    if rank > rows:
-        raise DataError(
-            f"intervals with coverage {coverage:g} need at least {fewest_rows(coverage)} validation rows, and the model has "
-            f"{rows}; ask for at most {rows / (rows + 1):.4g}, or train with more validation rows"
-        )
+    rank = rank_of(len(errors), coverage, "intervals")
     return float(np.sort(np.abs(np.asarray(errors, np.float64)))[rank - 1])
 
 

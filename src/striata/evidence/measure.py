@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..choices import RANKINGS
-from ..figures.intervals import LEVEL, Interval, share_of_parts
-from ..figures.spread import Spread, Variance, half_width, spread
+from ..figures.intervals import LEVEL, Interval, error_interval, share_of_parts
+from ..figures.spread import Spread, Variance, spread
 from ..runs.joined import Pool
 from ..runs.run import Run
 from ..runs.standings import deciding_figure
@@ -104,12 +104,8 @@ class Measure:
             over_rows = table.row_variance if table.seeds > 1 else table.mean * (1 - table.mean)
             parts = [*of_seeds, Variance(over_rows / table.rows, np.inf)] if of_seeds else []
             return share_of_parts(table.mean, table.rows, parts, level=level)
-        value = self.value(table.mean)
-        if table.mean == 0 or table.rows < 2:
-            return Interval(value=value, low=value, high=value)
-        parts = [*of_seeds, Variance(table.row_variance / table.rows, table.rows - 1)]
-        half = half_width(parts, 1 - level) / (-table.mean * self.power)
-        return Interval(value=value, low=value * math.exp(-half), high=value * math.exp(half))
+        parts = [*of_seeds, Variance(table.row_variance / table.rows, table.rows - 1)] if table.rows > 1 else []
+        return error_interval(-table.mean, parts, power=self.power, level=level)
 
     def over_rows(self, rows: Rows, *, level: float = LEVEL) -> Interval:
         """The figure of answers that :meth:`of_rows` judged, with an interval over rows."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from ..figures.scores import in_words, special_figures
+from ..figures.scores import Figured, in_words
 from .sentences import rounded, shown_difference, unit_of
 
 _NOT_TOLD = "not told apart"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayoutResult:
+class LayoutResult(Figured):
     """A layout over its seeds.
 
     Args:
@@ -54,37 +54,15 @@ class LayoutResult:
     texts_per_second: float | None
 
     @property
-    def accuracy(self) -> float:
-        """On the validation rows, of a task with labels."""
-        return self.figures["accuracy"]
-
-    @property
-    def macro_f1(self) -> float:
-        """Likewise."""
-        return self.figures["macro_f1"]
-
-    @property
-    def loss(self) -> float:
-        """On the validation rows."""
-        return self.figures["loss"]
-
-    @property
     def test_accuracy(self) -> float | None:
         """On the test rows, of a task with labels; None without."""
         return self.test_value if self.by == "accuracy" else None
 
-    @property
-    def special(self) -> Mapping[str, float]:
-        """Figures that only some tasks have, by name."""
-        return special_figures(self.figures)
-
     def to_json(self) -> dict[str, object]:
         """All of it, with the figures by their names."""
         fields = asdict(self)
-        figures = fields.pop("figures")
-        common = {name: figures[name] for name in ("accuracy", "macro_f1", "loss") if name in figures}
-        of_labels = {"test_accuracy": self.test_value} if "accuracy" in figures else {}
-        return fields | common | of_labels | {"special": dict(self.special)}
+        of_labels = {"test_accuracy": self.test_value} if "accuracy" in fields.pop("figures") else {}
+        return fields | self.common | of_labels | {"special": self.special}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri
 
 from .spread import Variance, half_width
 
@@ -41,11 +41,22 @@ def rmse_interval(errors: npt.NDArray[np.float64], *, level: float = LEVEL) -> I
         errors: of the rows, (rows,).
         level: probability that the interval holds the value on endless rows.
     """
-    squared = errors**2
-    value, rows = float(np.sqrt(squared.mean())), len(errors)
-    if not value or rows < 2:
-        return Interval(value=value, low=value, high=value)
-    half = float(stdtrit(rows - 1, (1 + level) / 2) * squared.std(ddof=1) / (2 * value**2 * rows**0.5))
+    squared, rows = errors**2, len(errors)
+    parts = [Variance(float(squared.var(ddof=1)) / rows, rows - 1)] if rows > 1 else []
+    return error_interval(float(squared.mean()), parts, power=2, level=level)
+
+
+def error_interval(mean: float, parts: Sequence[Variance], *, power: int, level: float = LEVEL) -> Interval:
+    """The root of a mean of errors to a power, with an interval on the scale of its logarithm, never below 0.
+
+    Args:
+        mean: of the errors to the power.
+        parts: of the variance of that mean; without any, or of no errors, the interval is the value itself.
+        power: 1 for a mean absolute error, 2 for a root mean squared one.
+        level: probability that the interval holds the value on endless rows.
+    """
+    value = float(mean ** (1 / power))
+    half = half_width(parts, 1 - level) / (mean * power) if mean else 0.0
     return Interval(value=value, low=value * math.exp(-half), high=value * math.exp(half))
 
 

@@ -114,16 +114,43 @@ def quadratic_kappa(predicted: Places, targets: Places) -> float:
 def rank_correlation(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
     """Spearman's correlation, (rows,) each: Pearson's of the ranks, equal values sharing their mean rank; 0 where one is
     constant."""
-    one, other = (_ranks(values) - (len(values) + 1) / 2 for values in (first, second))
+    from scipy.stats import rankdata
+
+    one, other = (rankdata(values) - (len(values) + 1) / 2 for values in (first, second))
     norm = float(np.sqrt((one**2).sum() * (other**2).sum()))
     return float(np.clip((one * other).sum() / norm, -1, 1)) if norm else 0.0
 
 
-def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Ranks from 1, (rows,); equal values share their mean."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: npt.NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[places]
-    return ranks
+class Figured:
+    """What has figures on the validation rows, by name, as a base of dataclasses with the field `figures`."""
+
+    __slots__ = ()
+    figures: Mapping[str, float]
+
+    @property
+    def accuracy(self) -> float:
+        """On the validation rows, of a task with labels."""
+        return self.figures["accuracy"]
+
+    @property
+    def macro_f1(self) -> float:
+        """Likewise."""
+        return self.figures["macro_f1"]
+
+    @property
+    def loss(self) -> float:
+        """On the validation rows."""
+        return self.figures["loss"]
+
+    @property
+    def special(self) -> dict[str, float]:
+        """Figures that only some tasks have, by name."""
+        return special_figures(self.figures)
+
+    @property
+    def common(self) -> dict[str, float]:
+        """The others, by name."""
+        return {name: self.figures[name] for name in ("accuracy", "macro_f1", "loss") if name in self.figures}
 
 
 def special_figures(figures: Mapping[str, float]) -> dict[str, float]:

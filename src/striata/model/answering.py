@@ -19,10 +19,12 @@ from ..calibration import (
     interval_figures,
     intervals_around,
     label_sets,
+    measure_answers,
     set_threshold,
 )
 from ..ensemble import Ensemble
 from ..errors import DataError
+from ..figures.scores import Scores
 from ..runs import Run
 from ..tasks import Task, check_labels, check_one_label, plain_number
 
@@ -64,9 +66,18 @@ class Answering:
     def decide(self, logits: _Floats) -> npt.NDArray[Any]:
         """The answers that combined logits give, as the task has targets: places or numbers (texts,), or of several labels a text
         0 or 1 for each by its own threshold, (texts, labels)."""
-        if self.task.numeric or (self.task.one_label and not self.task.ordered):
-            return self.task.decide(logits)
-        return self.calibration.decide(logits, self.task)
+        return self.calibration.decide(logits, self.task) if self.task.calibrated else self.task.decide(logits)
+
+    def scores(self, logits: _Floats, targets: npt.NDArray[Any]) -> Scores:
+        """Figures of what is answered to rows by combined logits, of which they are where no answer depends on their calibration.
+
+        Args:
+            logits: (rows, labels).
+            targets: as the task has them.
+        """
+        if not self.task.calibrated:
+            return self.task.scores(logits, targets)
+        return measure_answers(logits, targets, self.labels, self.task, self.calibration).scores
 
     def right(self, logits: _Floats, targets: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which texts get all of their labels and no other, (texts,), by combined logits and targets as the task has them."""

@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ..calibration import Calibration, IntervalFigures, Quality, SetFigures, quality
+from ..calibration import Calibration, IntervalFigures, Quality, SetFigures, measure_answers, quality
 from ..choices import PREDICTIONS
 from ..data import Table
 from ..disk.files import named, write_bytes
 from ..figures.intervals import Interval, rmse_interval, share
 from ..figures.scores import Metrics, in_words, special_figures
 from ..shown import Shown
-from ..tasks import NUMBER, REGRESSION, Task, metrics_of, task_of
+from ..tasks import NUMBER, REGRESSION, Task, task_of
 from .writers import Rows, write_rows
 
 
@@ -129,11 +129,10 @@ def judge(
     """
     if calibration is None:
         return judge_numbers(table, targets, logits)
-    scaled = calibration.scaled(logits)
-    probabilities, decided = task.probabilities(scaled), calibration.decide(logits, task)
+    probabilities, decided = task.probabilities(calibration.scaled(logits)), calibration.decide(logits, task)
     return Evaluation(
         source=table.source,
-        metrics=task.metrics(scaled, targets, labels) if task.one_label else metrics_of(decided, scaled, targets, labels),
+        metrics=measure_answers(logits, targets, labels, task, calibration),
         calibrated=quality(probabilities, targets),
         uncalibrated=quality(task.probabilities(logits), targets),
         sets=sets,

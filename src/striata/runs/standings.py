@@ -11,7 +11,7 @@ from ..choices import RANKINGS
 from ..disk.documents import Document, Exact, strictly
 from ..disk.workplace import restore
 from ..errors import StudyError
-from ..figures.scores import in_words, special_figures
+from ..figures.scores import Figured, in_words
 from ..shown import Shown
 from ..tasks import task_named
 from .facts import Figures
@@ -34,7 +34,7 @@ _TESTS = Document(kind="test figures", parse=strictly(_Tests), error=StudyError,
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Standing(Figured):
     """One run in the leaderboard.
 
     Args:
@@ -92,36 +92,15 @@ class Standing:
         return RANKINGS[self.by].merit(self.value)
 
     @property
-    def loss(self) -> float:
-        """On the validation rows."""
-        return self.figures["loss"]
-
-    @property
-    def accuracy(self) -> float:
-        """On the validation rows, of a task with labels."""
-        return self.figures["accuracy"]
-
-    @property
-    def macro_f1(self) -> float:
-        """Likewise."""
-        return self.figures["macro_f1"]
-
-    @property
     def test_accuracy(self) -> float | None:
         """On the test rows, of a task with labels; None without."""
         return None if self.test is None else self.test["accuracy"]
-
-    @property
-    def special(self) -> Mapping[str, float]:
-        """Figures on the validation rows that only some tasks have, by name."""
-        return special_figures(self.figures)
 
     def to_json(self) -> dict[str, object]:
         """All of it, with the figures by their names."""
         fields = asdict(self)
         figures, test = fields.pop("figures"), fields.pop("test")
-        common = {name: figures[name] for name in ("accuracy", "loss", "macro_f1") if name in figures}
-        fields |= common | {"value": self.value, "test_value": self.test_value, "special": dict(self.special)}
+        fields |= self.common | {"value": self.value, "test_value": self.test_value, "special": self.special}
         return fields | ({} if "accuracy" not in figures else {"test_accuracy": test and test["accuracy"]})
 
 

@@ -71,10 +71,18 @@ class _Journal(JournalFileBackend):
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Adds lines, behind the last one that is whole: a full disk, or the power, may have cut the next one off."""
         with self.lock:
-            content = self.path.read_bytes()
-            if content and not content.endswith(b"\n"):
-                os.truncate(self.path, content.rfind(b"\n") + 1)
+            if not _ends_whole(self.path):
+                os.truncate(self.path, self.path.read_bytes().rfind(b"\n") + 1)
             super().append_logs(logs)
+
+
+def _ends_whole(path: Path) -> bool:
+    """Whether a file's last line has its end; an empty file's has."""
+    with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"
 
 
 def open_record(folder: StudyFolder, study: Study) -> Record:

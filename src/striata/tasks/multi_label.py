@@ -34,6 +34,7 @@ class MultiLabel:
     loss = "binary_cross_entropy"
     one_label = False
     ordered = False
+    calibrated = True
     numeric = False
     rankings = ("accuracy", "macro_f1", "micro_f1", "average_precision", "loss")
 

@@ -32,6 +32,7 @@ class Ordinal(SingleLabel):
     name = "ordinal"
     loss = "cumulative"
     ordered = True
+    calibrated = True
     rankings = ("accuracy", "macro_f1", "loss", "mae", "kappa")
 
     def order(self, values: Iterable[str], declared: Sequence[str] | None, source: str) -> tuple[str, ...]:

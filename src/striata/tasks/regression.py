@@ -67,6 +67,7 @@ class Regression:
     loss = "mse"
     one_label = False
     ordered = False
+    calibrated = False
     numeric = True
     rankings: tuple[str, ...] = ("rmse", "mae", "r2", "spearman", "loss")
 

@@ -52,6 +52,7 @@ class SingleLabel:
     loss = "cross_entropy"
     one_label = True
     ordered = False
+    calibrated = False
     numeric = False
     rankings: tuple[str, ...] = ("accuracy", "macro_f1", "loss")
 

@@ -30,6 +30,7 @@ class Task(Protocol):
             that asks :func:`check_one_label` before it begins.
         ordered: whether labels have an order, lowest first: the answer is then the median of the probabilities, which depends on
             their temperature, not the likeliest label.
+        calibrated: whether answers depend on a model's calibration: on its temperature, or on thresholds.
         numeric: whether a label is a number: logits are (rows, 1) in its unit, and there are no probabilities and no right rows.
             What needs labels asks :func:`check_labels` before it begins.
         rankings: names of the scores that runs can be chosen by; the first is the one that decides where nothing is said.
@@ -46,6 +47,9 @@ class Task(Protocol):
 
     @property
     def ordered(self) -> bool: ...
+
+    @property
+    def calibrated(self) -> bool: ...
 
     @property
     def numeric(self) -> bool: ...
