@@ -31,7 +31,7 @@ _POOL = 3  # times the most labelled rows, of which each seed draws its own
 
 
 def measure(
-    base: str, labelled: Table, unlabelled: Table, test: Table, adapt: dict[str, Any], steps: int, seed: int
+    base: str, labelled: Table, unlabelled: Table, test: Table, adapt: dict[str, Any], steps: int, seed: int, device: str
 ) -> dict[str, float]:
     """Accuracy on the test rows with and without adaptation, and what it cost."""
     with tempfile.TemporaryDirectory() as place:
@@ -46,7 +46,7 @@ def measure(
             "adapt": {"unlabelled": str(file), **adapt}, "controls": ["no-adapt"], "output": str(Path(place) / "out"),
         }  # fmt: skip
         rows = {name: {"text": table.texts, "label": table.labels} for name, table in (("train", labelled), ("test", test))}
-        trained = striata.train(study, data=rows, device="cpu")
+        trained = striata.train(study, data=rows, device=device)
         with_, without = f"member-seed{seed}", f"member-no-adapt-seed{seed}"
         facts = trained.runs[with_].facts
         assert facts.adapted is not None
@@ -81,9 +81,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200, help="of training")
     parser.add_argument("--adapt-steps", type=int, default=200)
     parser.add_argument("--adapt-rate", type=float, help="learning rate of the adaptation; left out, the study's own")
+    parser.add_argument("--base", help="the encoder's folder; MiniLM when left out")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--results", type=Path, help="file that keeps a line of every draw")
     arguments = parser.parse_args()
-    rows, base = read_table(arguments.file, Columns()), str(encoder_folder())
+    rows, base = read_table(arguments.file, Columns()), arguments.base or str(encoder_folder())
     pool = _POOL * max(arguments.rows)
     drawn = np.random.default_rng(16).permutation(len(rows))[: pool + arguments.unlabelled + arguments.test]
     unlabelled, test = rows.take(drawn[pool : pool + arguments.unlabelled]), rows.take(drawn[pool + arguments.unlabelled :])
@@ -97,7 +99,7 @@ def main() -> None:
             if key not in known:
                 own = np.random.default_rng([16, seed]).permutation(pool)[:count]
                 started = time.process_time()
-                known[key] = measure(base, rows.take(drawn[own]), unlabelled, test, adapt, arguments.steps, seed)
+                known[key] = measure(base, rows.take(drawn[own]), unlabelled, test, adapt, arguments.steps, seed, arguments.device)
                 line = {"settings": settings, "rows": count, "seed": seed, "figures": known[key]}
                 print(json.dumps({**line, "cpu_seconds": round(time.process_time() - started)}), flush=True)
                 if arguments.results is not None:

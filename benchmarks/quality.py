@@ -144,12 +144,15 @@ class MeanPooled(nn.Module):
         return {"logits": logits} if labels is None else {"loss": functional.cross_entropy(logits, labels), "logits": logits}
 
 
-def peer(work: Task, *, rate: float = RATE, trained: Callable[[float], object] = lambda seconds: None) -> Iterator[float]:
+def peer(
+    work: Task, *, rate: float = RATE, device: str = "cpu", trained: Callable[[float], object] = lambda seconds: None
+) -> Iterator[float]:
     """Test accuracy of each seed, trained one after another by Trainer.
 
     Args:
         work: what is trained on.
         rate: the highest learning rate.
+        device: "cpu" or "cuda".
         trained: told the CPU seconds of each training.
     """
     tokenizer = AutoTokenizer.from_pretrained(work.base)
@@ -170,7 +173,7 @@ def peer(work: Task, *, rate: float = RATE, trained: Callable[[float], object] =
         assert trainable == work.plan.trainable, f"the peer trains {trainable}, the plan says {work.plan.trainable}"
         with TemporaryDirectory() as folder:
             settings = TrainingArguments(
-                output_dir=folder, use_cpu=True, report_to=[], save_strategy="no", logging_steps=10**6, disable_tqdm=True,
+                output_dir=folder, use_cpu=device == "cpu", report_to=[], save_strategy="no", logging_steps=10**6, disable_tqdm=True,
                 seed=seed, max_steps=work.steps, per_device_train_batch_size=BATCH, per_device_eval_batch_size=64,
                 learning_rate=rate, weight_decay=DECAY, lr_scheduler_type="linear", warmup_steps=round(WARMUP * work.steps),
                 remove_unused_columns=False, label_names=["labels"],

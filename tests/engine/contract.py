@@ -36,7 +36,7 @@ class EngineContract(ABC):
 
     @abstractmethod
     def make(self, base: str, plans: Sequence[Plan]) -> Engine:
-        """An engine on the CPU in fp32 with a member for each plan, as yet without weights."""
+        """An engine in fp32 with a member for each plan, as yet without weights."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -158,12 +158,12 @@ class EngineContract(ABC):
             plain = engine.forward(batch)
             given = engine.forward(replace(batch, embeddings=embeddings))
         for slot in engine.slots:
-            near(given[slot].numpy(), plain[slot].numpy())
-        moved = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(0))
+            near(array(given[slot]), array(plain[slot]))
+        moved = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(0)).to(engine.device)
 
         def total(step: float) -> Tensor:
             logits = engine.forward(replace(batch, embeddings=leaf + step * moved))
-            return torch.stack([(value * torch.arange(LABELS)).sum() for value in logits.values()]).sum()
+            return torch.stack([(value * torch.arange(LABELS, device=value.device)).sum() for value in logits.values()]).sum()
 
         leaf = embeddings.clone().requires_grad_()
         (gradient,) = torch.autograd.grad(total(0.0), leaf)
@@ -177,7 +177,7 @@ class EngineContract(ABC):
         assert list(logits) == list(parts)
         for slot, part in parts.items():
             assert logits[slot].dtype == torch.float32
-            near(logits[slot].detach().numpy(), engine.predict(part, slots=[slot])[0])
+            near(array(logits[slot]), engine.predict(part, slots=[slot])[0])
 
     def test_hidden_states_are_each_members_own(self, base: str) -> None:
         engine = self.engine(base, 0, 1, 2)
@@ -188,7 +188,7 @@ class EngineContract(ABC):
         for slot, part in parts.items():
             alone = engine.hidden(collate([(slot, part)], engine.device))[slot]
             assert hidden[slot].shape == (int(part.lengths.sum()), 32)
-            near(hidden[slot].detach().numpy(), alone.detach().numpy())
+            near(array(hidden[slot]), array(alone))
         once, again, other = (engine.hidden(batch, streams(engine, seed)) for seed in (1, 1, 2))
         for slot in parts:
             assert torch.equal(once[slot], again[slot])
@@ -288,6 +288,10 @@ class EngineContract(ABC):
             assert at_once([lambda at=at: answer(at) for at in range(8)]) == alone  # type: ignore[misc]
 
 
+def array(values: Tensor) -> np.ndarray:
+    return values.detach().cpu().numpy()
+
+
 def texts(rows: int, *, seed: int = 0) -> Encoded:
     return random_texts(np.random.default_rng(seed), rows)
 
@@ -313,7 +317,7 @@ def train_step(engine: Engine, watched: int, step: int, optimizer: torch.optim.O
     parts = [(slot, texts(4, seed=step if slot == watched else 100 + slot)) for slot in engine.slots]
     random = {slot: RandomStream(engine.device, step if slot == watched else 100 + slot) for slot in engine.slots}
     logits = engine.forward(collate(parts, engine.device), random)
-    losses = {slot: functional.cross_entropy(value, torch.arange(4) % LABELS) for slot, value in logits.items()}
+    losses = {slot: functional.cross_entropy(value, torch.arange(4, device=value.device) % LABELS) for slot, value in logits.items()}
     torch.stack(list(losses.values())).sum().backward()
     optimizer.step()
     for slot in engine.slots:
