@@ -12,7 +12,7 @@ name, and leave collecting and choosing to whoever comes last. ::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from .extras import require
 from .figures.intervals import Interval
 from .figures.scores import in_words
 from .runs import Run
+from .runs.refusal import Refusal, accepted, refusals
 from .runs.standings import best_first, deciding_figure
 from .settings import Study, load_study
 from .shown import Shown
@@ -58,6 +59,11 @@ class Trained(Shown):
     test: Mapping[str, Mapping[str, float]]
     test_intervals: Mapping[str, Interval] = field(default_factory=dict)
 
+    @property
+    def refused(self) -> dict[str, Refusal]:
+        """The adapted runs that the validation check refuses, by name: the ensemble and the best run are chosen without them."""
+        return refusals(self.runs.values())
+
     def to_json(self) -> dict[str, object]:
         """All of it as JSON values; of each run its folder and its figures on the validation rows."""
         runs = {name: {"folder": str(run.path), **run.metrics} for name, run in self.runs.items()}
@@ -65,6 +71,7 @@ class Trained(Shown):
             "folder": str(self.folder),
             "runs": runs,
             "failed": dict(self.failed),
+            "refused": {name: asdict(refusal) for name, refusal in self.refused.items()},
             "ensemble": None if self.ensemble is None else self.ensemble.to_json(),
             "test": {name: dict(figures) for name, figures in self.test.items()},
         }
@@ -73,10 +80,10 @@ class Trained(Shown):
         parts = [f"{len(self.runs)} runs"]
         if self.runs:
             by = deciding_figure(next(iter(self.runs.values())).facts.study)
-            best = best_first(self.runs.values(), by)[0]
+            best = best_first(accepted(self.runs.values()), by)[0]
             parts[0] += f", the best {best.name} with {in_words({by: best.metrics[by]})}"
         parts += [] if self.ensemble is None else [repr(self.ensemble)]
-        parts += [f"{len(self.failed)} failed"] if self.failed else []
+        parts += [f"{len(named)} {what}" for what, named in (("refused", self.refused), ("failed", self.failed)) if named]
         return f"Trained({self.folder}: {'; '.join(parts)})"
 
 
@@ -243,14 +250,15 @@ def choose(work: Work, runs: Mapping[str, Run], *, listen: Listener = nobody, de
         StriataError: runs cannot be combined, or what is needed to measure them is not there.
     """
     folder, rule = work.folder, work.prepared.study.ensemble
-    size = min(rule.size, len(runs))
+    candidates = accepted(runs.values())
+    size = min(rule.size, len(candidates))
     if size < rule.size and "size" in rule.model_fields_set:
-        note(listen, f"an ensemble of {rule.size} was asked for; finished runs: {len(runs)}")
+        note(listen, f"an ensemble of {rule.size} was asked for; finished runs: {len(candidates)}")
     ensemble = None
     if size > 1:
         from .ensemble import Rule, rule_of, write_ensemble
 
-        doing(listen, f"combining {len(runs)} runs")
+        doing(listen, f"combining {len(candidates)} runs")
         settings = rule.model_dump() | {"size": size}
         before = rule_of(folder.path)
         ensemble = write_ensemble(folder.path, **settings)

@@ -183,6 +183,7 @@ def test_a_loss_that_is_no_number_fails_its_member_only(folder: Path, tmp_path: 
 def test_encoders_without_the_head_contrast(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = make_base(tmp_path, dropout=0.1)
     settings = study(folder, tmp_path / "out", base=str(base), head="mean", controls=[], layouts=["0-2 r2 a4 query"])
+    settings["adapt"] = {**settings["adapt"], "check": False}
     monkeypatch.setattr(pretraining, "_SOLVED", 1e3)
     notes = list[str]()
     trained = striata.train(settings, listen=lambda event: notes.append(event.message))
@@ -252,6 +253,7 @@ def test_check_says_what_is_learned_and_what_it_costs(folder: Path, tmp_path: Pa
     assert run("check", file) == 0
     out = "".join(capsys.readouterr().out.split("\n"))
     assert "adaptation (masked): before it learns labels, each member guesses masked tokens of" in out
+    assert "each is trained without adaptation too, and refused unless it is the better one" in out
     assert run("check", file, "--json") == 0
     shown = json.loads(capsys.readouterr().out)["adaptation"]
     assert (shown["objective"], shown["unlabelled"], shown["copies"], shown["steps"]) == ("masked", 60, 2, 6)

@@ -247,10 +247,11 @@ def _costs(study: Study, members: Sequence[Member], prepared: Prepared, rows: in
     total = {key: sum(cost[key] for cost in costs) for key in costs[0]}
     if study.race is None:
         return total
+    from ..study.members import twins
     from ..study.race import Race
 
-    steps = costs[0]["steps"]
-    share = Race(study.race, [member.name for member in members]).total(steps) / (steps * len(members))
+    steps, race = costs[0]["steps"], Race(study.race, [member.name for member in members], twins(members))
+    share = race.total(steps) / (steps * race.size)
     return {key: round(share * value) for key, value in total.items()}
 
 

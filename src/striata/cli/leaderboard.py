@@ -58,6 +58,7 @@ def show_leaderboard(
     """Prints the leaderboard of a study's folder, by layout or by run."""
     from ..evidence import compare_study
     from ..runs import StudyFolder
+    from ..runs.refusal import check_lines
     from .output import note, say
 
     opened = StudyFolder.open(folder)
@@ -66,6 +67,8 @@ def show_leaderboard(
     say()
     if runs:
         _show_runs(opened)
+        for sentence in check_lines(opened.runs()):
+            note(sentence)
     else:
         show_comparison(compare_study(opened, reference=reference, confidence=confidence), explain=explain)
     for name, reason in opened.failed().items():

@@ -20,6 +20,7 @@ from ..robustness.checks import whole_texts
 from ..robustness.copies import find_copies
 from ..runs import Member, Run, StudyFolder
 from ..runs.facts import Distillation
+from ..runs.refusal import accepted
 from ..settings import Recipe
 from ..study import Prepared
 from ..tasks import SINGLE_LABEL, check_one_label, task_named
@@ -130,7 +131,7 @@ def find_best(folder: StudyFolder) -> Run:
         EnsembleError: there is none.
         RunError: a run is damaged.
     """
-    best = best_run([run for run in folder.runs() if run.kind == "adapter" and run.facts.distilled is None])
+    best = best_run([run for run in accepted(folder.runs()) if run.kind == "adapter" and run.facts.distilled is None])
     if best is None:
         raise EnsembleError(f"{folder.path} has no run with adapters to be like; train a layout of its study first")
     return best

@@ -25,6 +25,7 @@ from ..runs import Run, StudyFolder
 from ..runs.adapter import write_adapter
 from ..runs.facts import Distillation
 from ..runs.joined import in_order, join
+from ..runs.refusal import accepted
 from ..runs.run import RunRecord, Validation, write_run
 from ..runs.study_folder import is_run
 from ..study import Prepared, prepare_again
@@ -163,7 +164,7 @@ def _pattern(folder: StudyFolder, kind: str | None) -> Run:
     """
     if kind is not None and kind not in _KINDS:
         raise EnsembleError(f"'{kind}'{did_you_mean(kind, _KINDS)}; expected {', '.join(_KINDS)}", argument="kind")
-    runs = [run for run in folder.runs() if run.kind in _KINDS and run.facts.distilled is None]
+    runs = [run for run in accepted(folder.runs()) if run.kind in _KINDS and run.facts.distilled is None]
     kinds = [kind] if kind is not None else [ADAPTER] if any(run.kind == ADAPTER for run in runs) else list(_KINDS)
     best = best_run([run for run in runs if run.kind in kinds])
     if best is None:

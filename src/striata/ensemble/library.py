@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import EnsembleError
 from ..runs import Run, StudyFolder
 from ..runs.joined import Pool, join
+from ..runs.refusal import accepted
 
 LEAST = 30  # validation rows that several studies share; with fewer nothing can be chosen
 
@@ -29,7 +30,7 @@ class Library:
 
 
 def open_library(paths: Sequence[str | Path]) -> Library:
-    """Gathers all finished runs of studies.
+    """Gathers all finished runs of studies, but for those that the validation check refuses.
 
     Runs of one study, or of several over the same data, are joined by row number; others by their texts, on the rows that every
     study was validated on.
@@ -44,9 +45,9 @@ def open_library(paths: Sequence[str | Path]) -> Library:
     """
     folders = [StudyFolder.open(path) for path in paths]
     names = study_names([folder.path for folder in folders])
-    by_study = {name: folder.runs() for name, folder in zip(names, folders, strict=True)}
+    by_study = {name: accepted(folder.runs()) for name, folder in zip(names, folders, strict=True)}
     if len(folders) == 1:
-        runs = {run.name: run for run in folders[0].runs()}
+        runs = {run.name: run for own in by_study.values() for run in own}
     else:
         runs = {f"{name}/{run.name}": run for name, own in by_study.items() for run in own}
     pool = join(runs, across=len(folders) > 1)

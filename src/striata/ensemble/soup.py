@@ -17,6 +17,7 @@ from ..layout import Plan
 from ..runs import Run, StudyFolder
 from ..runs.adapter import write_adapter
 from ..runs.joined import join
+from ..runs.refusal import accepted
 from ..runs.run import RunRecord, Validation, write_run
 from ..study import Prepared, prepare_again
 from .best import best_runs
@@ -118,7 +119,7 @@ def write_soup(
     folder = StudyFolder.open(path)
     if rank is not None and rank < 1:
         raise EnsembleError(f"rank {rank} was asked for; expected at least 1")
-    adapters = {run.name: run for run in folder.runs() if run.kind == "adapter"}
+    adapters = {run.name: run for run in accepted(folder.runs()) if run.kind == "adapter"}
     pool = join(adapters)
     _check_one_encoder(list(adapters.values()))
     runs = [adapters[name] for name in best_runs(pool, Rule(size=size, by=by))]

@@ -13,6 +13,7 @@ from ..errors import StudyError
 from ..figures.bootstrap import f1_draws, f1_interval
 from ..figures.pvalues import holm
 from ..figures.spread import Variance, spread
+from ..runs.refusal import check_lines
 from ..runs.run import Run
 from ..runs.study_folder import StudyFolder
 from .gathering import Evidence, gather
@@ -176,7 +177,9 @@ def _notes(evidence: Evidence) -> list[str]:
         missing = [seed for seed in every if seed not in one.runs]
         if missing:
             notes.append(f"{one.label} has no run of seed {_listed(missing)}; it is compared by the seeds that both sides have")
-    if any(run.facts.transductive for one in evidence.groups for run in one.runs.values()):
+    runs = [run for one in evidence.groups for run in one.runs.values()]
+    notes += check_lines(runs)
+    if any(run.facts.transductive for run in runs):
         notes.append("transductive: runs have seen rows without labels; figures on these rows are not those of new data")
     if len(every) == 1:
         notes.append("one seed only: intervals and tests speak of these runs on other rows, not of the layouts with other seeds")
@@ -197,7 +200,11 @@ def _results(evidence: Evidence, groups: Sequence[Group]) -> tuple[LayoutResult,
         resampled = {name: draws[:, at] for at, name in enumerate(names)}
     results = (_result(evidence, one, resampled) for one in groups)
     merit = RANKINGS[evidence.by].merit
-    return tuple(sorted(results, key=lambda row: (-merit(row.figures[evidence.by]), row.loss, row.layout)))
+
+    def place(row: LayoutResult) -> tuple[bool, float, float, str]:
+        return row.refused == row.runs, -merit(row.figures[evidence.by]), row.loss, row.layout
+
+    return tuple(sorted(results, key=place))
 
 
 def _result(evidence: Evidence, one: Group, resampled: Mapping[str, npt.NDArray[np.float64]]) -> LayoutResult:
@@ -231,6 +238,7 @@ def _result(evidence: Evidence, one: Group, resampled: Mapping[str, npt.NDArray[
         test_value=sum(tests) / len(tests) if len(tests) == len(runs) else None,
         seconds=sum(run.facts.seconds for run in runs) / len(runs),
         texts_per_second=sum(speeds) / len(speeds) if len(speeds) == len(runs) else None,
+        refused=tuple(run.name for run in runs if run.name in evidence.refused),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..errors import StudyError
 from ..figures.spread import Variance, seed_parts
 from ..runs.joined import Pool, join
+from ..runs.refusal import refusals
 from ..runs.run import Run
 from ..runs.standings import deciding_figure, test_metrics
 from ..runs.study_folder import StudyFolder
@@ -27,6 +28,7 @@ class Evidence:
         scatter: variance of :meth:`striata.evidence.measure.Measure.of_seed` of each, by title.
         f1: of macro F1, likewise; of freedom 0 where there is none.
         tests: figures on the test rows, by run.
+        refused: runs that the validation check refuses.
         confidence: of the intervals.
     """
 
@@ -37,6 +39,7 @@ class Evidence:
     scatter: dict[str, Variance]
     f1: dict[str, Variance]
     tests: Mapping[str, Mapping[str, float]]
+    refused: frozenset[str]
     confidence: float
 
 
@@ -68,5 +71,6 @@ def gather(folder: StudyFolder, runs: Sequence[Run], confidence: float, *, alone
         scatter=dict(zip(titles, seed_parts(means), strict=True)),
         f1=dict(zip(titles, seed_parts(f1s), strict=True)),
         tests=test_metrics(folder, runs),
+        refused=frozenset(refusals(runs)),
         confidence=confidence,
     )

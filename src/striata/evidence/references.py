@@ -39,8 +39,10 @@ class Named:
         return tuple(dict.fromkeys((self.label, self.title, *self.aliases)))
 
     def is_controlled_by(self, other: Named, kind: str) -> bool:
-        """Whether another layout is this one's control of a kind; a control's own control is that of its layout."""
-        roots = {self.title} if self.control is None else set(self.control_of.get(self.control, ()))
+        """Whether another layout is this one's control of a kind; a control's own control is that of its layout, but for the one
+        without adaptation, which is of the same plan."""
+        alone = self.control is None or kind == UNADAPTED
+        roots = {self.title} if alone else set(self.control_of.get(str(self.control), ()))
         return other is not self and not roots.isdisjoint(other.control_of.get(kind, ()))
 
 

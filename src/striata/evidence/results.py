@@ -33,6 +33,7 @@ class LayoutResult(Figured):
         test_value: of the compared figure on the test rows, mean over the seeds; None where a run was not measured on them.
         seconds: a run's share of the training time, mean over the seeds.
         texts_per_second: answered on the validation rows, mean over the seeds; None where a run's was not measured.
+        refused: runs that the validation check refuses; where that is all of them, the layout comes last.
     """
 
     layout: str
@@ -52,6 +53,7 @@ class LayoutResult(Figured):
     test_value: float | None
     seconds: float
     texts_per_second: float | None
+    refused: tuple[str, ...] = ()
 
     @property
     def test_accuracy(self) -> float | None:
@@ -133,7 +135,7 @@ class Comparison:
     """The layouts of a study and their differences.
 
     Args:
-        layouts: best first.
+        layouts: best first, behind them those of which the validation check refuses every run.
         differences: in the order of the layouts.
         together: the layouts on average against their controls, one for each kind of control that two or more have, or one of
             adaptation.

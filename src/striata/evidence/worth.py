@@ -12,6 +12,7 @@ from ..choices import BASELINES, RANKINGS
 from ..figures.intervals import LEVEL, Interval, paired_difference
 from ..figures.scores import in_words
 from ..runs.joined import Pool, join
+from ..runs.refusal import accepted
 from ..runs.run import Run, Validation
 from ..runs.standings import total_seconds
 from .measure import RIGHT, Measure, Rows, measure_of
@@ -119,7 +120,7 @@ def measure_worth(runs: Sequence[Run], ensemble: Combined | None = None, *, conf
     """The best fine-tuned encoder and the ensemble of a study beside its best baseline.
 
     Args:
-        runs: the finished runs, at least one.
+        runs: the finished runs, at least one; those that the validation check refuses do not count.
         ensemble: of these runs, or None.
         confidence: of the intervals.
 
@@ -127,7 +128,7 @@ def measure_worth(runs: Sequence[Run], ensemble: Combined | None = None, *, conf
         RunError: runs cannot be joined on their validation rows.
     """
     baselines = [run for run in runs if run.kind in BASELINES]
-    tuned = [run for run in runs if run.kind in FINE_TUNED]
+    tuned = [run for run in accepted(runs) if run.kind in FINE_TUNED]
     bar, encoder = best_run(baselines), best_run(tuned)
     rows = runs[0].facts.split["validation"]
     if bar is None:

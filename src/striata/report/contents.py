@@ -308,22 +308,25 @@ def _groups(
 ) -> tuple[Group, ...]:
     """The layouts as the study lists them, each followed by its controls; what it does not list comes last, by name."""
     listed = [entry if isinstance(entry, str) else entry.get("name") or entry["layout"] for entry in settings["layouts"]]
+    by_title = {run.title: run for run in runs.values()}
     places: dict[str, int] = {}
     for result in comparison.layouts:
         run = runs[result.runs[0]]
-        known = {run.title, run.facts.layout, _family(run), None if run.plan is None else run.plan.control_of}
+        root = _family(run, by_title)
+        known = {run.title, run.facts.layout, root, None if run.plan is None else run.plan.control_of}
         place = next((at for at, name in enumerate(listed) if name in known), len(listed))
-        places[_family(run)] = min(place, places.get(_family(run), place))
+        places[root] = min(place, places.get(root, place))
 
     def key(result: LayoutResult) -> tuple[int, str, int]:
         run = runs[result.runs[0]]
-        return places[_family(run)], _family(run), (None, *CONTROLS).index(run.facts.control)
+        root = _family(run, by_title)
+        return places[root], root, (None, *CONTROLS).index(run.facts.control)
 
     families: dict[str, int] = {}
     groups = []
     for place, result in enumerate(sorted(comparison.layouts, key=key)):
         run = runs[result.runs[0]]
-        family = families.setdefault(_family(run), len(families))
+        family = families.setdefault(_family(run, by_title), len(families))
         groups.append(
             Group(
                 place=place,
@@ -338,10 +341,13 @@ def _groups(
     return tuple(groups)
 
 
-def _family(run: Run) -> str:
-    """The title of the layout that a run's layout is, or is the control of."""
+def _family(run: Run, by_title: Mapping[str, Run]) -> str:
+    """The title of the layout that a run's layout is, or is the control of, be it a control's own control."""
     sources = run.facts.control_of.get(run.facts.control, ()) if run.facts.control else ()
-    return sources[0] if sources else run.title
+    if not sources:
+        return run.title
+    source = by_title.get(sources[0])
+    return sources[0] if source is None or not source.facts.control else _family(source, by_title)
 
 
 def _history(run: Run, place: int) -> History:

@@ -21,6 +21,7 @@ from ..figures.scores import in_words, special_figures
 from ..model.packs import is_pack, open_pack, refuse_archive
 from ..robustness.documents import EvaluationFacts, NumberEvaluationFacts
 from ..runs import Run, StudyFolder
+from ..runs.refusal import refusal_sentence, refusals
 from ..runs.standings import find_model, test_metrics
 from ..runs.study_folder import SETTINGS, find_run
 from .contents import identities, read_evaluations
@@ -46,6 +47,8 @@ class Subject:
         test: figures on the study's test rows; empty without.
         evaluations: what `striata evaluate` measured of it as it is now.
         worth: what its study's fine-tuned encoder and ensemble gain over the best baseline; None where the study is not there.
+        refused: a sentence on adapted runs that the validation check refuses, in whose place this model stands or among which it
+            is; empty without.
         cascade: who answers which texts; None where all members answer all.
         packed: whether the folder is a pack, in which the model lies.
     """
@@ -58,6 +61,7 @@ class Subject:
     test: Mapping[str, float]
     evaluations: tuple[EvaluationFacts | NumberEvaluationFacts, ...]
     worth: Worth | None
+    refused: str = ""
     cascade: Cascade | None = None
     packed: bool = False
 
@@ -96,11 +100,11 @@ def find_subject(path: str | Path) -> Subject:
         return replace(inside, folder=folder, name=name, packed=True)
     if (folder / "ensemble.json").is_file():
         ensemble = load_ensemble(folder)
-        name = f"{folder.resolve().parent.name}-{folder.resolve().name}"
+        place = folder.resolve().parent
         return Subject(
-            folder=folder, name=name, members=ensemble.members, runs=ensemble.runs, judged=judge_ensemble(ensemble), test={},
-            evaluations=_evaluations(folder.resolve().parent, [], [ensemble]),
-            worth=_worth(folder.resolve().parent, ensemble), cascade=ensemble.cascade,
+            folder=folder, name=f"{place.name}-{folder.resolve().name}", members=ensemble.members, runs=ensemble.runs,
+            judged=judge_ensemble(ensemble), test={}, evaluations=_evaluations(place, [], [ensemble]),
+            worth=_worth(place, ensemble), refused=_refused(place, None), cascade=ensemble.cascade,
         )  # fmt: skip
     run = find_run(folder)
     study = StudyFolder(run.path.resolve().parent.parent)
@@ -108,6 +112,7 @@ def find_subject(path: str | Path) -> Subject:
     return Subject(
         folder=folder, name=run.name, members={run.name: 1.0}, runs={run.name: run}, judged=judge_run(run), test=test,
         evaluations=_evaluations(study.path, [run], []), worth=_worth(study.path, None),
+        refused=_refused(study.path, run.name),
     )  # fmt: skip
 
 
@@ -121,6 +126,14 @@ def _evaluations(
 
 def _worth(folder: Path, ensemble: Ensemble | None) -> Worth | None:
     return measure_worth(StudyFolder(folder).runs(), ensemble) if (folder / SETTINGS).is_file() else None
+
+
+def _refused(folder: Path, run: str | None) -> str:
+    """A sentence on the runs of a study that the validation check refuses; for one run, if it is refused or stands in for one."""
+    refused = refusals(StudyFolder(folder).runs()).values() if (folder / SETTINGS).is_file() else ()
+    concerned = [one for one in refused if run in (None, one.run, one.twin)]
+    sentence = refusal_sentence(concerned) if concerned else ""
+    return f"{sentence[:1].upper()}{sentence[1:]}"
 
 
 def card(subject: Subject, *, on_hub: str | None = None) -> str:

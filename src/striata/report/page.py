@@ -210,7 +210,7 @@ def _css() -> str:
 def _commands(report: Report) -> list[str]:
     """What leads to this page from the study file; an ensemble that was chosen otherwise has a command of its own."""
     chosen, rule = report.chosen, Rule(**report.settings["ensemble"])
-    by_file = replace(rule, size=min(rule.size, len(report.standings)))
+    by_file = replace(rule, size=min(rule.size, sum(row.refused_for is None for row in report.standings)))
     own = [] if chosen is None or chosen == by_file else [_ensemble_command(report.place, chosen)]
     return [
         "pip install striata", "striata check study.yaml", "striata train study.yaml", *own, f"striata report {report.place}",

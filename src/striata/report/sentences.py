@@ -9,6 +9,7 @@ from ..choices import BASELINES, RANKINGS
 from ..figures.intervals import Interval, wilson
 from ..robustness.checks import judged_rows
 from ..robustness.documents import EvaluationFacts, NumberEvaluationFacts
+from ..runs.refusal import check_lines
 from ..runs.standings import total_seconds
 from .axes import amount, duration, exactly, thousands
 from .contents import Group, Report
@@ -114,6 +115,7 @@ def summary(report: Report) -> list[Sentence]:
         *_worth(report),
         _best(report),
         *_verdicts(report),
+        *_refused(report),
         _ensemble(report),
         receipts(report),
         *_data(report),
@@ -188,6 +190,10 @@ def _verdicts(report: Report) -> list[Sentence]:
     return sentences + [
         Sentence(f"{difference.sentence}.", "good" if difference.verdict == "better" else "bad") for difference in told[:4]
     ]
+
+
+def _refused(report: Report) -> list[Sentence]:
+    return [Sentence(f"{line[0].upper()}{line[1:]}.", "bad") for line in check_lines(report.runs.values())]
 
 
 def _ensemble(report: Report) -> Sentence | None:

@@ -15,6 +15,7 @@ from ..figures.scores import Figured, in_words
 from ..shown import Shown
 from ..tasks import task_named
 from .facts import Figures
+from .refusal import refusals
 from .run import Run
 from .study_folder import SETTINGS, StudyFolder
 
@@ -53,6 +54,7 @@ class Standing(Figured):
         shared_seconds: of these, what other runs count too.
         texts_per_second: answered on the validation rows; None where it was not measured.
         aliases: other layouts that are the same plan, trained by the same recipe.
+        refused_for: the run without adaptation that stands in its place, where the validation check refuses it; else None.
     """
 
     run: str
@@ -70,6 +72,7 @@ class Standing(Figured):
     shared_seconds: float
     texts_per_second: float | None
     aliases: tuple[str, ...]
+    refused_for: str | None = None
 
     def __repr__(self) -> str:
         test = "" if self.test_value is None else f", {RANKINGS[self.by].shown(self.test_value)} on test rows"
@@ -109,7 +112,8 @@ class Leaderboard(list[Standing], Shown):
 
 
 def leaderboard(folder: StudyFolder) -> Leaderboard:
-    """The finished runs by the validation figure that the study's recipe names, then by loss.
+    """The finished runs by the validation figure that the study's recipe names, then by loss; those that the validation check
+    refuses come last.
 
     Raises:
         RunError: a run is damaged.
@@ -117,8 +121,9 @@ def leaderboard(folder: StudyFolder) -> Leaderboard:
     """
     runs = folder.finished()
     tests, by = test_metrics(folder, runs), deciding_figure(folder.settings())
-    rows = [_standing(run, by, tests.get(run.name)) for run in runs]
-    return Leaderboard(sorted(rows, key=lambda row: (-row.merit, row.loss, row.run)))
+    twins = {name: refusal.twin for name, refusal in refusals(runs).items()}
+    rows = [_standing(run, by, tests.get(run.name), twins.get(run.name)) for run in runs]
+    return Leaderboard(sorted(rows, key=lambda row: (row.refused_for is not None, -row.merit, row.loss, row.run)))
 
 
 def deciding_figure(settings: Mapping[str, Any]) -> str:
@@ -157,7 +162,7 @@ def find_model(path: str | Path) -> Path:
     return study.run_folder(leaderboard(study)[0].run)
 
 
-def _standing(run: Run, by: str, test: Mapping[str, float] | None) -> Standing:
+def _standing(run: Run, by: str, test: Mapping[str, float] | None, refused_for: str | None) -> Standing:
     facts = run.facts
     return Standing(
         run=run.name,
@@ -175,6 +180,7 @@ def _standing(run: Run, by: str, test: Mapping[str, float] | None) -> Standing:
         shared_seconds=facts.shared_seconds,
         texts_per_second=facts.texts_per_second,
         aliases=facts.aliases,
+        refused_for=refused_for,
     )
 
 

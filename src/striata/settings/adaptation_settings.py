@@ -22,6 +22,8 @@ class AdaptationSettings(BaseModel):
         steps: optimizer steps, which come before those of the recipe.
         learning_rate: AdamW's highest, from which it falls on a line; None for what suits objective and encoder.
         batch_size: texts of one step.
+        check: whether each adapted member is trained without adaptation too, and its run refused unless it is the better one on
+            the validation rows, by `best_by` of the recipe. Twice as many members are trained for it.
     """
 
     model_config = CONFIG
@@ -30,6 +32,7 @@ class AdaptationSettings(BaseModel):
     steps: Count = 200
     learning_rate: Positive | None = None
     batch_size: Count = 32
+    check: bool = True
 
     @model_validator(mode="after")
     def _several(self) -> AdaptationSettings:
@@ -38,5 +41,5 @@ class AdaptationSettings(BaseModel):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """All but the place of the texts."""
-        return self.model_dump(mode="json", exclude={"unlabelled"})
+        """How members are adapted: all but the place of the texts and what is done with the runs."""
+        return self.model_dump(mode="json", exclude={"unlabelled", "check"})

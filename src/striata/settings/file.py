@@ -150,7 +150,7 @@ class RaceSettings(BaseModel):
 
     Args:
         learning_rates: of the recipe, in place of its one.
-        survivors: members that are trained to their end.
+        survivors: members that are trained to their end; an adapted one and the same without adaptation count as one.
         until: share of a member's steps after which no more than these are left.
     """
 

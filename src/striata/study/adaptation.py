@@ -85,6 +85,8 @@ class Adaptation:
             f"adaptation ({self.objective}): before it learns labels, each member {does} {own:,} of the training rows' texts"
             f"{others}: {self.recipe.max_steps:,} steps of {self.recipe.batch_size}, {self.tokens:,} tokens a member"
         ]
+        if self.settings.check:
+            lines.append("each is trained without adaptation too, and refused unless it is the better one on the validation rows")
         if self.unlabelled:
             lines.append("transductive: figures on these texts, and on others like them, are not those of new data")
         if self.copies:

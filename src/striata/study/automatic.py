@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ..choices import UNADAPTED
 from ..layout import shape_of
 from ..settings import Recipe
 from ..settings.file import RaceSettings, Study
@@ -56,7 +57,8 @@ def decide_recipe(study: Study, rows: int) -> Study:
     recipe = Recipe.model_validate({**decided, **stated})
     race = study.race
     if race is None and study.search is None and "learning_rate" not in stated and most >= RACING_STEPS:
-        survivors = max(1, len(study.layouts) * len(study.seeds) * (1 + len(study.controls)))
+        controls = sum(kind != UNADAPTED for kind in study.controls)  # which race with their layouts
+        survivors = max(1, len(study.layouts) * len(study.seeds) * (1 + controls))
         rates = tuple(float(f"{rate * factor:.2g}") for factor in RATES)
         race = RaceSettings(learning_rates=rates, survivors=survivors, until=UNTIL)
     return study.model_copy(update={"recipe": recipe, "race": race})

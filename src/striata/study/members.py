@@ -33,9 +33,9 @@ class _Planned:
     def equals(self, other: _Planned) -> bool:
         return (self.plan.hash, self.recipe, self.adapt) == (other.plan.hash, other.recipe, other.adapt)
 
-    @property
-    def unadapted(self) -> _Planned:
-        """The control that is the same without adaptation."""
+    def unadapted(self, own: Sequence[_Planned]) -> _Planned:
+        """The control that is the same without adaptation; `own` are the study's layouts."""
+        sources = (self.title, *(other.title for other in own if other.equals(self)))
         return replace(
             self,
             title=f"{self.title}-{UNADAPTED}",
@@ -43,13 +43,16 @@ class _Planned:
             layout=f"{self.layout}:{UNADAPTED}",
             adapt=None,
             control=UNADAPTED,
+            aliases=tuple(f"{alias}:{UNADAPTED}" for alias in self.aliases),
+            control_of={UNADAPTED: tuple(dict.fromkeys(sources))},
         )
 
 
 def plan_members(study: Study, labels: int) -> tuple[Member, ...]:
     """The members of a study, in the order of its layouts and seeds, each followed by its controls.
 
-    Layouts with equal plans and recipes are one member per seed: the first gives the name, the others are its aliases.
+    Layouts with equal plans and recipes are one member per seed: the first gives the name, the others are its aliases. With an
+    adaptation that is checked, controls have a control without adaptation too.
 
     Args:
         study: checked settings.
@@ -78,6 +81,7 @@ def plan_members(study: Study, labels: int) -> tuple[Member, ...]:
         else:
             merged = _united(distinct[at].control_of, planned.control_of)
             distinct[at] = replace(distinct[at], aliases=(*distinct[at].aliases, planned.label), control_of=merged)
+    distinct = [one for planned in distinct for one in (planned, *_unadapted(study, planned, own))]
     _check_names(distinct, study.seeds)
     return tuple(
         Member(
@@ -149,14 +153,21 @@ def _controls(study: Study, entry: str | LayoutSettings, planned: _Planned, labe
         return []
     controls = []
     for kind in dict.fromkeys(study.controls):
-        if kind == UNADAPTED:
-            controls.append(planned.unadapted)
+        if kind == UNADAPTED:  # is of the plan that several layouts may share
             continue
         made = settings.model_copy(update={"layout": f"{settings.layout}:{kind}", "name": f"{planned.title}-{kind}"})
         control = replace(_planned(study, made, labels), label=f"{planned.label}:{kind}")
         if not control.equals(planned):
             controls.append(control)
     return controls
+
+
+def _unadapted(study: Study, planned: _Planned, own: Sequence[_Planned]) -> list[_Planned]:
+    """The same without adaptation: for the validation check of each plan, else for each layout whose study has this control."""
+    if planned.adapt is None:
+        return []
+    wants = planned.adapt.check or (UNADAPTED in study.controls and planned.control is None)
+    return [planned.unadapted(own)] if wants else []
 
 
 def _sources(control: _Planned, own: Sequence[_Planned]) -> dict[str, tuple[str, ...]]:
@@ -187,6 +198,13 @@ def _is_text(layout: str) -> bool:
 
 def _title_of(layout: str) -> str:
     return layout.replace(":", "-").replace("/", "-")
+
+
+def twins(members: Sequence[Member]) -> dict[str, str]:
+    """The members that are the same as an adapted one without adaptation, seed included, each with the adapted one's name."""
+    adapted = {(replace(member, adapt=None).identity, member.seed): member.name for member in members if member.adapt is not None}
+    plain = ((member.name, adapted.get((member.identity, member.seed))) for member in members if member.adapt is None)
+    return {name: other for name, other in plain if other is not None} if adapted else {}
 
 
 def shared_plans(members: Sequence[Member]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,16 +19,24 @@ class Race:
 
     What decides is the progressive loss: the training loss of a member's latest batches, each measured before the member learned
     it (Dawid 1984, prequential). It costs nothing, and while no row comes twice it is a loss on new rows. Members of one seed see
-    the same rows in the same order, so that they are compared on equal terms.
+    the same rows in the same order, so that they are compared on equal terms. An adapted member and the same without adaptation
+    are one candidate, judged by the better of both, so that both or none are there to be compared in the end.
 
     Args:
         settings: how many are left at the end, and when that is.
-        candidates: names of all that race.
+        members: names of all that race.
+        twins: of these, those without adaptation, with the adapted member that each belongs to.
     """
 
-    def __init__(self, settings: RaceSettings, candidates: Sequence[str]) -> None:
-        self._settings, self._candidates = settings, frozenset(candidates)
-        self._rounds = max(0, math.ceil(math.log2(len(candidates) / settings.survivors)))
+    def __init__(self, settings: RaceSettings, members: Sequence[str], twins: Mapping[str, str] | None = None) -> None:
+        self._settings = settings
+        self._candidates = {name: (twins or {}).get(name, name) for name in members}
+        self._rounds = max(0, math.ceil(math.log2(self.size / settings.survivors)))
+
+    @property
+    def size(self) -> int:
+        """Number of candidates."""
+        return len(set(self._candidates.values()))
 
     def rungs(self, steps: int) -> list[int]:
         """Steps after which the weaker half leaves.
@@ -45,7 +53,7 @@ class Race:
         Args:
             steps: of a member's whole training.
         """
-        racing, before, total = len(self._candidates), 0, 0
+        racing, before, total = self.size, 0, 0
         for rung in self.rungs(steps):
             total += racing * (rung - before)
             racing, before = self._staying(racing), rung
@@ -70,11 +78,16 @@ class Race:
             return {}
         before = ([0, *rungs])[rungs.index(step)]
         losses = {trainee.member.name: _progressive(trainee, max(before, step // 2)) for trainee in racing}
-        ranked = sorted(losses, key=lambda name: (losses[name], name))
+        best: dict[str, float] = {}
+        for name, loss in losses.items():
+            candidate = self._candidates[name]
+            best[candidate] = min(loss, best.get(candidate, loss))
+        ranked = sorted(best, key=lambda candidate: (best[candidate], candidate))
+        out = ranked[self._staying(len(ranked)) :]
         return {
-            name: f"left the race at step {step}: mean loss {losses[name]:.4f} on its latest rows, the best one's "
-            f"{losses[ranked[0]]:.4f}"
-            for name in ranked[self._staying(len(ranked)) :]
+            name: f"left the race at step {step}: mean loss {loss:.4f} on its latest rows, the best one's {best[ranked[0]]:.4f}"
+            for name, loss in losses.items()
+            if self._candidates[name] in out
         }
 
 

@@ -30,6 +30,7 @@ from ..training.trackers import tracking
 from ..training.validation import Validator
 from .adaptation import Adaptation, check_same_texts, find_adaptation
 from .claim import discard
+from .members import twins
 from .preparation import Prepared
 from .race import Race
 from .stack_folder import BusyError, StackFolder
@@ -98,7 +99,8 @@ def _train(context: Context, work: Work, stack: StackFolder, listen: Listener, o
             return {trainee.member.name: "time" for trainee in evaluated} if overdue is not None and overdue() else {}
 
         race = work.prepared.study.race
-        leaving = None if race is None else Race(race, stack.members() if stack.is_planned else list(members)).leaving
+        racing = stack.members() if stack.is_planned else list(members)
+        leaving = None if race is None else Race(race, racing, twins(work.members)).leaving
         train_together(context, together, stack.checkpoint, listen, judge=judge, leaving=leaving)
         stack.remove()
 
