@@ -21,6 +21,7 @@ import pytest
 from datasets import Dataset
 
 from striata.data import Columns
+from striata.disk.json_text import MOST_DEPTH
 from striata.errors import DataError
 from striata.model import whole_file
 from striata.model.result import free_names
@@ -294,11 +295,16 @@ def test_two_columns_of_one_name_cannot_both_be_kept(tmp_path: Path) -> None:
     assert cells(out) == [["text", "label"], ["a 0", "Business"]]
 
 
-def test_a_value_nested_without_end_is_one_line(tmp_path: Path) -> None:
-    source, out = tmp_path / "new.jsonl", tmp_path / "out.jsonl"
-    depth = 600
-    source.write_text('{"text": "a 0", "deep": ' + "[" * depth + "]" * depth + "}\n")
-    assert "nested too deeply" in refused(source, out)
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+def test_a_value_is_written_as_deep_as_it_is_read_and_a_deeper_one_is_one_line(tmp_path: Path, ending: str) -> None:
+    source, out = tmp_path / "new.jsonl", tmp_path / f"out{ending}"
+    depth = MOST_DEPTH - 1  # in the row's object
+    deep = "[" * depth + "]" * depth
+    source.write_text(f'{{"text": "a 0", "deep": [{deep}]}}\n')
+    assert "more than 200 lists and objects inside each other" in refused(source, out)
+    source.write_text(f'{{"text": "a 0", "deep": {deep}}}\n{{"text": "a 1", "deep": 1}}\n')
+    predict(source, out)
+    assert deep in (out.read_text() if ending != ".parquet" else pd.read_parquet(out)["deep"][0])
 
 
 def test_the_name_of_a_result_that_got_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ..disk.json_text import DepthError, load_json
 from ..errors import DataError
 from .dialect import name_two
 from .files import DataFile, joined_form
@@ -36,8 +37,8 @@ def open_json(file: DataFile) -> RowReader:
 
 def _is_whole(line: str) -> bool:
     try:
-        json.loads(line)
-    except (ValueError, RecursionError):
+        load_json(line)
+    except ValueError:
         return False
     return True
 
@@ -49,8 +50,8 @@ def _are_lines(first: str, rest: Iterator[str], ending: str) -> bool:
     if second is not None:
         return _is_whole(first) or second.startswith("{")
     try:
-        values = list(json.loads(first).values())
-    except (ValueError, RecursionError):
+        values = list(load_json(first).values())
+    except ValueError:
         return False
     groups = [isinstance(value, list | dict) for value in values]
     return not any(groups) or (ending != ".json" and not all(groups))
@@ -106,8 +107,10 @@ class JsonLinesReader(RowReader):
 
     def _parse(self, text: str, where: str) -> dict[str, object]:
         try:
-            record = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            record = load_json(text)
+        except DepthError as error:
+            raise DataError(f"{self.source}: {where} has {error}; expected a few") from None
+        except ValueError as error:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
             raise DataError(f"{self.source}: {where} is not JSON ({reason}); expected one JSON object per line") from None
         if not isinstance(record, dict):
@@ -146,10 +149,12 @@ class DocumentReader(RowReader):
 def _document(file: DataFile, encoding: str, form: str) -> DocumentReader:
     with file.lines(encoding) as lines:
         try:
-            value = json.load(lines)
+            value = load_json(lines.read())
         except UnicodeDecodeError:
             raise file.changed() from None
-        except (ValueError, RecursionError) as error:
+        except DepthError as error:
+            raise DataError(f"{file.source} has {error}; expected a few") from None
+        except ValueError as error:
             reason = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else type(error).__name__
             raise DataError(f"{file.source} is not JSON ({reason}); expected a list of objects, or one object per line") from None
     at: list[str] = []

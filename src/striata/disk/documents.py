@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from ..errors import StriataError
 from .files import write_text
+from .json_text import DepthError, load_json
 from .upgrades import current_version, upgrade
 
 if TYPE_CHECKING:
@@ -116,13 +117,13 @@ def parse_json(data: bytes, *, finite: bool = True) -> Any:
         ValueError: it is none; the message says where.
     """
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant if finite else None)
+        return load_json(data.decode("utf-8"), parse_constant=_refuse_constant if finite else None)
     except UnicodeDecodeError as error:
         raise ValueError(f"byte {error.start} is no UTF-8") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"line {error.lineno} column {error.colno} is no JSON ({error.msg})") from error
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    except DepthError as error:
+        raise ValueError(f"it has {error}") from None
 
 
 def with_checksum(content: Mapping[str, Any]) -> dict[str, Any]:

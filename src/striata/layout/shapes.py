@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from ..disk.json_text import load_json
 from ..disk.paths import is_folder, is_there
 from ..errors import EncoderError, did_you_mean
 from ..families import FAMILIES, Family, Size
@@ -141,10 +141,10 @@ def _read(path: Path, base: str) -> Mapping[str, Any]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"it has more than {_MOST_BYTES:,} bytes")
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = load_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise EncoderError(f"encoder folder {base} has no config.json; expected a transformers model folder") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise EncoderError(f"{path} cannot be read as JSON ({error}); copy the model's config.json again") from None
     if not isinstance(config, dict):
         raise EncoderError(f"{path} is no JSON object; copy the model's config.json again")

@@ -71,14 +71,6 @@ def write_rows(file: IO[bytes], ending: str, types: Mapping[str, pa.DataType | N
     Raises:
         DataError: the format cannot hold a value.
     """
-    try:
-        _write(file, ending, types, parts, source)
-    except RecursionError:
-        told = "holds a value that is nested too deeply to be written; name the columns to keep with `only`"
-        raise DataError(f"{source} {told}") from None
-
-
-def _write(file: IO[bytes], ending: str, types: Mapping[str, pa.DataType | None], parts: Iterator[Rows], source: str) -> None:
     if ending == ".parquet":
         schema = pa.schema([(name, kind or pa.string()) for name, kind in types.items()])
         with parquet.ParquetWriter(file, schema) as table:
@@ -111,7 +103,7 @@ def _plain_column(rows: Rows, name: str, kind: pa.DataType | None, source: str) 
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it.
+    """A value as JSON has it; readers give none that is nested too deeply for this.
 
     Raises:
         TypeError: it is, or holds, bytes.
