@@ -30,7 +30,7 @@ from .runs.standings import best_first, deciding_figure
 from .settings import Study, load_study
 from .shown import Shown
 from .study import Prepared, Work, fit_baselines, plan_members, plan_work, prepare
-from .study.adaptation import check_adaptation
+from .study.adaptation_texts import find_adaptation
 from .study.reweighting import reweighted
 from .study.turns import take_turns
 from .training.events import Listener, doing, nobody, note
@@ -127,7 +127,7 @@ def prepare_study(study: Study | str | Path | Mapping[str, Any], data: object = 
     for remark in settings.places.remarks:
         note(listen, remark)
     prepared = prepare(settings, data)
-    check_adaptation(prepared.study)
+    prepared = replace(prepared, adaptation=find_adaptation(prepared))
     settings, labels = prepared.study, len(prepared.splits.labels)
     if settings.ensemble.size > 1:
         from .ensemble import Rule, check_budget, check_task

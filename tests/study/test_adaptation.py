@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,10 +18,12 @@ from striata.errors import DataError, StudyError
 from striata.report import collect, write_card
 from striata.report.sentences import summary
 from striata.runs import Run
+from striata.scale.training import portable
 from striata.settings import load_study
-from striata.steps import Trained
+from striata.steps import Trained, plan_study, train_stacks
+from striata.steps import collect as collect_runs
 from striata.study import plan_members, prepare, stacks
-from striata.study.adaptation import find_adaptation
+from striata.study.adaptation_texts import find_adaptation
 from striata.training import pretraining
 from striata.training.events import Event, Listener
 from striata.training.state import read_checkpoint
@@ -161,6 +164,16 @@ def test_killed_it_goes_on_to_equal_bits(
         theirs = weights(again.runs[name])
         assert all(np.array_equal(array, theirs[key]) for key, array in weights(one).items())
         assert one.facts.adapted == again.runs[name].facts.adapted
+
+
+def test_a_task_of_a_cluster_adapts_to_the_same_texts(ended: Ended, folder: Path, tmp_path: Path) -> None:
+    """Though it gets no texts of training and test rows."""
+    work = plan_study(study(folder, tmp_path / "out"))
+    train_stacks(pickle.loads(pickle.dumps(portable(work))))
+    for name, one in collect_runs(work).items():
+        assert one.facts.adapted == ended.trained.runs[name].facts.adapted
+        theirs = weights(ended.trained.runs[name])
+        assert all(np.array_equal(array, theirs[key]) for key, array in weights(one).items())
 
 
 def test_other_texts_are_refused(ended: Ended, folder: Path, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def check(
     from ..scale.cost import foresee as foresee_hours
     from ..search import Space
     from ..study import advise, check_output, plan_members, prepare
-    from ..study.adaptation import find_adaptation
+    from ..study.adaptation_texts import find_adaptation
     from .inputs import open_study
     from .output import print_json
 

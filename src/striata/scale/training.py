@@ -131,7 +131,7 @@ class _Training:
         if not work.stacks:
             return others
         mailbox, gathering = open_mailbox(), Gathering(self._listen, several=len(work.stacks) > 1)
-        shared = ray.put(_portable(work))
+        shared = ray.put(portable(work))
         task = ray.remote(train_one)
         share = {"num_cpus": self._dealt.cores, "num_gpus": self._dealt.gpus, "memory": self._dealt.memory, "max_retries": 0}
         device = "cpu" if self._device == "auto" and not self._dealt.gpus else self._device
@@ -187,7 +187,7 @@ def _baselines(work: Work, listen: Listener, device: str) -> bool:
     return False
 
 
-def _portable(work: Work) -> Work:
+def portable(work: Work) -> Work:
     """What a task needs of it: token ids and targets, but no training texts; a folder that is the same from everywhere."""
     splits = work.prepared.splits
     bare = replace(splits.train, texts=[""] * len(splits.train), pairs=None, labels=None)

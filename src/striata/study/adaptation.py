@@ -1,26 +1,16 @@
-"""Texts without labels that a study's adapters learn from before they learn labels (`adapt`)."""
+"""What a study's adapters learn from texts without labels, before they learn labels."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..data import Encoded, Table, Tokenizer, check_source, read_texts
-from ..data.equal import equal_texts
-from ..disk.documents import Document, Exact, strictly
-from ..errors import StudyError
-from ..layout import shape_of
+from ..data import Encoded
 from ..runs.facts import Adapted
 from ..settings import AdaptationSettings, Recipe
-from ..settings.file import Study
-from .automatic import usual_rate
-from .preparation import Prepared
 
 if TYPE_CHECKING:
     from ..engine import Encoder
@@ -28,20 +18,6 @@ if TYPE_CHECKING:
 
 MASKED, CONTRASTIVE = "masked", "contrastive"
 DELETED = 0.8  # of a text's tokens, in contrasting: by the rest MiniLM finds 91 % of 32 news texts, by 40 % of the tokens 99 %
-_GENTLE = 10  # times lower is the rate of contrasting, which moves an encoder whose means are good already
-
-
-class _Request(Exact):
-    texts: str
-
-
-_REQUEST = Document(
-    kind="adaptation",
-    parse=strictly(_Request),
-    error=StudyError,
-    advice="restore it, or delete the study's folder to train anew",
-)
-_FILE = "adaptation.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +33,9 @@ class Adaptation:
         copies: texts without labels that were left out as copies of validation or test rows.
         source: where the texts without labels came from; None without.
         checksum: over these; None without.
-        tokenizer: of the texts.
+        mask: id of the token that stands for a hidden one; None where the tokenizer has none.
+        special: ids of tokens that are no text.
+        vocabulary: how many tokens there are.
     """
 
     settings: AdaptationSettings
@@ -68,7 +46,9 @@ class Adaptation:
     copies: int
     source: str | None
     checksum: str | None
-    tokenizer: Tokenizer
+    mask: int | None
+    special: tuple[int, ...]
+    vocabulary: int
 
     @property
     def tokens(self) -> int:
@@ -130,159 +110,7 @@ class Adaptation:
         from ..training.objectives import Contrast, MaskedTokens
 
         if self.objective == CONTRASTIVE:
-            return Contrast(deleted=DELETED, special=self.tokenizer.special)
-        mask = self.tokenizer.mask
-        assert mask is not None
+            return Contrast(deleted=DELETED, special=self.special)
+        assert self.mask is not None
         head = MaskedHead.load(encoder)
-        return MaskedTokens(head, mask=mask, special=self.tokenizer.special, vocabulary=self.tokenizer.vocabulary)
-
-
-def find_adaptation(prepared: Prepared) -> Adaptation | None:
-    """What a study's `adapt` asks for; None where it has none.
-
-    A text is learned from once, however often it is there, and not at all if a validation or test row has it. Where there are
-    more texts than the steps can read, a part is drawn.
-
-    Raises:
-        DataError: the texts without labels cannot be read.
-        StudyError: they do not go with the training rows, or the objective does not go with the encoder.
-    """
-    study, settings = prepared.study, prepared.study.adapt
-    if settings is None:
-        return None
-    tokenizer = Tokenizer.load(study.base, study.data.max_length)
-    objective = choose_objective(study, tokenizer)
-    recipe = _recipe(study, settings, objective)
-    others = None if settings.unlabelled is None else read_texts(settings.unlabelled, study.columns.unweighted)
-    train, held = prepared.splits.train, [prepared.splits.validation, prepared.splits.test]
-    if others is not None and (others.pairs is None) != (train.pairs is None):
-        raise StudyError(
-            f"of {others.source} and the training rows one has second texts; expected the same of both", key="adapt.unlabelled"
-        )
-    parts = [part for part in (*held, train, others) if part is not None]
-    first = equal_texts([text for part in parts for text in part.texts], _pairs(parts))
-    number, begin = len(first), sum(len(part) for part in held if part is not None)
-    new = np.flatnonzero(first == np.arange(number))
-    new = new[new >= begin]
-    if not len(new):
-        raise StudyError("the study has no text that is in no validation or test row, and nothing to adapt to", key="adapt")
-    most = recipe.max_steps * recipe.batch_size
-    if len(new) > most:
-        new = np.sort(np.random.default_rng(study.data.seed).permutation(new)[:most])
-    return Adaptation(
-        settings=settings,
-        objective=objective,
-        recipe=recipe,
-        texts=_encoded(new - begin, train, others, tokenizer),
-        unlabelled=int((new >= begin + len(train)).sum()),
-        copies=int((first[begin + len(train) :] < begin).sum()),
-        source=None if others is None else others.source,
-        checksum=None if others is None else others.reference,
-        tokenizer=tokenizer,
-    )
-
-
-def _pairs(parts: Sequence[Table]) -> list[str] | None:
-    return None if parts[0].pairs is None else [pair for part in parts for pair in part.pairs or ()]
-
-
-def _encoded(rows: np.ndarray, train: Table, others: Table | None, tokenizer: Tokenizer) -> Encoded:
-    """Of rows that are counted through the training rows and then the others."""
-    own = train.take(rows[rows < len(train)])
-    parts = [tokenizer.encode(own.texts, own.pairs)]
-    if others is not None:
-        new = others.take(rows[rows >= len(train)] - len(train))
-        parts.append(tokenizer.encode(new.texts, new.pairs))
-    return Encoded.join(parts)
-
-
-def check_same_texts(adaptation: Adaptation, folder: Path) -> None:
-    """Refuses other texts than those that the study in a folder was begun with; the first call writes them down.
-
-    Raises:
-        StudyError: they are others.
-    """
-    texts = hashlib.sha256(json.dumps([adaptation.checksum, adaptation.objective]).encode()).hexdigest()
-    if (folder / _FILE).exists():
-        if _REQUEST.read(folder / _FILE).texts != texts:
-            raise StudyError(
-                f"the texts that {folder} was adapted to are not those that `adapt` names now; restore them, or choose another "
-                "`output`",
-                key="adapt.unlabelled",
-            )
-        return
-    _REQUEST.write(folder / _FILE, {"texts": texts})
-
-
-def check_adaptation(study: Study) -> None:
-    """Says what is wrong with a study's `adapt` before its texts are read and anything is trained.
-
-    Raises:
-        DataError: there is no such source of texts.
-        StudyError: the objective does not go with the encoder or the recipe.
-    """
-    if study.adapt is None:
-        return
-    if study.adapt.unlabelled is not None:
-        check_source(study.adapt.unlabelled)
-    choose_objective(study)
-
-
-def choose_objective(study: Study, tokenizer: Tokenizer | None = None) -> str:
-    """What a study's adapters learn, by what its encoder's checkpoint holds.
-
-    Args:
-        study: with `adapt`.
-        tokenizer: of its encoder; None loads it.
-
-    Raises:
-        StudyError: the objective asked for does not go with the encoder or the recipe.
-        EncoderError: the encoder is not there.
-    """
-    settings = study.adapt
-    assert settings is not None
-    tokenizer = tokenizer or Tokenizer.load(study.base, study.data.max_length)
-    lacks = _lacks_for_masking(study.base, tokenizer)
-    objective = settings.objective if settings.objective != "auto" else MASKED if lacks is None else CONTRASTIVE
-    if objective == MASKED and lacks is not None:
-        raise StudyError(f"adapt.objective masked: {lacks}; take contrastive, or another encoder", key="adapt.objective")
-    if objective == CONTRASTIVE and settings.batch_size < 2:
-        raise StudyError("adapt.batch_size is 1, and objective contrastive tells texts of one step apart", key="adapt")
-    return objective
-
-
-def _lacks_for_masking(base: str, tokenizer: Tokenizer) -> str | None:
-    """What keeps an encoder from guessing masked tokens, in words; None where nothing does."""
-    from safetensors import SafetensorError, safe_open
-
-    from ..engine.loading import weight_files
-
-    family = shape_of(base).family
-    if tokenizer.mask is None:
-        return f"the tokenizer of {base} has no token for the mask"
-    if not family.masked_head:
-        return f"for encoders of type {family.name} no masked-language head is known"
-    names: set[str] = set()
-    for file in weight_files(base):
-        try:
-            with safe_open(file, "numpy") as weights:
-                names |= set(weights.keys())
-        except (SafetensorError, OSError):
-            continue  # whoever loads it says what is wrong
-    if family.masked_head not in names:
-        return f"the checkpoint of {base} has no masked-language head (no weight {family.masked_head})"
-    return None
-
-
-def _recipe(study: Study, settings: AdaptationSettings, objective: str) -> Recipe:
-    rate = usual_rate(shape_of(study.base).hidden) / (1 if objective == MASKED else _GENTLE)
-    return Recipe.model_validate(
-        {
-            "optimizer": "adamw",
-            "learning_rate": settings.learning_rate or rate,
-            "weight_decay": 0.01,
-            "schedule": "linear",
-            "batch_size": settings.batch_size,
-            "max_steps": settings.steps,
-        }
-    )
+        return MaskedTokens(head, mask=self.mask, special=self.special, vocabulary=self.vocabulary)

@@ -16,6 +16,7 @@ from ..layout import check_base, shape_of
 from ..runs import StudyFolder
 from ..settings.file import Study
 from ..tasks.regression import REGRESSION, Scale
+from .adaptation import Adaptation
 from .automatic import decide_recipe
 
 
@@ -31,6 +32,7 @@ class Prepared:
         audit: what the data is.
         tokenizer_sha256: over the files of the tokenizer that made the token ids; empty without.
         weights: how much each training row counts, 1 in the mean, (rows,); None where all count alike.
+        adaptation: what adapters learn from texts without labels first; None for nothing, or where nothing is to be trained.
     """
 
     study: Study
@@ -40,6 +42,7 @@ class Prepared:
     audit: Audit
     tokenizer_sha256: str
     weights: npt.NDArray[np.float64] | None = None
+    adaptation: Adaptation | None = None
 
     @property
     def scale(self) -> Scale | None:

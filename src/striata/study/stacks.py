@@ -28,7 +28,6 @@ from ..training.pretraining import Pretraining
 from ..training.state import Trainee, read_checkpoint
 from ..training.trackers import tracking
 from ..training.validation import Validator
-from .adaptation import Adaptation, check_same_texts, find_adaptation
 from .claim import discard
 from .members import twins
 from .preparation import Prepared
@@ -44,14 +43,13 @@ class Context:
     prepared: Prepared
     encoder: Encoder
     folder: StudyFolder
-    adaptation: Adaptation | None = None
 
     @classmethod
-    def load(cls, work: Work, *, head: Head, device: str, adaptation: Adaptation | None = None) -> Context:
+    def load(cls, work: Work, *, head: Head, device: str) -> Context:
         """With the study's encoder loaded."""
         study, recipe = work.prepared.study, work.prepared.study.recipe
         encoder = Encoder.load(study.base, head=head, precision=recipe.precision, device=device, dropout=recipe.encoder_dropout)
-        return cls(work.prepared, encoder, work.folder, adaptation)
+        return cls(work.prepared, encoder, work.folder)
 
 
 def train_planned(
@@ -67,13 +65,8 @@ def train_planned(
     if not chosen:
         return
     with leaving_nothing_new(work, chosen):
-        adaptation = find_adaptation(work.prepared)
-        if adaptation is not None:
-            check_same_texts(adaptation, work.folder.path)
-            for line in adaptation.lines():
-                note(listen, line)
         doing(listen, "loading the encoder")
-        context = Context.load(work, head=work.members[0].plan.head, device=device, adaptation=adaptation)
+        context = Context.load(work, head=work.members[0].plan.head, device=device)
         with listening(context, listen, trackers) as both:
             for name in chosen:
                 _train(context, work, StackFolder(work.folder.stacks / name), both, overdue)
@@ -193,7 +186,7 @@ def adapted(
     listen: Listener,
 ) -> Sequence[Member]:
     """The members that are to be trained, after those that the study adapts are; arguments as :func:`train_together`."""
-    adaptation = context.adaptation
+    adaptation = context.prepared.adaptation
     if all(member.adapt is None for member in together):
         return together
     assert adaptation is not None
@@ -293,9 +286,10 @@ def record_of(context: Context, member: Member, outcome: Outcome, texts_per_seco
 
 def _adapted(context: Context, member: Member, outcome: Outcome) -> Adapted | None:
     """What the member learned from before it learned labels."""
-    if member.adapt is None or context.adaptation is None:
+    adaptation = context.prepared.adaptation
+    if member.adapt is None or adaptation is None:
         return None
-    return context.adaptation.facts([entry["adaptation_loss"] for entry in outcome.history if "adaptation_loss" in entry])
+    return adaptation.facts([entry["adaptation_loss"] for entry in outcome.history if "adaptation_loss" in entry])
 
 
 def _versions() -> dict[str, str]:

@@ -12,6 +12,7 @@ from ..errors import StudyError, did_you_mean
 from ..runs import Member, StudyFolder
 from ..runs.study_folder import FAILED
 from ..training.events import Listener, note
+from .adaptation_texts import check_same_texts
 from .advice import advise
 from .claim import open_study_folder, unfinished
 from .members import plan_members, shared_plans
@@ -89,6 +90,10 @@ def plan_work(prepared: Prepared, *, stacks: int | None = None, listen: Listener
             names = _rolling(folder, stacks)
         else:
             pending = unfinished(folder, members)
+            if pending and prepared.adaptation is not None:
+                check_same_texts(prepared.adaptation, folder.path)
+                for line in () if known else prepared.adaptation.lines():
+                    note(listen, line)
             names = _deal(folder, members, pending, stacks)
             if members and not names:
                 note(listen, _nothing_to_train(folder, members))
