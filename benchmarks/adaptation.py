@@ -99,8 +99,9 @@ def main() -> None:
             if key not in known:
                 own = np.random.default_rng([16, seed]).permutation(pool)[:count]
                 started = time.process_time()
-                chosen, device = rows.take(drawn[own]), arguments.device
-                known[key] = measure(base, chosen, unlabelled, test, adapt, arguments.steps, seed, device)
+                known[key] = measure(
+                    base, rows.take(drawn[own]), unlabelled, test, adapt, arguments.steps, seed, arguments.device
+                )
                 line = {"settings": settings, "rows": count, "seed": seed, "figures": known[key]}
                 print(json.dumps({**line, "cpu_seconds": round(time.process_time() - started)}), flush=True)
                 if arguments.results is not None:

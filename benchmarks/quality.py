@@ -174,9 +174,9 @@ def peer(
         with TemporaryDirectory() as folder:
             settings = TrainingArguments(
                 output_dir=folder, use_cpu=device == "cpu", report_to=[], save_strategy="no", logging_steps=10**6,
-                disable_tqdm=True, seed=seed, max_steps=work.steps,
-                per_device_train_batch_size=BATCH, per_device_eval_batch_size=64,
-                learning_rate=rate, weight_decay=DECAY, lr_scheduler_type="linear", warmup_steps=round(WARMUP * work.steps),
+                disable_tqdm=True, seed=seed, max_steps=work.steps, per_device_train_batch_size=BATCH,
+                per_device_eval_batch_size=64, learning_rate=rate, weight_decay=DECAY,
+                lr_scheduler_type="linear", warmup_steps=round(WARMUP * work.steps),
                 remove_unused_columns=False, label_names=["labels"],
             )  # fmt: skip
             trainer = Trainer(

@@ -317,8 +317,9 @@ def train_step(engine: Engine, watched: int, step: int, optimizer: torch.optim.O
     parts = [(slot, texts(4, seed=step if slot == watched else 100 + slot)) for slot in engine.slots]
     random = {slot: RandomStream(engine.device, step if slot == watched else 100 + slot) for slot in engine.slots}
     logits = engine.forward(collate(parts, engine.device), random)
-    labels = torch.arange(4) % LABELS
-    losses = {slot: functional.cross_entropy(value, labels.to(value.device)) for slot, value in logits.items()}
+    losses = {
+        slot: functional.cross_entropy(value, torch.arange(4, device=value.device) % LABELS) for slot, value in logits.items()
+    }
     torch.stack(list(losses.values())).sum().backward()
     optimizer.step()
     for slot in engine.slots:

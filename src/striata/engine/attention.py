@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .forward_pass import ForwardPass, current_pass
+from .fused import fused_attention
 from .masks import apply_dropout, draw_row_mask, drop_count, pass_from
 from .packing import Bucket
 
@@ -139,9 +140,14 @@ def packed_attention(
         (1, tokens, heads, size), and None in place of the probabilities.
     """
     running = current_pass()
-    if running.packing is None:
+    if running.packing is None and running.sequences is None:
         return _attention_of_one(query, key, value, scaling, sliding_window), None
     q, k, v = (x.transpose(1, 2).squeeze(0) for x in (query, key, value))  # x[0] would copy its gradient into zeros
     scale = q.shape[-1] ** -0.5 if scaling is None else scaling
+    if running.sequences is not None:
+        layer = running.pool.visit("attention") if running.pool is not None else 0
+        p = dropout if running.streams else 0.0
+        out = fused_attention(q, k, v, running.sequences, layer=layer, scale=scale, dropout=p, window=sliding_window)
+        return out[None], None
     out = _PackedAttention.apply(q, k, v, running, scale, dropout, sliding_window)  # type: ignore[no-untyped-call]
     return out[None], None

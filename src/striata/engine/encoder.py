@@ -16,6 +16,7 @@ from .bank import fast_products
 from .batch import Batch, Segment, Shared, on_device
 from .dropout import StackedDropout
 from .forward_pass import FirstTokens, ForwardPass, Widening, running
+from .fused import SeededBits, kernels_work, sequences_of
 from .groups import group_segments
 from .loading import choose_device, choose_precision, fingerprint, load_model, weight_files
 from .memory import keep_freed_memory
@@ -39,6 +40,7 @@ class Encoder:
     Attributes:
         grouped: whether members share launches.
         banked: whether they share those of the adapters' products, too.
+        fused: whether attention and random bits are kernels' work.
         padding: id of the token that stands for nothing.
         dtype: of weights and activations.
     """
@@ -51,6 +53,7 @@ class Encoder:
         self.initializer_range = float(config.initializer_range)
         self.dtype = next(model.parameters()).dtype
         self.grouped, self.banked = grouped, grouped and fast_products(device, self.dtype)
+        self.fused = grouped and kernels_work(device)
         family = shape.family
         kinds = int(config.type_vocab_size or 0) if family.token_types else 0
         self._typed, self._two_types = kinds > 0, kinds > 1  # with one type, both texts of a pair are of it
@@ -200,12 +203,15 @@ class Encoder:
     ) -> ForwardPass:
         groups = group_segments(batch.segments, slots, self.device) if self.banked else None
         alone = merged is not None and len(batch.lengths) == 1
+        packed = self.shape.family.packed and not alone
+        pool = SeededBits if self.fused else BitPool
         whole = ForwardPass(
             segments=batch.segments,
             streams=streams or {},
-            packing=pack(batch, self.dtype, coarse=self.grouped) if self.shape.family.packed and not alone else None,
+            packing=pack(batch, self.dtype, coarse=self.grouped) if packed and not self.fused else None,
+            sequences=sequences_of(batch, streams or {}) if packed and self.fused else None,
             groups=None if groups is None else groups[0],
-            pool=BitPool(streams) if self.grouped and streams else None,
+            pool=pool(streams) if self.grouped and streams else None,
             merged=merged or {},
         )
         if not firsts:

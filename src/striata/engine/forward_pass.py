@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from .batch import Segment
+from .fused import Sequences
 from .groups import Groups
 from .packing import Packing
 from .random_streams import BitPool, RandomStream
@@ -57,7 +58,9 @@ class ForwardPass:
     Args:
         segments: the members' parts of the rows that layers see, in order, without gaps.
         streams: one stream of random bits per slot in training; empty in evaluation, when nothing is dropped.
-        packing: how attention groups the sequences; None where the encoder is run padded, and where there is one sequence only.
+        packing: how attention groups the sequences; None where the encoder is run padded, where there is one sequence only, and
+            where kernels take the sequences as they are.
+        sequences: as the kernels of attention take them; None where it has none.
         groups: the members' rows as grouped products take them; None where members are multiplied one by one.
         pool: the members' random bits where they are drawn for several places at once; its own, and for one pass.
         first_tokens: where the pass goes on with the sequences' first tokens only; None where all tokens are wanted.
@@ -69,6 +72,7 @@ class ForwardPass:
     segments: tuple[Segment, ...]
     streams: Mapping[int, RandomStream]
     packing: Packing | None = None
+    sequences: Sequences | None = None
     groups: Groups | None = None
     pool: BitPool | None = None
     first_tokens: FirstTokens | None = None

@@ -33,11 +33,15 @@ def choose_device(device: str) -> torch.device:
     """
     if not re.fullmatch(r"cuda:\d+", device):
         DEVICES.check(device, EncoderError)
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise EncoderError(f"device '{device}' was asked for, but torch {torch.__version__} sees no GPU here; use 'cpu'")
-    return torch.device(device)
+    if device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    # With its number, as the tensors that are there have it.
+    place = torch.device(device) if ":" in device else torch.device("cuda", torch.cuda.current_device())
+    if place.index >= (count := torch.cuda.device_count()):
+        raise EncoderError(f"device '{device}' was asked for, but torch sees {count} of them here, the last is cuda:{count - 1}")
+    return place
 
 
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:

@@ -47,6 +47,11 @@ class RandomStream:
             self._generator.manual_seed(seed)
         return self
 
+    @property
+    def seed(self) -> int:
+        """Where the stream began."""
+        return self._seed
+
     def child(self, *key: str | int) -> RandomStream:
         """The stream of something that has a name, from its start; valid until the next call."""
         if self._child is None:
