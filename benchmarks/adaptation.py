@@ -1,8 +1,10 @@
 """Adapters that learn from texts without labels first, beside the same adapters without: accuracy on other rows.
 
     python -m benchmarks.adaptation train.csv --rows 200 1000 --seeds 5 --results adaptation.jsonl
+    python -m benchmarks.adaptation train.csv --target later.csv --rows 1000 --results shift.jsonl
 
-Unlabelled and test rows are the same for all seeds; each seed draws its own labelled rows, a quarter of which choose the
+Unlabelled and test rows are the same for all seeds, of the same file or of another one with a distribution of its own (--target);
+each seed draws its own labelled rows, a quarter of which choose the
 checkpoint. Layout, recipe and seeds are those of both members, which train in one stack; the one that adapts reads the
 training rows and the unlabelled ones first. Every draw is a line of the results, and one that is there is not measured again, so
 that a call may be stopped at any time and repeated. Differences are paired by draw, with t intervals of 95 %.
@@ -25,6 +27,7 @@ from scipy.stats import t as student
 import striata
 from striata.data import Columns, Table, read_table
 from striata.demo import encoder_folder
+from striata.runs.refusal import refusals
 
 LAYOUT = "0-5 r8 a16 d0.05 query value"
 _POOL = 3  # times the most labelled rows, of which each seed draws its own
@@ -52,6 +55,7 @@ def measure(
         assert facts.adapted is not None
         return {
             "adapted": trained.test[with_]["accuracy"],
+            "checked": trained.test[without if with_ in refusals(trained.runs.values()) else with_]["accuracy"],
             "without": trained.test[without]["accuracy"],
             "first loss": facts.adapted.first_loss,
             "last loss": facts.adapted.last_loss,
@@ -62,18 +66,22 @@ def measure(
 
 def summary(lines: Sequence[dict[str, float]]) -> dict[str, object]:
     """Means, and what adaptation gained in points with its interval; no interval of one draw."""
-    change = 100 * np.array([line["adapted"] - line["without"] for line in lines])
-    reach = None
-    if len(lines) > 1:
-        reach = round(float(student.ppf(0.975, len(lines) - 1) * change.std(ddof=1) / np.sqrt(len(lines))), 2)
-    means = {name: round(float(np.mean([line[name] for line in lines])), 4) for name in ("adapted", "without", "seconds")}
-    return {"draws": len(lines), **means, "gained points": round(float(change.mean()), 2), "+-": reach}
+    gains: dict[str, object] = {}
+    for side in ("adapted", "checked"):
+        change = 100 * np.array([line[side] - line["without"] for line in lines])
+        gains[f"{side}, gained points"] = round(float(change.mean()), 2)
+        if len(lines) > 1:
+            reach = student.ppf(0.975, len(lines) - 1) * change.std(ddof=1) / np.sqrt(len(lines))
+            gains[f"{side}, +-"] = round(float(reach), 2)
+    names = ("adapted", "checked", "without", "seconds")
+    return {"draws": len(lines), **{name: round(float(np.mean([line[name] for line in lines])), 4) for name in names}, **gains}
 
 
 def main() -> None:
     """Measures, one draw at a time, and prints a line for each and a summary for each number of labelled rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", help="labelled rows")
+    parser.add_argument("--target", help="file of the unlabelled and the test rows; the same when left out")
     parser.add_argument("--rows", type=int, nargs="+", default=[200, 1000], help="labelled rows")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--unlabelled", type=int, default=5000)
@@ -87,10 +95,22 @@ def main() -> None:
     arguments = parser.parse_args()
     rows, base = read_table(arguments.file, Columns()), arguments.base or str(encoder_folder())
     pool = _POOL * max(arguments.rows)
-    drawn = np.random.default_rng(16).permutation(len(rows))[: pool + arguments.unlabelled + arguments.test]
-    unlabelled, test = rows.take(drawn[pool : pool + arguments.unlabelled]), rows.take(drawn[pool + arguments.unlabelled :])
+    drawn = np.random.default_rng(16).permutation(len(rows))
+    other, rest = rows, drawn[pool:]
+    if arguments.target is not None:
+        other = read_table(arguments.target, Columns())
+        rest = np.random.default_rng(17).permutation(len(other))
+    unlabelled = other.take(rest[: arguments.unlabelled])
+    test = other.take(rest[arguments.unlabelled : arguments.unlabelled + arguments.test])
     adapt = {"steps": arguments.adapt_steps, "learning_rate": arguments.adapt_rate}
-    settings = {"steps": arguments.steps, **adapt, "unlabelled": len(unlabelled), "test": len(test), "pool": pool}
+    settings = {
+        "target": arguments.target,
+        "steps": arguments.steps,
+        **adapt,
+        "unlabelled": len(unlabelled),
+        "test": len(test),
+        "pool": pool,
+    }
     kept = arguments.results.read_text().splitlines() if arguments.results is not None and arguments.results.exists() else []
     known = {json.dumps([line["settings"], line["rows"], line["seed"]]): line["figures"] for line in map(json.loads, kept)}
     for seed in range(arguments.seeds):

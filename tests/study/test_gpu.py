@@ -37,7 +37,8 @@ def same(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> list[str
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("gpu")
-    striata.train(study_of(folder), device="cuda")
+    done = striata.train(study_of(folder, recipe={"max_steps": 60}), device="cuda")
+    assert all(run.facts.metrics["accuracy"] > 0.6 for run in done.runs.values())  # of three labels
     return folder
 
 
@@ -63,23 +64,22 @@ def test_a_study_again_is_the_same_bit_for_bit(tmp_path: Path, precision: str) -
 
 
 def test_what_a_gpu_trained_is_learned_and_answers_alike_on_a_cpu(trained: Path) -> None:
-    labels = striata.load(trained / "out" / "ensemble", device="cpu").predict(TEXTS[:3]).labels
-    assert list(labels) == ["Business", "Sports", "World"]
-    for name in ("ensemble", *(run.name for run in (trained / "out" / "runs").iterdir())):
-        folder = trained / "out" / (name if name == "ensemble" else f"runs/{name}")
-        here, there = (striata.load(folder, device=device) for device in ("cuda", "cpu"))
+    for folder in (trained / "out" / "ensemble", *(trained / "out" / "runs").iterdir()):
+        here, there = (striata.load(folder, device=device, precision="fp32") for device in ("cuda", "cpu"))
         for some in (TEXTS, TEXTS[:1]):
-            np.testing.assert_allclose(here.predict(some).probabilities, there.predict(some).probabilities, atol=1e-4)
+            np.testing.assert_allclose(here.predict_proba(some), there.predict_proba(some), atol=1e-4)
 
 
-@pytest.mark.parametrize("adapt", [{"steps": 6}, {"steps": 6, "objective": "contrastive"}])
+@pytest.mark.parametrize("adapt", [{"learning_rate": 0.01}, {"learning_rate": 0.003, "objective": "contrastive"}])
 def test_an_encoder_adapts_on_a_gpu(tmp_path: Path, adapt: dict[str, Any]) -> None:
     make_base(tmp_path, dropout=0.1, masked=True)
     for name, seed in (("train.csv", 0), ("test.csv", 1), ("more.csv", 2)):
         write_texts(tmp_path / name, 150, seed=seed, labels=name != "more.csv")
-    study = study_of(tmp_path, adapt={"unlabelled": str(tmp_path / "more.csv"), **adapt})
+    study = study_of(tmp_path, adapt={"unlabelled": str(tmp_path / "more.csv"), "steps": 80, **adapt})
     done = striata.train(study, device="cuda")
-    for run in done.runs.values():
+    runs = [run for run in done.runs.values() if run.facts.adapted is not None]
+    assert runs
+    for run in runs:
         assert run.facts.adapted is not None
         assert run.facts.adapted.last_loss < run.facts.adapted.first_loss
 
@@ -87,7 +87,8 @@ def test_an_encoder_adapts_on_a_gpu(tmp_path: Path, adapt: dict[str, Any]) -> No
 def test_fit_uses_the_gpu(tmp_path: Path) -> None:
     base = make_base(tmp_path, dropout=0.1)
     file = write_texts(tmp_path / "train.csv", 300)
-    before = torch.cuda.max_memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
     fitted = striata.fit(file, base=str(base), minutes=0.5, output=tmp_path / "out", device="cuda")
     assert torch.cuda.max_memory_allocated() > before
-    assert list(striata.load(fitted.model, device="cuda").predict(TEXTS[:3]).labels) == ["Business", "Sports", "World"]
+    assert list(striata.load(fitted.model, device="cuda").predict(TEXTS[:3])) == ["Business", "Sports", "World"]
