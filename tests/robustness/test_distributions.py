@@ -10,6 +10,7 @@ from scipy.stats import binom, chisquare
 from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
+from striata.data.copies import conflicting, find_copies, words
 from striata.robustness.accuracy_estimate import (
     by_mean_confidence,
     certainty,
@@ -18,7 +19,6 @@ from striata.robustness.accuracy_estimate import (
     estimate_accuracy,
     fit_threshold,
 )
-from striata.robustness.copies import conflicting, find_copies, words
 from striata.robustness.twosample import _fit_and_apply, _wins, two_sample
 from striata.robustness.wording import compare_wording
 

@@ -12,7 +12,8 @@ import pytest
 from safetensors.numpy import load_file
 
 import striata
-from striata.data import Tokenizer, read_texts
+from striata.data import Columns, Tokenizer, read_texts
+from striata.data.copies import Copy, find_copies
 from striata.engine import Encoder
 from striata.errors import DataError, StudyError
 from striata.report import collect, write_card
@@ -22,7 +23,7 @@ from striata.scale.training import portable
 from striata.settings import load_study
 from striata.steps import Trained, plan_study, train_stacks
 from striata.steps import collect as collect_runs
-from striata.study import plan_members, prepare, stacks
+from striata.study import adaptation_texts, plan_members, prepare, stacks
 from striata.study.adaptation_texts import find_adaptation
 from striata.training import pretraining
 from striata.training.events import Event, Listener
@@ -97,6 +98,52 @@ def test_each_text_is_learned_from_once_and_none_that_is_held_out(folder: Path, 
     fewer = find_adaptation(prepare(load_study(study(folder, tmp_path, adapt={"steps": 5, "batch_size": 4}))))
     assert fewer is not None
     assert (len(fewer.texts), fewer.unlabelled, fewer.source) == (20, 0, None)  # no more than the steps can read
+
+
+@pytest.fixture
+def nearly(folder: Path, tmp_path: Path) -> dict[str, Any]:
+    """A study of few steps whose texts without labels are 20 others, and two rows that are held out with a word more."""
+    splits = prepare(load_study(study(folder, tmp_path / "none"))).splits
+    assert splits.test is not None
+    more = write_texts(tmp_path / "more.csv", 20, seed=7, labels=False)
+    near = [f"{splits.test.texts[4]} w40", f"{splits.validation.texts[4]} w41"]
+    more.write_text(more.read_text() + "\n".join(near) + "\n")
+    adapt = {"unlabelled": str(more), "steps": STEPS, "batch_size": 32}
+    return study(folder, tmp_path / "out", adapt=adapt, controls=[], layouts=[{"layout": "0-2 r2 a4 query", "name": "all"}])
+
+
+def test_near_copies_of_rows_that_are_held_out_are_left_out_and_said(nearly: dict[str, Any], tmp_path: Path) -> None:
+    adaptation = find_adaptation(prepare(load_study(nearly)))
+    assert adaptation is not None
+    assert (adaptation.unlabelled, adaptation.copies, adaptation.near_copies, adaptation.searched) == (20, 0, 2, 1.0)
+    tokenizer = Tokenizer.load(nearly["base"], 32)
+    read = {tuple(adaptation.texts.take([at]).ids.tolist()) for at in range(len(adaptation.texts))}
+    for at, text in enumerate(read_texts(tmp_path / "more.csv", Columns()).texts):
+        assert (tuple(tokenizer.encode([text]).ids.tolist()) in read) == (at < 20)
+    notes = list[str]()
+    trained = striata.train(nearly, listen=lambda event: notes.append(event.message))
+    assert any(line.startswith("2 texts of") and "are near copies of validation or test rows" in line for line in notes)
+    facts = trained.runs["all-seed0"].facts.adapted
+    assert facts is not None
+    assert (facts.near_copies, facts.searched) == (2, 1.0)
+    card = write_card(trained.runs["all-seed0"].path, out=tmp_path / "card.md").read_text()
+    assert "0 copies and 2 near copies of validation and test rows were left out" in card
+
+
+def test_the_search_for_near_copies_is_bounded_and_says_so(nearly: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adaptation_texts, "_SEARCHED", 11)
+    looked = list[tuple[int, int]]()
+
+    def watch(texts: list[str], others: list[str]) -> list[Copy]:
+        looked.append((len(texts), len(others)))
+        return find_copies(texts, others)
+
+    monkeypatch.setattr(adaptation_texts, "find_copies", watch)
+    adaptation = find_adaptation(prepare(load_study(nearly)))
+    assert adaptation is not None
+    assert looked == [(11, 11)]
+    assert adaptation.searched == pytest.approx(11 * 11 / (22 * 80))
+    assert any("near copies were looked for in 7% of the pairs" in line for line in adaptation.lines())
 
 
 def test_members_are_adapted_and_say_to_what(ended: Ended) -> None:

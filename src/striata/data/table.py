@@ -51,6 +51,13 @@ class Table:
         return len(self.texts)
 
     @property
+    def whole_texts(self) -> list[str]:
+        """Each row's text, its second text behind it where there is one."""
+        if self.pairs is None:
+            return self.texts
+        return [f"{text}\n{pair}" for text, pair in zip(self.texts, self.pairs, strict=True)]
+
+    @property
     def reference(self) -> str:
         """`rows sha256:...` over texts, labels, weights and row numbers: what stands in a path's place for rows in memory."""
         digest = hashlib.sha256("\x1f".join(self.label_names or ()).encode())

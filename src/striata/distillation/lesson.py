@@ -11,13 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..data import Columns, Encoded, Table, Tokenizer, read_texts
+from ..data.copies import find_copies
 from ..data.equal import equal_texts
 from ..ensemble import Ensemble, load_ensemble
 from ..errors import DataError, EnsembleError
 from ..evidence.worth import best_run
 from ..layout import Layout, make_plan
-from ..robustness.checks import whole_texts
-from ..robustness.copies import find_copies
 from ..runs import Member, Run, StudyFolder
 from ..runs.facts import Distillation
 from ..runs.refusal import accepted
@@ -168,7 +167,7 @@ def read_unlabelled(source: object, columns: Columns | None, prepared: Prepared,
 def near_test_rows(unlabelled: Table, prepared: Prepared, listen: Listener) -> int:
     """How many texts without labels are near copies of test rows, said in a note; exact ones are left out when they are read."""
     test = prepared.splits.test
-    copies = [] if test is None else find_copies(whole_texts(unlabelled), whole_texts(test))
+    copies = [] if test is None else find_copies(unlabelled.whole_texts, test.whole_texts)
     near = len({copy.row for copy in copies})
     if near:
         note(listen, f"{near:,} unlabelled texts are near copies of test rows: figures on the test rows flatter")

@@ -58,13 +58,6 @@ def judged_rows(parts: Iterable[tuple[str, int, int]]) -> str:
     return f"{', '.join(first)} and {last} rows" if first else f"{last} rows"
 
 
-def whole_texts(table: Table) -> list[str]:
-    """Each row's text, its second text behind it where there is one."""
-    if table.pairs is None:
-        return table.texts
-    return [f"{text}\n{pair}" for text, pair in zip(table.texts, table.pairs, strict=True)]
-
-
 def model_name(model: Model) -> str:
     """What a run or an ensemble is called in its study."""
     return next(iter(model.runs)) if len(model.runs) == 1 else model.folder.resolve().name

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data import Splits, Table
+from ..data.copies import conflicting
 from ..disk.files import apart, write_text
 from ..ensemble import load_ensemble
 from ..errors import DataError, StudyError
@@ -23,8 +24,7 @@ from ..settings import Study, load_study
 from ..study import Prepared, find_encoder, prepare
 from ..study.embeddings import StudyEmbeddings
 from ..tasks import check_one_label, task_named
-from .checks import FORMAT, sample_rows, study_of, whole_texts
-from .copies import conflicting
+from .checks import FORMAT, sample_rows, study_of
 from .documents import AUDIT, keep
 from .label_noise import cross_fitted, find_suspicious
 
@@ -322,7 +322,7 @@ def _check_encoder(runs: Sequence[Run], sha256: str, base: str) -> None:
 
 
 def _places(part: str, table: Table, rows: np.ndarray) -> list[Place]:
-    ids, texts, labels = table.ids.tolist(), whole_texts(table), table.labels or []
+    ids, texts, labels = table.ids.tolist(), table.whole_texts, table.labels or []
     return [
         Place(part=part, source=table.source, row=ids[at], label=labels[at], text=" ".join(texts[at].split())[:_EXCERPT])
         for at in rows.tolist()
@@ -340,7 +340,7 @@ def _by_embeddings(prepared: Prepared, sampled: Mapping[str, np.ndarray], seed: 
     tables = prepared.splits.tables()
     vectors = np.concatenate([embeddings.of(tables[name].take(rows)).means for name, rows in sampled.items()]).astype(np.float32)
     targets = np.concatenate([prepared.targets[name][rows] for name, rows in sampled.items()])
-    texts = [text for name, rows in sampled.items() for text in whole_texts(tables[name].take(rows))]
+    texts = [text for name, rows in sampled.items() for text in tables[name].take(rows).whole_texts]
     probabilities = cross_fitted(vectors, targets, texts, len(prepared.splits.labels), seed=seed)
     places = [place for name, rows in sampled.items() for place in _places(name, tables[name], rows)]
     return _Judged(places, targets, probabilities)
@@ -374,7 +374,7 @@ def _suspects(judged: Sequence[_Judged], splits: Splits) -> tuple[tuple[Suspect,
 
 def _conflicts(prepared: Prepared) -> tuple[Conflict, ...]:
     tables = prepared.splits.tables()
-    texts = [text for table in tables.values() for text in whole_texts(table)]
+    texts = [text for table in tables.values() for text in table.whole_texts]
     places = [place for name, table in tables.items() for place in _places(name, table, np.arange(len(table)))]
     return tuple(
         Conflict(first=places[copy.row], second=places[copy.other], similarity=copy.similarity, exact=copy.exact)

@@ -24,7 +24,6 @@ from ..model.writers import Rows, write_rows
 from ..settings import Study
 from ..shown import Shown
 from ..tasks import check_one_label, task_named
-from .checks import whole_texts
 from .labels import Suspect
 
 _KEYS = ("part", "row", "hash", "label", "suggested", "quality")
@@ -62,7 +61,7 @@ def write_review(suspects: Sequence[Suspect], tables: Mapping[str, Table], path:
 def _review_rows(suspects: Sequence[Suspect], tables: Mapping[str, Table]) -> Iterator[dict[str, Any]]:
     places = {part: {row: at for at, row in enumerate(table.ids.tolist())} for part, table in tables.items()}
     hashes = {part: table.text_hashes() for part, table in tables.items()}
-    texts = {part: whole_texts(table) for part, table in tables.items()}
+    texts = {part: table.whole_texts for part, table in tables.items()}
     for suspect in suspects:
         part, row = suspect.place.part, suspect.place.row
         at = places[part][row]
@@ -241,7 +240,7 @@ def _check(table: Table, answers: Sequence[Answer]) -> None:
     """Refuses answers to rows that are not what they were."""
     labels = table.label_names or tuple(dict.fromkeys(table.labels or ()))
     places = {row: at for at, row in enumerate(table.ids.tolist())}
-    hashes, texts = table.text_hashes(), whole_texts(table)
+    hashes, texts = table.text_hashes(), table.whole_texts
     for answer in answers:
         at = places.get(answer.row)
         if at is None or f"{int(hashes[at]):016x}" != answer.hash:

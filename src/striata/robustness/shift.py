@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..data import Table, encode_labels
+from ..data.copies import find_copies
 from ..disk.files import apart, write_text
 from ..errors import DataError
 from ..figures.intervals import LEVEL, Interval, share
 from ..runs.joined import join
 from ..tasks import check_one_label
 from .accuracy_estimate import ASSUMPTIONS, by_mean_confidence, certainty, check_estimate, confidence, estimate_accuracy
-from .checks import FORMAT, model_json, model_name, sample_rows, study_of, whole_texts
-from .copies import find_copies
+from .checks import FORMAT, model_json, model_name, sample_rows, study_of
 from .documents import SHIFT, keep
 from .twosample import LEAST, TwoSample, two_sample
 from .wording import Wording, compare_wording
@@ -239,7 +239,7 @@ def measure_shift(
         seed=seed,
         parts=parts,
         copies=copies,
-        wording=compare_wording(whole_texts(old), whole_texts(new), lengths, seed=seed),
+        wording=compare_wording(old.whole_texts, new.whole_texts, lengths, seed=seed),
         fitted_on=fitted_on,
         known_accuracy=share(int(right.sum()), len(right)) if on_known else None,
         known_estimate=check_estimate(certainty(judged), right, seed=seed) if on_known else None,
@@ -269,11 +269,11 @@ def _check(known: Table, unlabelled: Table, rows: int, permutations: int) -> Non
 def _copies(known: Table, unlabelled: Table, train: Table | None) -> tuple[CopiedRow, ...]:
     """Copies of known rows, and of training rows where no known row is as alike."""
     best: dict[int, CopiedRow] = {}
-    texts = whole_texts(unlabelled)
+    texts = unlabelled.whole_texts
     for of, table in (("known", known), ("train", train)):
         if table is None:
             continue
-        for copy in find_copies(texts, whole_texts(table)):
+        for copy in find_copies(texts, table.whole_texts):
             row = int(unlabelled.ids[copy.row])
             before = best.get(row)
             if before is None or (copy.exact, copy.similarity) > (before.exact, before.similarity):

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .copies import words
+from ..data.copies import words
 
 _SHOWN = 10
 

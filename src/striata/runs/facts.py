@@ -81,6 +81,8 @@ class Adapted(Exact):
         texts: that were learned from, the training rows' own included; each once, and none that is in a validation or test row.
         unlabelled: of these, from elsewhere than the training rows.
         copies: texts without labels that were left out as copies of validation or test rows.
+        near_copies: likewise as near copies.
+        searched: share of the pairs of a text and such a row among which these were looked for; 0 in runs from before they were.
         source: where the texts without labels came from; None for the training rows' own alone.
         checksum: over these texts, as :attr:`striata.data.table.Table.reference` has it; None without.
         first_loss: mean over the first tenth of the steps.
@@ -93,6 +95,8 @@ class Adapted(Exact):
     texts: int = Field(ge=1)
     unlabelled: int = Field(ge=0)
     copies: int = Field(ge=0)
+    near_copies: int = Field(default=0, ge=0)
+    searched: float = Field(default=0.0, ge=0, le=1)
     source: str | None = None
     checksum: str | None = None
     first_loss: float

@@ -31,6 +31,8 @@ class Adaptation:
         texts: that are learned from.
         unlabelled: of these, from elsewhere than the training rows.
         copies: texts without labels that were left out as copies of validation or test rows.
+        near_copies: likewise as near copies.
+        searched: share of the pairs of a text and such a row among which these were looked for: 1 but for very large files.
         source: where the texts without labels came from; None without.
         checksum: over these; None without.
         mask: id of the token that stands for a hidden one; None where the tokenizer has none.
@@ -44,6 +46,8 @@ class Adaptation:
     texts: Encoded
     unlabelled: int
     copies: int
+    near_copies: int
+    searched: float
     source: str | None
     checksum: str | None
     mask: int | None
@@ -71,6 +75,14 @@ class Adaptation:
             lines.append("transductive: figures on these texts, and on others like them, are not those of new data")
         if self.copies:
             lines.append(f"{self.copies:,} texts of {self.source} are copies of validation or test rows and are left out")
+        if self.near_copies:
+            lines.append(
+                f"{self.near_copies:,} texts of {self.source} are near copies of validation or test rows and are left out"
+            )
+        if self.searched < 1:
+            lines.append(
+                f"near copies were looked for in {self.searched:.0%} of the pairs of a text and such a row, drawn at random"
+            )
         return lines
 
     def to_json(self) -> dict[str, object]:
@@ -80,6 +92,7 @@ class Adaptation:
             "texts": len(self.texts),
             "unlabelled": self.unlabelled,
             "copies": self.copies,
+            "near_copies": self.near_copies,
             "steps": self.recipe.max_steps,
             "tokens": self.tokens,
         }
@@ -94,6 +107,8 @@ class Adaptation:
             texts=len(self.texts),
             unlabelled=self.unlabelled,
             copies=self.copies,
+            near_copies=self.near_copies,
+            searched=self.searched,
             source=self.source,
             checksum=self.checksum,
             first_loss=float(np.mean(losses[:tenth])),

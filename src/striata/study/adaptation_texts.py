@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from ..data import Encoded, Table, Tokenizer, read_texts
+from ..data.copies import find_copies
 from ..data.equal import equal_texts
 from ..disk.documents import Document, Exact, strictly
 from ..errors import StudyError
@@ -20,6 +22,7 @@ from .adaptation import CONTRASTIVE, MASKED, Adaptation
 from .automatic import usual_rate
 from .preparation import Prepared
 
+_SEARCHED = 50_000  # texts, and rows held out, among which near copies are looked for: some ten seconds
 _GENTLE = 10  # times lower is the rate of contrasting, which moves an encoder whose means are good already
 
 
@@ -40,7 +43,8 @@ def find_adaptation(prepared: Prepared) -> Adaptation | None:
     """What a study's `adapt` asks for; None where it has none.
 
     A text is learned from once, however often it is there, and not at all if a validation or test row has it. Where there are
-    more texts than the steps can read, a part is drawn.
+    more texts than the steps can read, a part is drawn. Of what is left from elsewhere, near copies of validation and test rows
+    go too.
 
     Raises:
         DataError: the texts without labels cannot be read.
@@ -69,6 +73,10 @@ def find_adaptation(prepared: Prepared) -> Adaptation | None:
     most = recipe.max_steps * recipe.batch_size
     if len(new) > most:
         new = np.sort(np.random.default_rng(study.data.seed).permutation(new)[:most])
+    near, searched = _near_copies(new[new >= begin + len(train)] - begin - len(train), others, held, study.data.seed)
+    new = new[~np.isin(new - begin - len(train), near)]
+    if not len(new):
+        raise StudyError("every text is nearly that of a validation or test row, and there is nothing to adapt to", key="adapt")
     return Adaptation(
         settings=settings,
         objective=objective,
@@ -76,12 +84,28 @@ def find_adaptation(prepared: Prepared) -> Adaptation | None:
         texts=_encoded(new - begin, train, others, tokenizer),
         unlabelled=int((new >= begin + len(train)).sum()),
         copies=int((first[begin + len(train) :] < begin).sum()),
+        near_copies=len(near),
+        searched=searched,
         source=None if others is None else others.source,
         checksum=None if others is None else others.reference,
         mask=tokenizer.mask,
         special=tokenizer.special,
         vocabulary=tokenizer.vocabulary,
     )
+
+
+def _near_copies(
+    rows: npt.NDArray[np.int64], others: Table | None, held: Sequence[Table | None], seed: int
+) -> tuple[npt.NDArray[np.int64], float]:
+    """Which rows of texts without labels are near copies of rows that are held out, and the share of all pairs of both that was
+    looked at."""
+    known = [text for part in held if part is not None for text in part.whole_texts]
+    if others is None or not len(rows):
+        return rows[:0], 1.0
+    random = np.random.default_rng(seed)
+    some, few = (np.sort(random.permutation(number)[:_SEARCHED]) for number in (len(rows), len(known)))
+    copies = find_copies(others.take(rows[some]).whole_texts, [known[at] for at in few])
+    return rows[some[[copy.row for copy in copies]]], len(some) * len(few) / (len(rows) * len(known))
 
 
 def _pairs(parts: Sequence[Table]) -> list[str] | None:

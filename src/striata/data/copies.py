@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..data.equal import normal
+from .equal import normal
 
 NEAR = 0.7  # least share of word triples in common
 _WORDS = 3  # in a shingle
