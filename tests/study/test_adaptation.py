@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 import striata
 from striata.data import Columns, Tokenizer, read_texts
 from striata.data.copies import Copy, find_copies
-from striata.engine import Encoder
+from striata.engine import Encoder, collate
 from striata.errors import DataError, StudyError
 from striata.report import collect, write_card
 from striata.report.sentences import summary
@@ -220,6 +220,52 @@ def test_a_task_of_a_cluster_adapts_to_the_same_texts(ended: Ended, folder: Path
     for name, one in collect_runs(work).items():
         assert one.facts.adapted == ended.trained.runs[name].facts.adapted
         theirs = weights(ended.trained.runs[name])
+        assert all(np.array_equal(array, theirs[key]) for key, array in weights(one).items())
+
+
+def raced(folder: Path, output: Path) -> dict[str, Any]:
+    race = {"learning_rates": [0.0001, 0.01, 0.03], "survivors": 2, "until": 0.5}
+    layouts = [{"layout": "0-2 r2 a4 query value", "name": "all"}, {"layout": "1-2 r3 a4 query", "name": "upper"}]
+    return study(folder, output, layouts=layouts, race=race)
+
+
+def test_of_the_candidates_of_a_race_one_adapts_for_all(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = list[int]()
+
+    def watch(parts: list[Any], device: Any) -> Any:
+        sizes.append(len(parts))
+        return collate(parts, device)
+
+    monkeypatch.setattr(pretraining, "collate", watch)
+    told = list[Event]()
+    trained = striata.train(raced(folder, tmp_path / "raced"), listen=told.append)
+    assert sizes == [2] * STEPS  # of six adapted candidates, of two layouts
+    assert {event.member for event in told if event.kind == "adapting"} == {
+        f"{title}-lr{rate}-seed0" for title in ("all", "upper") for rate in ("0.0001", "0.01", "0.03")
+    }
+    adapted = {name: one for name, one in trained.runs.items() if one.facts.adapted is not None}
+    assert len(adapted) == 2
+    for name, one in adapted.items():
+        title = name.removesuffix("-seed0")
+        alone = {"layout": one.facts.layout, "name": title, "recipe": {"learning_rate": one.facts.recipe["learning_rate"]}}
+        settings = study(folder, tmp_path / title, layouts=[alone], controls=[])
+        same = striata.train(settings | {"adapt": {**settings["adapt"], "check": False}}).runs[name]
+        theirs = weights(same)
+        assert all(np.array_equal(array, theirs[key]) for key, array in weights(one).items())
+        assert same.facts.adapted == one.facts.adapted
+
+
+def test_candidates_that_are_killed_while_one_adapts_for_all_end_as_if_they_were_not(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = striata.train(raced(folder, tmp_path / "whole"))
+    monkeypatch.setattr(pretraining, "_SAVE_EVERY", 2)
+    with pytest.raises(Killed):
+        striata.train(raced(folder, tmp_path / "cut"), listen=_die_at("adapting", 3))
+    again = striata.train(raced(folder, tmp_path / "cut"))
+    assert again.failed == whole.failed
+    for name, one in whole.runs.items():
+        theirs = weights(again.runs[name])
         assert all(np.array_equal(array, theirs[key]) for key, array in weights(one).items())
 
 

@@ -124,7 +124,8 @@ def _show(
     say()
     show_costs(costs, "all members" if space is None else f"{space.settings.trials} trials, if none is pruned")
     if members:
-        adapting = 0 if adaptation is None else adaptation.tokens * sum(member.adapt is not None for member in members)
+        alone = {(member.plan.hash, member.seed) for member in members if member.adapt is not None}
+        adapting = 0 if adaptation is None else adaptation.tokens * len(alone)
         tokens = 3 * (costs["training_tokens"] + adapting) + costs["validation_tokens"]  # a step costs about three forward passes
         say(f"time: about {duration(tokens * seconds_a_token(spec.base))} on this machine's CPU, by its speed at matrix products")
 

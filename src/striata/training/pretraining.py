@@ -29,7 +29,8 @@ class Pretraining:
     """Adapts the members of one stack, and leaves the checkpoint that their training begins with.
 
     The checkpoint is the one of their training: one with members that are adapting is gone on from, one without says that all
-    are through. Members without `adapt` wait in it as they are. Heads are left alone.
+    are through. Members without `adapt` wait in it as they are. Heads are left alone. What members draw here follows from plan
+    and seed, not from their names: of those that share both, such as the candidates of a race, one adapts for all.
 
     Args:
         stack: made of the members' plans, in order.
@@ -66,9 +67,13 @@ class Pretraining:
             self._live = begin(stack, learners, rows)
             for t in self._live:
                 t.adapting = t.member.adapt is not None
+                if t.adapting:
+                    stack.initialise(t.slot, *_key(t))
         for t in self._live:
             check_receipt(t.member.plan, stack.receipt(t.slot), t.member.name)
         self._streams = {t.slot: RandomStream(stack.device) for t in self._live}
+        first: dict[tuple[str, int], Trainee] = {}
+        self._leader = {t.slot: first.setdefault(_key(t), t) for t in self._live if t.adapting}
 
     def run(self) -> list[Member]:
         """Adapts the members to the end.
@@ -81,7 +86,7 @@ class Pretraining:
         """
         began, done = time.monotonic(), 0
         with deferring() as interruption:
-            while due := [t for t in self._live if t.adapting and t.step < t.steps]:
+            while due := [t for t in self._live if t.adapting and t is self._leader[t.slot] and t.step < t.steps]:
                 started = time.monotonic()
                 self._step(due)
                 done += 1
@@ -101,7 +106,7 @@ class Pretraining:
         for t in due:
             rows = rows_at(t.step, rows=len(self._texts), batch_size=t.member.recipe.batch_size, seed=t.member.seed)
             posed[t.slot] = self._objective.pose(self._texts.take(rows), seed_of(t.member.seed, "adaptation", t.step))
-            self._streams[t.slot].restart(seed_of(*t.key, "adaptation", t.step))
+            self._streams[t.slot].restart(seed_of(*_key(t), "adaptation", t.step))
         batch = collate([(slot, one.texts) for slot, one in posed.items()], self._stack.device)
         hidden = self._stack.hidden(batch, {slot: self._streams[slot] for slot in posed})
         losses = torch.stack([self._objective.loss(hidden[slot], one) for slot, one in posed.items()])
@@ -121,28 +126,34 @@ class Pretraining:
             f"the loss of its adaptation became {loss} at step {t.step + 1}; try a lower learning rate than "
             f"{t.member.recipe.learning_rate:g} (adapt.learning_rate), or precision fp32"
         )
-        self._live.remove(t)
-        self._ended(Outcome(self._members[t.member.name], None, why, t.step, t.seconds, t.history, {}))
-        self._stack.drop(t.slot)
-        self._listen(Event(kind="failed", member=t.member.name, step=t.step, steps=t.steps, message=why))
+        for one in self._led_by(t):
+            self._live.remove(one)
+            self._ended(Outcome(self._members[one.member.name], None, why, t.step, t.seconds, t.history, {}))
+            self._stack.drop(one.slot)
+            self._listen(Event(kind="failed", member=one.member.name, step=t.step, steps=t.steps, message=why))
+
+    def _led_by(self, leader: Trainee) -> list[Trainee]:
+        """Those that one adapts for, itself among them."""
+        return [t for t in self._live if t.adapting and self._leader[t.slot] is leader]
 
     def _report(self, seconds: float) -> None:
         for t in (t for t in self._live if t.adapting):
+            leader = self._leader[t.slot]
             self._listen(
                 Event(
                     kind="adapting",
                     member=t.member.name,
-                    step=t.step,
-                    steps=t.steps,
-                    loss=t.history[-1]["adaptation_loss"],
-                    learning_rate=float(t.optimizer.param_groups[0]["lr"]),
-                    seconds_left=seconds * (t.steps - t.step),
+                    step=leader.step,
+                    steps=leader.steps,
+                    loss=leader.history[-1]["adaptation_loss"],
+                    learning_rate=float(leader.optimizer.param_groups[0]["lr"]),
+                    seconds_left=seconds * (leader.steps - leader.step),
                 )
             )
 
     def _hand_over(self) -> list[Member]:
         """The checkpoint in which every member stands before its first step of training."""
-        first = [t.history[0]["adaptation_loss"] for t in self._live if t.adapting]
+        first = [t.history[0]["adaptation_loss"] for t in self._live if t.adapting and t is self._leader[t.slot]]
         if first and max(first) < _SOLVED:
             note(
                 self._listen,
@@ -152,6 +163,10 @@ class Pretraining:
         for t in self._live:
             for parameter in self._stack.parameters(t.slot).values():  # shared launches leave zeros to those that waited
                 parameter.grad = None
+        for t in [t for t in self._live if t.adapting]:
+            leader = self._leader[t.slot]
+            if t is not leader:
+                self._stack.load(t.slot, self._stack.tensors(leader.slot))
         waiting = [self._trainee(t) for t in self._live]
         if waiting:
             save_checkpoint(self._checkpoint, self._stack, waiting)
@@ -163,5 +178,11 @@ class Pretraining:
         if not t.adapting:
             return t
         fresh = ready(self._stack, self._members[t.member.name], t.slot, self._rows)
-        fresh.seconds, fresh.history = t.seconds, t.history
+        leader = self._leader[t.slot]
+        fresh.seconds, fresh.history = leader.seconds / len(self._led_by(leader)), list(leader.history)
         return fresh
+
+
+def _key(t: Trainee) -> tuple[str, int]:
+    """What everything is drawn from that a member's adaptation draws."""
+    return t.member.plan.hash, t.member.seed
