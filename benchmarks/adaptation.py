@@ -35,7 +35,7 @@ _POOL = 3  # times the most labelled rows, of which each seed draws its own
 
 def measure(
     base: str, labelled: Table, unlabelled: Table, test: Table, adapt: dict[str, Any], steps: int, seed: int, device: str
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Accuracy on the test rows with and without adaptation, and what it cost."""
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "unlabelled.csv"
@@ -57,6 +57,8 @@ def measure(
             "adapted": trained.test[with_]["accuracy"],
             "checked": trained.test[without if with_ in refusals(trained.runs.values()) else with_]["accuracy"],
             "without": trained.test[without]["accuracy"],
+            "validation": facts.metrics,
+            "validation without": trained.runs[without].facts.metrics,
             "first loss": facts.adapted.first_loss,
             "last loss": facts.adapted.last_loss,
             "seconds": facts.seconds,
@@ -64,7 +66,7 @@ def measure(
         }
 
 
-def summary(lines: Sequence[dict[str, float]]) -> dict[str, object]:
+def summary(lines: Sequence[dict[str, Any]]) -> dict[str, object]:
     """Means, and what adaptation gained in points with its interval; no interval of one draw."""
     gains: dict[str, object] = {}
     for side in ("adapted", "checked"):
@@ -106,7 +108,7 @@ def main() -> None:
     settings = {
         "target": arguments.target,
         "steps": arguments.steps,
-        **adapt,
+        "adapt": adapt,
         "unlabelled": len(unlabelled),
         "test": len(test),
         "pool": pool,

@@ -161,11 +161,13 @@ def test_the_runs_that_are_opened_are_as_many_as_asked_for(tmp_path: Path) -> No
 
 
 def test_what_adaptation_gains_is_paired_by_draw() -> None:
-    lines = [{"adapted": adapted, "without": 0.8, "seconds": 2.0} for adapted in (0.81, 0.83)]
+    lines = [{"adapted": x, "checked": y, "without": 0.8, "seconds": 2.0} for x, y in ((0.81, 0.8), (0.83, 0.83))]
     whole = adaptation.summary(lines)
-    # the quantile of Student's t with one degree of freedom, times the standard error of +1 and +3
-    assert whole == {"draws": 2, "adapted": 0.82, "without": 0.8, "seconds": 2.0, "gained points": 2.0, "+-": 12.71}
-    assert adaptation.summary(lines[:1])["+-"] is None
+    means = {"draws": 2, "adapted": 0.82, "checked": 0.815, "without": 0.8, "seconds": 2.0}
+    # the quantile of Student's t with one degree of freedom, times the standard error of +1 and +3, and of 0 and +3
+    gains = {"adapted, gained points": 2.0, "adapted, +-": 12.71, "checked, gained points": 1.5, "checked, +-": 19.06}
+    assert whole == means | gains
+    assert "adapted, +-" not in adaptation.summary(lines[:1])
 
 
 def test_every_row_of_prediction_is_measured_where_its_peer_is_there() -> None:

@@ -69,7 +69,7 @@ def test_logits_and_gradients_are_those_of_peft(tmp_path: Path, family: str, pre
         ours, theirs = (torch.cat([part.flatten().to(GPU) for part in parts]) for parts in (
             [parameter.grad for parameter in live.values() if parameter.grad is not None], [reference[name] for name in live]
         ))  # fmt: skip
-        assert fraction(ours, theirs) < 4 * tolerance
+        assert fraction(ours, theirs) < 6 * tolerance
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
