@@ -184,7 +184,8 @@ def train_stacks(
         listen: told of every step, evaluation and ending (:class:`striata.training.events.Event`).
         track: experiment trackers: tensorboard, wandb, mlflow, trackio.
         device: "cpu", "cuda" or "auto".
-        overdue: asked after every evaluation; once it says yes, all members end with the best they have, `stopped` by "time".
+        overdue: asked before every fit of a baseline, and after every evaluation; once it says yes, only what needs no embeddings
+            is fitted, and all members end with the best they have, `stopped` by "time".
 
     Raises:
         StudyError: a stack is unknown, another process trains it, or it was planned anew.
@@ -194,7 +195,7 @@ def train_stacks(
     trackers = tuple(track)
     check_device(device, trackers)
     work = replace(work, prepared=reweighted(work.prepared, work.folder.path, listen, device))
-    baselines = partial(fit_baselines, work, listen=listen, device=device)
+    baselines = partial(fit_baselines, work, listen=listen, device=device, overdue=overdue)
     if work.prepared.study.search is None:
         from .study.stacks import train_planned
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import signal
-from itertools import chain, count, repeat
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,7 @@ import pytest
 import striata
 from striata.automl import fitting
 from striata.automl.fitting import Request, fit_file
-from striata.automl.timing import Shares
 from striata.automl.verdict import Fitted
-from striata.baselines import BASELINES as KINDS
 from striata.baselines import Lexical, Rows
 from striata.choices import BASELINES
 from striata.data import Columns, read_table
@@ -28,36 +25,8 @@ from striata.settings import load_study
 from striata.training.events import Event
 
 from ..processes import python
-from ..study.small import WORDS, make_base, noting, study_of, write_texts
-
-SPEED = 1e-5  # seconds a token takes, where what is planned must not depend on the moment
-
-
-def request(folder: Path, **changes: object) -> Request:
-    settings: dict[str, object] = {
-        "source": str(folder / "train.csv"), "base": str(folder / "roberta"), "minutes": 0.5, "output": str(folder / "out"),
-    }  # fmt: skip
-    return Request(**(settings | changes))  # type: ignore[arg-type]
-
-
-def at_one_speed(patch: pytest.MonkeyPatch) -> None:
-    """What is planned is the same on every machine and in every moment."""
-    patch.setattr(fitting, "measure_speed", lambda *_: SPEED)
-    patch.setattr(fitting, "observed_speed", lambda *_: None)
-
-
-@pytest.fixture(autouse=True)
-def _one_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    at_one_speed(monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("fit")
-    make_base(folder, dropout=0.1)
-    write_texts(folder / "train.csv", 150)
-    write_texts(folder / "test.csv", 40, seed=1)
-    return folder
+from ..study.small import WORDS, noting, study_of
+from .small import SPEED, at_one_speed, request
 
 
 @pytest.fixture(scope="module")
@@ -222,55 +191,6 @@ def test_of_two_fits_in_one_folder_the_second_is_refused_and_one_that_wrote_noth
         fit_file(request(folder, output=str(tmp_path / "file")))
 
 
-def test_without_time_words_are_fitted_all_the_same(folder: Path, tmp_path: Path) -> None:
-    ticks, lines = count(0, 1000.0), list[str]()
-    fitted = fit_file(request(folder, output=str(tmp_path / "out")), now=lambda: next(ticks), listen=noting(lines))
-    assert {run.kind for run in StudyFolder(fitted.folder).runs()} == {"majority", "lexical"}
-    assert "no frozen embeddings: the time suffices for too few rows" in lines
-
-
-def test_embeddings_that_a_busy_moment_forbade_are_computed_in_the_time_that_words_leave(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    speeds, lines = chain([1.0], repeat(SPEED)), list[str]()
-    monkeypatch.setattr(fitting, "measure_speed", lambda *_: next(speeds))
-    fitted = fit_file(request(folder, output=str(tmp_path / "out")), listen=noting(lines), now=lambda: 0.0)
-    assert "no frozen embeddings: the time suffices for too few rows" in lines
-    assert {run.kind for run in StudyFolder(fitted.folder).runs()} == {*BASELINES, "adapter"}
-    study = load_study(fitted.folder / "study.yaml")
-    assert study.baselines.kinds == tuple(BASELINES)
-    assert study.ensemble.size == len(BASELINES) - 1 + len(study.layouts)
-
-
-def test_time_that_no_adapter_can_use_embeds_more_rows(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "share_out", lambda *_: Shares(embedded=100, training=None))
-    lines, rows = list[str](), 300
-    source = str(write_texts(tmp_path / "train.csv", rows))
-    without_room = request(folder, source=source, output=str(tmp_path / "out"), budget=10)
-    fitted = fit_file(without_room, listen=noting(lines), now=lambda: 0.0)
-    held = load_study(fitted.folder / "study.yaml").data.validation
-    assert f"time is left: {rows - held} training rows are embedded, not 100" in lines
-    for kind in ("frozen", "neighbours"):
-        assert json.loads((fitted.folder / "runs" / kind / "baseline.json").read_text())["rows"] == rows
-    assert load_study(fitted.folder / "study.yaml").baselines.embedded_rows is None
-
-
-def test_where_no_baseline_on_embeddings_could_be_fitted_no_more_rows_are_embedded(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr(fitting, "share_out", lambda *_: Shares(embedded=100, training=None))
-    for kind in ("frozen", "neighbours"):
-        monkeypatch.setattr(KINDS[kind], "fit", fail)
-    source, lines = str(write_texts(tmp_path / "train.csv", 300)), list[str]()
-    without_room = request(folder, source=source, output=str(tmp_path / "out"), budget=10)
-    fitted = fit_file(without_room, listen=noting(lines), now=lambda: 0.0)
-    assert not [line for line in lines if line.startswith("time is left")]
-    assert {run.kind for run in StudyFolder(fitted.folder).runs()} == {"majority", "lexical"}
-
-
 @pytest.mark.parametrize(
     ("labels", "rows_a_label"), [(100, 2), (120, 7)], ids=["two rows a label", "a tenth of the rows is less than the labels"]
 )
@@ -298,38 +218,6 @@ def test_chinese_is_fitted_by_its_characters(tmp_path: Path) -> None:
     )
     assert striata.load(fitted.model).predict(["银行股市利润", "教练进球"]) == ["财经", "体育"]
     assert fitted.accuracy.value > 0.95
-
-
-def test_what_is_trained_is_decided_by_the_time_that_the_baselines_leave(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    late = {"now": 0.0}
-
-    def listen(event: Event) -> None:
-        if event.kind == "finished" and event.member == "neighbours":  # the last baseline
-            late["now"] = 29.5
-
-    slow, quick = (
-        fit_file(request(folder, output=str(tmp_path / name)), listen=tell, now=lambda: late["now"])
-        for name, tell in (("slow", listen), ("quick", lambda _: late.update(now=0.0)))
-    )
-    layouts = [load_study(fitted.folder / "study.yaml").layouts for fitted in (slow, quick)]
-    assert not layouts[0]
-    assert layouts[1]
-
-
-def test_a_clock_that_runs_out_ends_training_with_the_best_so_far(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    late = {"now": 0.0}
-
-    def listen(event: Event) -> None:
-        if event.kind == "step":
-            late["now"] = 1000.0
-
-    fitted = fit_file(request(folder, output=str(tmp_path / "out")), listen=listen, now=lambda: late["now"])
-    stopped = {run.facts.stopped for run in StudyFolder(fitted.folder).runs() if run.kind == "adapter"}
-    assert stopped == {"time"}
 
 
 def test_test_rows_have_the_last_word(folder: Path, tmp_path: Path) -> None:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import log_softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from striata.baselines import EmbeddingCache, Frozen, Neighbours, Rows
 from striata.baselines import embeddings as cache_module
 from striata.baselines import neighbours as neighbours_module
+from striata.baselines import threads as threads_module
 from striata.baselines.frozen import _solve, discriminant
 
 from .made import made
@@ -168,3 +172,38 @@ def test_rows_share_a_group_only_where_text_and_second_text_are_equal() -> None:
     rows = Rows(texts=["A  b", "a b", "a b", "c"], pairs=["x", "X ", "y", "x"])
     assert rows.groups.tolist() == [0, 0, 2, 3]
     assert Rows(texts=rows.texts).groups.tolist() == [0, 0, 0, 3]
+
+
+@pytest.mark.parametrize(("many", "threads"), [(10_000, 1), (10, 2)], ids=["few rows", "many rows"])
+def test_few_rows_are_fitted_on_one_thread_whatever_the_machine_has(
+    monkeypatch: pytest.MonkeyPatch, many: int, threads: int
+) -> None:
+    """Two threads that wait for each other after every small product took ten times as long on a busy machine."""
+    monkeypatch.setattr(threads_module, "MANY", many)
+    seen: dict[str, set[int]] = {}
+
+    def watched(module: object, name: str) -> None:
+        usual = getattr(module, name)
+
+        def call(*arguments: object, **named: object) -> object:
+            pools = {int(pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas"}
+            torch_s = {torch.get_num_threads()} if name == "gelu" else set()
+            seen[name] = seen.get(name, set()) | pools | torch_s
+            return usual(*arguments, **named)
+
+        monkeypatch.setattr(module, name, call)
+
+    watched(LogisticRegression, "fit")
+    watched(torch.nn.functional, "gelu")
+    rows, places = made(150, 3, 0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with threadpool_limits(2, "blas"):
+            for targets in (places, np.eye(3, dtype=np.int64)[places]):
+                Frozen.fit(replace(rows, words=rows.vectors), targets, 3)
+            watched_threads = torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+    assert watched_threads == 2  # as before
+    assert seen == {"fit": {threads}, "gelu": {threads}}

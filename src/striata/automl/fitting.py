@@ -198,7 +198,7 @@ def _fit(
         doing(tell, "reading the data")
         work = plan_study(load_study(folder / STUDY_FILE), data=rows, listen=tell)
         while is_pending((folder / STUDY_FILE).read_text(encoding="utf-8")):
-            fit_baselines(work, listen=tell, device=device)
+            fit_baselines(work, listen=tell, device=device, overdue=lambda: not clock.left)
             work = _go_on(request, work, folder / STUDY_FILE, history, clock, tell, device)
         latest = clock.limit - history.finishing
         train_stacks(work, listen=tell, device=device, overdue=lambda: clock.spent > latest)

@@ -19,6 +19,7 @@ from .network import DECAY, Network, most_rows, train_network
 from .rows import Floats, Ints, Logits, Rows, Targets, Weights, are_numbers, part_of
 from .selection import Judgement, climb, cross_fit, judge
 from .store import Facts, Tried, read_baseline, refuse, write_baseline
+from .threads import threads_for
 
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)  # C of the logistic regression, on standardized columns
 RIDGES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)  # rows by the penalty of a ridge regression of numbers, likewise
@@ -248,6 +249,13 @@ def _solve(
     vectors: Floats, targets: Targets, labels: int, solver: Solver, strength: float, seed: int, weights: Weights | None
 ) -> tuple[Linear | Network, float]:
     """The model on standardized columns, written for columns as they are, and its strength."""
+    with threads_for(len(vectors)):
+        return _solve_here(vectors, targets, labels, solver, strength, seed, weights)
+
+
+def _solve_here(
+    vectors: Floats, targets: Targets, labels: int, solver: Solver, strength: float, seed: int, weights: Weights | None
+) -> tuple[Linear | Network, float]:
     if weights is None:
         mean, spread = vectors.mean(0, dtype=np.float64), vectors.std(0, dtype=np.float64)
     else:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..tasks.regression import Scale
 from .rows import Floats, Logits, Targets, Weights, are_numbers
+from .threads import threads_for
 
 FEW, MANY, MANY_ROWS = 256, 512, 10_000  # hidden units, and from how many rows on
 RATES, DECAY = {FEW: 2e-3, MANY: 1e-3}, 0.1  # of AdamW
@@ -116,7 +117,8 @@ def train_network(features: Floats, targets: Targets, labels: int, *, seed: int,
             squared error, less their mean and by their standard deviation, which the network's scores are given back.
         labels: how many; 1 for numbers.
         weights: how much each row counts, (n,): a step's loss is the weighted mean of its rows'; None where all count once.
-        seed: of weights, dropout and order; the same rows and seed give the same network with the same number of threads.
+        seed: of weights, dropout and order; the same rows and seed give the same network, with the same number of
+            threads where rows are 10,000 or more.
     """
     import torch
     from torch.nn import functional
@@ -134,7 +136,7 @@ def train_network(features: Floats, targets: Targets, labels: int, *, seed: int,
     rows = len(inputs)
     size = min(rows, max(_SMALLEST, min(_LARGEST, rows // _STEPS)))
     epochs = max(FEWEST_EPOCHS, min(MOST_EPOCHS, _SIGHTS // rows))
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+    with threads_for(len(features), torch), torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
         first, second = torch.nn.Linear(inputs.shape[1], units), torch.nn.Linear(units, labels)
         optimizer = torch.optim.AdamW(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -35,7 +36,7 @@ _WHAT = {
 }
 
 
-def fit_baselines(work: Work, *, listen: Listener, device: str = "auto") -> None:
+def fit_baselines(work: Work, *, listen: Listener, device: str = "auto", overdue: Callable[[], bool] | None = None) -> None:
     """Fits the baselines that a study names and that are no runs yet, or runs of other settings than the study's now.
 
     One whose encoder cannot be loaded is only noted. One whose own fit fails is recorded as failed, with the reason; the study
@@ -45,6 +46,7 @@ def fit_baselines(work: Work, *, listen: Listener, device: str = "auto") -> None
         work: from :func:`striata.study.plan_work`.
         listen: told when one has ended, and in notes what is to be said of it.
         device: "cpu", "cuda" or "auto"; of the encoder that embeds texts.
+        overdue: asked before each fit; once it says yes, no fit on embeddings is begun, and none with the validation rows.
 
     Raises:
         StudyError: another process fits them.
@@ -57,7 +59,7 @@ def fit_baselines(work: Work, *, listen: Listener, device: str = "auto") -> None
         return
     stack = StackFolder(work.folder.stacks / _PLACE)
     with stack.held():
-        contest = _Contest(work, listen, device)
+        contest = _Contest(work, listen, device, overdue or (lambda: False))
         for kind in kinds:
             if not _is_fitted(work, kind):
                 contest.fit(kind)
@@ -69,13 +71,13 @@ def _is_fitted(work: Work, kind: str) -> bool:
     folder = work.folder.run_folder(kind)
     if not is_run(folder):
         return False
-    facts = Run.load(folder).facts
-    return facts.kind != kind or facts.recipe == _recipe(work.prepared.study, kind)
+    facts, study = Run.load(folder).facts, work.prepared.study
+    return facts.kind != kind or facts.recipe == _recipe(study, kind, refit=study.baselines.refit)
 
 
-def _recipe(study: Study, kind: str) -> dict[str, Any]:
+def _recipe(study: Study, kind: str, *, refit: bool) -> dict[str, Any]:
     rows = study.baselines.embedded_rows if BASELINES[kind].embedded else None
-    return {"baseline": kind, "embedded_rows": rows} | ({"refit": True} if study.baselines.refit else {})
+    return {"baseline": kind, "embedded_rows": rows} | ({"refit": True} if refit else {})
 
 
 def rows_embedded(rows: int, most: int | None, seed: int) -> npt.NDArray[np.int64]:
@@ -91,10 +93,12 @@ def rows_embedded(rows: int, most: int | None, seed: int) -> npt.NDArray[np.int6
 
 @dataclass(frozen=True, slots=True)
 class _Fitted:
-    """A baseline, its logits for the validation rows, and seconds: of its fits, and of these logits; without embedding."""
+    """A baseline, its logits for the validation rows, whether it was then fitted with these too, and seconds: of its fits, and of
+    these logits; without embedding."""
 
     baseline: Baseline
     logits: np.ndarray
+    refitted: bool
     fitting: float
     answering: float
 
@@ -102,8 +106,8 @@ class _Fitted:
 class _Contest:
     """Rows and embeddings that the baselines of a study share."""
 
-    def __init__(self, work: Work, listen: Listener, device: str) -> None:
-        self._work, self._listen, self._device = work, listen, device
+    def __init__(self, work: Work, listen: Listener, device: str, overdue: Callable[[], bool]) -> None:
+        self._work, self._listen, self._device, self._overdue = work, listen, device, overdue
         self._prepared: Prepared = work.prepared
         self._vectors: dict[str, Embedded] | None = None
         self._base_sha256 = ""
@@ -114,7 +118,11 @@ class _Contest:
     def fit(self, kind: str) -> None:
         """Fits one, measures it on the validation rows and writes its run; or records why it cannot be fitted."""
         vectors: dict[str, Embedded] | None = None
-        embedded = BASELINES[kind].embedded
+        embedded, there = BASELINES[kind].embedded, is_run(self._work.folder.run_folder(kind))
+        if (embedded or there) and self._overdue():
+            if not there:
+                note(self._listen, f"no baseline {kind}: the time is over")
+            return
         if embedded and not self._prepared.study.has_encoder:
             note(self._listen, f"no baseline {kind}: the study has no encoder")
             return
@@ -150,10 +158,11 @@ class _Contest:
         answering, fitting = time.perf_counter() - start, baseline.seconds
         if not np.isfinite(logits).all():
             raise ArithmeticError("its logits for the validation rows are no finite numbers")
-        if self._prepared.study.baselines.refit:
+        refitted = self._prepared.study.baselines.refit and not self._overdue()
+        if refitted:
             baseline = method.fit(rows.followed_by(held), np.concatenate([goals, targets["validation"]]), labels, seed=seed)
             fitting += baseline.seconds
-        return _Fitted(baseline, logits, fitting=fitting, answering=answering)
+        return _Fitted(baseline, logits, refitted, fitting=fitting, answering=answering)
 
     def _held_weights(self) -> npt.NDArray[np.float64] | None:
         """How much each validation row counts beside the training rows where a baseline is fitted once more on both."""
@@ -192,7 +201,7 @@ class _Contest:
             layout=_WHAT[kind],
             seed=study.data.seed,
             plan_hash="",
-            recipe=_recipe(study, kind),
+            recipe=_recipe(study, kind, refit=fitted.refitted),
             trainable=baseline.trainable,
             lora=0,
             task=splits.task.name,
