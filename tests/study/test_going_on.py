@@ -13,12 +13,14 @@ import pytest
 
 import striata
 from striata.disk.files import sha256_file
+from striata.ensemble import load_ensemble
 from striata.errors import RunError
 from striata.runs import Run
+from striata.runs.refusal import refusals
 from striata.training.events import Event
 
 from ..processes import python
-from .small import study_of, tree
+from .small import make_base, study_of, tree, write_texts
 
 KILLED = textwrap.dedent("""
     import json, os, signal, sys
@@ -52,13 +54,48 @@ def test_killed_and_run_again_is_bitwise_the_same(tmp_path: Path) -> None:
     for kind, nth, step in (("step", 2, 3), ("saved", 1, 0), ("finished", 1, 10), ("step", 1, 12), ("evaluated", 2, 20)):
         assert run_killed(cut, kind, nth, step) == -signal.SIGKILL
     assert run_killed(cut) == 0
-    names = sorted(p.name for p in (tmp_path / "whole" / "runs").iterdir())
-    assert len(names) == 3
-    for name in names:
-        one, other = (Run.load(tmp_path / folder / "runs" / name) for folder in ("whole", "cut"))
+    assert len(equal_runs(tmp_path / "whole", tmp_path / "cut")) == 3
+
+
+def equal_runs(whole: Path, cut: Path) -> list[tuple[Run, Run]]:
+    """The runs of two studies, which have the same names and the same bytes."""
+    names, others = (sorted(p.name for p in (folder / "runs").iterdir()) for folder in (whole, cut))
+    assert names == others
+    pairs = [(Run.load(whole / "runs" / name), Run.load(cut / "runs" / name)) for name in names]
+    for one, other in pairs:
         for file in ("adapter_model.safetensors", "validation.parquet", "history.parquet", "receipt.json"):
-            assert sha256_file(one.path / file) == sha256_file(other.path / file), f"{name}/{file}"
+            assert sha256_file(one.path / file) == sha256_file(other.path / file), f"{one.name}/{file}"
         assert one.metrics == other.metrics
+    return pairs
+
+
+def test_killed_while_it_adapts_and_run_again_is_bitwise_the_same(tmp_path: Path) -> None:
+    """Adapted members and those without adaptation, which wait; two of the adapted ones share what is learned."""
+    make_base(tmp_path, dropout=0.1, masked=True)
+    write_texts(tmp_path / "train.csv", 150)
+    write_texts(tmp_path / "test.csv", 40, seed=1)
+    more = write_texts(tmp_path / "more.csv", 60, seed=2, labels=False)
+    layouts = [
+        {"layout": "0-2 r2 a4 d0.1 query value", "name": "all"},
+        {"layout": "0-2 r2 a4 d0.1 query value", "name": "slow", "recipe": {"learning_rate": 0.003}},
+        {"layout": "1-2 r3 a4 query", "name": "upper"},
+    ]
+    adapt = {"unlabelled": str(more), "steps": 30, "batch_size": 8}
+    changes = {"layouts": layouts, "adapt": adapt, "recipe": {"max_steps": 6, "evaluate_every": 3}}
+    whole, cut = (study_of(tmp_path, output=str(tmp_path / name), **changes) for name in ("whole", "cut"))
+    assert run_killed(whole) == 0
+    # Before anything is saved, as the first save ends, in between, after the last step, as training begins, after an evaluation.
+    for kind, nth, step in (("adapting", 1, 3), ("saved", 1, 0), ("adapting", 2, 28), ("adapting", 3, 30), ("step", 1, 2)):
+        assert run_killed(cut, kind, nth, step) == -signal.SIGKILL
+    assert run_killed(cut, "evaluated", 1, 3) == -signal.SIGKILL
+    assert run_killed(cut) == 0
+    pairs = equal_runs(tmp_path / "whole", tmp_path / "cut")
+    assert len(pairs) == 6
+    assert all(one.facts.adapted == other.facts.adapted for one, other in pairs)
+    assert sum(one.facts.adapted is not None for one, _ in pairs) == 3
+    assert refusals(one for one, _ in pairs) == refusals(other for _, other in pairs)
+    ensembles = [load_ensemble(tmp_path / name / "ensemble") for name in ("whole", "cut")]
+    assert ensembles[0].members == ensembles[1].members
 
 
 def test_ctrl_c_saves_and_the_same_call_goes_on(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ _PROCESS = 900 * 2**20  # bytes of Python, torch and transformers
 _PER_TOKEN = 17  # numbers kept of a token in a layer, by hidden size (Korthikanti et al. 2022, arXiv:2205.05198)
 _SLACK = 1.5  # for what is copied meanwhile: of nine members on RoBERTa 4.6 GB were measured, where this says 4.9
 _STATES = 5 * 4  # bytes of a trainable parameter: weight, gradient, two moments, the best so far
+_GUESSING, _GUESSING_ONCE = 8, 12  # bytes of a logit of the masked-language head, for each member and for one of them on top:
+# of 2,000 guessed tokens of RoBERTa's 50,265, measured with one and with four members
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class Deal:
 
 
 def memory_of(members: Sequence[Member], prepared: Prepared) -> Memory:
-    """Bytes that members need in a stack, estimated from the encoder's shape, the batch and the lengths of the texts.
+    """Bytes that members need in a stack, estimated from the encoder's shape, the batch and the lengths of the texts; where they
+    are adapted first, what that needs if it is more.
 
     Args:
         members: of a study; the one that needs most counts.
@@ -69,11 +72,15 @@ def memory_of(members: Sequence[Member], prepared: Prepared) -> Memory:
     study = prepared.study
     lengths = prepared.encoded["train"].lengths
     tokens = max(member.recipe.batch_size for member in members) * float(np.percentile(lengths, 90))
-    trainable = max(member.plan.trainable for member in members)
-    return estimate(shape_of(study.base), tokens=tokens, trainable=trainable, number=2 if study.recipe.precision == "bf16" else 4)
+    trainable, adaptation, guessed = max(member.plan.trainable for member in members), prepared.adaptation, 0.0
+    if adaptation is not None:
+        read = adaptation.recipe.batch_size * adaptation.readings * float(np.percentile(adaptation.texts.lengths, 90))
+        tokens, guessed = max(tokens, read), adaptation.guessed * read
+    number = 2 if study.recipe.precision == "bf16" else 4
+    return estimate(shape_of(study.base), tokens=tokens, trainable=trainable, number=number, guessed=guessed)
 
 
-def estimate(shape: Shape, *, tokens: float, trainable: int, number: int) -> Memory:
+def estimate(shape: Shape, *, tokens: float, trainable: int, number: int, guessed: float = 0.0) -> Memory:
     """The same from figures.
 
     Args:
@@ -81,12 +88,15 @@ def estimate(shape: Shape, *, tokens: float, trainable: int, number: int) -> Mem
         tokens: in a member's batch.
         trainable: parameters of a member.
         number: bytes of a number in the encoder.
+        guessed: of the tokens, those that a masked-language head guesses; its checkpoint is then read beside the encoder.
     """
     layers = int(shape.config.get("num_hidden_layers") or shape.depth)
     products = layers * sum(into * out for into, out in map(shape.sizes, shape.family.targets))
-    words = int(shape.config.get("vocab_size", 0)) * shape.hidden
-    activations = _SLACK * _PER_TOKEN * tokens * layers * shape.hidden * number
-    return Memory(stack=_PROCESS + number * (products + words), member=round(activations + _STATES * trainable))
+    vocabulary = int(shape.config.get("vocab_size", 0))
+    weights = number * (products + vocabulary * shape.hidden) * (2 if guessed else 1)
+    activations, logits = _SLACK * _PER_TOKEN * tokens * layers * shape.hidden * number, guessed * vocabulary
+    member = activations + _STATES * trainable + _GUESSING * logits
+    return Memory(stack=round(_PROCESS + weights + _GUESSING_ONCE * logits), member=round(member))
 
 
 def deal(

@@ -55,10 +55,21 @@ class Adaptation:
     vocabulary: int
 
     @property
+    def readings(self) -> float:
+        """How often a step passes a text through the encoder: in contrasting once whole and once in part."""
+        return 1 if self.objective == MASKED else 2 - DELETED
+
+    @property
     def tokens(self) -> int:
-        """That pass through the encoder for one member, about; in contrasting every text does so once whole and once in part."""
-        readings = 1 if self.objective == MASKED else 2 - DELETED
-        return round(self.recipe.max_steps * self.recipe.batch_size * readings * float(self.texts.lengths.mean()))
+        """That pass through the encoder for one member, about."""
+        return round(self.recipe.max_steps * self.recipe.batch_size * self.readings * float(self.texts.lengths.mean()))
+
+    @property
+    def guessed(self) -> float:
+        """Share of a step's tokens for which the masked-language head gives logits."""
+        from ..training.objectives import SHARE
+
+        return SHARE if self.objective == MASKED else 0.0
 
     def lines(self) -> list[str]:
         """What is learned from what, for people."""
