@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, log_loss
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from striata.choices import METHODS
 from striata.ensemble import Rule, choose, combine, nested
@@ -164,6 +165,19 @@ def test_a_stack_is_scikit_learns_regression(classes: int) -> None:
     fits = [LogisticRegression(C=c, max_iter=2000).fit(features, pool.targets) for c in (0.001, 0.01, 0.1, 1.0)]
     distances = [np.abs(fit.predict_proba(features) - found).max() for fit in fits]
     assert min(distances) < 1e-5
+
+
+def test_a_stack_of_few_rows_is_fitted_on_one_thread_whatever_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, usual = set[int](), LogisticRegression.fit
+
+    def fit(*arguments: object) -> object:
+        threads.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return usual(*arguments)
+
+    monkeypatch.setattr(LogisticRegression, "fit", fit)
+    with threadpool_limits(2, "blas"):
+        choose(noisy(3, 90), Rule(method="stacking", size=3))
+    assert threads == {1}
 
 
 def test_a_stack_learns_whom_to_trust() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ..baselines.threads import threads_for
 from ..figures.folds import deal_folds
 from ..runs.joined import Pool
 from .best import best_runs
@@ -30,14 +31,15 @@ def choose_stacking(pool: Pool, rule: Rule) -> Combiner:
     features = np.concatenate(list(pool.task.log_probabilities(pool.logits)), axis=1)
     number = deal_folds(pool.targets, 3, seed=1)
     losses = []
-    for strength in STRENGTHS:
-        outputs = np.empty((len(pool.targets), len(pool.labels)))
-        for fold in range(3):
-            held = number == fold
-            matrix, intercept = _fit(features[~held], pool.targets[~held], len(pool.labels), strength)
-            outputs[held] = features[held] @ matrix.T + intercept
-        losses.append(-pool.task.score(outputs, pool.targets, "loss"))
-    matrix, intercept = _fit(features, pool.targets, len(pool.labels), STRENGTHS[int(np.argmin(losses))])
+    with threads_for(len(features)):
+        for strength in STRENGTHS:
+            outputs = np.empty((len(pool.targets), len(pool.labels)))
+            for fold in range(3):
+                held = number == fold
+                matrix, intercept = _fit(features[~held], pool.targets[~held], len(pool.labels), strength)
+                outputs[held] = features[held] @ matrix.T + intercept
+            losses.append(-pool.task.score(outputs, pool.targets, "loss"))
+        matrix, intercept = _fit(features, pool.targets, len(pool.labels), STRENGTHS[int(np.argmin(losses))])
     parts = dict(zip(pool.names, np.split(matrix, len(pool.names), axis=1), strict=True))
     sizes = {name: float(np.linalg.norm(part)) for name, part in parts.items()}
     total = sum(sizes.values())
