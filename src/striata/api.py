@@ -301,7 +301,7 @@ def load(
         base: where the encoder lies now, a folder or a Hub name, or a list of them for runs on several encoders; None for where
             it lay when the runs were trained, or in the pack. Its weights and tokenizer must be the very same ones (SHA-256).
         device: "cpu", "cuda" or "auto".
-        precision: "fp32", "bf16" or "auto".
+        precision: "fp32", "bf16" or "auto": bf16 where the hardware multiplies in it and no run's study says fp32, else fp32.
 
     Raises:
         StudyError: the study has no finished run.

@@ -178,7 +178,7 @@ def test_rows_share_a_group_only_where_text_and_second_text_are_equal() -> None:
 def test_few_rows_are_fitted_on_one_thread_whatever_the_machine_has(
     monkeypatch: pytest.MonkeyPatch, many: int, threads: int
 ) -> None:
-    """Two threads that wait for each other after every small product took ten times as long on a busy machine."""
+    """Two threads that wait for each other after every small product took seven times as long on a busy machine."""
     monkeypatch.setattr(threads_module, "MANY", many)
     seen: dict[str, set[int]] = {}
 

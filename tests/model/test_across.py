@@ -60,7 +60,7 @@ def runs_of(folder: Path) -> list[Run]:
 
 
 def test_every_member_answers_as_it_does_alone(both: Path) -> None:
-    model, texts = striata.load(both / "both", precision="fp32"), texts_of(both)
+    model, texts = striata.load(both / "both", device="cpu", precision="fp32"), texts_of(both)
     assert [type(scorer) for scorer in model.scorers] == [EncoderScorer, EncoderScorer]
     assert sorted(len(scorer.labels) for scorer in model.scorers) == [1, 2]
     together = model.member_logits(texts)
@@ -68,7 +68,7 @@ def test_every_member_answers_as_it_does_alone(both: Path) -> None:
     assert {run.labels for run in runs_of(both)} == {LABELS, REVERSED}
     expected = []
     for run in runs_of(both):
-        alone = striata.load(run.path, precision="fp32").logits(texts)
+        alone = striata.load(run.path, device="cpu", precision="fp32").logits(texts)
         expected.append(alone[:, [run.labels.index(label) for label in model.labels]])
         np.testing.assert_allclose(together[f"{run.path.parents[1].name}/{run.name}"], expected[-1], atol=1e-5)
     np.testing.assert_allclose(model.logits(texts), np.mean(expected, axis=0), atol=1e-5)

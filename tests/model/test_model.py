@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(folder: Path) -> Model:
-    return striata.load(folder / "out" / "ensemble", precision="fp32")
+    return striata.load(folder / "out" / "ensemble", device="cpu", precision="fp32")
 
 
 def texts_of(folder: Path) -> tuple[list[str], list[str]]:
@@ -55,7 +55,7 @@ def test_the_studys_settings_make_the_ensemble(folder: Path, model: Model) -> No
     base = Path(next(iter(model.runs.values())).facts.base or "").name
     assert repr(model) == f"Model(ensemble of {len(model.runs)}, 3 labels, {base}, cpu fp32)"
     weights = model.combiner.weights
-    each = {name: striata.load(folder / "out/runs" / name, precision="fp32").logits(texts) for name in weights}
+    each = {name: striata.load(folder / "out/runs" / name, device="cpu", precision="fp32").logits(texts) for name in weights}
     expected = sum(weight * softmax(each[name], axis=1) for name, weight in weights.items())
     np.testing.assert_allclose(model.predict_proba(texts, calibrated=False), expected, atol=1e-5)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,3 +50,31 @@ def test_runs_are_grouped_by_what_makes_their_scorers(tmp_path: Path, monkeypatc
 def test_an_unknown_kind_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is of kind 'oracle'; expected one of adapter, soup"):
         scorers.scorers_for(runs_of(tmp_path, {"a": "oracle"}), device="cpu", precision="fp32")
+
+
+@pytest.mark.parametrize(
+    ("studies", "wanted", "used"),
+    [
+        (["auto", "auto"], "auto", "auto"),
+        (["auto", "fp32"], "auto", "fp32"),
+        (["fp32", "fp32"], "bf16", "bf16"),
+        (["bf16", "bf16"], "auto", "auto"),  # what this machine multiplies fast
+        ([None, None], "auto", "auto"),
+    ],
+)
+def test_auto_is_fp32_where_a_study_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, studies: list[str | None], wanted: str, used: str
+) -> None:
+    heard: list[str] = []
+
+    def make(runs: Mapping[str, Run], *, device: str, precision: str) -> list[Fake]:
+        heard.append(precision)
+        return [Fake(runs)]
+
+    monkeypatch.setitem(scorers.SCORERS, "adapter", make)
+    runs = runs_of(tmp_path, {"a": "adapter", "b": "adapter"})
+    for (name, run), precision in zip(list(runs.items()), studies, strict=True):
+        study = {} if precision is None else {"recipe": {"precision": precision}}
+        runs[name] = replace(run, facts=run.facts.model_copy(update={"study": study}))
+    scorers.scorers_for(runs, device="cpu", precision=wanted)
+    assert heard == [used]

@@ -74,7 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(folder: Path) -> Any:
-    return striata.train(raced(folder))
+    return striata.train(raced(folder), device="cpu")
 
 
 def test_survivors_become_runs_and_the_others_say_why_not(trained: Any) -> None:
@@ -88,7 +88,8 @@ def test_a_survivor_is_what_it_would_be_alone(folder: Path, trained: Any) -> Non
     for name, run in trained.runs.items():
         title = name.rpartition("-seed")[0]
         alone = {"layout": run.facts.layout, "name": title, "recipe": {"learning_rate": 0.03}}
-        other = striata.train(study_of(folder, layouts=[alone], ensemble=False, output=str(folder / f"alone-{title}")))
+        study = study_of(folder, layouts=[alone], ensemble=False, output=str(folder / f"alone-{title}"))
+        other = striata.train(study, device="cpu")
         np.testing.assert_array_equal(other.runs[name].validation().logits, run.validation().logits)
 
 
@@ -101,8 +102,8 @@ def test_interrupted_at_any_step_it_ends_the_same(folder: Path, trained: Any, tm
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        striata.train(study, listen=stop)
-    again = striata.train(study)
+        striata.train(study, listen=stop, device="cpu")
+    again = striata.train(study, device="cpu")
     assert set(again.failed.items()) == set(trained.failed.items())
     for name, run in trained.runs.items():
         np.testing.assert_array_equal(again.runs[name].validation().logits, run.validation().logits)

@@ -84,7 +84,9 @@ Read = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help=f"Where it is computed: {DEVICES.help}.")]
-Precision = Annotated[str, typer.Option(help=f"What the encoder multiplies in: {PRECISIONS.help}.")]
+Precision = Annotated[
+    str, typer.Option(help=f"What the encoder multiplies in: {PRECISIONS.help}; auto is fp32 wherever the study says fp32.")
+]
 Base = Annotated[
     str | None,
     typer.Option("--base", metavar="FOLDER", help="Where the encoder lies now, if not where it was; its weights are compared."),

@@ -186,13 +186,15 @@ def scorers_for(runs: Mapping[str, Run], *, device: str, precision: str) -> list
     Args:
         runs: by name.
         device: "cpu", "cuda" or "auto".
-        precision: of :data:`striata.choices.PRECISIONS`.
+        precision: of :data:`striata.choices.PRECISIONS`; "auto" is fp32 where the study of a run says fp32, as it was measured.
 
     Raises:
         RunError: a run is of a kind that this version cannot use, or not whole.
         EncoderError: an encoder cannot be loaded.
     """
     by_maker: dict[MakeScorers, dict[str, Run]] = {}
+    if precision == "auto" and any(run.facts.precision == "fp32" for run in runs.values()):
+        precision = "fp32"
     for name, run in runs.items():
         if run.kind not in SCORERS:
             raise RunError(f"run {run.path} is of kind '{run.kind}'; expected one of {', '.join(SCORERS)}")

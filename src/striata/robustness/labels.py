@@ -225,7 +225,7 @@ def audit_labels(
         rows: the most of each table to embed; a random sample when there are more.
         seed: of samples and folds.
         device: "cpu", "cuda" or "auto".
-        precision: "fp32", "bf16" or "auto".
+        precision: "fp32", "bf16" or "auto", which is what the study says.
         out: also write the suspects to this file, and first, so that an earlier result stays where that fails.
         write: writes them, told of the audit, the tables by part, and the file; None for CSV.
 
@@ -252,7 +252,8 @@ def audit_labels(
         sampled["validation"] = np.arange(len(prepared.splits.validation))
     embedded = {name: places for name, places in sampled.items() if name != "validation" or not runs}
     judged = [_by_runs(prepared, runs)] if runs else []
-    embeddings = StudyEmbeddings(study, folder, precision=precision, device=device)
+    multiplied = study.recipe.precision if precision == "auto" else precision
+    embeddings = StudyEmbeddings(study, folder, precision=multiplied, device=device)
     _check_encoder(runs, embeddings.base_sha256, study.base)
     judged.append(_by_embeddings(prepared, embedded, seed, embeddings))
     suspects, confusions = _suspects(judged, prepared.splits)

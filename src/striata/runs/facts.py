@@ -220,6 +220,11 @@ class RunFacts(Exact):
         return named if named in self.metrics else task_named(self.task).rankings[0]
 
     @property
+    def precision(self) -> str:
+        """What its study has the frozen encoder multiply in, of :data:`striata.choices.PRECISIONS`."""
+        return str((self.study.get("recipe") or {}).get("precision", "auto"))
+
+    @property
     def transductive(self) -> bool:
         """Whether it was made with a look at texts without labels."""
         adapting = bool((self.study.get("adapt") or {}).get("unlabelled"))
