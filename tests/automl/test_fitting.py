@@ -328,3 +328,13 @@ def test_killed_while_the_first_file_was_written_it_begins_anew(folder: Path, tm
         (left / name).write_text("")
     assert fit_file(request(folder, base="none", output=str(output))).folder == output
     assert [path.name for path in output.iterdir() if path.name.startswith(".")] == [".lock"]
+
+
+def test_how_a_file_is_written_is_said_once(folder: Path, tmp_path: Path) -> None:
+    source, lines = tmp_path / "train.csv", list[str]()
+    source.write_text((folder / "train.csv").read_text().replace(",", ";"))
+    wanted = request(folder, source=str(source), base="none", output=str(tmp_path / "out"))
+    for _ in ("at first", "where it goes on"):
+        fit_file(wanted, listen=noting(lines))
+        assert len([line for line in lines if "separated by semicolons" in line]) == 1
+        lines.clear()

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from striata.ensemble.weighting import fit_weights
+from striata.ensemble.rule import Rule
+from striata.ensemble.weighting import choose_weighted, fit_weights
+
+from .test_selection import pool_of
 
 
 def made(seed: int, strengths: tuple[float, ...], rows: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -44,3 +47,13 @@ def test_equal_members_share_and_sharpness_does_not_matter() -> None:
     np.testing.assert_allclose(fit_weights(np.stack([logits[0], logits[0]]), targets), 0.5, atol=1e-3)
     weights = fit_weights(np.stack([logits[0], 10 * logits[0]]), targets)
     assert weights[0] == pytest.approx(10 * weights[1], rel=0.05)
+
+
+def test_a_member_that_gets_nothing_is_no_member() -> None:
+    """One that has another's errors and knows less would be taken off it, if weights could be negative."""
+    logits, targets = made(0, (2.0, 2.0), rows=2000)
+    worse = logits[0] - 1.3 * np.eye(3)[targets]
+    pool = pool_of(np.stack([*logits, worse]), targets)
+    chosen = choose_weighted(pool, Rule(method="weighted", size=3)).weights
+    assert set(chosen) == {"run00", "run01"}
+    np.testing.assert_allclose([chosen[name] for name in pool.names[:2]], fit_weights(pool.logits, targets)[:2])

@@ -82,6 +82,28 @@ def test_the_best_encoder_run_is_compared_with_the_best_baseline_on_the_same_row
     assert worth.sentences[-1] == "frozen costs 10 s to train, 301 parameters, 1,000 texts a second."
 
 
+def test_the_best_run_is_the_one_that_the_study_calls_so(tmp_path: Path) -> None:
+    study = study_of(tmp_path, right(300), lexical=right(340), frozen=right(330))
+
+    def judged(settings: dict[str, object]) -> tuple[str, str]:
+        losses = {"lexical": 0.9, "frozen": 0.4, "s8-seed0": 0.3, "s8-seed1": 0.5}
+        runs = [
+            replace(
+                run,
+                facts=run.facts.model_copy(
+                    update={"study": settings, "metrics": {**run.metrics, "loss": losses[run.name]}},
+                ),
+            )
+            for run in study.runs()
+        ]
+        (gain,) = measure_worth(runs).gains
+        assert {gain.bar.figure, gain.contender.figure} == {"accuracy"}  # which is compared all the same
+        return gain.bar.name, gain.contender.name
+
+    assert judged({}) == ("lexical", "s8-seed1")
+    assert judged({"recipe": {"best_by": "loss"}}) == ("frozen", "s8-seed0")
+
+
 def test_an_ensemble_is_judged_by_members_chosen_without_the_row_whatever_their_order(tmp_path: Path) -> None:
     study = study_of(tmp_path, right(330), lexical=right(340, start=60), frozen=right(320, start=40))
     ensemble = write_ensemble(study.path, size=4)

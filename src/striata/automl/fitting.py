@@ -193,10 +193,11 @@ def _fit(
     clock = Clock(60 * request.minutes, before=history.seconds, now=now)
     with history.counting(clock, listen) as tell:
         tell(Event(kind="clock", seconds_left=clock.left))
+        told = ""
         if not (folder / STUDY_FILE).exists():
-            _begin(request, rows or {}, folder, history, clock, tell, device)
+            told = _begin(request, rows or {}, folder, history, clock, tell, device)
         doing(tell, "reading the data")
-        work = plan_study(load_study(folder / STUDY_FILE), data=rows, listen=tell)
+        work = plan_study(load_study(folder / STUDY_FILE), data=rows, listen=_without(told, tell))
         while is_pending((folder / STUDY_FILE).read_text(encoding="utf-8")):
             fit_baselines(work, listen=tell, device=device, overdue=lambda: not clock.left)
             work = _go_on(request, work, folder / STUDY_FILE, history, clock, tell, device)
@@ -296,8 +297,8 @@ def _begin(
     clock: Clock,
     listen: Listener,
     device: str,
-) -> None:
-    """Decides what is trained, and writes it down as a study."""
+) -> str:
+    """Decides what is trained, and writes it down as a study; gives how the rows are read, as a user was told."""
     sweep(folder)  # an earlier call may have been killed while it wrote its first file
     if not history.exists and folder.exists() and any(entry.name != LOCK for entry in folder.iterdir()):
         raise StudyError(f"folder {folder} is not empty and holds no fit; choose another output")
@@ -319,6 +320,12 @@ def _begin(
     write_text(file, study_text(request, overview, decision, folder))
     if decision.adapters is not None:
         note(listen, _written(file))
+    return overview.reading
+
+
+def _without(told: str, listen: Listener) -> Listener:
+    """A listener that hears all but one note, which a user was told before."""
+    return lambda event: None if event.kind == "note" and event.message.strip() == told else listen(event)
 
 
 def measure_speed(base: str, some: Table, max_length: int, device: str) -> float:

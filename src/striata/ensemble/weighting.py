@@ -19,7 +19,8 @@ _LEAST = 1e-6  # weight; what is less is rounding
 
 
 def choose_weighted(pool: Pool, rule: Rule) -> Combiner:
-    """The best runs of a pool, as many as the rule's size, with the weights of :func:`fit_weights`.
+    """The best runs of a pool, as many as the rule's size, with the weights of :func:`fit_weights`, less those whose weight
+    is 0.
 
     Raises:
         EnsembleError: there are fewer runs than the size.
@@ -30,7 +31,8 @@ def choose_weighted(pool: Pool, rule: Rule) -> Combiner:
         weights = fit_number_weights(logits[..., 0], pool.targets)
     else:
         weights = fit_weights(*pool.task.as_one_label(logits, pool.targets))
-    return Combiner(kind="logits", weights=dict(zip(names, weights.tolist(), strict=True)))
+    chosen = {name: weight for name, weight in zip(names, weights.tolist(), strict=True) if weight}
+    return Combiner(kind="logits", weights=chosen)
 
 
 def fit_weights(logits: npt.NDArray[np.floating], targets: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -65,7 +67,8 @@ def fit_weights(logits: npt.NDArray[np.floating], targets: npt.NDArray[np.int64]
     best = minimize(cost, equal, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * len(logits))
     weights: npt.NDArray[np.float64] = (best.x if best.x.sum() > 0 else equal) / temperatures
     weights /= weights.sum()
-    return weights
+    weights[weights < _LEAST] = 0.0
+    return weights / weights.sum()
 
 
 def fit_number_weights(answers: npt.NDArray[np.floating], targets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

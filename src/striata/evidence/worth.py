@@ -14,7 +14,7 @@ from ..figures.scores import in_words
 from ..runs.joined import Pool, join
 from ..runs.refusal import accepted
 from ..runs.run import Run, Validation
-from ..runs.standings import total_seconds
+from ..runs.standings import deciding_figure, total_seconds
 from .measure import RIGHT, Measure, Rows, measure_of
 from .paired import compare_numbers
 from .sentences import counted, duration, shown_difference, speed, unit_of
@@ -161,12 +161,12 @@ _NO_BAR = (
 
 
 def best_run(runs: Sequence[Run]) -> Run | None:
-    """The run with the best of the figure that is compared on the validation rows, of equals the one with fewer parameters; None
-    without any."""
+    """The run with the best validation figure of those that the study orders its runs by, of equals the one with fewer
+    parameters; None without any."""
     if not runs:
         return None
-    figure = measure_of(runs[0]).figure
-    return max(runs, key=lambda run: (RANKINGS[figure].merit(run.metrics[figure]), -run.trainable, run.name))
+    by = deciding_figure(runs[0].facts.study)
+    return max(runs, key=lambda run: (RANKINGS[by].merit(run.metrics[by]), -run.trainable, run.name))
 
 
 def rows_together(ensemble: Combined, pool: Pool, measure: Measure = RIGHT) -> Rows:
