@@ -118,9 +118,9 @@ class _Contest:
     def fit(self, kind: str) -> None:
         """Fits one, measures it on the validation rows and writes its run; or records why it cannot be fitted."""
         vectors: dict[str, Embedded] | None = None
-        embedded, there = BASELINES[kind].embedded, is_run(self._work.folder.run_folder(kind))
-        if (embedded or there) and self._overdue():
-            if not there:
+        embedded, exists = BASELINES[kind].embedded, is_run(self._work.folder.run_folder(kind))
+        if (embedded or exists) and self._overdue():
+            if not exists:
                 note(self._listen, f"no baseline {kind}: the time is over")
             return
         if embedded and not self._prepared.study.has_encoder:
