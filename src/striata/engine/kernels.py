@@ -234,10 +234,9 @@ def attend(
     out = torch.empty_like(q)
     normalizer = torch.empty(q.shape[:2], dtype=torch.float32, device=q.device)
     grid = (len(table), q.shape[1])
-    _forward[grid](
-        q, k, v, out, normalizer, table, scale * _LOG2E.value, layer, drop, inverse, window or 0, q.shape[1],
-        **_settings(q, drop, window),
-    )  # fmt: skip
+    rest = (table, scale * _LOG2E.value, layer, drop, inverse, window or 0, q.shape[1])
+    with torch.cuda.device_of(q):  # Triton launches on the current device, whatever the tensors' is
+        _forward[grid](q, k, v, out, normalizer, *rest, **_settings(q, drop, window))
     return out, normalizer
 
 
@@ -250,8 +249,9 @@ def attend_backward(
     delta = torch.empty_like(normalizer)
     grid, settings = (len(table), q.shape[1]), _settings(q, drop, window)
     rest = (table, scale * _LOG2E.value, layer, drop, inverse, window or 0, q.shape[1])
-    _backward_queries[grid](q, k, v, out, grad, normalizer, delta, grad_q, *rest, **settings)
-    _backward_keys[grid](q, k, v, grad, normalizer, delta, grad_k, grad_v, *rest, **settings)
+    with torch.cuda.device_of(q):
+        _backward_queries[grid](q, k, v, out, grad, normalizer, delta, grad_q, *rest, **settings)
+        _backward_keys[grid](q, k, v, grad, normalizer, delta, grad_k, grad_v, *rest, **settings)
     return grad_q, grad_k, grad_v
 
 
@@ -260,11 +260,12 @@ def random_bits(seeds: Tensor, numbers: Tensor, place: int, width: int) -> Tenso
 
     Args:
         seeds: of the rows, (rows,) int64.
-        numbers: of the rows, (rows,) int32.
+        numbers: of the rows, (rows,) int64.
         place: what the bits are for, less than 2**31.
         width: columns.
     """
     words = -(-width // 8)
     out = torch.empty(len(seeds), 4 * words, dtype=torch.int32, device=seeds.device)
-    _bits[(len(seeds),)](out, seeds, numbers, place, words, WORDS=triton.next_power_of_2(words))
+    with torch.cuda.device_of(seeds):
+        _bits[(len(seeds),)](out, seeds, numbers, place, words, WORDS=triton.next_power_of_2(words))
     return out.view(torch.int16)[:, :width]
