@@ -68,7 +68,8 @@ def fit_weights(logits: npt.NDArray[np.floating], targets: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float64] = (best.x if best.x.sum() > 0 else equal) / temperatures
     weights /= weights.sum()
     weights[weights < _LEAST] = 0.0
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights
 
 
 def fit_number_weights(answers: npt.NDArray[np.floating], targets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
