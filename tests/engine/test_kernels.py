@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from striata.engine import Encoder, Stack, collate
-from striata.engine.fused import SeededBits, Sequences, fused_attention
+from striata.engine.fused import SeededBits, Sequences, fused_attention, kernels_work
 from striata.engine.masks import drop_count, inverted_scale
 from striata.engine.random_streams import RandomStream
 from striata.layout import make_plan
@@ -172,3 +172,12 @@ def test_a_stack_is_the_same_by_kernels(tmp_path: Path, monkeypatch: pytest.Monk
     for ours, theirs in zip(passed(both, 1, 5), passed(alone, 0, 5), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
     assert not torch.equal(passed(alone, 0, 5)[0], passed(alone, 0, 6)[0])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="kernels work here")
+def test_where_kernels_cannot_be_compiled_it_is_said_once() -> None:
+    kernels_work.cache_clear()
+    with pytest.warns(UserWarning, match="kernels cannot be compiled for cuda:0, steps there take longer"):
+        assert not kernels_work(torch.device("cuda", 0))
+    assert not kernels_work(torch.device("cuda", 0))  # a second warning would be an error
+    assert not kernels_work(torch.device("cpu"))

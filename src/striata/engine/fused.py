@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,7 +22,7 @@ _PLACES = 2**31
 
 @cache
 def kernels_work(device: torch.device) -> bool:
-    """Whether a kernel can be compiled and run here."""
+    """Whether a kernel can be compiled and run here; where Triton is there and cannot, a warning says why."""
     if device.type != "cuda" or find_spec("triton") is None:
         return False
     try:
@@ -29,7 +30,9 @@ def kernels_work(device: torch.device) -> bool:
 
         one = torch.zeros(1, dtype=torch.int64, device=device)
         random_bits(one, one, 0, 8)
-    except Exception:  # whatever Triton, the compiler or the driver object to: there is another way
+    except Exception as error:  # whatever Triton, the compiler or the driver object to: there is another way
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        warnings.warn(f"kernels cannot be compiled for {device}, steps there take longer without them: {why}", stacklevel=2)
         return False
     return True
 
