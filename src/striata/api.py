@@ -145,7 +145,7 @@ def fit(
         weight: name of a column that says how much each row counts in training, in numbers above 0 of which only the ratios
             matter; None weighs all alike.
         dialect: how files are written, where that is not to be determined from them (:class:`striata.data.Dialect`).
-        drop_empty: whether rows without a text are left out instead of refused.
+        drop_empty: whether rows without a text or a label are left out instead of refused.
         task: what a label is, of :data:`striata.choices.TASKS`.
         order: all labels, lowest first, as `data.order` of a study has them; None where numbers or the source say it.
         test: labelled texts for the last word, likewise; None holds some rows out where there are at least 4,000.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 import striata
 from striata.automl import fitting
 from striata.automl.fitting import Request, fit_file
+from striata.automl.overview import look
 from striata.automl.verdict import Fitted
 from striata.baselines import Lexical, Rows
 from striata.choices import BASELINES
@@ -81,6 +83,9 @@ def test_figures_on_rows_that_a_member_was_fitted_on_come_with_a_warning(folder:
     model.evaluate(table.take(np.concatenate([inside[:5], held[:3]])))
     run_stress(model, table.take(held[:2]))
     assert [line.partition(" have the text of a validation row")[0] for line in lines] == ["3 of 8 rows", "2 of 2 rows"]
+    model.evaluate(table)
+    assert lines[2].startswith(f"the {len(held)} validation rows are among these {len(table)} rows")
+    assert len(lines) == 3
 
 
 @pytest.mark.parametrize("kind", list(BASELINES))
@@ -105,6 +110,7 @@ def test_without_an_encoder_words_are_fitted(
     assert {run.kind for run in StudyFolder(fitted.folder).runs()} == {"majority", "lexical"}
     assert any(line.startswith("no encoder: ") for line in lines)
     assert ("missing" in " ".join(lines)) == (base is None)
+    assert "; no encoder took part; better than majority: +" in fitted.sentence
     assert striata.load(fitted.model).evaluate(read_table(str(folder / "test.csv"), Columns())).accuracy > 0.8
 
 
@@ -140,6 +146,44 @@ def test_the_same_call_again_trains_nothing_and_counts_its_time(folder: Path, fi
     assert not [event for event in heard if event.kind in ("step", "finished")]
     assert again.accuracy == fitted.accuracy
     assert again.seconds > fitted.seconds
+    assert again.limit == fitted.limit == 30
+
+
+def test_more_minutes_for_what_is_done_are_answered(folder: Path, fitted: Fitted) -> None:
+    for _ in ("once", "and again"):
+        lines: list[str] = []
+        fit_file(request(folder, minutes=1.0), listen=noting(lines))
+        assert [line for line in lines if "--minutes" in line] == [
+            "what is done was decided for --minutes 0.5; for another time choose another folder (--out)"
+        ]
+
+
+def test_where_no_rows_can_be_embedded_the_minutes_that_would_do_are_told(folder: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    wanted = request(folder, output=str(tmp_path / "out"), minutes=0.5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "measure_speed", lambda *_: 5e-4)
+        fit_file(wanted, listen=noting(lines))
+        (line,) = [line for line in lines if line.startswith("no frozen embeddings")]
+        minutes = float(line.partition("`--minutes ")[2].partition("`")[0])
+        overview = look(wanted.source, wanted.columns, wanted.base)
+        embedded = [
+            fitting.decide(replace(wanted, minutes=time), overview, seconds_a_token=5e-4).embedded_rows
+            for time in (minutes - 1, minutes)
+        ]
+    assert embedded[0] == 0
+    assert embedded[1] != 0
+
+
+@pytest.mark.parametrize(
+    ("label", "values", "task"),
+    [("stars", ["1", "2", "3"], "ordinal"), ("topic", ["a", "b", "a|b"], "multilabel"), ("topic", ["1", "2", "3"], "")],
+)
+def test_labels_that_look_like_another_task_are_told(tmp_path: Path, label: str, values: list[str], task: str) -> None:
+    pd.DataFrame({"text": [f"row {row}" for row in range(30)], label: values * 10}).to_csv(tmp_path / "x.csv", index=False)
+    told = " ".join(look(str(tmp_path / "x.csv"), Columns(label=label), "none").sentences)
+    assert ("--task" in told) == bool(task)
+    assert f"--task {task}" in told or not task
 
 
 def test_interrupted_it_ends_as_if_it_had_not_been(folder: Path, fitted: Fitted, tmp_path: Path) -> None:
@@ -161,7 +205,7 @@ def test_interrupted_it_ends_as_if_it_had_not_been(folder: Path, fitted: Fitted,
 
 
 def test_another_request_in_the_same_folder_is_refused(folder: Path, fitted: Fitted) -> None:
-    with pytest.raises(StudyError, match="holds a fit with seed 0, and now it is 1"):
+    with pytest.raises(StudyError, match="holds a fit with seed 0, and this one is with seed 1"):
         fit_file(request(folder, seed=1))
 
 

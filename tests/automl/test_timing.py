@@ -14,6 +14,7 @@ from striata.automl.timing import (
     EVALUATED_ROWS,
     EVALUATIONS,
     FEW_STEPS,
+    USUAL_SPEED,
     Costs,
     Training,
     embed_more,
@@ -31,9 +32,18 @@ from striata.study.race import Race
 DEARER = 2.8  # a step's row against a forward pass; the code's own figure
 
 
-def costs_of(rows: int = 50_000, judged: int = 5_000, *, speed: float = 1e-4, refit: bool = False) -> Costs:
+def costs_of(
+    rows: int = 50_000, judged: int = 5_000, *, speed: float = 1e-4, refit: bool = False, characters: float = 230.0
+) -> Costs:
     return Costs(
-        rows=rows, validated=judged - judged // 2, tested=judged // 2, labels=4, tokens=50.0, seconds_a_token=speed, refit=refit
+        rows=rows,
+        validated=judged - judged // 2,
+        tested=judged // 2,
+        labels=4,
+        tokens=50.0,
+        characters=characters,
+        seconds_a_token=speed,
+        refit=refit,
     )
 
 
@@ -69,6 +79,18 @@ def test_all_that_is_planned_fits_into_the_time(rows: int, judged: int, seconds:
     evaluated = EVALUATIONS * EVALUATED_ROWS * (passes - 1)
     work = costs.around + costs.row * (shares.embedded + passes * judged + evaluated + DEARER * BATCH * steps)
     assert work <= max(seconds, costs.around + (1 + judged) * costs.row) * 1.01
+
+
+def test_words_cost_as_much_as_whole_texts_are_long_however_they_are_cut_for_the_encoder() -> None:
+    short, long = (costs_of(characters=characters) for characters in (230.0, 2_300.0))
+    assert long.row == short.row
+    assert long.around > 5 * short.around
+    assert share_out(long, 300).embedded < share_out(short, 300).embedded
+
+
+def test_an_encoder_that_is_faster_than_usual_makes_words_no_faster() -> None:
+    fast, usual = (costs_of(characters=100_000.0, speed=speed) for speed in (USUAL_SPEED / 10, USUAL_SPEED))
+    assert fast.around > 0.9 * usual.around
 
 
 def test_more_time_embeds_first_then_trains_longer_then_trains_more_members() -> None:

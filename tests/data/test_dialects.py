@@ -248,6 +248,18 @@ def test_rows_without_a_text_are_refused_or_left_out(tmp_path: Path) -> None:
     assert read_texts(str(tmp_path / "x.csv"), Columns(drop_empty=True)).ids.tolist() == [0, 3]
 
 
+def test_rows_without_a_label_are_refused_or_left_out(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("text,label\na,x\nb,\n,y\nc,y\n")
+    with pytest.raises(DataError, match=r"row 1 .*missing label; .* leave such rows out with `data\.drop_empty: true`"):
+        read_table(str(tmp_path / "x.csv"), Columns())
+    table = read_table(str(tmp_path / "x.csv"), Columns(drop_empty=True))
+    assert (table.texts, table.labels, table.ids.tolist(), table.dropped) == (["a", "c"], ["x", "y"], [0, 3], 2)
+    assert read_texts(str(tmp_path / "x.csv"), Columns(drop_empty=True)).texts == ["a", "b", "c"]
+    (tmp_path / "x.jsonl").write_text('{"text": "a", "label": "x"}\n{"text": "b", "label": 0.5}\n')
+    with pytest.raises(DataError, match="expected a string or an integer"):  # what is wrong is not left out
+        read_table(str(tmp_path / "x.jsonl"), Columns(drop_empty=True))
+
+
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
 def test_lines_of_any_kind_end_a_row(tmp_path: Path, ending: str) -> None:
     (tmp_path / "x.csv").write_bytes(f'text,label{ending}a,b{ending}"c{ending}d",e{ending}'.encode())

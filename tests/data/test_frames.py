@@ -113,7 +113,7 @@ def test_gaps_among_whole_numbers_are_missing_labels() -> None:
     for dtype in ("Int64", "float64", object):
         frame = pd.DataFrame({"text": ["a", "b"], "label": pd.Series([3, None], dtype=dtype)})
         assert refusal(frame) == "train rows (pandas DataFrame): row 1 (counted from 0), column 'label': missing label; " + (
-            "expected a label in every row"
+            "expected a label in every row; fill it in, or leave such rows out with `data.drop_empty: true`"
         )
         assert read_table(frame[:1], Columns()).labels == ["3"]
 

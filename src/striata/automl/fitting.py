@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
 from collections.abc import Callable, Mapping
@@ -37,6 +38,7 @@ from .verdict import Fitted, judge_fit
 
 STUDY_FILE = "study.yaml"
 FROZEN = "frozen"  # the baseline that tells how fast texts were embedded
+_MOST_MINUTES = 120  # that are looked at for how long a fit would have to be
 _PROBE, _PROBES = 64, 4  # texts with which the encoder's speed is measured, and how often
 
 
@@ -107,6 +109,7 @@ def decide(
             tested=held.test + overview.test_rows,
             labels=len(overview.labels),
             tokens=float(np.minimum(overview.lengths, length).mean()),
+            characters=_characters(overview.sample),
             seconds_a_token=seconds_a_token,
             refit=rows < REFIT_BELOW,
         )
@@ -146,7 +149,7 @@ def _choose_adapters(request: Request, base: str | None, labels: int, training: 
         return Adapters(training=None, layouts=(), hidden=0, reason=no_base)
     hidden = shape_of(base).hidden
     if training is None:
-        reason = f"{request.minutes:g} minutes do not suffice for steps that teach more than frozen embeddings say"
+        reason = f"--minutes {request.minutes:g} leaves no time for steps that teach more than frozen embeddings say"
         return Adapters(training=None, layouts=(), hidden=hidden, reason=reason)
     layouts = choose_layouts(training.members, base=base, labels=labels, budget=request.budget)
     reason = "" if layouts else f"a budget of {request.budget:,} parameters has no room for a head and rank 1"
@@ -194,7 +197,10 @@ def _fit(
     with history.counting(clock, listen) as tell:
         tell(Event(kind="clock", seconds_left=clock.left))
         told = ""
-        if not (folder / STUDY_FILE).exists():
+        if (folder / STUDY_FILE).exists():
+            if not is_pending((folder / STUDY_FILE).read_text(encoding="utf-8")) and (minutes := history.keep_minutes()):
+                note(tell, f"what is done was decided for --minutes {minutes:g}; for another time choose another folder (--out)")
+        else:
             told = _begin(request, rows or {}, folder, history, clock, tell, device)
         doing(tell, "reading the data")
         work = plan_study(load_study(folder / STUDY_FILE), data=rows, listen=_without(told, tell))
@@ -210,7 +216,7 @@ def _fit(
             facts = cascade.cascade
             fitted = replace(fitted, cascade=cascade.folder, answered_early=facts.share, most_lost=facts.loss)
         report = _report(folder, tell)
-        return replace(fitted, report=report, seconds=clock.spent)
+        return replace(fitted, report=report, seconds=clock.spent, limit=clock.limit)
 
 
 def _go_on(request: Request, work: Work, file: Path, history: History, clock: Clock, listen: Listener, device: str) -> Work:
@@ -261,9 +267,15 @@ def _costs_now(work: Work, device: str) -> Costs:
         tested=sum(map(len, splits.tables().values())) - rows - len(splits.validation),
         labels=len(splits.labels),
         tokens=float(lengths.mean()),
+        characters=_characters(splits.train),
         seconds_a_token=seconds or measure_speed(study.base, splits.train, study.data.max_length, device),
         refit=study.baselines.refit,
     )
+
+
+def _characters(table: Table) -> float:
+    """Of a text in the mean."""
+    return sum(map(len, table.whole_texts)) / len(table)
 
 
 def observed_speed(work: Work, embedded: int) -> float | None:
@@ -313,7 +325,7 @@ def _begin(
     file = folder / STUDY_FILE
     decision = decide(request, overview, seconds_a_token=speed, seconds=clock.left)
     if decision.embedded_rows == 0:
-        note(listen, "no frozen embeddings: the time suffices for too few rows")
+        note(listen, f"no frozen embeddings: the time suffices for too few rows{_enough(request, overview, speed)}")
     history.write(clock.spent)  # first, so that a folder with a study file alone is never a fit's
     if overview.base is not None:
         decision = replace(decision, adapters=None)
@@ -321,6 +333,15 @@ def _begin(
     if decision.adapters is not None:
         note(listen, _written(file))
     return overview.reading
+
+
+def _enough(request: Request, overview: Overview, seconds_a_token: float) -> str:
+    """How many minutes would do, in words; nothing where hours would not."""
+    for minutes in range(math.floor(request.minutes) + 1, _MOST_MINUTES):
+        longer = replace(request, minutes=float(minutes))
+        if decide(longer, overview, seconds_a_token=seconds_a_token).embedded_rows != 0:
+            return f"; `--minutes {minutes}` and another folder (`--out`) would do on this machine as it is now"
+    return ""
 
 
 def _without(told: str, listen: Listener) -> Listener:

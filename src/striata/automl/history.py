@@ -71,18 +71,27 @@ class History:
     def __init__(self, folder: Path, request: Mapping[str, object]) -> None:
         self._file, self._request = folder / _FILE, dict(request)
         self.seconds, self._written, self.finishing = 0.0, 0.0, 0.0
-        self.exists = self._file.exists()
+        self.exists, self._minutes = self._file.exists(), None
         if not self.exists:
             return
         before = _HISTORY.read(self._file)
+        self._minutes = before.request.get("minutes")
         self.seconds = self._written = before.seconds
         self.finishing = before.finishing
         for key, value in self._request.items():
             if key != "minutes" and before.request.get(key) != value:
                 raise StudyError(
-                    f"{folder} holds a fit with {key} {before.request.get(key)!r}, and now it is {value!r}; choose another "
-                    "output, or delete the folder to begin anew"
+                    f"{folder} holds a fit {_with(key, before.request.get(key))}, and this one is {_with(key, value)}; choose "
+                    "another output, or delete the folder to begin anew"
                 )
+
+    def keep_minutes(self) -> float | None:
+        """Keeps the minutes that the request had before, and gives them where it has others now."""
+        minutes = self._minutes
+        if not isinstance(minutes, int | float) or minutes == self._request.get("minutes"):
+            return None
+        self._request["minutes"] = minutes
+        return minutes
 
     def write(self, seconds: float) -> None:
         """Keeps the seconds that all calls together have taken."""
@@ -103,3 +112,7 @@ class History:
         finally:
             if self.exists:
                 self.write(clock.spent)
+
+
+def _with(key: str, value: object) -> str:
+    return f"without {key}" if value is None else f"with {key} {value!r}"

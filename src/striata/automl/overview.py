@@ -16,9 +16,10 @@ from ..errors import DataError, EncoderError
 from ..layout import shape_of
 from ..report.places import encoder_name
 from ..settings.file import NO_ENCODER
-from ..tasks import task_named
+from ..tasks import JOINT, task_named
 
 _SAMPLE = 4000  # texts whose lengths are counted
+_ORDERED = {"grade", "level", "priority", "rating", "ratings", "score", "severity", "star", "stars"}  # names of scales
 _LIMIT = 256  # tokens: longer texts are cut, whatever the encoder takes
 
 
@@ -40,6 +41,7 @@ class Overview:
         lengths: tokens of these texts, cut at `limit`, special tokens included; words without an encoder.
         limit: the most tokens of a text that are considered.
         test_rows: rows of the caller's own test data.
+        dropped: rows that were left out for want of a text or a label.
         numbers: the smallest, the mean and the largest, where rows have numbers; None elsewhere.
     """
 
@@ -56,6 +58,7 @@ class Overview:
     lengths: npt.NDArray[np.int64]
     limit: int
     test_rows: int = 0
+    dropped: int = 0
     numbers: tuple[float, float, float] | None = None
 
     @property
@@ -66,7 +69,8 @@ class Overview:
         else:
             least, mean, largest = self.numbers
             what = f"each with a number, from {least:g} to {largest:g}, mean {mean:.4g}"
-        lines = [f"{self.source}: {self.reading}", f"{self.rows:,} rows, {what}"]
+        left_out = f" ({self.dropped:,} more without a text or a label are left out)" if self.dropped else ""
+        lines = [f"{self.source}: {self.reading}", f"{self.rows:,} rows{left_out}, {what}", *self._another_task()]
         if self.base is None:
             return [*lines, f"no encoder: {self.reason}; what reads nothing but words is fitted"]
         more = " or more" if self.lengths.max() >= self.limit else ""
@@ -75,6 +79,18 @@ class Overview:
             *lines,
             f"encoder {encoder_name(self.base)}; tokens of a text: median {half}, 95 % up to {most}, longest {longest}{more}",
         ]
+
+    def _another_task(self) -> list[str]:
+        """What to say where labels look like those of a task that was not named."""
+        if self.stated.task != "single-label":
+            return []
+        joined = [label for label in self.labels if JOINT in label and set(label.split(JOINT)) & set(self.labels)]
+        if joined:
+            return [f"labels such as '{joined[0]}' are read as one; if they are several labels of a row, say `--task multilabel`"]
+        stars = set(str(self.stated.label or self.columns.label).lower().replace("_", " ").split()) & _ORDERED
+        if stars and len(self.labels) > 2 and all(label.isdigit() for label in self.labels):
+            return ["labels are read as kinds without an order; if they are steps of a scale, say `--task ordinal`"]
+        return []
 
 
 def _listed(labels: tuple[str, ...], most: int = 8) -> str:
@@ -127,6 +143,7 @@ def look(source: object, columns: Columns, base: str | None, test: object = None
         sample=texts,
         lengths=lengths,
         limit=limit,
+        dropped=table.dropped,
         test_rows=0 if test is None else len(read_table(test, columns.unweighted)),
         numbers=None if numbers is None else (float(numbers.min()), float(numbers.mean()), float(numbers.max())),
     )

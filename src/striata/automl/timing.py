@@ -17,11 +17,12 @@ EVALUATIONS, EVALUATED_ROWS = 3, 300  # in a member's training
 
 USUAL_SPEED = 1.65e-4  # seconds a token takes through MiniLM forward, on two cores without AVX-512; other speeds follow it
 _TRAINING = 2.8  # a token's training costs about so many times its forward pass
-_WORDS = 1.4e-5  # seconds a token takes when words are counted and fitted for four labels
+_WORDS = 3e-6  # seconds a character takes when words are counted and fitted for four labels
 _HARDEST = 4.0  # times as long for many labels, at most
-_READING = 4e-6  # seconds a token takes when texts are read and tokenized once more
-_FITTING = 8.0  # seconds in which the baselines on frozen embeddings are chosen and fitted
-_FIXED = 15.0  # seconds for opening the encoder and for what is written at the end
+_READING = 9e-7  # seconds a character takes when texts are read and tokenized once more
+_FITTING = 3.0  # seconds in which the baselines on few frozen embeddings are chosen and fitted
+_FITTED = ((4000, 4e-3), (math.inf, 1e-3))  # seconds of each row more: of so many that choosing takes part, then of the rest
+_FIXED = 13.0  # seconds for opening the encoder and for what is written at the end
 _EMBEDDING = 0.6  # most of the time that frozen embeddings take where adapters are trained
 _MANY_MORE = 1.25  # times as many embedded rows as before are worth fitting on them once more
 _SPARE = 0.06  # share of the time that nothing is planned for
@@ -37,6 +38,7 @@ class Costs:
         tested: rows for test.
         labels: how many.
         tokens: of a text in the mean, as it is cut.
+        characters: of a text in the mean, uncut: words are counted in all of it.
         seconds_a_token: through the frozen encoder, forward.
         refit: whether baselines are fitted twice.
     """
@@ -46,6 +48,7 @@ class Costs:
     tested: int
     labels: int
     tokens: float
+    characters: float
     seconds_a_token: float
     refit: bool
 
@@ -65,12 +68,29 @@ class Costs:
         return max(self.tokens * self.seconds_a_token, 1e-9)
 
     @property
+    def fits(self) -> int:
+        """How often a baseline is fitted."""
+        return 2 if self.refit else 1
+
+    def embedded_row(self, fitting: float) -> float:
+        """Seconds of one more training row that is embedded, and takes so many seconds of a usual machine's fit."""
+        return self.row + self.fits * self.slower * fitting
+
+    def embedding(self, rows: int) -> float:
+        """Seconds in which training rows are embedded and fitted on."""
+        seconds, before = 0.0, 0.0
+        for end, each in _FITTED:
+            seconds += max(0.0, min(rows, end) - before) * self.embedded_row(each)
+            before = end
+        return seconds
+
+    @property
     def around(self) -> float:
         """Seconds for all that needs no encoder's pass."""
-        harder = min(_HARDEST, 0.75 + self.labels / 16)  # more weights to fit; with very many labels another model is
-        fits = 2 if self.refit else 1
-        words = fits * harder * _WORDS * self.rows
-        return self.slower * (_FIXED + fits * _FITTING + self.tokens * (words + _READING * (self.rows + self.judged)))
+        harder = min(_HARDEST, 0.9 + self.labels / 40)  # more weights to fit; with very many labels another model is
+        words = self.fits * harder * _WORDS * self.rows + _READING * (self.rows + self.judged)
+        # units for bf16 make the encoder faster than usual, and words as slow as ever
+        return self.slower * (_FIXED + self.fits * _FITTING) + max(1.0, self.slower) * self.characters * words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +132,7 @@ def share_out(costs: Costs, seconds: float) -> Shares:
     """
     usable = (1 - _SPARE) * seconds - costs.around - costs.judged * costs.row
     embedded = _rows_in(costs, _EMBEDDING * usable)
-    training = plan_training(costs, usable - embedded * costs.row)
+    training = plan_training(costs, usable - costs.embedding(embedded))
     return Shares(embedded=_rows_in(costs, usable) if training is None else embedded, training=training)
 
 
@@ -138,9 +158,10 @@ def embed_more(costs: Costs, seconds: float, embedded: int, fitted: float | None
     Returns:
         None where the time does not suffice for so many more that fitting once more on them is worth it.
     """
-    again = costs.slower * _FITTING * (2 if costs.refit else 1) if fitted is None else _MANY_MORE * fitted
+    again = costs.slower * _FITTING * costs.fits if fitted is None else _MANY_MORE * fitted
     usable = (1 - _SPARE) * seconds - again - finishing(costs, 0) - (0 if embedded else costs.validated * costs.row)
-    rows = min(costs.rows, embedded + int((1 if embedded else _EMBEDDING) * usable / costs.row))
+    more = int(usable / costs.row) if fitted is not None else _rows_in(costs, (1 if embedded else _EMBEDDING) * usable)
+    rows = min(costs.rows, embedded + more)
     return rows if rows >= max(min(costs.rows, LEAST_EMBEDDED), _MANY_MORE * embedded) else None
 
 
@@ -156,7 +177,13 @@ def finishing(costs: Costs, members: int) -> float:
 
 
 def _rows_in(costs: Costs, seconds: float) -> int:
-    return max(1, min(costs.rows, int(seconds / costs.row)))
+    """Rows that are embedded and fitted on in so many seconds, at least one."""
+    rows, before = 0.0, 0.0
+    for end, each in _FITTED:
+        more = min(end - before, max(0.0, seconds) / costs.embedded_row(each))
+        seconds -= more * costs.embedded_row(each)
+        rows, before = rows + more, end
+    return max(1, min(costs.rows, int(rows)))
 
 
 def plan_training(costs: Costs, seconds: float, most_members: int = 4) -> Training | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..baselines import BASELINES as METHODS
 from ..choices import BASELINES, RANKINGS
 from ..evidence.measure import RIGHT, measure_of
 from ..evidence.sentences import shown_difference, unit_of
@@ -34,10 +35,12 @@ class Fitted(Shown):
             share it gets right is larger, or of numbers the rmse smaller.
         report: the file of its report; None where what that needs is not installed.
         seconds: spent in all calls together.
+        limit: seconds that there were for it.
         cascade: folder of a cascade, in which a contender without an encoder answers the texts it is sure of and the model the
             rest; None where that saves little, or too few rows show that nothing is lost.
         answered_early: share of the validation rows that this contender answers; None without a cascade.
         most_lost: share of all texts; by the cascade fewer are lost, with 95 % confidence; None without one.
+        encoder: whether an encoder took part in anything that was fitted.
         figure: which one that is, of :data:`striata.choices.RANKINGS`.
     """
 
@@ -51,9 +54,11 @@ class Fitted(Shown):
     gain: Interval | None
     report: Path | None = None
     seconds: float = 0.0
+    limit: float = 0.0
     cascade: Path | None = None
     answered_early: float | None = None
     most_lost: float | None = None
+    encoder: bool = True
     figure: str = RIGHT.figure
 
     def __repr__(self) -> str:
@@ -99,6 +104,8 @@ class Fitted(Shown):
         else:
             low, high = (RANKINGS[self.figure].shown(end) for end in (a.low, a.high))
             text = f"{self.name}: {in_words({self.figure: a.value})} ({low} to {high}) {where}"
+        if not self.encoder:
+            text += "; no encoder took part"
         if self.gain is None or self.cheapest_bar is None:
             return text
         g = self.gain
@@ -106,7 +113,8 @@ class Fitted(Shown):
         value, low, high = (shown_difference(part, self.figure) for part in (more.value, more.low, more.high))
         points = f"{value} {unit_of(self.figure)} ({low} to {high}) on validation rows"
         link = {"better": "better than", "worse": "worse than"}.get(verdict_of(g), "not told apart from")
-        return f"{text}; {link} {self.cheapest_bar}, which costs seconds: {points}"
+        cheap = "" if self.name.removeprefix("run ") in BASELINES else ", which costs seconds"
+        return f"{text}; {link} {self.cheapest_bar}{cheap}: {points}"
 
 
 def judge_fit(trained: Trained, prepared: Prepared) -> Fitted:
@@ -142,5 +150,6 @@ def judge_fit(trained: Trained, prepared: Prepared) -> Fitted:
         rows=rows,
         cheapest_bar=None if bar is None else bar.name,
         gain=None if more is None else Interval(value=more.value, low=more.low, high=more.high),
+        encoder=any(run.kind not in BASELINES or METHODS[run.kind].embedded for run in trained.runs.values()),
         figure=measure.figure,
     )

@@ -109,4 +109,8 @@ def show_fit(fitted: Fitted) -> None:
             f"faster: {fitted.cascade} answers {fitted.answered_early:.0%} of the texts without the encoder; "
             f"with 95 % confidence less than {fitted.most_lost:.1%} of all are lost by that"
         )
-    say(f"took {fitted.seconds:.0f} s; in {fitted.folder}" + ("" if fitted.report is None else f"; report: {fitted.report}"))
+    over = f", {fitted.seconds - fitted.limit:.0f} s more than it had" if fitted.seconds > 1.1 * fitted.limit else ""
+    say(
+        f"took {fitted.seconds:.0f} s of {fitted.limit:.0f}{over}; in {fitted.folder}"
+        + ("" if fitted.report is None else f"; report: {fitted.report}")
+    )

@@ -32,7 +32,7 @@ class AuditedTable:
         duplicates: rows whose text an earlier row has.
         conflicting: texts that occur with more than one label.
         reading: which columns were read, and how the source is written, in words.
-        dropped: rows without a text that were left out.
+        dropped: rows without a text or a label that were left out.
         without_rows: labels that the source declares and no row has; they are left out.
         numbers: where labels are numbers, their mean, standard deviation, least, median and largest; empty elsewhere.
     """
@@ -96,7 +96,7 @@ class Audit:
                 lines.append(f"  {part.reading}")
                 read.add(part.reading)
             if part.dropped:
-                lines.append(f"  {part.dropped:,} rows without a text left out")
+                lines.append(f"  {part.dropped:,} rows without a text or a label left out")
             if part.without_rows:
                 lines.append(f"  declared labels that no row has, left out: {', '.join(part.without_rows)}")
             unit = "words" if self.max_length is None else "tokens"

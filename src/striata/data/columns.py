@@ -26,7 +26,7 @@ class Columns:
         weight: how much a row counts in training, a number above 0; None weighs all alike.
         order: all labels, lowest first; None where numbers, the source or the alphabet say it.
         dialect: how files are written, where that is not to be determined from them.
-        drop_empty: whether rows without a text are left out instead of refused.
+        drop_empty: whether rows without a text or, in training, a label are left out instead of refused.
         task: what a label is, of :data:`striata.choices.TASKS`.
         separator: between several labels in one text; None for `|`.
     """

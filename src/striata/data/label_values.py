@@ -13,6 +13,7 @@ import numpy as np
 from ..tasks import JOINT, in_order, plain_label
 
 SURROGATE = "half of a surrogate pair, which is no character"
+MISSING = "missing label"  # how what is wrong with a value begins where there is none
 _MOST_BITS = 1024  # of an integer label
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
@@ -42,21 +43,22 @@ def one_label(value: object, names: tuple[str, ...] | None) -> Read:
     if isinstance(value, str):
         if not is_unicode(value):
             return "", f"the label holds {SURROGATE}; expected valid Unicode; correct or delete the row"
-        return (value, "") if value and not value.isspace() else ("", "missing label; expected a label in every row")
+        return (value, "") if value and not value.isspace() else ("", f"{MISSING}; expected a label in every row")
     if value is None or value != value:
-        return "", "missing label; expected a label in every row"
+        return "", f"{MISSING}; expected a label in every row"
     if isinstance(value, float) and value.is_integer():  # an integer column with gaps is written as floats
         value = int(value)
     if isinstance(value, bool) and names is None:
         return str(value), ""
     if isinstance(value, bool) or not isinstance(value, int):
-        return "", f"the label is {kind_of(value)}; expected a string or an integer"
+        more = "; several labels of a row are read as task multilabel" if isinstance(value, list | tuple) else ""
+        return "", f"the label is {kind_of(value)}; expected a string or an integer{more}"
     if value.bit_length() > _MOST_BITS:
         return "", f"the label is {kind_of(value)}; expected an integer of at most {_MOST_BITS} bits, or a string"
     if names is None:
         return str(value), ""
     if value == -1:
-        return "", "missing label (-1 stands for none); expected a label in every row"
+        return "", f"{MISSING} (-1 stands for none); expected a label in every row"
     if 0 <= value < len(names):
         return names[value], ""
     return "", f"label {value} is outside the {len(names)} declared labels ({', '.join(names[:8])})"
@@ -65,7 +67,7 @@ def one_label(value: object, names: tuple[str, ...] | None) -> Read:
 def one_number(value: object) -> Read:
     """A value as a number, in the spelling that Python has for it."""
     if value is None or value != value or (isinstance(value, str) and (not value or value.isspace())):
-        return "", "missing label; expected a number in every row"
+        return "", f"{MISSING}; expected a number in every row"
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | Decimal | np.number | str):
         return "", f"the label is {kind_of(value)}; expected a number, as the task is regression"
     if isinstance(value, str):

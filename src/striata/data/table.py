@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..errors import DataError
 from .columns import SourceColumns
-from .label_values import SURROGATE, is_unicode, kind_of, label_reader, truths
+from .label_values import MISSING, SURROGATE, is_unicode, kind_of, label_reader, truths
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -33,7 +33,7 @@ class Table:
             one.
         label_names: all labels the source declares, in its order; None when it declares none.
         reading: which columns were read, and how the source is written, in words.
-        dropped: rows without a text that were left out.
+        dropped: rows without a text, or without a label where labels are read, that were left out.
         weights: how much each row counts in training, above 0, (n,); None where all count alike.
     """
 
@@ -188,7 +188,10 @@ class Checker:
         if self._rule == "refuse":
             self.finish()
         dropped = set(empty) if self._rule == "drop" else set()
-        labels = None if self._columns.label is None else self._labels(chunk, self._columns.label, dropped)
+        labels = None
+        if self._columns.label is not None:
+            labels, unlabelled = self._labels(chunk, self._columns.label, dropped)
+            dropped |= unlabelled
         weights = None if self._columns.weight is None else self._weights(chunk, self._columns.weight, dropped)
         ids = np.arange(chunk.first, chunk.first + len(texts), dtype=np.int64)
         table = Table(
@@ -245,8 +248,9 @@ class Checker:
                     row=chunk.first + index,
                 )
 
-    def _labels(self, chunk: Chunk, column: str, dropped: Container[int]) -> list[str]:
-        labels, several = [], self._columns.labels
+    def _labels(self, chunk: Chunk, column: str, dropped: Container[int]) -> tuple[list[str], set[int]]:
+        """All rows' labels, and the places of those without one where such rows are dropped."""
+        labels, unlabelled, several = [], set(), self._columns.labels
         if several:
             parts = zip(*(chunk.values[name] for name in several), strict=True)
             read = [truths(row, several) for row in parts]
@@ -254,9 +258,14 @@ class Checker:
             read = [self._read(value) for value in chunk.values[column]]
         for index, (label, problem) in enumerate(read):
             if problem and self._strict and index not in dropped:
-                raise DataError(f"{self._source}: {chunk.where(index)}, column '{column}': {problem}", row=chunk.first + index)
+                missing = problem.startswith(MISSING)
+                if not missing or self._rule != "drop":
+                    more = "; fill it in, or leave such rows out with `data.drop_empty: true`" if missing else ""
+                    where = f"{chunk.where(index)}, column '{column}'"
+                    raise DataError(f"{self._source}: {where}: {problem}{more}", row=chunk.first + index)
+                unlabelled.add(index)
             labels.append(label)
-        return labels
+        return labels, unlabelled
 
     def _weights(self, chunk: Chunk, column: str, dropped: Container[int]) -> Floats:
         weights = np.ones(len(chunk))

@@ -137,7 +137,9 @@ class Explanation(Shown):
             return "how the score falls without each word; these do not add up to the score"
         way = "exact: the score is linear in the words" if self.method == "exact" else f"gradients in {self.steps} steps"
         assert self.empty is not None
-        off = f"the weights add up to {self.score - self.empty:+.2f} but for {self.error:.2g}"
+        off = f"the weights add up to {self.score - self.empty:+.2f}"
+        if self.error is not None and abs(self.error) >= 0.005:  # which two places show
+            off += f" but for {self.error:.2g}"
         return f"{way}; from {self.empty:+.2f} with no words to {self.score:+.2f}, and {off}"
 
     def to_json(self) -> dict[str, object]:

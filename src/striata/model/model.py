@@ -32,6 +32,7 @@ from .reading import Reading
 from .scorers import EncoderScorer, Scorer, scorers_for
 
 _EXPLAINED_BY = "striata.explain"  # a room above this one, loaded when it is asked
+_ALL = 0.95  # share of the validation rows from which on all of them are there
 _BATCH = 2048  # texts tokenized and sorted by length together
 _Floats = npt.NDArray[np.float32]
 
@@ -294,10 +295,17 @@ class Model(Answering, Reading, Shown):
         return result
 
     def warn_of_known(self, table: Table) -> None:
-        """Warns of rows that have the text of a validation row on which a member was fitted once more, as `refit` does: figures
-        on them flatter."""
+        """Warns where all validation rows are among the rows, which then are probably those that the model learned from; and
+        of rows that have the text of a validation row on which a member was fitted once more, as `refit` does."""
+        held, texts = next(iter(self.runs.values())).validation().texts, table.text_hashes()
+        if np.isin(held, texts).mean() >= _ALL:
+            self.warn(
+                f"the {len(held):,} validation rows are among these {len(table):,} rows, which probably are those that the model "
+                "learned from: figures on them say nothing of new texts"
+            )
+            return
         refitted = [run.validation().texts for run in self.runs.values() if run.facts.recipe.get("refit")]
-        known = int(np.isin(table.text_hashes(), np.concatenate(refitted)).sum()) if refitted else 0
+        known = int(np.isin(texts, np.concatenate(refitted)).sum()) if refitted else 0
         if known:
             self.warn(
                 f"{known:,} of {len(table):,} rows have the text of a validation row, and some members were fitted on these too: "

@@ -43,7 +43,7 @@ class DataSettings(BaseModel):
         quoting: of :data:`striata.choices.QUOTINGS`.
         encoding: of text files: utf-8, utf-16, cp1252, ...
         header: whether the first line is one, or the names of all columns where there is none.
-        drop_empty: whether rows without a text are left out (and counted) instead of refused.
+        drop_empty: whether rows without a text or a label are left out (and counted) instead of refused.
     """
 
     model_config = CONFIG
