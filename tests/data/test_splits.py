@@ -247,4 +247,4 @@ def test_columns_of_values_and_dropped_rows_are_told(tmp_path: Path) -> None:
     splits = load_splits(str(tmp_path / "x.csv"), 4, None, columns=Columns(drop_empty=True))
     audit = audit_data(splits, {name: np.ones(len(table), np.int64) for name, table in splits.tables().items()}, None)
     assert "  text from column 'text', label from 'label'; left alone: id, separated by semicolons" in audit.lines()
-    assert "  4 rows without a text left out" in audit.lines()
+    assert "  4 rows without a text or a label left out" in audit.lines()

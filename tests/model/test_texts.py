@@ -49,6 +49,7 @@ def model_of(monkeypatch: pytest.MonkeyPatch, columns: Columns = Columns()) -> M
             shown="temperature 1.000", scaled=lambda logits: logits, decide=lambda logits, task: task.decide(logits)
         ),
         facts=SimpleNamespace(recipe={}),
+        validation=lambda: SimpleNamespace(texts=np.zeros(1, np.uint64)),
     )  # fmt: skip
     return Model(Path("run"), {"run": run}, Combiner(kind="logits", weights={"run": 1.0}), run, device="cpu", precision="fp32")
 

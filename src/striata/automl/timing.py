@@ -79,8 +79,8 @@ class Costs:
     def embedding(self, rows: int) -> float:
         """Seconds in which training rows are embedded and fitted on."""
         seconds, before = 0.0, 0.0
-        for end, each in _FITTED:
-            seconds += max(0.0, min(rows, end) - before) * self.embedded_row(each)
+        for end, fitting in _FITTED:
+            seconds += max(0.0, min(rows, end) - before) * self.embedded_row(fitting)
             before = end
         return seconds
 
@@ -179,9 +179,9 @@ def finishing(costs: Costs, members: int) -> float:
 def _rows_in(costs: Costs, seconds: float) -> int:
     """Rows that are embedded and fitted on in so many seconds, at least one."""
     rows, before = 0.0, 0.0
-    for end, each in _FITTED:
-        more = min(end - before, max(0.0, seconds) / costs.embedded_row(each))
-        seconds -= more * costs.embedded_row(each)
+    for end, fitting in _FITTED:
+        more = min(end - before, max(0.0, seconds) / costs.embedded_row(fitting))
+        seconds -= more * costs.embedded_row(fitting)
         rows, before = rows + more, end
     return max(1, min(costs.rows, int(rows)))
 
