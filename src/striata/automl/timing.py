@@ -16,7 +16,11 @@ ENOUGH_STEPS = 600  # from here on a second member is worth more than more steps
 EVALUATIONS, EVALUATED_ROWS = 3, 300  # in a member's training
 
 USUAL_SPEED = 1.65e-4  # seconds a token takes through MiniLM forward, on two cores without AVX-512; other speeds follow it
-_TRAINING = 2.8  # a token's training costs about so many times its forward pass
+_TRAINING = 2.8  # a token's training costs about so many times its forward pass on a usual machine
+_STEPPING = (
+    0.65  # what it costs there at least, as a share of the usual: units for bf16 make large products faster, not small steps
+)
+_STEEPEST = 5.0  # and at most so many times as much as a faster machine's forward pass says
 _WORDS = 3e-6  # seconds a character takes when words are counted and fitted for four labels
 _HARDEST = 4.0  # times as long for many labels, at most
 _READING = 9e-7  # seconds a character takes when texts are read and tokenized once more
@@ -66,6 +70,11 @@ class Costs:
     def row(self) -> float:
         """Seconds of one text through the encoder, forward."""
         return max(self.tokens * self.seconds_a_token, 1e-9)
+
+    @property
+    def trained_row(self) -> float:
+        """Seconds of one text in a training step."""
+        return _TRAINING * max(self.row, min(self.tokens * _STEPPING * USUAL_SPEED, _STEEPEST * self.row))
 
     @property
     def fits(self) -> int:
@@ -201,7 +210,7 @@ def plan_training(costs: Costs, seconds: float, most_members: int = 4) -> Traini
         None where the time does not suffice for steps that teach anything.
     """
     useful = max(USEFUL_STEPS, math.ceil(EPOCHS * costs.rows / BATCH))
-    step = _TRAINING * BATCH * costs.row
+    step = BATCH * costs.trained_row
     judging = (EVALUATIONS * EVALUATED_ROWS + costs.judged) * costs.row
     for members in range(most_members, 0, -1):
         for rates in (RATES, (1.0,)):
