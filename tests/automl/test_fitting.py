@@ -111,6 +111,7 @@ def test_without_an_encoder_words_are_fitted(
     assert any(line.startswith("no encoder: ") for line in lines)
     assert ("missing" in " ".join(lines)) == (base is None)
     assert "; no encoder took part; better than majority: +" in fitted.sentence
+    assert (fitted.to_json()["encoder"], fitted.to_json()["limit"]) == (False, 30)
     assert striata.load(fitted.model).evaluate(read_table(str(folder / "test.csv"), Columns())).accuracy > 0.8
 
 
@@ -163,7 +164,7 @@ def test_where_no_rows_can_be_embedded_the_minutes_that_would_do_are_told(folder
     wanted = request(folder, output=str(tmp_path / "out"), minutes=0.5)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitting, "measure_speed", lambda *_: 5e-4)
-        fit_file(wanted, listen=noting(lines))
+        fit_file(wanted, listen=noting(lines), now=lambda: 0.0)
         (line,) = [line for line in lines if line.startswith("no frozen embeddings")]
         minutes = float(line.partition("`--minutes ")[2].partition("`")[0])
         overview = look(wanted.source, wanted.columns, wanted.base)

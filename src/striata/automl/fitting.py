@@ -325,7 +325,7 @@ def _begin(
     file = folder / STUDY_FILE
     decision = decide(request, overview, seconds_a_token=speed, seconds=clock.left)
     if decision.embedded_rows == 0:
-        note(listen, f"no frozen embeddings: the time suffices for too few rows{_enough(request, overview, speed)}")
+        note(listen, f"no frozen embeddings: the time suffices for too few rows{_enough(request, overview, speed, clock.spent)}")
     history.write(clock.spent)  # first, so that a folder with a study file alone is never a fit's
     if overview.base is not None:
         decision = replace(decision, adapters=None)
@@ -335,11 +335,12 @@ def _begin(
     return overview.reading
 
 
-def _enough(request: Request, overview: Overview, seconds_a_token: float) -> str:
-    """How many minutes would do, in words; nothing where hours would not."""
+def _enough(request: Request, overview: Overview, seconds_a_token: float, spent: float) -> str:
+    """How many minutes would do where so many seconds are spent before, in words; nothing where hours would not."""
     for minutes in range(math.floor(request.minutes) + 1, _MOST_MINUTES):
         longer = replace(request, minutes=float(minutes))
-        if decide(longer, overview, seconds_a_token=seconds_a_token).embedded_rows != 0:
+        decision = decide(longer, overview, seconds_a_token=seconds_a_token, seconds=60 * minutes - spent)
+        if decision.embedded_rows != 0:
             return f"; `--minutes {minutes}` and another folder (`--out`) would do on this machine as it is now"
     return ""
 

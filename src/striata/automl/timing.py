@@ -17,9 +17,7 @@ EVALUATIONS, EVALUATED_ROWS = 3, 300  # in a member's training
 
 USUAL_SPEED = 1.65e-4  # seconds a token takes through MiniLM forward, on two cores without AVX-512; other speeds follow it
 _TRAINING = 2.8  # a token's training costs about so many times its forward pass on a usual machine
-_STEPPING = (
-    0.65  # what it costs there at least, as a share of the usual: units for bf16 make large products faster, not small steps
-)
+_STEPPING = 0.65  # at least this share of that where the encoder is faster: bf16 units speed up large products, not small steps
 _STEEPEST = 5.0  # and at most so many times as much as a faster machine's forward pass says
 _WORDS = 3e-6  # seconds a character takes when words are counted and fitted for four labels
 _HARDEST = 4.0  # times as long for many labels, at most

@@ -90,6 +90,8 @@ class Fitted(Shown):
             "gain": None if self.gain is None else self.gain.to_json(),
             "report": None if self.report is None else str(self.report),
             "seconds": self.seconds,
+            "limit": self.limit,
+            "encoder": self.encoder,
             "cascade": None if self.cascade is None else str(self.cascade),
             "answered_early": self.answered_early,
             "most_lost": self.most_lost,

@@ -295,13 +295,13 @@ class Model(Answering, Reading, Shown):
         return result
 
     def warn_of_known(self, table: Table) -> None:
-        """Warns where all validation rows are among the rows, which then are probably those that the model learned from; and
-        of rows that have the text of a validation row on which a member was fitted once more, as `refit` does."""
+        """Warns where the validation rows are among the rows, whose others are then probably those that the model learned from;
+        and of rows that have the text of a validation row on which a member was fitted once more, as `refit` does."""
         held, texts = next(iter(self.runs.values())).validation().texts, table.text_hashes()
         if np.isin(held, texts).mean() >= _ALL:
             self.warn(
-                f"the {len(held):,} validation rows are among these {len(table):,} rows, which probably are those that the model "
-                "learned from: figures on them say nothing of new texts"
+                f"the {len(held):,} validation rows are among these {len(table):,} rows: the model was chosen and calibrated by "
+                "them, and probably learned from the others, if there are any; figures on them say nothing of new texts"
             )
             return
         refitted = [run.validation().texts for run in self.runs.values() if run.facts.recipe.get("refit")]
