@@ -133,6 +133,8 @@ def fit(
     seed: int = 0,
     listen: Listener | None = None,
     device: str = "auto",
+    ray: str | None = None,
+    cores: int | None = None,
 ) -> Fitted:
     """Finds the best classifier for labelled texts within a time: baselines that cost seconds, adapters, an ensemble of all.
 
@@ -156,10 +158,13 @@ def fit(
         seed: of held-out rows and members.
         listen: told of everything in events and notes; None draws them in a notebook, and is silent elsewhere.
         device: "cpu", "cuda" or "auto".
+        ray: address of a Ray cluster that trains the adapters, as :func:`train` has it; None trains them here.
+        cores: of a member's place in it, as :func:`train` has it.
 
     Raises:
         DataError: the texts or labels cannot be used.
         StudyError: the folder holds the fit of another request, or something else, or another process fits in it.
+        ClusterError: no cluster answers, a machine of it lacks something, or workers die without progress.
         StriataError: the encoder cannot be used, or the folder cannot be written.
         KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on, and the time spent counts.
     """
@@ -192,7 +197,9 @@ def fit(
         output=str(output or default_output(sources["train"])),
         seed=seed,
     )
-    return fit_file(request, rows=parts if in_memory else None, listen=listen or usual_listener(), device=device)
+    return fit_file(
+        request, rows=parts if in_memory else None, listen=listen or usual_listener(), device=device, ray=ray, cores=cores
+    )
 
 
 def export(

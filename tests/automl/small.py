@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from striata.automl import fitting
+from striata.automl import speed
 from striata.automl.fitting import Request
 
 SPEED = 1e-5  # seconds a token takes, where what is planned must not depend on the moment
@@ -21,5 +21,5 @@ def request(folder: Path, **changes: object) -> Request:
 
 def at_one_speed(patch: pytest.MonkeyPatch) -> None:
     """What is planned is the same on every machine and in every moment."""
-    patch.setattr(fitting, "measure_speed", lambda *_: SPEED)
-    patch.setattr(fitting, "observed_speed", lambda *_: None)
+    patch.setattr(speed, "measure_speed", lambda *_: SPEED)
+    patch.setattr(speed, "observed_speed", lambda *_: None)

@@ -10,7 +10,7 @@ import pytest
 
 import striata
 from striata.automl import cascade as cascading
-from striata.automl import fitting
+from striata.automl import speed
 from striata.automl.fitting import Request, fit_file
 from striata.data import Columns, read_table
 
@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fit_of(folder: Path, output: Path, monkeypatch: pytest.MonkeyPatch, base: str) -> striata.Fitted:
-    monkeypatch.setattr(fitting, "measure_speed", lambda *_: 1e-5)
+    monkeypatch.setattr(speed, "measure_speed", lambda *_: 1e-5)
     ticks = count(0, 0.01)
     request = Request(source=str(folder / "train.csv"), base=base, minutes=0.4, output=str(output))
     return fit_file(request, now=lambda: next(ticks))

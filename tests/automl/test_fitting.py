@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import striata
-from striata.automl import fitting
+from striata.automl import fitting, speed
 from striata.automl.fitting import Request, fit_file
 from striata.automl.overview import look
 from striata.automl.verdict import Fitted
@@ -163,7 +163,7 @@ def test_where_no_rows_can_be_embedded_the_minutes_that_would_do_are_told(folder
     lines: list[str] = []
     wanted = request(folder, output=str(tmp_path / "out"), minutes=0.5)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "measure_speed", lambda *_: 5e-4)
+        patch.setattr(speed, "measure_speed", lambda *_: 5e-4)
         fit_file(wanted, listen=noting(lines), now=lambda: 0.0)
         (line,) = [line for line in lines if line.startswith("no frozen embeddings")]
         minutes = float(line.partition("`--minutes ")[2].partition("`")[0])
@@ -222,12 +222,12 @@ def test_of_two_fits_in_one_folder_the_second_is_refused_and_one_that_wrote_noth
     same = request(folder, output=str(tmp_path / "runs" / "out"))
 
     def meanwhile(*_: object) -> float:
-        monkeypatch.setattr(fitting, "measure_speed", lambda *_: SPEED)
+        monkeypatch.setattr(speed, "measure_speed", lambda *_: SPEED)
         with pytest.raises(StudyError, match=r"another process is fitting in .*; wait for it, or choose another output"):
             fit_file(same)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fitting, "measure_speed", meanwhile)
+    monkeypatch.setattr(speed, "measure_speed", meanwhile)
     with pytest.raises(KeyboardInterrupt):
         fit_file(same)
     assert not (tmp_path / "runs").exists()
@@ -331,7 +331,7 @@ def test_with_random_labels_nothing_is_better_than_chance_on_new_rows(folder: Pa
 KILLED = """
 import os, signal, sys
 from itertools import count
-from striata.automl import fitting
+from striata.automl import fitting, speed
 
 folder, output, kind, number = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 seen = []
@@ -343,8 +343,8 @@ def listen(event):
         os.kill(os.getpid(), signal.SIGKILL)
 
 ticks = count(0, 0.01)
-fitting.measure_speed = lambda *_: 1e-5
-fitting.observed_speed = lambda *_: None
+speed.measure_speed = lambda *_: 1e-5
+speed.observed_speed = lambda *_: None
 request = fitting.Request(source=f"{folder}/train.csv", base=f"{folder}/roberta", minutes=0.5, output=output)
 fitting.fit_file(request, listen=listen, now=lambda: next(ticks))
 """

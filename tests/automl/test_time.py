@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from striata.automl import fitting
+from striata.automl import fitting, speed
 from striata.automl.fitting import fit_file
 from striata.automl.timing import Shares
 from striata.baselines import BASELINES as KINDS
@@ -34,7 +34,7 @@ def test_embeddings_that_a_busy_moment_forbade_are_computed_in_the_time_that_wor
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     speeds, lines = chain([1.0], repeat(SPEED)), list[str]()
-    monkeypatch.setattr(fitting, "measure_speed", lambda *_: next(speeds))
+    monkeypatch.setattr(speed, "measure_speed", lambda *_: next(speeds))
     fitted = fit_file(request(folder, output=str(tmp_path / "out")), listen=noting(lines), now=lambda: 0.0)
     assert "no frozen embeddings: the time suffices for too few rows" in lines
     assert {run.kind for run in StudyFolder(fitted.folder).runs()} == {*BASELINES, "adapter"}

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import striata
-from striata.automl import fitting
+from striata.automl import fitting, speed
 from striata.ensemble import write_ensemble
 from striata.ensemble.soup import write_soup
 from striata.model import whole_file
@@ -67,8 +67,8 @@ def _train_alike() -> None:
 def fit(*, second: float, base: str = "roberta") -> None:
     """A fit on a clock that goes on by so many seconds whenever it is looked at, and an encoder of a known speed."""
     clock = count(0, second)
-    fitting.measure_speed = lambda *_: 2e-4
-    fitting.observed_speed = lambda *_: None
+    speed.measure_speed = lambda *_: 2e-4
+    speed.observed_speed = lambda *_: None
     request = fitting.Request(source="train.csv", test="test.csv", base=base, minutes=0.5, output="out")
     fitting.fit_file(request, device="cpu", now=lambda: next(clock))
 

@@ -11,35 +11,32 @@ from pathlib import Path
 
 import numpy as np
 
-from ..baselines import BASELINES
-from ..data import Columns, Table
+from ..data import Columns
 from ..data.table import IN_MEMORY
 from ..disk.files import write_text
 from ..disk.workplace import sweep
 from ..errors import StriataError, StudyError
-from ..layout import Head, shape_of
+from ..layout import shape_of
 from ..report import write_report
-from ..runs import Run
-from ..runs.study_folder import is_run
 from ..settings import load_study
 from ..settings.places import path_in
-from ..steps import choose, collect, plan_study, train_stacks
+from ..steps import choose, collect, plan_study
 from ..study import Work, fit_baselines, plan_work
 from ..training.events import Event, Listener, doing, nobody, note
+from . import speed
 from .cascade import write_cascade
 from .choices import LEAST_EMBEDDED, REFIT_BELOW, choose_lengths, hold_out
 from .clock import Clock
 from .history import LOCK, History, alone
 from .layouts import choose_layouts
 from .overview import Overview, look
+from .places import Place, place_of
 from .study_text import Adapters, Decision, is_pending, with_adapters, with_embeddings, write_study_text
-from .timing import USUAL_SPEED, Costs, Training, embed_more, finishing, share_out, share_rest
+from .timing import USUAL_SPEED, Costs, Training, embed_more, finishing, share_out
 from .verdict import Fitted, judge_fit
 
 STUDY_FILE = "study.yaml"
-FROZEN = "frozen"  # the baseline that tells how fast texts were embedded
 _MOST_MINUTES = 120  # that are looked at for how long a fit would have to be
-_PROBE, _PROBES = 64, 4  # texts with which the encoder's speed is measured, and how often
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +106,7 @@ def decide(
             tested=held.test + overview.test_rows,
             labels=len(overview.labels),
             tokens=float(np.minimum(overview.lengths, length).mean()),
-            characters=_characters(overview.sample),
+            characters=speed.characters(overview.sample),
             seconds_a_token=seconds_a_token,
             refit=rows < REFIT_BELOW,
         )
@@ -162,6 +159,8 @@ def fit_file(
     rows: Mapping[str, object] | None = None,
     listen: Listener = nobody,
     device: str = "auto",
+    ray: str | None = None,
+    cores: int | None = None,
     now: Callable[[], float] = time.monotonic,
 ) -> Fitted:
     """Fits the best classifier that the time allows; interrupted, the same request goes on, and the time spent counts.
@@ -171,9 +170,12 @@ def fit_file(
         rows: "train" and perhaps "test" as rows in memory or paths; None where the request's names are those of files.
         listen: told of everything in events and notes.
         device: "cpu", "cuda" or "auto".
+        ray: address of a cluster that trains the adapters; see :func:`striata.scale.connected`. All else is done here.
+        cores: of each place in it; see :func:`striata.scale.dealing.places_of`.
         now: the time in seconds; another one in tests.
 
     Raises:
+        ClusterError: no cluster answers, a machine of it lacks something, or workers die without progress.
         DataError: the rows cannot be used.
         StudyError: the folder holds the fit of another request, or another process fits in it.
         StriataError: the encoder cannot be used, or the folder cannot be written.
@@ -181,110 +183,88 @@ def fit_file(
     """
     folder = Path(request.output).expanduser()
     with alone(folder):
-        return _fit(request, rows, folder, listen, device, now)
+        history = History(folder, request.to_json())
+        clock = Clock(60 * request.minutes, before=history.seconds, now=now)
+        with history.counting(clock, listen) as tell, place_of(device, ray, cores, tell) as place:
+            return _fit(
+                _Fit(request=request, file=folder / STUDY_FILE, history=history, clock=clock, listen=tell, place=place), rows
+            )
 
 
-def _fit(
-    request: Request,
-    rows: Mapping[str, object] | None,
-    folder: Path,
-    listen: Listener,
-    device: str,
-    now: Callable[[], float],
-) -> Fitted:
-    history = History(folder, request.to_json())
-    clock = Clock(60 * request.minutes, before=history.seconds, now=now)
-    with history.counting(clock, listen) as tell:
-        tell(Event(kind="clock", seconds_left=clock.left))
-        told = ""
-        if (folder / STUDY_FILE).exists():
-            if not is_pending((folder / STUDY_FILE).read_text(encoding="utf-8")) and (minutes := history.keep_minutes()):
-                note(tell, f"what is done was decided for --minutes {minutes:g}; for another time choose another folder (--out)")
-        else:
-            told = _begin(request, rows or {}, folder, history, clock, tell, device)
-        doing(tell, "reading the data")
-        work = plan_study(load_study(folder / STUDY_FILE), data=rows, listen=_without(told, tell))
-        while is_pending((folder / STUDY_FILE).read_text(encoding="utf-8")):
-            fit_baselines(work, listen=tell, device=device, overdue=lambda: not clock.left)
-            work = _go_on(request, work, folder / STUDY_FILE, history, clock, tell, device)
-        latest = clock.limit - history.finishing
-        train_stacks(work, listen=tell, device=device, overdue=lambda: clock.spent > latest)
-        trained = choose(work, collect(work), listen=tell, device=device)
-        fitted = judge_fit(trained, work.prepared)
-        cascade = write_cascade(trained) if fitted.name == "ensemble" else None
-        if cascade is not None and cascade.cascade is not None:
-            facts = cascade.cascade
-            fitted = replace(fitted, cascade=cascade.folder, answered_early=facts.share, most_lost=facts.loss)
-        report = _report(folder, tell)
-        return replace(fitted, report=report, seconds=clock.spent, limit=clock.limit)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fit:
+    """A fit under way.
+
+    Args:
+        request: what is wanted.
+        file: the study file.
+        history: what earlier calls took.
+        clock: of the time that is left.
+        listen: told of everything.
+        place: where adapters are trained.
+    """
+
+    request: Request
+    file: Path
+    history: History
+    clock: Clock
+    listen: Listener
+    place: Place
+
+    @property
+    def pending(self) -> bool:
+        """Whether the study file leaves open what is trained."""
+        return is_pending(self.file.read_text(encoding="utf-8"))
 
 
-def _go_on(request: Request, work: Work, file: Path, history: History, clock: Clock, listen: Listener, device: str) -> Work:
+def _fit(fit: _Fit, rows: Mapping[str, object] | None) -> Fitted:
+    clock, listen, device = fit.clock, fit.listen, fit.place.device
+    listen(Event(kind="clock", seconds_left=clock.left))
+    told = ""
+    if not fit.file.exists():
+        told = _begin(fit, rows or {})
+    elif not fit.pending and (minutes := fit.history.keep_minutes()):
+        note(listen, f"what is done was decided for --minutes {minutes:g}; for another time choose another folder (--out)")
+    doing(listen, "reading the data")
+    work = plan_study(load_study(fit.file), data=rows, stacks=fit.place.stacks, listen=_without(told, listen))
+    while fit.pending:
+        fit_baselines(work, listen=listen, device=device, overdue=lambda: not clock.left)
+        work = _go_on(fit, work)
+    fit.place.train(work, listen, clock, clock.limit - fit.history.finishing)
+    trained = choose(work, collect(work), listen=listen, device=device)
+    fitted = judge_fit(trained, work.prepared)
+    cascade = write_cascade(trained) if fitted.name == "ensemble" else None
+    if cascade is not None and cascade.cascade is not None:
+        facts = cascade.cascade
+        fitted = replace(fitted, cascade=cascade.folder, answered_early=facts.share, most_lost=facts.loss)
+    report = _report(fit.file.parent, listen)
+    return replace(fitted, report=report, seconds=clock.spent, limit=clock.limit)
+
+
+def _go_on(fit: _Fit, work: Work) -> Work:
     """Decides what is done in the time that the baselines have left, and writes it into the study file: more embeddings, or
     what is trained."""
-    study, splits = work.prepared.study, work.prepared.splits
-    costs, embedded = _costs_now(work, device), _embedded_rows(work)
-    adapters = _choose_adapters(request, study.base, costs.labels, share_rest(costs, clock.left))
-    fitted, more = _fitting_time(work), None
+    study, splits, left = work.prepared.study, work.prepared.splits, fit.clock.left
+    costs, embedded = speed.costs_now(work, fit.place.device), speed.embedded_rows(work)
+    training = fit.place.share_rest(costs, fit.clock, work, fit.listen)
+    adapters = _choose_adapters(fit.request, study.base, costs.labels, training)
+    fitted, more = speed.fitting_time(work), None
     if not embedded or (adapters.training is None and fitted is not None):
-        more = embed_more(costs, clock.left, embedded, fitted)
-    text = file.read_text(encoding="utf-8")
+        more = embed_more(costs, left, embedded, fitted)
+    text = fit.file.read_text(encoding="utf-8")
     if more is not None:
-        note(listen, f"time is left: {more:,} training rows are embedded, not {embedded:,}")
-        write_text(file, with_embeddings(text, None if more == len(splits.train) else more, refit=costs.refit))
+        note(fit.listen, f"time is left: {more:,} training rows are embedded, not {embedded:,}")
+        write_text(fit.file, with_embeddings(text, None if more == len(splits.train) else more, refit=costs.refit))
     else:
         if adapters.reason:
-            note(listen, f"no adapters: {adapters.reason}")
-        history.finishing = finishing(costs, len(adapters.layouts))
-        history.write(clock.spent)  # first, so that what is decided is never without it
-        write_text(file, with_adapters(text, adapters, kinds=study.baselines.kinds, seed=request.seed))
-        note(listen, _written(file))
-    decided = load_study(file).model_copy(update={"data": study.data})
-    return plan_work(replace(work.prepared, study=decided), listen=listen, known=True)
-
-
-def _embedded_rows(work: Work) -> int:
-    """Training rows that the study embeds for baselines."""
-    baselines, rows = work.prepared.study.baselines, len(work.prepared.splits.train)
-    return min(rows, baselines.embedded_rows or rows) if FROZEN in baselines.kinds else 0
-
-
-def _fitting_time(work: Work) -> float | None:
-    """Seconds in which the baselines on embeddings were fitted; None where there are none."""
-    folders = [work.folder.run_folder(kind) for kind, method in BASELINES.items() if method.embedded]
-    facts = [Run.load(folder).facts for folder in folders if is_run(folder)]
-    return sum(one.seconds - one.shared_seconds for one in facts) if facts else None
-
-
-def _costs_now(work: Work, device: str) -> Costs:
-    """What there is to do once baselines are there, at the speed that the encoder had in them, or has where none used it."""
-    study, splits = work.prepared.study, work.prepared.splits
-    rows, lengths = len(splits.train), work.prepared.encoded["train"].lengths
-    seconds = observed_speed(work, _embedded_rows(work) + len(splits.validation))
-    return Costs(
-        rows=rows,
-        validated=len(splits.validation),
-        tested=sum(map(len, splits.tables().values())) - rows - len(splits.validation),
-        labels=len(splits.labels),
-        tokens=float(lengths.mean()),
-        characters=_characters(splits.train),
-        seconds_a_token=seconds or measure_speed(study.base, splits.train, study.data.max_length, device),
-        refit=study.baselines.refit,
-    )
-
-
-def _characters(table: Table) -> float:
-    """Of a text in the mean."""
-    return sum(map(len, table.whole_texts)) / len(table)
-
-
-def observed_speed(work: Work, embedded: int) -> float | None:
-    """Seconds a token took when texts were embedded for baselines; None where none were."""
-    folder = work.folder.run_folder(FROZEN)
-    if not is_run(folder):
-        return None
-    seconds = Run.load(folder).facts.shared_seconds / embedded
-    return seconds / float(work.prepared.encoded["train"].lengths.mean())
+            note(fit.listen, f"no adapters: {adapters.reason}")
+        fit.history.finishing = finishing(costs, len(adapters.layouts))
+        fit.history.write(fit.clock.spent)  # first, so that what is decided is never without it
+        write_text(fit.file, with_adapters(text, adapters, kinds=study.baselines.kinds, seed=fit.request.seed))
+        note(fit.listen, _written(fit.file))
+    decided = load_study(fit.file).model_copy(update={"data": study.data})
+    prepared = replace(work.prepared, study=decided)
+    return plan_work(prepared, stacks=fit.place.stacks, listen=fit.listen, known=True)
 
 
 def _written(file: Path) -> str:
@@ -301,37 +281,29 @@ def _report(folder: Path, listen: Listener) -> Path | None:
         return None
 
 
-def _begin(
-    request: Request,
-    rows: Mapping[str, object],
-    folder: Path,
-    history: History,
-    clock: Clock,
-    listen: Listener,
-    device: str,
-) -> str:
+def _begin(fit: _Fit, rows: Mapping[str, object]) -> str:
     """Decides what is trained, and writes it down as a study; gives how the rows are read, as a user was told."""
+    request, folder, history, clock, listen = fit.request, fit.file.parent, fit.history, fit.clock, fit.listen
     sweep(folder)  # an earlier call may have been killed while it wrote its first file
     if not history.exists and folder.exists() and any(entry.name != LOCK for entry in folder.iterdir()):
         raise StudyError(f"folder {folder} is not empty and holds no fit; choose another output")
     overview = look(rows.get("train", request.source), request.columns, request.base, rows.get("test", request.test))
     for sentence in overview.sentences:
         note(listen, sentence)
-    speed = USUAL_SPEED
+    token = USUAL_SPEED
     if overview.base is not None:
         doing(listen, "measuring the speed of the encoder")
         longest = choose_lengths(overview.lengths, limit=overview.limit, minutes=request.minutes)[0]
-        speed = measure_speed(overview.base, overview.sample, longest, device)
-    file = folder / STUDY_FILE
-    decision = decide(request, overview, seconds_a_token=speed, seconds=clock.left)
+        token = speed.measure_speed(overview.base, overview.sample, longest, fit.place.device)
+    decision = decide(request, overview, seconds_a_token=token, seconds=clock.left)
     if decision.embedded_rows == 0:
-        note(listen, f"no frozen embeddings: the time suffices for too few rows{_enough(request, overview, speed, clock.spent)}")
+        note(listen, f"no frozen embeddings: the time suffices for too few rows{_enough(request, overview, token, clock.spent)}")
     history.write(clock.spent)  # first, so that a folder with a study file alone is never a fit's
     if overview.base is not None:
         decision = replace(decision, adapters=None)
-    write_text(file, study_text(request, overview, decision, folder))
+    write_text(fit.file, study_text(request, overview, decision, folder))
     if decision.adapters is not None:
-        note(listen, _written(file))
+        note(listen, _written(fit.file))
     return overview.reading
 
 
@@ -348,20 +320,3 @@ def _enough(request: Request, overview: Overview, seconds_a_token: float, spent:
 def _without(told: str, listen: Listener) -> Listener:
     """A listener that hears all but one note, which a user was told before."""
     return lambda event: None if event.kind == "note" and event.message.strip() == told else listen(event)
-
-
-def measure_speed(base: str, some: Table, max_length: int, device: str) -> float:
-    """Seconds a token takes through the frozen encoder forward: the least of a few times over some of the texts, for what else
-    the machine does adds to it."""
-    from ..data import Tokenizer
-    from ..engine import Encoder, embed
-
-    encoder = Encoder.load(base, head=Head(kind="mean", pooling="mean", steps=()), precision="auto", device=device)
-    texts = some.take(np.arange(min(_PROBE, len(some))))
-    encoded = Tokenizer.load(base, max_length).encode(texts.texts, texts.pairs)
-    seconds = []
-    for _ in range(_PROBES):
-        start = time.perf_counter()
-        embed(encoder, encoded)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds) / int(encoded.lengths.sum())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..settings.file import RaceSettings
 from ..study.automatic import EPOCHS, RACING_STEPS, RATES, UNTIL, USEFUL_STEPS
@@ -13,6 +13,7 @@ from .choices import LEAST_EMBEDDED
 BATCH = 16
 FEW_STEPS = 150  # an adapter with fewer says less than more frozen embeddings would
 ENOUGH_STEPS = 600  # from here on a second member is worth more than more steps
+MOST_MEMBERS = 4  # each costs a pass over every text that is answered
 EVALUATIONS, EVALUATED_ROWS = 3, 300  # in a member's training
 
 USUAL_SPEED = 1.65e-4  # seconds a token takes through MiniLM forward, on two cores without AVX-512; other speeds follow it
@@ -22,6 +23,7 @@ _STEEPEST = 5.0  # and at most so many times as much as a faster machine's forwa
 _WORDS = 3e-6  # seconds a character takes when words are counted and fitted for four labels
 _HARDEST = 4.0  # times as long for many labels, at most
 _READING = 9e-7  # seconds a character takes when texts are read and tokenized once more
+_UNITS = 0.7  # least share of the usual seconds that anything but the encoder takes: units for bf16 do nothing for it
 _FITTING = 3.0  # seconds in which the baselines on few frozen embeddings are chosen and fitted
 _FITTED = ((4000, 4e-3), (math.inf, 1e-3))  # seconds of each row more: of so many that choosing takes part, then of the rest
 _FIXED = 13.0  # seconds for opening the encoder and for what is written at the end
@@ -65,6 +67,11 @@ class Costs:
         return self.seconds_a_token / USUAL_SPEED
 
     @property
+    def plainly_slower(self) -> float:
+        """The same of what is not the encoder's."""
+        return max(_UNITS, self.slower)
+
+    @property
     def row(self) -> float:
         """Seconds of one text through the encoder, forward."""
         return max(self.tokens * self.seconds_a_token, 1e-9)
@@ -81,7 +88,7 @@ class Costs:
 
     def embedded_row(self, fitting: float) -> float:
         """Seconds of one more training row that is embedded, and takes so many seconds of a usual machine's fit."""
-        return self.row + self.fits * self.slower * fitting
+        return self.row + self.fits * self.plainly_slower * fitting
 
     def embedding(self, rows: int) -> float:
         """Seconds in which training rows are embedded and fitted on."""
@@ -96,8 +103,7 @@ class Costs:
         """Seconds for all that needs no encoder's pass."""
         harder = min(_HARDEST, 0.9 + self.labels / 40)  # more weights to fit; with very many labels another model is
         words = self.fits * harder * _WORDS * self.rows + _READING * (self.rows + self.judged)
-        # units for bf16 make the encoder faster than usual, and words as slow as ever
-        return self.slower * (_FIXED + self.fits * _FITTING) + max(1.0, self.slower) * self.characters * words
+        return self.plainly_slower * (_FIXED + self.fits * _FITTING) + max(1.0, self.slower) * self.characters * words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,14 +149,19 @@ def share_out(costs: Costs, seconds: float) -> Shares:
     return Shares(embedded=_rows_in(costs, usable) if training is None else embedded, training=training)
 
 
-def share_rest(costs: Costs, seconds: float) -> Training | None:
+def share_rest(costs: Costs, seconds: float, *, places: int = 1, there: float | None = None) -> Training | None:
     """What is trained in the time that the baselines have left.
 
     Args:
         costs: of the work.
         seconds: that are left.
+        places: in which members are trained at the same time; in several of them nothing races, for who races is judged together.
+        there: seconds that a token takes through the encoder in such a place; None for as many as here.
     """
-    return plan_training(costs, (1 - _SPARE) * seconds - finishing(costs, 0))
+    usable = (1 - _SPARE) * seconds - finishing(costs, 0 if places == 1 else min(places, MOST_MEMBERS))
+    costs = costs if there is None else replace(costs, seconds_a_token=there)
+    one = plan_training(costs, usable, most_members=-(-MOST_MEMBERS // places), races=places == 1)
+    return None if one is None else replace(one, members=min(MOST_MEMBERS, places * one.members))
 
 
 def embed_more(costs: Costs, seconds: float, embedded: int, fitted: float | None = None) -> int | None:
@@ -165,7 +176,7 @@ def embed_more(costs: Costs, seconds: float, embedded: int, fitted: float | None
     Returns:
         None where the time does not suffice for so many more that fitting once more on them is worth it.
     """
-    again = costs.slower * _FITTING * costs.fits if fitted is None else _MANY_MORE * fitted
+    again = costs.plainly_slower * _FITTING * costs.fits if fitted is None else _MANY_MORE * fitted
     usable = (1 - _SPARE) * seconds - again - finishing(costs, 0) - (0 if embedded else costs.validated * costs.row)
     more = int(usable / costs.row) if fitted is not None else _rows_in(costs, (1 if embedded else _EMBEDDING) * usable)
     rows = min(costs.rows, embedded + more)
@@ -180,7 +191,7 @@ def finishing(costs: Costs, members: int) -> float:
         costs: of the work.
         members: that are trained.
     """
-    return (costs.tested + members * costs.judged) * costs.row + costs.slower * _FIXED / 2
+    return (costs.tested + members * costs.judged) * costs.row + costs.plainly_slower * _FIXED / 2
 
 
 def _rows_in(costs: Costs, seconds: float) -> int:
@@ -193,7 +204,7 @@ def _rows_in(costs: Costs, seconds: float) -> int:
     return max(1, min(costs.rows, int(rows)))
 
 
-def plan_training(costs: Costs, seconds: float, most_members: int = 4) -> Training | None:
+def plan_training(costs: Costs, seconds: float, *, most_members: int = MOST_MEMBERS, races: bool = True) -> Training | None:
     """Members and steps that fit into a time.
 
     One member gets all the time until its steps are enough; then the time is shared by more members, which an ensemble can use.
@@ -203,6 +214,7 @@ def plan_training(costs: Costs, seconds: float, most_members: int = 4) -> Traini
         costs: of the work.
         seconds: for everything that members need: steps, evaluations, a pass over the rows they are judged by.
         most_members: the most.
+        races: whether learning rates may race.
 
     Returns:
         None where the time does not suffice for steps that teach anything.
@@ -211,7 +223,7 @@ def plan_training(costs: Costs, seconds: float, most_members: int = 4) -> Traini
     step = BATCH * costs.trained_row
     judging = (EVALUATIONS * EVALUATED_ROWS + costs.judged) * costs.row
     for members in range(most_members, 0, -1):
-        for rates in (RATES, (1.0,)):
+        for rates in (RATES, (1.0,)) if races else ((1.0,),):
             steps = min(useful, int((seconds / members - judging) / (step * _steps_a_step(members, len(rates)))))
             if steps < FEW_STEPS if members == 1 else steps < min(useful, ENOUGH_STEPS):
                 continue

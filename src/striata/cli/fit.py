@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Budget, Device, Json, Label, LabelledTexts, Order, Read, Seed, Task, Text, TextPair, Weight
+from .options import Budget, Cores, Device, Json, Label, LabelledTexts, Order, Ray, Read, Seed, Task, Text, TextPair, Weight
 
 if TYPE_CHECKING:
     from ..automl.verdict import Fitted
@@ -34,6 +34,8 @@ def fit(
     out: Out = None,
     seed: Seed = 0,
     device: Device = "auto",
+    ray: Ray = None,
+    cores: Cores = None,
     as_json: Json = False,
 ) -> None:
     """Find the best classifier for labelled texts in minutes: nothing but the data is needed.
@@ -72,6 +74,8 @@ def fit(
             seed=seed,
             listen=listen,
             device=device,
+            ray=ray,
+            cores=cores,
         )
     if as_json:
         print_json(fitted.to_json())

@@ -145,13 +145,17 @@ def _machines() -> tuple[Machine, ...]:
     return tuple(machines)
 
 
-def ask(machines: Sequence[Machine], question: Callable[..., Any], *arguments: object) -> list[Any]:
+def ask(
+    machines: Sequence[Machine], question: Callable[..., Any], *arguments: object, cores: int = 0, gpus: int = 0
+) -> list[Any]:
     """What a function answers on each machine.
 
     Args:
         machines: of the cluster.
         question: sent as it is where it was defined inside another function, so that the machine needs no striata for it.
         arguments: of the function.
+        cores: that it has for itself meanwhile.
+        gpus: likewise.
 
     Raises:
         ClusterError: a machine does not answer.
@@ -161,7 +165,7 @@ def ask(machines: Sequence[Machine], question: Callable[..., Any], *arguments: o
 
     task = ray.remote(question)
     places = [NodeAffinitySchedulingStrategy(machine.identity, soft=False) for machine in machines]
-    references = [task.options(num_cpus=0, scheduling_strategy=place).remote(*arguments) for place in places]
+    references = [task.options(num_cpus=cores, num_gpus=gpus, scheduling_strategy=place).remote(*arguments) for place in places]
     _, late = ray.wait(references, num_returns=len(references), timeout=_PATIENCE)
     answers = []
     for machine, reference in zip(machines, references, strict=True):

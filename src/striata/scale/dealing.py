@@ -37,6 +37,50 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
+class Places:
+    """Where a stack can train: a GPU each, where there are any; else so many cores of a machine.
+
+    Args:
+        machines: that have one.
+        count: how many there are.
+        cores: of each, which are its threads too.
+        gpus: of each: 1 or none.
+        room: bytes of the smallest, of the GPU or of the machine.
+    """
+
+    machines: tuple[Machine, ...]
+    count: int
+    cores: int
+    gpus: int
+    room: int
+
+
+def places_of(machines: Sequence[Machine], *, cores: int | None = None, gpu: bool = True) -> Places:
+    """The places of a cluster.
+
+    Args:
+        machines: of the cluster.
+        cores: of each place; None for all of a machine (of the one with the fewest), or a GPU's share of them.
+        gpu: whether GPUs may be used.
+
+    Raises:
+        ClusterError: no machine has so many cores.
+    """
+    on_gpu = tuple(machine for machine in machines if machine.gpus and gpu)
+    if on_gpu:
+        share = cores or max(1, min(machine.cores // machine.gpus for machine in on_gpu))
+        room = min(machine.gpu_memory or 2**62 for machine in on_gpu)
+        return Places(on_gpu, sum(machine.gpus for machine in on_gpu), share, 1, room)
+    share = cores or min(machine.cores for machine in machines if machine.cores)
+    fitting = tuple(machine for machine in machines if machine.cores >= share)
+    if not fitting:
+        most = max(machine.cores for machine in machines)
+        raise ClusterError(f"cores: no machine of the cluster has {share} cores for a stack; the largest has {most}")
+    room = min(machine.memory // (machine.cores // share) for machine in fitting)
+    return Places(fitting, sum(machine.cores // share for machine in fitting), share, 0, room)
+
+
+@dataclass(frozen=True, slots=True)
 class Deal:
     """Into how many stacks members are dealt, and what each of them gets.
 
@@ -111,46 +155,33 @@ def deal(
 ) -> Deal:
     """Deals members into as many stacks as there are places for, or more where a place has not the memory for its share.
 
-    A place is a GPU, where there are any; else so many cores of a machine.
-
     Args:
         members: how many.
         memory: what they need.
         machines: of the cluster.
         stacks: into how many, where that is not to be decided.
         together: how many train in a stack at one time, where others follow them, as in a search; None for all of it.
-        cores: of each stack; None for all of a machine (of the one with the fewest), or a GPU's share of them.
+        cores: of each stack; see :func:`places_of`.
         gpu: whether GPUs may be used.
 
     Raises:
         ClusterError: there is no such place, or its memory is too small.
     """
-    on_gpu = [machine for machine in machines if machine.gpus and gpu]
-    if on_gpu:
-        share = cores or max(1, min(machine.cores // machine.gpus for machine in on_gpu))
-        places = sum(machine.gpus for machine in on_gpu)
-        room = min(machine.gpu_memory or 2**62 for machine in on_gpu)
-    else:
-        share = cores or min(machine.cores for machine in machines if machine.cores)
-        fitting = [machine for machine in machines if machine.cores >= share]
-        if not fitting:
-            most = max(machine.cores for machine in machines)
-            raise ClusterError(f"cores: no machine of the cluster has {share} cores for a stack; the largest has {most}")
-        places = sum(machine.cores // share for machine in fitting)
-        room = min(machine.memory // (machine.cores // share) for machine in fitting)
+    places = places_of(machines, cores=cores, gpu=gpu)
+    room = places.room
     most = (room - memory.stack) // memory.member
     if together is None:
-        count = stacks or min(members, max(places, -(-members // max(1, most))))
+        count = stacks or min(members, max(places.count, -(-members // max(1, most))))
         largest = -(-members // count)
     else:
-        count, largest = stacks or min(places, -(-members // together)), together
+        count, largest = stacks or min(places.count, -(-members // together)), together
     if largest > most:
         raise ClusterError(
             f"a stack of {largest} member{'s' if largest > 1 else ''} needs about {memory.of(largest) / 2**30:.1f} GiB, and a "
             f"place in the cluster has {room / 2**30:.1f} GiB; {_advice(most, members, together)}"
         )
-    host = _PROCESS + memory.stack if on_gpu else memory.of(largest)
-    return Deal(stacks=count, at_once=min(count, places), cores=share, gpus=1 if on_gpu else 0, memory=host)
+    host = _PROCESS + memory.stack if places.gpus else memory.of(largest)
+    return Deal(stacks=count, at_once=min(count, places.count), cores=places.cores, gpus=places.gpus, memory=host)
 
 
 def _advice(most: int, members: int, together: int | None) -> str:

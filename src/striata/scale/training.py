@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -85,11 +85,37 @@ def train_on_cluster(
             from ..search.record import share_record
 
             share_record(work.folder)  # before its stacks begin, which would be in each other's way
-        check_shared(machines, work.folder.path / SETTINGS)
-        if work.stacks:
-            note(listen, f"{len(machines)} machine{'s' if len(machines) > 1 else ''}: {dealt.sentence}")
-        _Training(dealt, listen, tuple(track), device).until_finished(work)
+        _train(work, machines, dealt, _Training(dealt, listen, tuple(track), device))
     return work
+
+
+def train_planned_on_cluster(
+    work: Work, machines: Sequence[Machine], *, cores: int | None, listen: Listener, device: str, until: float
+) -> None:
+    """The second step of a study (:func:`striata.steps.train_stacks`) on a cluster, which ends at a time.
+
+    Args:
+        work: from :func:`striata.steps.plan_study`.
+        machines: of the cluster, which the process is connected to.
+        cores: of a stack; see :func:`striata.scale.dealing.places_of`.
+        listen: told what all stacks tell.
+        device: "cpu", "cuda" or "auto", of the stacks.
+        until: seconds since 1970, by each machine's own clock; later, members end at their next evaluation.
+
+    Raises:
+        ClusterError: a machine does not see the folder, its memory is too small, or workers die without progress.
+        StriataError: as :func:`striata.steps.train_stacks`.
+        KeyboardInterrupt: after Ctrl-C, with everything saved.
+    """
+    dealt = _deal(work.prepared, machines, None, cores, device)
+    _train(work, machines, dealt, _Training(dealt, listen, (), device, until))
+
+
+def _train(work: Work, machines: Sequence[Machine], dealt: Deal, training: _Training) -> None:
+    check_shared(machines, work.folder.path / SETTINGS)
+    if work.stacks:
+        note(training.listen, f"{len(machines)} machine{'s' if len(machines) > 1 else ''}: {dealt.sentence}")
+    training.until_finished(work)
 
 
 def _deal(prepared: Prepared, machines: Sequence[Machine], stacks: int | None, cores: int | None, device: str) -> Deal:
@@ -108,8 +134,8 @@ def _deal(prepared: Prepared, machines: Sequence[Machine], stacks: int | None, c
 class _Training:
     """Stacks handed to a cluster, round after round, until no member of the study is left."""
 
-    def __init__(self, dealt: Deal, listen: Listener, track: tuple[str, ...], device: str) -> None:
-        self._dealt, self._listen, self._track, self._device = dealt, listen, track, device
+    def __init__(self, dealt: Deal, listen: Listener, track: tuple[str, ...], device: str, until: float | None = None) -> None:
+        self._dealt, self.listen, self._track, self._device, self._until = dealt, listen, track, device, until
         self._told, self._through = False, set[str]()
 
     def until_finished(self, work: Work) -> None:
@@ -127,22 +153,22 @@ class _Training:
         import ray
 
         others = any(is_held(stack.lock) for stack in stack_folders(work.folder) if stack.name not in work.stacks)
-        others |= _baselines(work, self._listen, self._device)
+        others |= _baselines(work, self.listen, self._device, self._until)
         if not work.stacks:
             return others
-        mailbox, gathering = open_mailbox(), Gathering(self._listen, several=len(work.stacks) > 1)
+        mailbox, gathering = open_mailbox(), Gathering(self.listen, several=len(work.stacks) > 1)
         shared = ray.put(portable(work))
         task = ray.remote(train_one)
         share = {"num_cpus": self._dealt.cores, "num_gpus": self._dealt.gpus, "memory": self._dealt.memory, "max_retries": 0}
         device = "cpu" if self._device == "auto" and not self._dealt.gpus else self._device
-        settings = (mailbox, self._dealt.cores, device, self._track, str(Path.cwd()))
+        settings = (mailbox, self._dealt.cores, device, self._track, str(Path.cwd()), self._until)
 
         def begin(name: str) -> Any:
             return task.options(name=f"striata {name}", **share).remote(shared, name, *settings)
 
         def died(name: str, reason: str) -> None:
             gathering.ended(name)
-            note(self._listen, f"the worker of {name} died, and the stack goes on from its last checkpoint ({reason})")
+            note(self.listen, f"the worker of {name} died, and the stack goes on from its last checkpoint ({reason})")
 
         results = complete(
             work.stacks,
@@ -162,7 +188,7 @@ class _Training:
 
     def _wait(self, work: Work) -> None:
         if not self._told:
-            note(self._listen, f"another process trains in {work.folder.path}; waiting for it")
+            note(self.listen, f"another process trains in {work.folder.path}; waiting for it")
             self._told = True
         time.sleep(_WAIT)
 
@@ -176,12 +202,17 @@ def _progress(folder: StudyFolder, name: str) -> object:
     return facts.st_mtime_ns, facts.st_size
 
 
-def _baselines(work: Work, listen: Listener, device: str) -> bool:
+def _late(until: float | None) -> Callable[[], bool] | None:
+    """Says whether the time is over; None without a limit."""
+    return None if until is None else lambda: time.time() > until
+
+
+def _baselines(work: Work, listen: Listener, device: str, until: float | None) -> bool:
     """Fits the baselines; returns whether somebody else does."""
     if not set(work.prepared.study.baselines.kinds) & set(BASELINES):
         return False
     try:
-        fit_baselines(work, listen=listen, device="auto" if device == "cuda" else device)
+        fit_baselines(work, listen=listen, device="auto" if device == "cuda" else device, overdue=_late(until))
     except BusyError:
         return True
     return False
@@ -196,7 +227,7 @@ def portable(work: Work) -> Work:
 
 
 def train_one(
-    work: Work, name: str, mailbox: Any, cores: int, device: str, track: tuple[str, ...], place: str
+    work: Work, name: str, mailbox: Any, cores: int, device: str, track: tuple[str, ...], place: str, until: float | None = None
 ) -> str | StriataError:
     """A task: trains one stack from its checkpoint on, if it has one.
 
@@ -208,6 +239,7 @@ def train_one(
         device: "cpu", "cuda" or "auto".
         track: experiment trackers.
         place: the driver's current folder, from which relative paths count.
+        until: seconds since 1970, after which members end with the best they have; None for no limit.
     """
     import torch
 
@@ -215,7 +247,7 @@ def train_one(
     listen = posting(mailbox, name)
     try:
         with contextlib.chdir(place) if Path(place).is_dir() else contextlib.nullcontext():
-            train_stacks(work, [name], listen=listen, track=track, device=device)
+            train_stacks(work, [name], listen=listen, track=track, device=device, overdue=_late(until))
     except BusyError:
         return _BUSY
     except StriataError as error:
