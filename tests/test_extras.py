@@ -52,7 +52,7 @@ def test_training_and_predicting_need_no_extra(tmp_path: Path) -> None:
     )
     results = run_without(*((OPTIONAL, command) for command in commands))
     assert [(code, err) for code, _, err in results if code] == []
-    assert "30 rows predicted by 2 member(s)" in results[-1][1]
+    assert "30 rows predicted by 2 members" in results[-1][1]
 
 
 MISSING = (

@@ -19,8 +19,10 @@ from striata.automl.timing import (
     Costs,
     Training,
     embed_more,
+    finishing,
     plan_training,
     share_out,
+    share_rest,
 )
 from striata.choices import BASELINES
 from striata.data import Columns, Table
@@ -167,3 +169,30 @@ def test_little_time_embeds_few_rows_and_the_study_says_so() -> None:
     assert few.embedded_rows is not None
     assert few.embedded_rows * 50 * 1.65e-4 < 120
     assert all_of_them.embedded_rows is None
+
+
+def test_what_is_not_the_encoders_is_no_faster_where_the_encoder_is() -> None:
+    usual, units = (costs_of(characters=0.0, speed=speed) for speed in (USUAL_SPEED, USUAL_SPEED / 4))
+    assert units.around == pytest.approx(0.7 * usual.around)
+    assert units.embedded_row(1.0) - units.row == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(("places", "members"), [(1, 1), (2, 2), (3, 3), (4, 4), (64, 4)])
+def test_in_several_places_each_member_has_the_time_that_one_would_have_alone(places: int, members: int) -> None:
+    costs, seconds = costs_of(speed=USUAL_SPEED), 500.0
+    training = share_rest(costs, seconds, places=places)
+    assert training is not None
+    assert training.members == members
+    alone = plan_training(costs, 0.94 * seconds - finishing(costs, 0 if places == 1 else members), most_members=1)
+    assert alone is not None
+    assert (training.steps, training.rates) == (alone.steps, (1.0,))
+
+
+def test_places_that_are_faster_than_this_machine_train_more_and_never_race() -> None:
+    costs = costs_of(speed=USUAL_SPEED)
+    slow, fast = (share_rest(costs, 2000.0, places=2, seconds_a_token=speed) for speed in (None, USUAL_SPEED / 10))
+    assert slow is not None
+    assert fast is not None
+    assert slow.steps < fast.steps
+    assert (fast.members, fast.rates) == (4, (1.0,))
+    assert share_rest(costs, 6000.0) != share_rest(costs, 6000.0, places=2)

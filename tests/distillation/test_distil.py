@@ -207,7 +207,7 @@ def test_the_command_says_what_is_gained_at_which_cost_or_why_nothing_is(taught:
     assert made[0] == 0, made
     assert "on 110 training rows and 150 unlabelled texts" in made[1]
     assert "33% of the cost" in made[1]
-    assert "rows predicted by 1 member(s)" in told[1]
+    assert "rows predicted by 1 member" in told[1]
     assert (shown[0], described[0]) == (0, 0)
     assert '<p id="distilled">' in (folder / "report.html").read_text()
     card = (folder / "distilled" / "README.md").read_text()

@@ -65,6 +65,8 @@ NOT_RUN = {
     "striata train search.yaml --ray auto": "tests/scale does it",
     "striata train study.yaml --ray local": "starts a cluster; tests/scale has one for all of its tests",
     "striata train study.yaml --ray auto": "likewise",
+    "striata fit train.csv --minutes 20 --ray local": "likewise",
+    "striata fit train.csv --minutes 20 --ray auto --cores 8": "likewise",
     "striata train study.yaml --ray 10.0.0.1:6379 --stacks 8 --cores 4": "likewise",
     "striata predict runs/agnews/ensemble 'in/**/*.csv' --out answers --ray auto": "likewise",
     "striata push runs/agnews/ensemble me/news --private --yes": "needs the Hub; tests/test_hub.py has one on the loopback",

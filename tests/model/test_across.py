@@ -103,7 +103,7 @@ def test_from_the_command_line(both: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert "validation rows are shared by all studies (40 of out, 130 of other); the figures are of these" in shown
     code, shown, error = call("predict", "made", "test.csv", "--out", "answers.csv")
     assert code == 0, error
-    assert "40 rows predicted by 2 member(s)" in shown
+    assert "40 rows predicted by 2 members" in shown
     code, _, error = call("shift", "made", "--known", "train.csv", "--unlabelled", "test.csv", "--permutations", 19)
     assert code == 0, error
     code, _, error = call("stress", "made", "test.csv", "--rows", 30)

@@ -104,7 +104,7 @@ def test_files_are_predicted_as_by_one_machine(trained: Trained, cluster: None, 
     pattern, out = str(folder.parent / "part*.csv"), folder.parent / "shared"
     command = ("predict", folder, pattern, "--out", out, "--ray", "auto", "--only", "text")
     assert run(*command) == 0
-    assert f"60 rows of 3 files predicted by 2 member(s), in {out}" in capsys.readouterr().out.replace("\n", " ")
+    assert f"60 rows of 3 files predicted by 2 members, in {out}" in capsys.readouterr().out.replace("\n", " ")
     alone = folder.parent / "alone-files"
     assert predict_files(striata.load(folder), files_of(pattern, alone), {"only": ("text",)}) == 60
     times = []

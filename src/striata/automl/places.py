@@ -90,7 +90,7 @@ class Cluster:
         texts = work.prepared.splits.train.take(range(min(PROBE, costs.rows)))
         what = (_speed, places.cores, study.base, texts, study.data.max_length, device)
         slowest = max(ask(places.machines, *what, cores=places.cores, gpus=places.gpus))
-        return share_rest(costs, clock.left, places=places.count, there=slowest)
+        return share_rest(costs, clock.left, places=places.count, seconds_a_token=slowest)
 
     def train(self, work: Work, listen: Listener, clock: Clock, latest: float) -> None:
         """See :class:`Place`."""

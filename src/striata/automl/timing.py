@@ -149,17 +149,17 @@ def share_out(costs: Costs, seconds: float) -> Shares:
     return Shares(embedded=_rows_in(costs, usable) if training is None else embedded, training=training)
 
 
-def share_rest(costs: Costs, seconds: float, *, places: int = 1, there: float | None = None) -> Training | None:
+def share_rest(costs: Costs, seconds: float, *, places: int = 1, seconds_a_token: float | None = None) -> Training | None:
     """What is trained in the time that the baselines have left.
 
     Args:
         costs: of the work.
         seconds: that are left.
         places: in which members are trained at the same time; in several of them nothing races, for who races is judged together.
-        there: seconds that a token takes through the encoder in such a place; None for as many as here.
+        seconds_a_token: through the encoder in such a place; None for as many as here.
     """
     usable = (1 - _SPARE) * seconds - finishing(costs, 0 if places == 1 else min(places, MOST_MEMBERS))
-    costs = costs if there is None else replace(costs, seconds_a_token=there)
+    costs = costs if seconds_a_token is None else replace(costs, seconds_a_token=seconds_a_token)
     one = plan_training(costs, usable, most_members=-(-MOST_MEMBERS // places), races=places == 1)
     return None if one is None else replace(one, members=min(MOST_MEMBERS, places * one.members))
 

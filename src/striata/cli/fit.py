@@ -42,15 +42,14 @@ def fit(
 
     Columns, length, recipe and layouts are found; baselines that cost seconds come first, then adapters for the rest of the time,
     then an ensemble of all. Writes the study file that repeats it, and a report. Interrupted, the same command goes on; the time
-    spent counts.
+    spent counts. With --ray the places of a cluster train the adapters.
 
     Example: striata fit train.csv --minutes 5
     """
     from .. import fit as fit_data
     from ..data import Columns
-    from ..runs.standings import find_model
     from .options import listed, named_columns
-    from .output import command, print_json, say
+    from .output import print_json
     from .progress import progress
 
     _look_for(task, (data, test), base)
@@ -81,6 +80,13 @@ def fit(
         print_json(fitted.to_json())
         return
     show_fit(fitted)
+    _show_next(fitted)
+
+
+def _show_next(fitted: Fitted) -> None:
+    from ..runs.standings import find_model
+    from .output import command, say
+
     model = fitted.folder if find_model(fitted.folder) == fitted.model else fitted.model
     say(f"next: {command('predict', model, 'FILE')}")
     say(f"      {command('leaderboard', fitted.folder)}")

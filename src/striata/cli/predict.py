@@ -116,6 +116,7 @@ def predict(
     """
     _check(form, probabilities, uncalibrated, sets, intervals, abstain_below, precision_at_least)
     _check_names(form, only, id_column)
+    from ..evidence.sentences import counted
     from ..model.many_files import is_pattern
     from .inputs import coverage_of, open_model
     from .output import note, print_json, say
@@ -142,7 +143,7 @@ def predict(
         print_json({"predictions": str(target), "members": len(opened.runs), "abstain_below": abstain_below, **document})
         return
     of_files = f" of {document['files']:,} files" if many else ""
-    say(f"{document['rows']:,} rows{of_files} predicted by {len(opened.runs)} member(s), in {target}")
+    say(f"{counted(document['rows'], 'row')}{of_files} predicted by {counted(len(opened.runs), 'member')}, in {target}")
 
 
 def _threshold(model: Model, abstain_below: float | None, precision_at_least: float | None) -> float | None:

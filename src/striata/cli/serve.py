@@ -55,6 +55,7 @@ def serve(
     from ..extras import require
 
     require("a server", "fastapi", "uvicorn", "prometheus_client")
+    from ..evidence.sentences import counted
     from ..serving import Limits
     from ..serving.keys import Keys
     from ..serving.served import Library, name_places
@@ -76,7 +77,7 @@ def serve(
             print_json({"address": address, "models": {one.name: one.version for one in served}})
         else:
             for one in served:
-                say(f"{address}: {one.name}, {len(one.model.labels)} labels, {len(one.model.runs)} member(s)")
+                say(f"{address}: {one.name}, {len(one.model.labels)} labels, {counted(len(one.model.runs), 'member')}")
 
     if keys is None and host not in ("127.0.0.1", "::1", "localhost"):
         note("anyone who reaches this address may ask: give --key-file to let in those with a key only")

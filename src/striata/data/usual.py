@@ -18,7 +18,7 @@ LABEL = (
     (
         "sentiment", "intent", "y", "stars", "rating", "tag", "emotion", "polarity", "label_text", "label_name", "gold_label",
         "class_label", "class_name", "sentiment_label", "airline_sentiment", "overall", "classification", "cls", "categories",
-        "coarse_label", "genre", "spam", "flair",
+        "coarse_label", "genre", "spam", "flair", "star_rating", "review_rating", "review_stars",
     ),
 )  # fmt: skip
 NUMBER = (

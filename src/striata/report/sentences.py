@@ -11,6 +11,7 @@ from ..robustness.checks import judged_rows
 from ..robustness.documents import EvaluationFacts, NumberEvaluationFacts
 from ..runs.refusal import check_lines
 from ..runs.standings import total_seconds
+from ..settings.file import NO_ENCODER
 from .axes import amount, duration, exactly, thousands
 from .contents import Group, Report
 from .judged import ENSEMBLE, Judged, spoken
@@ -65,11 +66,13 @@ def lead(report: Report) -> str:
     """The line under the title."""
     layouts, seeds, metrics = _layouts(report), len(report.settings["seeds"]), report.best.metrics
     baselines = len(report.groups) - layouts
-    many = f"{layouts} LoRA layouts" if layouts > 1 else "One LoRA layout" if layouts else "No LoRA layout"
-    seeded = f", {seeds} seeds each," if seeds > 1 and layouts else ""
-    beside = f" and {baselines} baseline{'s' if baselines > 1 else ''}" if baselines else ""
+    seeded = f", {seeds} seeds each," if seeds > 1 else ""
+    many = [(f"{layouts} LoRA layouts" if layouts > 1 else "One LoRA layout") + seeded] if layouts else []
+    many += [f"{baselines} baseline{'s' if baselines > 1 else ''}"] if baselines else []
+    base = report.settings["base"]
+    encoder = f" on {encoder_name(base)}" if base != NO_ENCODER else ", no encoder"
     rows = f"{'a number' if report.numeric else f'{len(metrics.labels)} labels'}, {metrics.rows:,} validation rows"
-    return f"{many}{seeded}{beside} on {encoder_name(report.settings['base'])}: {rows}."
+    return f"{' and '.join(many)}{encoder}: {rows}."
 
 
 def _layouts(report: Report) -> int:
