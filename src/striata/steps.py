@@ -184,8 +184,8 @@ def train_stacks(
         listen: told of every step, evaluation and ending (:class:`striata.training.events.Event`).
         track: experiment trackers: tensorboard, wandb, mlflow, trackio.
         device: "cpu", "cuda" or "auto".
-        overdue: asked before every fit of a baseline, and after every evaluation; once it says yes, only what needs no embeddings
-            is fitted, and all members end with the best they have, `stopped` by "time".
+        overdue: asked before every fit of a baseline, and after every step; once it says yes, only what needs no embeddings is
+            fitted, and all members that no longer race are evaluated and end with the best they have, `stopped` by "time".
 
     Raises:
         StudyError: a stack is unknown, another process trains it, or it was planned anew.

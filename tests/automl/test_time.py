@@ -100,8 +100,8 @@ def test_a_clock_that_runs_out_ends_training_with_the_best_so_far(
             late["now"] = 1000.0
 
     fitted = fit_file(request(folder, output=str(tmp_path / "out")), listen=listen, now=lambda: late["now"])
-    stopped = {run.facts.stopped for run in StudyFolder(fitted.folder).runs() if run.kind == "adapter"}
-    assert stopped == {"time"}
+    stopped = {(run.facts.stopped, run.facts.steps) for run in StudyFolder(fitted.folder).runs() if run.kind == "adapter"}
+    assert stopped == {("time", 25)}  # an eighth of 200 steps, when the race is over; the first evaluation would be at 67
 
 
 @pytest.mark.parametrize(

@@ -184,14 +184,14 @@ def embed_more(costs: Costs, seconds: float, embedded: int, fitted: float | None
 
 
 def finishing(costs: Costs, members: int) -> float:
-    """Seconds for what comes after training: a pass of the frozen encoder over the test rows, one of each member over all rows
-    that it is judged by, and writing.
+    """Seconds for what comes after training: a pass of the frozen encoder over the test rows, those of each member over some
+    validation rows, where the time ends it, and over all rows that it is judged by, and writing.
 
     Args:
         costs: of the work.
         members: that are trained.
     """
-    return (costs.tested + members * costs.judged) * costs.row + costs.plainly_slower * _FIXED / 2
+    return (costs.tested + members * (costs.judged + EVALUATED_ROWS)) * costs.row + costs.plainly_slower * _FIXED / 2
 
 
 def _rows_in(costs: Costs, seconds: float) -> int:

@@ -100,7 +100,7 @@ def train_planned_on_cluster(
         cores: of a stack; see :func:`striata.scale.dealing.places_of`.
         listen: told what all stacks tell.
         device: "cpu", "cuda" or "auto", of the stacks.
-        until: seconds since 1970, by each machine's own clock; later, members end at their next evaluation.
+        until: seconds since 1970, by each machine's own clock; later, members end.
 
     Raises:
         ClusterError: a machine does not see the folder, its memory is too small, or workers die without progress.

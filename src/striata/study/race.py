@@ -47,6 +47,10 @@ class Race:
         ends = [math.ceil(self._settings.until * steps * 2.0 ** (at + 1 - self._rounds)) for at in range(self._rounds)]
         return list(dict.fromkeys(ends))
 
+    def is_over(self, step: int, steps: int) -> bool:
+        """Whether nobody leaves after a step any more, of so many of a member's whole training."""
+        return all(rung <= step for rung in self.rungs(steps))
+
     def total(self, steps: int) -> int:
         """Steps of all candidates together.
 

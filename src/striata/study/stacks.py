@@ -88,13 +88,17 @@ def _train(context: Context, work: Work, stack: StackFolder, listen: Listener, o
                 "it anew; run the same command again"
             )
 
-        def judge(evaluated: Sequence[Trainee]) -> dict[str, str]:
-            return {trainee.member.name: "time" for trainee in evaluated} if overdue is not None and overdue() else {}
-
-        race = work.prepared.study.race
+        settings = work.prepared.study.race
         racing = stack.members() if stack.is_planned else list(members)
-        leaving = None if race is None else Race(race, racing, twins(work.members)).leaving
-        train_together(context, together, stack.checkpoint, listen, judge=judge, leaving=leaving)
+        race = None if settings is None else Race(settings, racing, twins(work.members))
+
+        def ending(trainees: Sequence[Trainee]) -> dict[str, str]:
+            if overdue is None or not overdue():
+                return {}
+            # while they race there are many, each of which would have to be judged on all validation rows
+            return {t.member.name: "time" for t in trainees if race is None or race.is_over(t.step, t.steps)}
+
+        train_together(context, together, stack.checkpoint, listen, leaving=None if race is None else race.leaving, ending=ending)
         stack.remove()
 
 
@@ -132,6 +136,7 @@ def train_together(
     judge: Judge | None = None,
     recruit: Recruit | None = None,
     leaving: Judge | None = None,
+    ending: Judge | None = None,
 ) -> None:
     """Trains members as one stack; each writes its run as it ends.
 
@@ -144,6 +149,7 @@ def train_together(
         judge: see :class:`striata.training.loop.Trainer`.
         recruit: likewise.
         leaving: likewise.
+        ending: likewise.
     """
 
     def keep(outcome: Outcome) -> None:
@@ -173,6 +179,7 @@ def train_together(
         judge=judge,
         recruit=recruit,
         leaving=leaving,
+        ending=ending,
     )
     trainer.run()
 

@@ -34,7 +34,7 @@ class Outcome:
     Args:
         member: which.
         best: its kept checkpoint with logits for all validation rows; None when it failed.
-        stopped: "max_steps", "patience", a judge's reason, or why it failed.
+        stopped: "max_steps", "patience", the reason of who ended it, or why it failed.
         steps: optimizer steps taken.
         seconds: its share of the time spent.
         history: one entry per step and per evaluation.
@@ -68,6 +68,7 @@ class Trainer:
         judge: asked after an evaluation which of the members just evaluated are to stop: reasons by name.
         recruit: asked, when members may have left, for new ones to take their places; told how many are left.
         leaving: asked after every step, before any evaluation, which members leave without a run: reasons by name.
+        ending: asked after that which of the others are evaluated and end, with the best they have: reasons by name.
     """
 
     def __init__(
@@ -86,11 +87,12 @@ class Trainer:
         judge: Judge | None = None,
         recruit: Recruit | None = None,
         leaving: Judge | None = None,
+        ending: Judge | None = None,
     ) -> None:
         self.stack, self.texts, self.targets, self.validator = stack, texts, targets, validator
         self.weights = None if weights is None else weights.astype(np.float32)
         self.checkpoint, self.ended, self.listen = checkpoint, ended, listen
-        self.names, self.judge, self.recruit, self.leaving = names, judge, recruit, leaving
+        self.names, self.judge, self.recruit, self.leaving, self.ending = names, judge, recruit, leaving, ending
         if checkpoint is not None and checkpoint.exists():
             self.live = restore(stack, members, len(texts), read_checkpoint(checkpoint))
         else:
@@ -134,7 +136,8 @@ class Trainer:
                 started = time.monotonic()
                 self.step()
                 left = self._leave()
-                due = [t for t in self.live if self._due(t)]
+                reasons = self.ending(self.live) if self.ending is not None else {}
+                due = [t for t in self.live if self._due(t) or t.member.name in reasons]
                 if due:
                     self._evaluate(due)
                 done += 1
@@ -143,7 +146,7 @@ class Trainer:
                     t.seconds += spent
                 self._report((time.monotonic() - began) / done * max((t.steps - t.step for t in self.live), default=0))
                 if due:
-                    self._end(due)
+                    self._end(due, reasons)
                 if due or not self.live:
                     self._refill()
                 if due or left or interruption.came:
@@ -237,9 +240,9 @@ class Trainer:
         for member in self.recruit(len(self.live)) if self.recruit is not None else ():
             self.add(member)
 
-    def _end(self, due: Sequence[Trainee]) -> None:
+    def _end(self, due: Sequence[Trainee], reasons: Mapping[str, str]) -> None:
         """Members that are through: kept weights back in, all validation rows, out of the stack."""
-        verdicts = self.judge(due) if self.judge is not None else {}
+        verdicts = {**(self.judge(due) if self.judge is not None else {}), **reasons}
         over = [(t, why) for t in due if (why := self._stopped(t) or verdicts.get(t.member.name)) is not None]
         if not over:
             return
