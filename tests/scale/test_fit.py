@@ -11,14 +11,17 @@ import torch
 import striata
 import striata.automl.places
 from striata.automl.fitting import Request, fit_file
+from striata.automl.places import Cluster
 from striata.automl.timing import Costs, Training
 from striata.disk.files import sha256_file
 from striata.errors import StudyError
 from striata.runs import StudyFolder
-from striata.scale.cluster import connected
+from striata.scale.cluster import Machine, connected
+from striata.scale.dealing import memory_of, places_of
 from striata.scale.training import train_planned_on_cluster
 from striata.settings import load_study
-from striata.steps import plan_study, train_stacks
+from striata.steps import plan_study, prepare_study, train_stacks
+from striata.study import plan_members
 from striata.training.events import Event, nobody
 
 from ..study.small import make_base, study_of, write_texts
@@ -81,6 +84,15 @@ def test_members_end_when_the_time_is_over(cluster: None, tmp_path: Path) -> Non
     runs = list(work.folder.runs())
     assert {run.name for run in runs} == {member.name for member in work.members}
     assert {(run.facts.stopped, run.facts.steps) for run in runs} == {("time", 1)}
+
+
+def test_members_for_which_two_places_have_no_room_are_dealt_into_more_stacks(tmp_path: Path) -> None:
+    prepared = prepare_study(study_of(tmp_path))
+    members = plan_members(prepared.study, len(prepared.splits.labels))
+    one = memory_of(members, prepared).of(1) + 1
+    for room, stacks in ((100 * one, 2), (one, len(members))):
+        machine = Machine(name="here", identity="1", cores=2, gpus=0, memory=2 * room)
+        assert Cluster(places_of([machine], cores=1), "cpu").stacks(prepared) == stacks
 
 
 def test_what_is_wrong_with_a_cluster_is_said_before_anything_is_written(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ..layout import shape_of
 from ..report import write_report
 from ..settings import load_study
 from ..settings.places import path_in
-from ..steps import choose, collect, plan_study
+from ..steps import choose, collect, prepare_study
 from ..study import Work, fit_baselines, plan_work
 from ..training.events import Event, Listener, doing, nobody, note
 from . import speed
@@ -226,7 +226,9 @@ def _fit(fit: _Fit, rows: Mapping[str, object] | None) -> Fitted:
     elif not fit.pending and (minutes := fit.history.keep_minutes()):
         note(listen, f"what is done was decided for --minutes {minutes:g}; for another time choose another folder (--out)")
     doing(listen, "reading the data")
-    work = plan_study(load_study(fit.file), data=rows, stacks=fit.place.stacks, listen=_without(told, listen))
+    listen_once = _without(told, listen)
+    prepared = prepare_study(load_study(fit.file), rows, listen=listen_once)
+    work = plan_work(prepared, stacks=fit.place.stacks(prepared), listen=listen_once)
     while fit.pending:
         fit_baselines(work, listen=listen, device=device, overdue=lambda: not clock.left)
         work = _go_on(fit, work)
@@ -264,7 +266,7 @@ def _go_on(fit: _Fit, work: Work) -> Work:
         note(fit.listen, _written(fit.file))
     decided = load_study(fit.file).model_copy(update={"data": study.data})
     prepared = replace(work.prepared, study=decided)
-    return plan_work(prepared, stacks=fit.place.stacks, listen=fit.listen, known=True)
+    return plan_work(prepared, stacks=fit.place.stacks(prepared), listen=fit.listen, known=True)
 
 
 def _written(file: Path) -> str:

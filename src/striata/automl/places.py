@@ -11,9 +11,9 @@ from ..data import Table
 from ..errors import StudyError
 from ..scale.cluster import ask, connected
 from ..scale.dealing import Places, places_of
-from ..scale.training import train_planned_on_cluster
+from ..scale.training import deal_study, train_planned_on_cluster
 from ..steps import train_stacks
-from ..study import Work
+from ..study import Prepared, Work
 from ..training.events import Listener, doing
 from .clock import Clock
 from .speed import PROBE, measure_speed
@@ -25,13 +25,13 @@ class Place(Protocol):
 
     Attributes:
         device: "cpu", "cuda" or "auto".
-        stacks: into which members are dealt; None for one.
     """
 
     @property
     def device(self) -> str: ...
-    @property
-    def stacks(self) -> int | None: ...
+
+    def stacks(self, prepared: Prepared) -> int | None:
+        """Into how many stacks a study's members are dealt; None for one, which only one process may train."""
 
     def share_rest(self, costs: Costs, clock: Clock, work: Work, listen: Listener) -> Training | None:
         """What is trained in the time that is left.
@@ -54,10 +54,12 @@ class Here:
         device: "cpu", "cuda" or "auto".
     """
 
-    stacks = None
-
     def __init__(self, device: str) -> None:
         self.device = device
+
+    def stacks(self, prepared: Prepared) -> int | None:
+        """See :class:`Place`."""
+        return None
 
     def share_rest(self, costs: Costs, clock: Clock, work: Work, listen: Listener) -> Training | None:
         """See :class:`Place`."""
@@ -78,7 +80,10 @@ class Cluster:
 
     def __init__(self, places: Places, device: str) -> None:
         self._places, self.device = places, device
-        self.stacks = places.count
+
+    def stacks(self, prepared: Prepared) -> int | None:
+        """See :class:`Place`."""
+        return deal_study(prepared, self._places.machines, None, self._places.cores, self.device).stacks
 
     def share_rest(self, costs: Costs, clock: Clock, work: Work, listen: Listener) -> Training | None:
         """See :class:`Place`; by the speed of the slowest place."""

@@ -79,7 +79,7 @@ def train_on_cluster(
     with connected(address, "a cluster") as machines:
         doing(listen, "reading the data")
         prepared = prepare_study(study, data, listen=listen)
-        dealt = _deal(prepared, machines, stacks, cores, device)
+        dealt = deal_study(prepared, machines, stacks, cores, device)
         work = plan_work(prepared, stacks=dealt.stacks, listen=listen)
         if study.search is not None and len(work.stacks) > 1:
             from ..search.record import share_record
@@ -107,7 +107,7 @@ def train_planned_on_cluster(
         StriataError: as :func:`striata.steps.train_stacks`.
         KeyboardInterrupt: after Ctrl-C, with everything saved.
     """
-    dealt = _deal(work.prepared, machines, None, cores, device)
+    dealt = deal_study(work.prepared, machines, None, cores, device)
     _train(work, machines, dealt, _Training(dealt, listen, (), device, until))
 
 
@@ -118,7 +118,19 @@ def _train(work: Work, machines: Sequence[Machine], dealt: Deal, training: _Trai
     training.until_finished(work)
 
 
-def _deal(prepared: Prepared, machines: Sequence[Machine], stacks: int | None, cores: int | None, device: str) -> Deal:
+def deal_study(prepared: Prepared, machines: Sequence[Machine], stacks: int | None, cores: int | None, device: str) -> Deal:
+    """Into how many stacks a study is dealt, and what each of them gets.
+
+    Args:
+        prepared: the study and its data.
+        machines: of the cluster.
+        stacks: into how many; None for as many as there are places, or more where the memory is too small.
+        cores: of a stack; see :func:`striata.scale.dealing.places_of`.
+        device: "cpu", "cuda" or "auto", of the stacks.
+
+    Raises:
+        ClusterError: there is no place for a stack, or its memory is too small.
+    """
     study, labels, gpu = prepared.study, len(prepared.splits.labels), device != "cpu"
     if study.search is not None:
         trials, together = study.search.trials, study.search.generation
