@@ -99,7 +99,7 @@ def test_what_is_wrong_with_a_cluster_is_said_before_anything_is_written(tmp_pat
     write_texts(tmp_path / "train.csv", 30)
     out = tmp_path / "out"
     for ray, cores, message in (
-        (None, 2, r"cores says how a cluster is used; give its address with `ray`"),
+        (None, 2, r"cores says how a cluster is used; name the cluster, too"),
         ("auto", 0, r"cores is 0; expected at least 1"),
     ):
         with pytest.raises(StudyError, match=message):

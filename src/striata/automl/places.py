@@ -127,7 +127,7 @@ def place_of(device: str, ray: str | None, cores: int | None, listen: Listener) 
         ClusterError: no cluster answers, or a machine of it lacks something.
     """
     if cores is not None and ray is None:
-        raise StudyError("says how a cluster is used; give its address with `ray`, or leave it out", argument="cores")
+        raise StudyError("says how a cluster is used; name the cluster, too, or leave it out", argument="cores")
     if cores is not None and cores < 1:
         raise StudyError(f"is {cores}; expected at least 1", argument="cores")
     if ray is None:
