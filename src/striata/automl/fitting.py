@@ -246,13 +246,13 @@ def _fit(fit: _Fit, rows: Mapping[str, object] | None) -> Fitted:
 def _go_on(fit: _Fit, work: Work) -> Work:
     """Decides what is done in the time that the baselines have left, and writes it into the study file: more embeddings, or
     what is trained."""
-    study, splits, left = work.prepared.study, work.prepared.splits, fit.clock.left
+    study, splits = work.prepared.study, work.prepared.splits
     costs, embedded = speed.costs_now(work, fit.place.device), speed.embedded_rows(work)
     training = fit.place.share_rest(costs, fit.clock, work, fit.listen)
     adapters = _choose_adapters(fit.request, study.base, costs.labels, training)
     fitted, more = speed.fitting_time(work), None
     if not embedded or (adapters.training is None and fitted is not None):
-        more = embed_more(costs, left, embedded, fitted)
+        more = embed_more(costs, fit.clock.left, embedded, fitted)
     text = fit.file.read_text(encoding="utf-8")
     if more is not None:
         note(fit.listen, f"time is left: {more:,} training rows are embedded, not {embedded:,}")
