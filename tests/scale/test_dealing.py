@@ -66,7 +66,7 @@ def test_what_does_not_fit_is_refused_with_what_would() -> None:
         ClusterError, match=r"a stack of 1 member needs about 1.5 GiB, and a place in the cluster has 1.0 GiB; give"
     ):
         deal(9, SMALL, [machine(4, memory=1)])
-    with pytest.raises(ClusterError, match=r"no machine of the cluster has 16 cores for a stack; the largest has 8"):
+    with pytest.raises(ClusterError, match=r"no machine of the cluster has 16 cores for a task; the largest has 8"):
         deal(9, SMALL, [machine(4), machine(8)], cores=16)
 
 

@@ -13,9 +13,7 @@ import striata.automl.places
 from striata.automl.fitting import Request, fit_file
 from striata.automl.places import Cluster
 from striata.automl.timing import Costs, Training
-from striata.disk.files import sha256_file
 from striata.errors import StudyError
-from striata.runs import StudyFolder
 from striata.scale.cluster import Machine, connected
 from striata.scale.dealing import memory_of, places_of
 from striata.scale.training import train_planned_on_cluster
@@ -25,18 +23,12 @@ from striata.study import plan_members
 from striata.training.events import Event, nobody
 
 from ..study.small import make_base, study_of, write_texts
+from ..study.test_stacks import files_of
 
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.filterwarnings("ignore:.*:ResourceWarning", "ignore:.*:DeprecationWarning", "ignore:.*:FutureWarning"),
 ]
-
-
-def files_of(folder: Path) -> dict[str, str]:
-    """Checksums of what the adapters of a study consist of."""
-    kinds = ("adapter_model.safetensors", "validation.parquet", "history.parquet", "receipt.json")
-    runs = [run for run in StudyFolder.open(folder).runs() if run.kind == "adapter"]
-    return {f"{run.name}/{kind}": sha256_file(run.path / kind) for run in runs for kind in kinds}
 
 
 def test_its_adapters_are_those_of_one_process_with_the_same_stacks(

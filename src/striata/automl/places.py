@@ -10,7 +10,7 @@ from typing import Protocol
 from ..data import Table
 from ..errors import StudyError
 from ..scale.cluster import ask, connected
-from ..scale.dealing import Places, places_of
+from ..scale.dealing import Places, device_of, places_of
 from ..scale.training import deal_study, train_planned_on_cluster
 from ..steps import train_stacks
 from ..study import Prepared, Work
@@ -80,6 +80,7 @@ class Cluster:
 
     def __init__(self, places: Places, device: str) -> None:
         self._places, self.device = places, device
+        self._slowest: float | None = None  # seconds a token; loading the encoder for it takes some, so only once
 
     def stacks(self, prepared: Prepared) -> int | None:
         """See :class:`Place`."""
@@ -90,12 +91,12 @@ class Cluster:
         study, places = work.prepared.study, self._places
         if not study.has_encoder:
             return None
-        doing(listen, "measuring the speed of the encoder in the cluster")
-        device = "cpu" if self.device == "auto" and not places.gpus else self.device
-        texts = work.prepared.splits.train.take(range(min(PROBE, costs.rows)))
-        what = (_speed, places.cores, study.base, texts, study.data.max_length, device)
-        slowest = max(ask(places.machines, *what, cores=places.cores, gpus=places.gpus))
-        return share_rest(costs, clock.left, places=places.count, seconds_a_token=slowest)
+        if self._slowest is None:
+            doing(listen, "measuring the speed of the encoder in the cluster")
+            texts = work.prepared.splits.train.take(range(min(PROBE, costs.rows)))
+            what = (_speed, places.cores, study.base, texts, study.data.max_length, device_of(self.device, places.gpus))
+            self._slowest = max(ask(places.machines, *what, cores=places.cores, gpus=places.gpus))
+        return share_rest(costs, clock.left, places=places.count, seconds_a_token=self._slowest)
 
     def train(self, work: Work, listen: Listener, clock: Clock, latest: float) -> None:
         """See :class:`Place`."""

@@ -103,6 +103,7 @@ class Costs:
         """Seconds for all that needs no encoder's pass."""
         harder = min(_HARDEST, 0.9 + self.labels / 40)  # more weights to fit; with very many labels another model is
         words = self.fits * harder * _WORDS * self.rows + _READING * (self.rows + self.judged)
+        # words are as slow on machines with units for bf16 as on any
         return self.plainly_slower * (_FIXED + self.fits * _FITTING) + max(1.0, self.slower) * self.characters * words
 
 

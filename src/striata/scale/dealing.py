@@ -38,7 +38,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a stack can train: a GPU each, where there are any; else so many cores of a machine.
+    """Where a task can work: a GPU each, where there are any; else so many cores of a machine.
 
     Args:
         machines: that have one.
@@ -75,9 +75,19 @@ def places_of(machines: Sequence[Machine], *, cores: int | None = None, gpu: boo
     fitting = tuple(machine for machine in machines if machine.cores >= share)
     if not fitting:
         most = max(machine.cores for machine in machines)
-        raise ClusterError(f"cores: no machine of the cluster has {share} cores for a stack; the largest has {most}")
+        raise ClusterError(f"cores: no machine of the cluster has {share} cores for a task; the largest has {most}")
     room = min(machine.memory // (machine.cores // share) for machine in fitting)
     return Places(fitting, sum(machine.cores // share for machine in fitting), share, 0, room)
+
+
+def device_of(device: str, gpus: int) -> str:
+    """What a task computes on: one that has no GPU of its own takes none that its machine may have.
+
+    Args:
+        device: "cpu", "cuda" or "auto".
+        gpus: of the task.
+    """
+    return "cpu" if device == "auto" and not gpus else device
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from ..model.many_files import predict_once, wait_for
 from ..model.portions import portions_in
 from ..model.whole_file import BeingWrittenError, lock_of
 from .cluster import check_shared, connected
+from .dealing import device_of, places_of
 from .tasks import complete
 
 _JOB: Document[dict[str, Any]] = Document(kind="prediction of files", parse=dict, error=DataError, advice="delete it")
@@ -80,13 +81,9 @@ def predict_on_cluster(
     with connected(address, "a cluster") as machines:
         if note is not None:
             check_shared(machines, note)
-        gpus = sum(machine.gpus for machine in machines) if place.device != "cpu" else 0
-        if not gpus and not any(machine.cores >= cores for machine in machines):
-            most = max(machine.cores for machine in machines)
-            raise ClusterError(f"cores: no machine of the cluster has {cores} cores for a task; the largest has {most}")
-        device = "cpu" if place.device == "auto" and not gpus else place.device
-        at_once = 2 * (gpus or sum(machine.cores // cores for machine in machines))
-        tasks = _Tasks(replace(place, device=device), options, cores, 1 if gpus else 0, at_once, remark)
+        places = places_of(machines, cores=cores, gpu=place.device != "cpu")
+        place = replace(place, device=device_of(place.device, places.gpus))
+        tasks = _Tasks(place, options, cores, places.gpus, 2 * places.count, remark)
         return tasks.until_finished(files, progress)
 
 

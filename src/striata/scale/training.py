@@ -24,7 +24,7 @@ from ..study import Prepared, Work, fit_baselines, plan_members, plan_work
 from ..study.stack_folder import BusyError, StackFolder, stack_folders
 from ..training.events import Listener, doing, nobody, note
 from .cluster import Machine, check_shared, connected
-from .dealing import Deal, deal, memory_of
+from .dealing import Deal, deal, device_of, memory_of
 from .messages import Gathering, open_mailbox, posting
 from .tasks import complete
 
@@ -85,7 +85,7 @@ def train_on_cluster(
             from ..search.record import share_record
 
             share_record(work.folder)  # before its stacks begin, which would be in each other's way
-        _train(work, machines, dealt, _Training(dealt, listen, tuple(track), device))
+        _Training(dealt, listen, tuple(track), device).until_finished(work, machines)
     return work
 
 
@@ -108,14 +108,7 @@ def train_planned_on_cluster(
         KeyboardInterrupt: after Ctrl-C, with everything saved.
     """
     dealt = deal_study(work.prepared, machines, None, cores, device)
-    _train(work, machines, dealt, _Training(dealt, listen, (), device, until))
-
-
-def _train(work: Work, machines: Sequence[Machine], dealt: Deal, training: _Training) -> None:
-    check_shared(machines, work.folder.path / SETTINGS)
-    if work.stacks:
-        note(training.listen, f"{len(machines)} machine{'s' if len(machines) > 1 else ''}: {dealt.sentence}")
-    training.until_finished(work)
+    _Training(dealt, listen, (), device, until).until_finished(work, machines)
 
 
 def deal_study(prepared: Prepared, machines: Sequence[Machine], stacks: int | None, cores: int | None, device: str) -> Deal:
@@ -147,13 +140,16 @@ class _Training:
     """Stacks handed to a cluster, round after round, until no member of the study is left."""
 
     def __init__(self, dealt: Deal, listen: Listener, track: tuple[str, ...], device: str, until: float | None = None) -> None:
-        self._dealt, self.listen, self._track, self._device, self._until = dealt, listen, track, device, until
+        self._dealt, self._listen, self._track, self._device, self._until = dealt, listen, track, device, until
         self._told, self._through = False, set[str]()
 
-    def until_finished(self, work: Work) -> None:
+    def until_finished(self, work: Work, machines: Sequence[Machine]) -> None:
         """Trains what remains, and waits for what others train."""
         from ..study.stacks import leaving_nothing_new
 
+        check_shared(machines, work.folder.path / SETTINGS)
+        if work.stacks:
+            note(self._listen, f"{len(machines)} machine{'s' if len(machines) > 1 else ''}: {self._dealt.sentence}")
         with leaving_nothing_new(work, work.stacks):
             while self._round(work):
                 self._wait(work)
@@ -165,14 +161,14 @@ class _Training:
         import ray
 
         others = any(is_held(stack.lock) for stack in stack_folders(work.folder) if stack.name not in work.stacks)
-        others |= _baselines(work, self.listen, self._device, self._until)
+        others |= _baselines(work, self._listen, self._device, self._until)
         if not work.stacks:
             return others
-        mailbox, gathering = open_mailbox(), Gathering(self.listen, several=len(work.stacks) > 1)
+        mailbox, gathering = open_mailbox(), Gathering(self._listen, several=len(work.stacks) > 1)
         shared = ray.put(portable(work))
         task = ray.remote(train_one)
         share = {"num_cpus": self._dealt.cores, "num_gpus": self._dealt.gpus, "memory": self._dealt.memory, "max_retries": 0}
-        device = "cpu" if self._device == "auto" and not self._dealt.gpus else self._device
+        device = device_of(self._device, self._dealt.gpus)
         settings = (mailbox, self._dealt.cores, device, self._track, str(Path.cwd()), self._until)
 
         def begin(name: str) -> Any:
@@ -180,7 +176,7 @@ class _Training:
 
         def died(name: str, reason: str) -> None:
             gathering.ended(name)
-            note(self.listen, f"the worker of {name} died, and the stack goes on from its last checkpoint ({reason})")
+            note(self._listen, f"the worker of {name} died, and the stack goes on from its last checkpoint ({reason})")
 
         results = complete(
             work.stacks,
@@ -200,7 +196,7 @@ class _Training:
 
     def _wait(self, work: Work) -> None:
         if not self._told:
-            note(self.listen, f"another process trains in {work.folder.path}; waiting for it")
+            note(self._listen, f"another process trains in {work.folder.path}; waiting for it")
             self._told = True
         time.sleep(_WAIT)
 
