@@ -7,7 +7,8 @@ choose and calibrate by. The teacher is the ensemble of words, frozen embeddings
 Differences are paired by seed, with t intervals of 95 %. `kept` are the seeds in which the check on the validation rows
 (-0.2 points at most) keeps the run; where it does not, the teacher stays, and so it counts in `checked`. With `--consistency`
 the model of words learns twice, once from texts that also count by how their answers stand perturbations (`consistent`). With
-`--words` the teacher is a model of words alone, whose answers count by how sure they are; then nothing is embedded.
+`--words` the teacher is a model of words alone, whose answers count by how sure they are; then nothing is embedded. With
+`--adapter` a LoRA run is among the teacher's members, and it is what learns, for three times its steps: there are more rows.
 """
 
 from __future__ import annotations
@@ -34,7 +35,14 @@ from striata.study.embeddings import Embedded, StudyEmbeddings
 
 WORDS = {"base": "none", "baselines": ["lexical", "majority"]}
 EMBEDDED = {"head": "mean", "baselines": ["lexical", "frozen", "neighbours"]}
+ADAPTER = [("adapter", "adapter", False)]
 KINDS = [(kind, kind, False) for kind in ("lexical", "frozen")]
+STEPS = 200
+ADAPTED = EMBEDDED | {
+    "layouts": [{"layout": "0-5 r8 a16 d0.05 query value", "name": "adapter"}], "seeds": [0],
+    "recipe": {"optimizer": "adamw", "learning_rate": 3e-3, "schedule": "linear", "max_steps": STEPS, "patience": None,
+               "evaluate_every": STEPS // 4, "precision": "fp32"},
+}  # fmt: skip
 
 
 class Vectors:
@@ -95,17 +103,18 @@ def measure(
         data = {"text": labelled.texts, "label": labelled.labels}
         study = {
             "data": {"validation": 0.25, "max_length": 128, "seed": seed}, "output": str(Path(place) / "out"),
-            "ensemble": {"method": "weighted", "size": 3},
-        } | (WORDS if base is None else {"base": base, **EMBEDDED})  # fmt: skip
+            "ensemble": {"method": "weighted", "size": 4},
+        } | (WORDS if base is None else {"base": base, **(ADAPTED if kinds == ADAPTER else EMBEDDED)})  # fmt: skip
         striata.train(study, data=data, device="cpu")
         teacher = striata.load(Path(place) / "out" / "ensemble", precision="fp32", device="cpu")
         figures = {"teacher": float((teacher.logits(test.texts).argmax(1) == truth).mean())}
         for name, kind, consistency in kinds:
             made = striata.selftrain(
                 Path(place) / "out", unlabelled.texts, kind=kind, rounds=rounds, loss=1.0, data=data, device="cpu",
-                out=Path(place) / name, consistency=consistency,
+                out=Path(place) / name, consistency=consistency, steps=3 * STEPS,
             )  # fmt: skip
-            before = striata.load(Path(place) / "out" / "runs" / kind, precision="fp32", device="cpu")
+            learner = next((Path(place) / "out" / "runs").glob(f"{kind}*"))
+            before = striata.load(learner, precision="fp32", device="cpu")
             after = striata.load(made.run.path, precision="fp32", device="cpu")
             figures[f"{name} before"] = float((before.logits(test.texts).argmax(1) == truth).mean())
             figures[f"{name} after"] = float((after.logits(test.texts).argmax(1) == truth).mean())
@@ -142,6 +151,7 @@ def main() -> None:
     parser.add_argument("--take", type=int, help="so many of the unlabelled rows only")
     parser.add_argument("--consistency", action="store_true")
     parser.add_argument("--words", action="store_true")
+    parser.add_argument("--adapter", action="store_true")
     parser.add_argument("--cache", type=Path, help="a .npy file that keeps the embeddings for the next call")
     arguments = parser.parse_args()
     from striata.automl.overview import default_base
@@ -158,6 +168,7 @@ def main() -> None:
     unlabelled = rows.take(drawn[pool : pool + arguments.unlabelled][: arguments.take])
     kinds = [("lexical", "lexical", False)] if arguments.words else KINDS
     kinds = [("lexical", "lexical", False), ("consistent", "lexical", True)] if arguments.consistency else kinds
+    kinds = ADAPTER if arguments.adapter else kinds
     test = rows.take(drawn[pool + arguments.unlabelled :])
     truth, started = encode_labels(test, labels), time.process_time()
     for count in arguments.labelled:

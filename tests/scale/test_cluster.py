@@ -13,6 +13,7 @@ import torch
 import striata
 from striata.disk.files import sha256_file
 from striata.errors import ClusterError
+from striata.model.finished import NOTES
 from striata.model.many_files import files_of, predict_files
 from striata.scale.cluster import check_shared, connected
 from striata.steps import choose, collect, plan_study, train_stacks
@@ -113,6 +114,29 @@ def test_files_are_predicted_as_by_one_machine(trained: Trained, cluster: None, 
         times.append((out / f"part{at}.csv").stat().st_mtime_ns)
     assert run(*command) == 0
     assert [(out / f"part{at}.csv").stat().st_mtime_ns for at in range(3)] == times  # none was predicted again
+
+
+def test_files_go_to_an_address_as_by_one_machine(
+    trained: Trained, cluster: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, here = trained[0].folder, trained[0].folder.parent
+    (here / "store").mkdir()
+    (here / "answers" / NOTES).mkdir(parents=True)  # a store of objects has no folders
+    for at in range(2):
+        write_texts(here / "store" / f"rows{at}.csv", 20, seed=at, labels=False)
+    pattern, out = f"file://{here}/store/rows*.csv", here / "answers"
+    command = ("predict", folder, pattern, "--out", f"file://{out}", "--ray", "auto", "--only", "text")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here / "caches"))
+    assert run(*command) == 0
+    assert "40 rows of 2 files predicted by 2 members" in capsys.readouterr().out.replace("\n", " ")
+    alone = here / "alone-store"
+    assert predict_files(striata.load(folder), files_of(pattern, alone), {"only": ("text",)}) == 40
+    assert sha256_file(out / "rows0.csv") == sha256_file(alone / "rows0.csv")
+    before = (out / "rows0.csv").stat().st_mtime_ns
+    (out / "rows1.csv").write_text("half of i")
+    assert run(*command) == 0
+    assert (out / "rows0.csv").stat().st_mtime_ns == before  # what is whole stays, what was cut off is done again
+    assert sha256_file(out / "rows1.csv") == sha256_file(alone / "rows1.csv")
 
 
 def test_a_folder_that_a_machine_does_not_see_is_named(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
