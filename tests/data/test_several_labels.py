@@ -85,8 +85,12 @@ def test_one_spelling_whatever_the_shape(shape: object, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "columns", "message"),
     [
-        ("one,2,0", Columns(task="multilabel", label=("a", "b")), r"row 0 .*column 'a' holds '2'; expected 0 or 1"),
-        ("one,,0", Columns(task="multilabel", label=("a", "b")), r"column 'a': missing label"),
+        ("one,2,0", Columns(task="multilabel", label=("a", "b")), r"row 0 [^:]*: column 'a' holds '2'; expected 0 or 1"),
+        (
+            "one,0,",
+            Columns(task="multilabel", label=("a", "b")),
+            r"\): missing label in column 'b'; expected 0 or 1 in every row; fill",
+        ),
         ("one,1,0", Columns(task="multilabel", label=("a", "a")), r"a label column is named twice"),
         ("one,1,0", Columns(task="multilabel", label=("a", "z")), r"no column 'z'"),
     ],
@@ -95,6 +99,13 @@ def test_what_is_no_label_is_refused_by_row(lines: str, columns: Columns, messag
     (tmp_path / "rows.csv").write_text(f"text,a,b\n{lines}\n")
     with pytest.raises(DataError, match=message):
         read_table(str(tmp_path / "rows.csv"), columns)
+
+
+def test_rows_without_a_truth_are_left_out_where_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,a,b\none,1,0\ntwo,,1\nthree,0,\nfour,0,1\n")
+    table = read_table(str(tmp_path / "rows.csv"), Columns(task="multilabel", label=("a", "b"), drop_empty=True))
+    assert table.texts == ["one", "four"]
+    assert table.labels == ["a", "b"]
 
 
 def test_a_label_with_the_joint_is_refused_and_columns_need_the_task() -> None:

@@ -135,6 +135,8 @@ def truths(values: Sequence[object], names: Sequence[str]) -> Read:
     labels = []
     for value, name in zip(values, names, strict=True):
         text, problem = one_label(value, None)
+        if problem.startswith(MISSING):
+            return "", f"{MISSING} in column '{name}'; expected 0 or 1 in every row"
         if problem:
             return "", f"column '{name}': {problem}"
         plain = plain_label(text.strip())

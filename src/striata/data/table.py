@@ -261,7 +261,7 @@ class Checker:
                 missing = problem.startswith(MISSING)
                 if not missing or self._rule != "drop":
                     more = "; fill it in, or leave such rows out with `data.drop_empty: true`" if missing else ""
-                    where = f"{chunk.where(index)}, column '{column}'"
+                    where = chunk.where(index) + ("" if several else f", column '{column}'")
                     raise DataError(f"{self._source}: {where}: {problem}{more}", row=chunk.first + index)
                 unlabelled.add(index)
             labels.append(label)
