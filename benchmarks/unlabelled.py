@@ -41,7 +41,7 @@ STEPS = 200
 ADAPTED = EMBEDDED | {
     "layouts": [{"layout": "0-5 r8 a16 d0.05 query value", "name": "adapter"}], "seeds": [0],
     "recipe": {"optimizer": "adamw", "learning_rate": 3e-3, "schedule": "linear", "max_steps": STEPS, "patience": None,
-               "evaluate_every": STEPS // 4, "precision": "fp32"},
+               "evaluate_every": STEPS // 4},
 }  # fmt: skip
 
 
@@ -50,7 +50,7 @@ class Vectors:
 
     def __init__(self, base: str, texts: Sequence[str], file: Path | None) -> None:
         self.places = {text: at for at, text in enumerate(texts)}
-        self.encoder = Encoder.load(base, head=Head(kind="mean", pooling="mean", steps=()), precision="fp32", device="cpu")
+        self.encoder = Encoder.load(base, head=Head(kind="mean", pooling="mean", steps=()), device="cpu")
         self.tokenizer = Tokenizer.load(base, 128)
         if file is not None and file.exists():
             self.values = np.load(file)
@@ -106,7 +106,7 @@ def measure(
             "ensemble": {"method": "weighted", "size": 4},
         } | (WORDS if base is None else {"base": base, **(ADAPTED if kinds == ADAPTER else EMBEDDED)})  # fmt: skip
         striata.train(study, data=data, device="cpu")
-        teacher = striata.load(Path(place) / "out" / "ensemble", precision="fp32", device="cpu")
+        teacher = striata.load(Path(place) / "out" / "ensemble", device="cpu")
         figures = {"teacher": float((teacher.logits(test.texts).argmax(1) == truth).mean())}
         for name, kind, consistency in kinds:
             made = striata.selftrain(
@@ -114,8 +114,8 @@ def measure(
                 out=Path(place) / name, consistency=consistency, steps=3 * STEPS,
             )  # fmt: skip
             learner = next((Path(place) / "out" / "runs").glob(f"{kind}*"))
-            before = striata.load(learner, precision="fp32", device="cpu")
-            after = striata.load(made.run.path, precision="fp32", device="cpu")
+            before = striata.load(learner, device="cpu")
+            after = striata.load(made.run.path, device="cpu")
             figures[f"{name} before"] = float((before.logits(test.texts).argmax(1) == truth).mean())
             figures[f"{name} after"] = float((after.logits(test.texts).argmax(1) == truth).mean())
             kept = made.difference.value >= -selftraining.LOSS
