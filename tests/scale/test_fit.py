@@ -20,6 +20,7 @@ from striata.scale.training import train_planned_on_cluster
 from striata.settings import load_study
 from striata.steps import plan_study, prepare_study, train_stacks
 from striata.study import plan_members
+from striata.study.race import Race
 from striata.training.events import Event, nobody
 
 from ..study.small import make_base, study_of, write_texts
@@ -76,6 +77,18 @@ def test_members_end_when_the_time_is_over(cluster: None, tmp_path: Path) -> Non
     runs = list(work.folder.runs())
     assert {run.name for run in runs} == {member.name for member in work.members}
     assert {(run.facts.stopped, run.facts.steps) for run in runs} == {("time", 1)}
+
+
+def test_a_race_on_a_cluster_is_run_to_its_end_though_the_time_is_over(cluster: None, tmp_path: Path) -> None:
+    study = study_of(
+        tmp_path, recipe={"max_steps": 400, "evaluate_every": 400}, race={"learning_rates": [0.01, 0.03], "survivors": 1}
+    )
+    work = plan_study(study)
+    race = Race(work.prepared.study.race, [member.name for member in work.members])  # type: ignore[arg-type]
+    with connected("auto", "a cluster") as machines:
+        train_planned_on_cluster(work, machines, cores=1, listen=nobody, device="cpu", until=0.0)
+    (run,) = work.folder.runs()
+    assert (run.facts.stopped, run.facts.steps) == ("time", race.rungs(400)[-1])
 
 
 def test_members_for_which_two_places_have_no_room_are_dealt_into_more_stacks(tmp_path: Path) -> None:
