@@ -44,6 +44,7 @@ def train(model: BertForMaskedLM, texts: list[str], tokenizer: PreTrainedTokeniz
     optimizer = torch.optim.AdamW(head.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1, (step + 1) / 100) * (1 - step / steps))
     draw = torch.Generator().manual_seed(0)
+    units = torch.cpu._is_amx_tile_supported()  # for bf16
     counts, losses = torch.ones(len(tokenizer)), list[float]()
     for step in range(steps):
         rows = torch.randint(len(texts), (_TEXTS,), generator=draw).tolist()
@@ -51,9 +52,10 @@ def train(model: BertForMaskedLM, texts: list[str], tokenizer: PreTrainedTokeniz
         tokens = batch["input_ids"]
         special = (batch["attention_mask"] == 0) | (tokens == tokenizer.cls_token_id) | (tokens == tokenizer.sep_token_id)
         read, guessed = masked(tokens, special, tokenizer, draw)
-        with torch.no_grad():
-            hidden = model.bert(input_ids=read, attention_mask=batch["attention_mask"]).last_hidden_state[guessed]
-        loss = cross_entropy(head(hidden), tokens[guessed])
+        with torch.autocast("cpu", torch.bfloat16, enabled=units):
+            with torch.no_grad():
+                hidden = model.bert(input_ids=read, attention_mask=batch["attention_mask"]).last_hidden_state[guessed]
+            loss = cross_entropy(head(hidden).float(), tokens[guessed])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
