@@ -23,3 +23,4 @@ def at_one_speed(patch: pytest.MonkeyPatch) -> None:
     """What is planned is the same on every machine and in every moment."""
     patch.setattr(speed, "measure_speed", lambda *_: SPEED)
     patch.setattr(speed, "observed_speed", lambda *_: None)
+    patch.setattr(speed, "measure_step", lambda *_: 30 * SPEED)

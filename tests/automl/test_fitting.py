@@ -345,6 +345,7 @@ def listen(event):
 ticks = count(0, 0.01)
 speed.measure_speed = lambda *_: 1e-5
 speed.observed_speed = lambda *_: None
+speed.measure_step = lambda *_: 3e-4
 request = fitting.Request(source=f"{folder}/train.csv", base=f"{folder}/roberta", minutes=0.5, output=output)
 fitting.fit_file(request, listen=listen, now=lambda: next(ticks))
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
@@ -20,6 +22,7 @@ from striata.automl.timing import (
     Training,
     embed_more,
     finishing,
+    may_train,
     plan_training,
     share_out,
     share_rest,
@@ -103,6 +106,16 @@ def test_a_step_is_no_faster_by_as_much_as_a_forward_pass_is() -> None:
         0.24, rel=0.05
     )  # an AG News step of 16 on two cores with AMX took 0.18 to 0.30 s
     assert gpu.trained_row == pytest.approx(5 * DEARER * gpu.row)
+
+
+@given(row=st.floats(1e-4, 1.0), seconds=times)
+def test_a_step_that_was_measured_is_what_is_planned_by(row: float, seconds: float) -> None:
+    costs = replace(costs_of(), measured_row=row)
+    assert costs.trained_row == row
+    training = share_rest(costs, seconds)
+    if training is not None:
+        assert steps_of(training) * BATCH * row <= seconds
+        assert may_train(costs, seconds) or row < 2 * costs.row  # a step costs two passes at least
 
 
 def test_more_time_embeds_first_then_trains_longer_then_trains_more_members() -> None:
@@ -190,7 +203,7 @@ def test_in_several_places_each_member_has_the_time_that_one_would_have_alone(pl
 
 def test_places_that_are_faster_than_this_machine_train_more_and_never_race() -> None:
     costs = costs_of(speed=USUAL_SPEED)
-    slow, fast = (share_rest(costs, 2000.0, places=2, seconds_a_token=speed) for speed in (None, USUAL_SPEED / 10))
+    slow, fast = (share_rest(costs, 2000.0, places=2, remote=remote) for remote in (None, costs_of(speed=USUAL_SPEED / 10)))
     assert slow is not None
     assert fast is not None
     assert slow.steps < fast.steps

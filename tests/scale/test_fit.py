@@ -41,9 +41,11 @@ def test_its_adapters_are_those_of_one_process_with_the_same_stacks(
         source=str(tmp_path / "train.csv"), base=str(tmp_path / "roberta"), minutes=10, output=str(tmp_path / "cluster")
     )
 
-    def share_rest(costs: Costs, seconds: float, *, places: int, seconds_a_token: float) -> Training:
+    def share_rest(costs: Costs, seconds: float, *, places: int, remote: Costs) -> Training:
         assert (places, costs.rows) == (2, 120)
-        assert 0 < seconds_a_token < 1
+        assert 0 < remote.seconds_a_token < 1
+        assert remote.measured_row is not None
+        assert 0 < remote.row < remote.measured_row < 10
         return Training(members=2, steps=20, rates=(1.0,), dropout=False)
 
     monkeypatch.setattr(striata.automl.places, "share_rest", share_rest)

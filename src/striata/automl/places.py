@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import Protocol
+from dataclasses import replace
+from typing import Any, Protocol
 
-from ..data import Table
+from ..data import Encoded, Table
 from ..errors import StudyError
 from ..scale.cluster import ask, connected
 from ..scale.dealing import Places, device_of, places_of
@@ -15,9 +16,10 @@ from ..scale.training import deal_study, train_planned_on_cluster
 from ..steps import train_stacks
 from ..study import Prepared, Work
 from ..training.events import Listener, doing
+from . import speed
 from .clock import Clock
-from .speed import PROBE, measure_speed
-from .timing import Costs, Training, share_rest
+from .layouts import choose_layouts
+from .timing import Costs, Training, may_train, share_rest
 
 
 class Place(Protocol):
@@ -56,14 +58,21 @@ class Here:
 
     def __init__(self, device: str) -> None:
         self.device = device
+        self._row: float | None = None  # seconds of a text in a training step, once they are measured
 
     def stacks(self, prepared: Prepared) -> int | None:
         """See :class:`Place`."""
         return None
 
     def share_rest(self, costs: Costs, clock: Clock, work: Work, listen: Listener) -> Training | None:
-        """See :class:`Place`."""
-        return share_rest(costs, clock.left)
+        """See :class:`Place`; by the time of a training step, which is measured where there may be time for enough of them."""
+        job = _job(work, self.device)
+        if job is None or not may_train(costs, clock.left):
+            return share_rest(costs, clock.left)
+        if self._row is None:
+            doing(listen, "measuring the speed of training")
+            self._row = speed.measure_step(*job)
+        return share_rest(replace(costs, measured_row=self._row), clock.left)
 
     def train(self, work: Work, listen: Listener, clock: Clock, latest: float) -> None:
         """See :class:`Place`."""
@@ -80,23 +89,27 @@ class Cluster:
 
     def __init__(self, places: Places, device: str) -> None:
         self._places, self.device = places, device
-        self._slowest: float | None = None  # seconds a token; loading the encoder for it takes some, so only once
+        self._slowest: tuple[float, float] | None = None  # loading the encoder to measure takes some time, so only once
 
     def stacks(self, prepared: Prepared) -> int | None:
         """See :class:`Place`."""
         return deal_study(prepared, self._places.machines, None, self._places.cores, self.device).stacks
 
     def share_rest(self, costs: Costs, clock: Clock, work: Work, listen: Listener) -> Training | None:
-        """See :class:`Place`; by the speed of the slowest place."""
+        """See :class:`Place`; by the slowest place: seconds a token forward, and of a text in a training step."""
         study, places = work.prepared.study, self._places
-        if not study.has_encoder:
+        job = _job(work, device_of(self.device, places.gpus))
+        if job is None:
             return None
         if self._slowest is None:
             doing(listen, "measuring the speed of the encoder in the cluster")
-            texts = work.prepared.splits.train.take(range(min(PROBE, costs.rows)))
-            what = (_speed, places.cores, study.base, texts, study.data.max_length, device_of(self.device, places.gpus))
-            self._slowest = max(ask(places.machines, *what, cores=places.cores, gpus=places.gpus))
-        return share_rest(costs, clock.left, places=places.count, seconds_a_token=self._slowest)
+            texts = work.prepared.splits.train.take(range(min(speed.PROBE, costs.rows)))
+            what = (_speeds, places.cores, texts, study.data.max_length, *job)
+            tokens, rows = zip(*ask(places.machines, *what, cores=places.cores, gpus=places.gpus), strict=True)
+            self._slowest = max(tokens), max(rows)
+        token, row = self._slowest
+        remote = replace(costs, seconds_a_token=token, measured_row=row)
+        return share_rest(costs, clock.left, places=places.count, remote=remote)
 
     def train(self, work: Work, listen: Listener, clock: Clock, latest: float) -> None:
         """See :class:`Place`."""
@@ -105,11 +118,21 @@ class Cluster:
         train_planned_on_cluster(work, machines, cores=cores, listen=listen, device=self.device, until=until)
 
 
-def _speed(cores: int, base: str, some: Table, max_length: int, device: str) -> float:
+_Job = tuple[str, Encoded, str, int, str]  # what :func:`striata.automl.speed.measure_step` takes
+
+
+def _job(work: Work, device: str) -> _Job | None:
+    """A typical training step of a study; None where it has no encoder, or a budget without room for adapters."""
+    study, labels = work.prepared.study, max(2, len(work.prepared.splits.labels))
+    layouts = choose_layouts(1, base=study.base, labels=labels, budget=study.budget) if study.has_encoder else ()
+    return (study.base, speed.typical(work.prepared.encoded["train"]), layouts[0][1], labels, device) if layouts else None
+
+
+def _speeds(cores: int, some: Table, max_length: int, base: str, *job: Any) -> tuple[float, float]:
     import torch
 
     torch.set_num_threads(cores)
-    return measure_speed(base, some, max_length, device)
+    return speed.measure_speed(base, some, max_length, job[-1]), speed.measure_step(base, *job)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""How fast this machine is: the encoder before anything is fitted, then what was seen meanwhile."""
+"""How fast this machine is: the encoder before anything is fitted, then what was seen meanwhile, then a training step."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import time
 import numpy as np
 
 from ..baselines import BASELINES
-from ..data import Table
-from ..layout import Head
-from ..runs import Run
+from ..data import Encoded, Table
+from ..layout import Head, make_plan
+from ..runs import Member, Run
 from ..runs.study_folder import is_run
+from ..settings import Recipe
 from ..study import Work
-from .timing import Costs
+from .layouts import HEAD
+from .timing import BATCH, Costs
 
 FROZEN = "frozen"  # the baseline that tells how fast texts were embedded
 PROBE, _PROBES = 64, 4  # texts with which the encoder's speed is measured, and how often
+_STEPS = 5  # of which the middle one says how long one takes; another one before them is slower
 
 
 def embedded_rows(work: Work) -> int:
@@ -77,3 +80,44 @@ def measure_speed(base: str, some: Table, max_length: int, device: str) -> float
         embed(encoder, encoded)
         seconds.append(time.perf_counter() - start)
     return min(seconds) / int(encoded.lengths.sum())
+
+
+def typical(texts: Encoded) -> Encoded:
+    """A batch of texts that are as long as all of them: from the shortest to the longest in equal strides."""
+    order = np.argsort(texts.lengths, kind="stable")
+    return texts.take(order[(np.arange(BATCH) * 2 + 1) * len(order) // (2 * BATCH)])
+
+
+def measure_step(base: str, batch: Encoded, layout: str, labels: int, device: str) -> float:
+    """Seconds of one text in a training step of adapters: of a few steps over one batch the middle one's.
+
+    Args:
+        base: the encoder.
+        batch: texts of a step, as long as others.
+        layout: of the adapters.
+        labels: how many.
+        device: "cpu", "cuda" or "auto".
+    """
+    import torch
+
+    from ..engine import Encoder, Stack
+    from ..training.loop import Trainer
+    from ..training.validation import Validator
+
+    plan = make_plan(layout, base=base, labels=labels, head=HEAD)
+    targets, names = np.zeros(len(batch), np.int64), [str(label) for label in range(labels)]
+    recipe = Recipe.model_validate({"optimizer": "adamw", "batch_size": len(batch), "max_steps": _STEPS + 1})
+    member = Member(name=HEAD, title=HEAD, layout=plan.layout, seed=0, recipe=recipe, plan=plan)
+    encoder = Encoder.load(base, head=plan.head, precision=recipe.precision, device=device)
+    trainer = Trainer(
+        Stack(encoder, [plan]), [member], texts=batch, targets=targets, names=names, validator=Validator(batch, targets, 0),
+        checkpoint=None, ended=lambda _: None,
+    )  # fmt: skip
+    seconds = []
+    for _ in range(_STEPS + 1):
+        start = time.perf_counter()
+        trainer.step()
+        if encoder.device.type == "cuda":
+            torch.cuda.synchronize(encoder.device)
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds[1:])) / len(batch)

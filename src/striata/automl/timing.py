@@ -18,6 +18,7 @@ EVALUATIONS, EVALUATED_ROWS = 3, 300  # in a member's training
 
 USUAL_SPEED = 1.65e-4  # seconds a token takes through MiniLM forward, on two cores without AVX-512; other speeds follow it
 _TRAINING = 2.8  # a token's training costs about so many times its forward pass on a usual machine
+_LEAST_TRAINING = 2.0  # forward and back, at least
 _STEPPING = 0.65  # at least this share of that where the encoder is faster: bf16 units speed up large products, not small steps
 _STEEPEST = 5.0  # and at most so many times as much as a faster machine's forward pass says
 _WORDS = 3e-6  # seconds a character takes when words are counted and fitted for four labels
@@ -45,6 +46,7 @@ class Costs:
         characters: of a text in the mean, uncut: words are counted in all of it.
         seconds_a_token: through the frozen encoder, forward.
         refit: whether baselines are fitted twice.
+        measured_row: seconds of one text in a training step, where that was measured; None where the encoder's speed is to tell.
     """
 
     rows: int
@@ -55,6 +57,7 @@ class Costs:
     characters: float
     seconds_a_token: float
     refit: bool
+    measured_row: float | None = None
 
     @property
     def judged(self) -> int:
@@ -79,6 +82,8 @@ class Costs:
     @property
     def trained_row(self) -> float:
         """Seconds of one text in a training step."""
+        if self.measured_row is not None:
+            return self.measured_row
         return _TRAINING * max(self.row, min(self.tokens * _STEPPING * USUAL_SPEED, _STEEPEST * self.row))
 
     @property
@@ -150,18 +155,27 @@ def share_out(costs: Costs, seconds: float) -> Shares:
     return Shares(embedded=_rows_in(costs, usable) if training is None else embedded, training=training)
 
 
-def share_rest(costs: Costs, seconds: float, *, places: int = 1, seconds_a_token: float | None = None) -> Training | None:
+def may_train(costs: Costs, seconds: float) -> bool:
+    """Whether adapters may be trained in a time, if a step is as fast as can be.
+
+    Args:
+        costs: of the work.
+        seconds: that are left.
+    """
+    return share_rest(replace(costs, measured_row=_LEAST_TRAINING * costs.row), seconds) is not None
+
+
+def share_rest(costs: Costs, seconds: float, *, places: int = 1, remote: Costs | None = None) -> Training | None:
     """What is trained in the time that the baselines have left.
 
     Args:
         costs: of the work.
         seconds: that are left.
         places: in which members are trained at the same time; in several of them nothing races, for who races is judged together.
-        seconds_a_token: through the encoder in such a place; None for as many as here.
+        remote: costs in such a place; None for those of this machine.
     """
     usable = (1 - _SPARE) * seconds - finishing(costs, 0 if places == 1 else min(places, MOST_MEMBERS))
-    costs = costs if seconds_a_token is None else replace(costs, seconds_a_token=seconds_a_token)
-    one = plan_training(costs, usable, most_members=-(-MOST_MEMBERS // places), races=places == 1)
+    one = plan_training(remote or costs, usable, most_members=-(-MOST_MEMBERS // places), races=places == 1)
     return None if one is None else replace(one, members=min(MOST_MEMBERS, places * one.members))
 
 
