@@ -100,7 +100,7 @@ class Cluster:
         study, places = work.prepared.study, self._places
         job = _job(work, device_of(self.device, places.gpus))
         if job is None:
-            return None
+            return share_rest(costs, clock.left)
         if self._slowest is None:
             doing(listen, "measuring the speed of the encoder in the cluster")
             texts = work.prepared.splits.train.take(range(min(speed.PROBE, costs.rows)))
