@@ -111,11 +111,11 @@ def test_a_step_is_no_faster_by_as_much_as_a_forward_pass_is() -> None:
 @given(row=st.floats(1e-4, 1.0), seconds=times)
 def test_a_step_that_was_measured_is_what_is_planned_by(row: float, seconds: float) -> None:
     costs = replace(costs_of(), measured_row=row)
-    assert costs.trained_row == row
+    assert costs.trained_row == pytest.approx(1.25 * row)
     training = share_rest(costs, seconds)
     if training is not None:
-        assert steps_of(training) * BATCH * row <= seconds
-        assert may_train(costs, seconds) or row < 2 * costs.row  # a step costs two passes at least
+        assert 1.2 * steps_of(training) * BATCH * row <= seconds
+        assert may_train(costs, seconds) or costs.trained_row < 2 * costs.row  # a step costs two passes at least
 
 
 def test_more_time_embeds_first_then_trains_longer_then_trains_more_members() -> None:

@@ -19,6 +19,7 @@ EVALUATIONS, EVALUATED_ROWS = 3, 300  # in a member's training
 USUAL_SPEED = 1.65e-4  # seconds a token takes through MiniLM forward, on two cores without AVX-512; other speeds follow it
 _TRAINING = 2.8  # a token's training costs about so many times its forward pass on a usual machine
 _LEAST_TRAINING = 2.0  # forward and back, at least
+_BEYOND = 1.25  # times as long as a measured step is planned: other lengths, evaluations; ending early costs more than idle time
 _STEPPING = 0.65  # at least this share of that where the encoder is faster: bf16 units speed up large products, not small steps
 _STEEPEST = 5.0  # and at most so many times as much as a faster machine's forward pass says
 _WORDS = 3e-6  # seconds a character takes when words are counted and fitted for four labels
@@ -81,9 +82,9 @@ class Costs:
 
     @property
     def trained_row(self) -> float:
-        """Seconds of one text in a training step."""
+        """Seconds of one text in a training step, as they are planned."""
         if self.measured_row is not None:
-            return self.measured_row
+            return _BEYOND * self.measured_row
         return _TRAINING * max(self.row, min(self.tokens * _STEPPING * USUAL_SPEED, _STEEPEST * self.row))
 
     @property
@@ -162,7 +163,7 @@ def may_train(costs: Costs, seconds: float) -> bool:
         costs: of the work.
         seconds: that are left.
     """
-    return share_rest(replace(costs, measured_row=_LEAST_TRAINING * costs.row), seconds) is not None
+    return share_rest(replace(costs, measured_row=_LEAST_TRAINING / _BEYOND * costs.row), seconds) is not None
 
 
 def share_rest(costs: Costs, seconds: float, *, places: int = 1, remote: Costs | None = None) -> Training | None:
