@@ -9,6 +9,7 @@ Differences are paired by seed, with t intervals of 95 %. `kept` are the seeds i
 the model of words learns twice, once from texts that also count by how their answers stand perturbations (`consistent`). With
 `--words` the teacher is a model of words alone, whose answers count by how sure they are; then nothing is embedded. With
 `--adapter` a LoRA run is among the teacher's members, and it is what learns, for three times its steps: there are more rows.
+Precision is the machine's own: fp32, or bf16 where there are units for it.
 """
 
 from __future__ import annotations
@@ -154,6 +155,8 @@ def main() -> None:
     parser.add_argument("--adapter", action="store_true")
     parser.add_argument("--cache", type=Path, help="a .npy file that keeps the embeddings for the next call")
     arguments = parser.parse_args()
+    if arguments.adapter and (arguments.words or arguments.consistency):
+        parser.error("--adapter is measured without --words and --consistency")
     from striata.automl.overview import default_base
 
     rows = read_table(arguments.file, Columns())

@@ -75,7 +75,8 @@ def test_where_no_baseline_on_embeddings_could_be_fitted_no_more_rows_are_embedd
 def test_what_is_trained_is_decided_by_the_time_that_the_baselines_leave(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    late = {"now": 0.0}
+    late, measured = {"now": 0.0}, list[object]()
+    monkeypatch.setattr(speed, "measure_step", lambda *job: measured.append(job) or 3e-4)
 
     def listen(event: Event) -> None:
         if event.kind == "finished" and event.member == "neighbours":  # the last baseline
@@ -88,6 +89,7 @@ def test_what_is_trained_is_decided_by_the_time_that_the_baselines_leave(
     layouts = [load_study(fitted.folder / "study.yaml").layouts for fitted in (slow, quick)]
     assert not layouts[0]
     assert layouts[1]
+    assert len(measured) == 1  # a training step, once, and only where there is time for some
 
 
 def test_a_clock_that_runs_out_ends_training_with_the_best_so_far(

@@ -118,16 +118,17 @@ def main(scene: Callable[[Path, dict[str, str], list[int]], None]) -> None:
     for name in alone.stacks:
         train_stacks(alone, [name])
     tell("trained by one process")
-    earlier, servers = processes("raylet/raylet"), processes("gcs/gcs_server")
+    cluster = lambda: {*processes(":26379"), *processes("gcs_server_port=26379")}  # noqa: E731
+    earlier = cluster()
     try:
         store = f"--object-store-memory={_STORE}"
         start("--head", "--port=26379", "--include-dashboard=false", store, environment=environment)
         start(*SECOND, store, environment=environment)
-        raylets = [number for number in processes("raylet/raylet") if number not in earlier]
+        raylets = [number for number in processes("raylet/raylet") if number in cluster() - earlier]
         assert len(raylets) == 2, raylets
         scene(folder, environment, raylets)
     finally:
-        for number in sorted({*processes(":26379"), *processes("gcs_server_port=26379")} - {*earlier, *servers}):
+        for number in cluster() - earlier:
             with contextlib.suppress(ProcessLookupError):  # some end with those before them
                 os.kill(number, signal.SIGKILL)
     assert checksums(folder / "cluster") == checksums(folder / "alone"), "the runs are not those of one process"

@@ -66,10 +66,7 @@ class Here:
 
     def share_rest(self, costs: Costs, clock: Clock, work: Work, listen: Listener) -> Training | None:
         """See :class:`Place`; by the time of a training step, which is measured where there may be time for enough of them."""
-        job = _job(work, self.device)
-        if job is None or not may_train(costs, clock.left):
-            return share_rest(costs, clock.left)
-        if self._row is None:
+        if self._row is None and may_train(costs, clock.left) and (job := _job(work, self.device)) is not None:
             doing(listen, "measuring the speed of training")
             self._row = speed.measure_step(*job)
         return share_rest(replace(costs, measured_row=self._row), clock.left)
@@ -98,10 +95,10 @@ class Cluster:
     def share_rest(self, costs: Costs, clock: Clock, work: Work, listen: Listener) -> Training | None:
         """See :class:`Place`; by the slowest place: seconds a token forward, and of a text in a training step."""
         study, places = work.prepared.study, self._places
-        job = _job(work, device_of(self.device, places.gpus))
-        if job is None:
-            return share_rest(costs, clock.left)
         if self._slowest is None:
+            job = _job(work, device_of(self.device, places.gpus))
+            if job is None:
+                return share_rest(costs, clock.left)
             doing(listen, "measuring the speed of the encoder in the cluster")
             texts = work.prepared.splits.train.take(range(min(speed.PROBE, costs.rows)))
             what = (_speeds, places.cores, texts, study.data.max_length, *job)

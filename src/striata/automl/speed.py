@@ -107,7 +107,7 @@ def measure_step(base: str, batch: Encoded, layout: str, labels: int, device: st
     plan = make_plan(layout, base=base, labels=labels, head=HEAD)
     targets, names = np.zeros(len(batch), np.int64), [str(label) for label in range(labels)]
     recipe = Recipe.model_validate({"optimizer": "adamw", "batch_size": len(batch), "max_steps": _STEPS + 1})
-    member = Member(name=HEAD, title=HEAD, layout=plan.layout, seed=0, recipe=recipe, plan=plan)
+    member = Member(name="step", title="step", layout=plan.layout, seed=0, recipe=recipe, plan=plan)
     encoder = Encoder.load(base, head=plan.head, precision=recipe.precision, device=device)
     trainer = Trainer(
         Stack(encoder, [plan]), [member], texts=batch, targets=targets, names=names, validator=Validator(batch, targets, 0),
