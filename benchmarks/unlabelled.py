@@ -1,24 +1,28 @@
-"""Self-training beside its teacher: accuracy on other rows, with few labelled rows and many without labels.
+"""Texts without labels beside an ensemble that has none: accuracy on other rows, with few labelled rows.
 
     python -m benchmarks.unlabelled train.csv --seeds 5
+    python -m benchmarks.unlabelled earlier.csv --target later.csv --labelled 1000 --weights --priors
 
-Unlabelled and test rows are the same for all seeds; each seed draws its own labelled rows, a quarter of which are held out to
-choose and calibrate by. The teacher is the ensemble of words, frozen embeddings and neighbours, one of which is self-trained.
-Differences are paired by seed, with t intervals of 95 %. `kept` are the seeds in which the check on the validation rows
-(-0.2 points at most) keeps the run; where it does not, the teacher stays, and so it counts in `checked`. With `--consistency`
-the model of words learns twice, once from texts that also count by how their answers stand perturbations (`consistent`). With
-`--words` the teacher is a model of words alone, whose answers count by how sure they are; then nothing is embedded. With
-`--adapter` a LoRA run is among the teacher's members, and it is what learns, for three times its steps: there are more rows.
-Precision is the machine's own: fp32, or bf16 where there are units for it.
+Unlabelled and test rows are the same for all seeds, and with `--target` another file's; each seed draws its own labelled rows, a
+quarter of which are held out to choose and calibrate by. The teacher is the ensemble of words, frozen embeddings and neighbours,
+with `--adapter` of a LoRA run too, with `--words` of words alone, whose answers count by how sure they are; then nothing is
+embedded. It teaches what `--kinds` names: all of its members, or one run of a kind, adapters for three times their steps.
+Differences are paired by seed, with t intervals of 95 %. `kept` are the seeds in which the check on the validation rows (-0.2
+points at most) keeps what was taught; where it does not, the teacher stays, and so it counts in `checked`. With `--consistency`
+texts also count by how their answers stand perturbations. With `--weights` another ensemble is trained with `data.weight_like`,
+and with `--priors` the teacher's answers are corrected by `--priors estimate`. Precision is the machine's own: fp32, or bf16
+where there are units for it.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +30,19 @@ import numpy as np
 from scipy.stats import t as student
 
 import striata
+from striata.automl.overview import default_base
 from striata.baselines import Rows
 from striata.data import Columns, Table, Tokenizer, encode_labels, label_order, read_table
-from striata.distillation import selftraining
+from striata.distillation import course, selftraining
 from striata.engine import Encoder, embed, embed_words
 from striata.layout import Head
 from striata.model import baseline_scorers
+from striata.runs.standings import find_model
 from striata.study.embeddings import Embedded, StudyEmbeddings
 
 WORDS = {"base": "none", "baselines": ["lexical", "majority"]}
 EMBEDDED = {"head": "mean", "baselines": ["lexical", "frozen", "neighbours"]}
-ADAPTER = [("adapter", "adapter", False)]
-KINDS = [(kind, kind, False) for kind in ("lexical", "frozen")]
-STEPS = 200
+ALL, STEPS = "all", 200
 ADAPTED = EMBEDDED | {
     "layouts": [{"layout": "0-5 r8 a16 d0.05 query value", "name": "adapter"}], "seeds": [0],
     "recipe": {"optimizer": "adamw", "learning_rate": 3e-3, "schedule": "linear", "max_steps": STEPS, "patience": None,
@@ -53,12 +57,14 @@ class Vectors:
         self.places = {text: at for at, text in enumerate(texts)}
         self.encoder = Encoder.load(base, head=Head(kind="mean", pooling="mean", steps=()), device="cpu")
         self.tokenizer = Tokenizer.load(base, 128)
-        if file is not None and file.exists():
-            self.values = np.load(file)
+        digest = hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()
+        known = {} if file is None or not file.exists() else np.load(file)
+        if known and known["texts"] == digest:
+            self.values = known["values"]
         else:
             self.values = self._embedded(texts)
             if file is not None:
-                np.save(file, self.values)
+                np.savez(file, texts=digest, values=self.values)
         self.size = self.values.shape[1] // 2
 
     def _embedded(self, texts: Sequence[str]) -> np.ndarray:
@@ -89,39 +95,66 @@ class Vectors:
         StudyEmbeddings.texts_a_second = lambda *_: 1.0  # type: ignore[method-assign]
 
 
-def measure(
-    base: str | None,
-    labelled: Table,
-    unlabelled: Table,
-    test: Table,
-    truth: np.ndarray,
-    rounds: int,
-    seed: int,
-    kinds: Sequence[tuple[str, str, bool]],
-) -> dict[str, float]:
-    """Accuracy on the test rows of the teacher and of what it taught, and how each fares in the check."""
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What is measured with each draw.
+
+    Args:
+        settings: of the study that teaches, but for its data.
+        unlabelled, test: the rows that no draw labels, and those that are judged, with their labels as places in `truth`.
+        kinds: of what is taught; "all" for all members.
+        consistency, weights, priors: see the options.
+        rounds: of self-training.
+    """
+
+    settings: dict[str, Any]
+    unlabelled: Table
+    test: Table
+    truth: np.ndarray
+    kinds: Sequence[str]
+    consistency: bool
+    weights: bool
+    priors: bool
+    rounds: int
+
+    def right(self, model: striata.Model, logits: np.ndarray | None = None) -> float:
+        """Share of the test rows that are answered as they are labelled."""
+        logits = model.logits(self.test.texts) if logits is None else logits
+        return float((logits.argmax(1) == self.truth).mean())
+
+
+def measure(setting: Setting, labelled: Table, seed: int) -> dict[str, float]:
+    """Accuracy on the test rows of the teacher and of what learned from unlabelled texts, and how this fares in the check."""
     with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "out"
         data = {"text": labelled.texts, "label": labelled.labels}
         study = {
-            "data": {"validation": 0.25, "max_length": 128, "seed": seed}, "output": str(Path(place) / "out"),
-            "ensemble": {"method": "weighted", "size": 4},
-        } | (WORDS if base is None else {"base": base, **(ADAPTED if kinds == ADAPTER else EMBEDDED)})  # fmt: skip
+            "data": {"validation": 0.25, "max_length": 128, "seed": seed}, "output": str(folder),
+            "ensemble": {"method": "weighted", "size": 4}, **setting.settings,
+        }  # fmt: skip
         striata.train(study, data=data, device="cpu")
-        teacher = striata.load(Path(place) / "out" / "ensemble", device="cpu")
-        figures = {"teacher": float((teacher.logits(test.texts).argmax(1) == truth).mean())}
-        for name, kind, consistency in kinds:
+        teacher = striata.load(folder / "ensemble", device="cpu")
+        figures = {"teacher": setting.right(teacher)}
+        if setting.priors:
+            logits = teacher.logits(setting.test.texts)
+            figures["priors"] = setting.right(teacher, teacher.shifted(logits, "estimate"))
+        if setting.weights:
+            texts = Path(place) / "unlabelled.jsonl"
+            texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in setting.unlabelled.texts))
+            weighted = study | {"data": study["data"] | {"weight_like": str(texts)}, "output": str(Path(place) / "weighted")}
+            striata.train(weighted, data=data, device="cpu")
+            figures["weighted"] = setting.right(striata.load(Path(place) / "weighted" / "ensemble", device="cpu"))
+        for kind in setting.kinds:
             made = striata.selftrain(
-                Path(place) / "out", unlabelled.texts, kind=kind, rounds=rounds, loss=1.0, data=data, device="cpu",
-                out=Path(place) / name, consistency=consistency, steps=3 * STEPS,
+                folder, setting.unlabelled.texts, kind=None if kind == ALL else kind, rounds=setting.rounds, loss=1.0, data=data,
+                device="cpu", out=Path(place) / kind, consistency=setting.consistency, steps=3 * STEPS,
             )  # fmt: skip
-            learner = next((Path(place) / "out" / "runs").glob(f"{kind}*"))
-            before = striata.load(learner, device="cpu")
-            after = striata.load(made.run.path, device="cpu")
-            figures[f"{name} before"] = float((before.logits(test.texts).argmax(1) == truth).mean())
-            figures[f"{name} after"] = float((after.logits(test.texts).argmax(1) == truth).mean())
+            if kind != ALL:
+                figures[f"{kind} before"] = setting.right(striata.load(folder / "runs" / next(iter(made.runs)), device="cpu"))
+            figures[f"{kind} after"] = setting.right(striata.load(find_model(made.folder), device="cpu"))
             kept = made.difference.value >= -selftraining.LOSS
-            figures[f"{name} kept"] = float(kept)
-            figures[f"{name} checked"] = figures[f"{name} after"] if kept else figures["teacher"]
+            figures[f"{kind} kept"] = float(kept)
+            figures[f"{kind} checked"] = figures[f"{kind} after"] if kept else figures["teacher"]
     return figures
 
 
@@ -132,8 +165,8 @@ def summary(lines: list[dict[str, float]]) -> dict[str, str]:
     told = {}
     for name, column in values.items():
         told[name] = f"{column.mean():.4f}"
-        if name.endswith(("after", "checked")):
-            for other in ("teacher", name.replace("after", "before"), name.replace("consistent", "lexical")):
+        if name.endswith(("after", "checked", "weighted", "priors")) and len(lines) > 1:
+            for other in ("teacher", name.replace("after", "before")):
                 if other in values and other != name:
                     change = 100 * (column - values[other])
                     told[f"{name} - {other}"] = f"{change.mean():+.2f} +- {reach * change.std(ddof=1):.2f} points"
@@ -144,44 +177,55 @@ def main() -> None:
     """Measures, and prints a line for each seed and a summary for each number of labelled rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", help="labelled rows")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--target", help="a file of other rows with these labels, of which the unlabelled and the test rows are")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[5], help="how many, or from which to which")
     parser.add_argument("--labelled", type=int, nargs="+", default=[200, 1000])
-    parser.add_argument("--unlabelled", type=int, default=5000)
-    parser.add_argument("--test", type=int, default=2500)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--take", type=int, help="so many of the unlabelled rows only")
-    parser.add_argument("--consistency", action="store_true")
-    parser.add_argument("--words", action="store_true")
-    parser.add_argument("--adapter", action="store_true")
-    parser.add_argument("--cache", type=Path, help="a .npy file that keeps the embeddings for the next call")
+    parser.add_argument("--unlabelled", type=int, default=10_000)
+    parser.add_argument("--test", type=int, default=5000)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--kinds", nargs="*", default=[ALL], choices=[ALL, *selftraining.KINDS])
+    for option in ("consistency", "words", "adapter", "weights", "priors"):
+        parser.add_argument(f"--{option}", action="store_true")
+    parser.add_argument("--cache", type=Path, help="an .npz file that keeps the embeddings for the next call")
     arguments = parser.parse_args()
-    if arguments.adapter and (arguments.words or arguments.consistency):
-        parser.error("--adapter is measured without --words and --consistency")
-    from striata.automl.overview import default_base
-
-    rows = read_table(arguments.file, Columns())
-    labels, base = label_order(rows), None if arguments.words else default_base()
-    pool = 3 * max(arguments.labelled)
-    drawn = np.random.default_rng(16).permutation(len(rows))[: pool + arguments.unlabelled + arguments.test]
-    texts = rows.take(drawn).texts
-    if base is None:  # the other member is for an ensemble to be there; it knows nothing, and agrees with few
-        selftraining.agreement = lambda decided, _: np.ones(len(decided))
+    if arguments.adapter and arguments.words:
+        parser.error("--adapter is measured without --words")
+    seeds = range(*arguments.seeds)
+    pools, unlabelled, test = _drawn(arguments)
+    if arguments.words:  # the other member is for an ensemble to be there; it knows nothing, and agrees with few
+        course.agreement = lambda decided, _: np.ones(len(decided))
+        settings: dict[str, Any] = WORDS
     else:
-        Vectors(base, list(dict.fromkeys(texts)), arguments.cache).take_over()
-    unlabelled = rows.take(drawn[pool : pool + arguments.unlabelled][: arguments.take])
-    kinds = [("lexical", "lexical", False)] if arguments.words else KINDS
-    kinds = [("lexical", "lexical", False), ("consistent", "lexical", True)] if arguments.consistency else kinds
-    kinds = ADAPTER if arguments.adapter else kinds
-    test = rows.take(drawn[pool + arguments.unlabelled :])
-    truth, started = encode_labels(test, labels), time.process_time()
+        base = default_base()
+        Vectors(base, list(dict.fromkeys([*pools.texts, *unlabelled.texts, *test.texts])), arguments.cache).take_over()
+        settings = {"base": base, **(ADAPTED if arguments.adapter else EMBEDDED)}
+    setting = Setting(
+        settings=settings, unlabelled=unlabelled, test=test, truth=encode_labels(test, label_order(pools)), kinds=arguments.kinds,
+        consistency=arguments.consistency, weights=arguments.weights, priors=arguments.priors, rounds=arguments.rounds,
+    )  # fmt: skip
+    started = time.process_time()
     for count in arguments.labelled:
         lines = []
-        for seed in range(arguments.seeds):
-            own = np.random.default_rng([16, seed]).permutation(pool)[:count]
-            lines.append(measure(base, rows.take(drawn[own]), unlabelled, test, truth, arguments.rounds, seed, kinds))
+        for seed in seeds:
+            own = np.random.default_rng([16, seed]).permutation(len(pools))[:count]
+            lines.append(measure(setting, pools.take(own), seed))
             shown = {"labelled": count, "seed": seed, "cpu_seconds": round(time.process_time() - started), **lines[-1]}
             print(json.dumps(shown), flush=True)
         print(json.dumps({"labelled": count, **summary(lines)}, indent=1), flush=True)
+
+
+def _drawn(arguments: argparse.Namespace) -> tuple[Table, Table, Table]:
+    """The rows that draws are of, those without labels, and those that are judged; the last two of the target where there is
+    one."""
+    rows = read_table(arguments.file, Columns())
+    pool, more = 3 * max(arguments.labelled), arguments.unlabelled + arguments.test
+    if arguments.target is None:
+        drawn = np.random.default_rng(16).permutation(len(rows))[: pool + more]
+        return rows.take(drawn[:pool]), rows.take(drawn[pool : pool + arguments.unlabelled]), rows.take(drawn[-arguments.test :])
+    target = read_table(arguments.target, Columns())
+    drawn = np.random.default_rng(16).permutation(len(target))[:more]
+    own = np.random.default_rng(16).permutation(len(rows))[:pool]
+    return rows.take(own), target.take(drawn[: arguments.unlabelled]), target.take(drawn[arguments.unlabelled :])
 
 
 if __name__ == "__main__":

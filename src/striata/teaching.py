@@ -92,35 +92,36 @@ def selftrain(
     listen: Listener | None = None,
     device: str = "auto",
 ) -> SelfTrained:
-    """Trains one run on a study's labels and on its ensemble's answers to texts without labels, in rounds.
+    """Trains the members of a study's ensemble again, on its labels and on the ensemble's answers to texts without labels.
 
-    Targets of these texts are the ensemble's calibrated probabilities, from the second round on their mean with those of the
-    round before. A text counts by how sure these are (1 less their entropy's share of the largest) times the share of the members
-    that agree; a labelled row counts as 1. The best round on the validation rows is kept, unless it is worse than the ensemble.
-    The run is transductive: it has seen the texts that it is likely to be used on.
+    This goes in rounds. Targets of these texts are the ensemble's calibrated probabilities, from the second round on their mean
+    with those of the round before, sharpened: squared, and adding up to 1 again. A text counts by how sure the probabilities are
+    (1 less their entropy's share of the largest) times the share of the members that agree; a labelled row counts as 1. What
+    learned is combined as the ensemble is. The best round on the validation rows is kept, unless it is worse than the ensemble.
+    It is transductive: it has seen the texts that it is likely to be used on.
 
     Args:
         folder: of a study with an ensemble in it, of at least two runs.
         unlabelled: texts: a file, folder or Hub name, a list of strings, or rows in memory as :func:`train` takes them. Labels in
             them are not looked at, and texts that are in the study's own data are left out.
         rounds: how many.
-        kind: what is trained: "adapter", "frozen" or "lexical", as the best run of that kind; None for adapters, and where the
-            study has none for the better of the other two.
+        kind: "adapter", "lexical", "frozen" or "neighbours": only the best run of that kind learns; None for all members of the
+            ensemble.
         data: the rows that the study was trained on, where they were given in memory (see :func:`train`).
         columns: names of the unlabelled texts' columns; None for those of the study.
         steps: most optimizer steps of adapters; None for as many as the recipe says.
-        seed: of weights, order and dropout masks; None for that of the best run.
-        loss: accuracy that the run may lose against the ensemble and is kept all the same, from 0 to 1.
+        seed: of weights, order and dropout masks; None for that of each member.
+        loss: accuracy that may be lost against the ensemble, and what was trained is kept all the same, from 0 to 1.
         consistency: whether a text also counts by the share of the perturbations of `striata stress` (typing errors, lost words
             and so on, at the middle strength) under which the ensemble's answer stays the same; takes as many more answers.
-        out: the run's folder; None for `selftrained` in the study's.
+        out: folder of what comes out, which opens like a study's; None for `selftrained` in the study's.
         base: where the study's encoder lies now; None for where it was.
         listen: told of every step, evaluation and ending, and of what goes on in notes; None draws them in a notebook, and is
             silent elsewhere.
         device: "cpu", "cuda" or "auto".
 
     Raises:
-        EnsembleError: there is no ensemble, or the run is worse than it; nothing is written then.
+        EnsembleError: there is no ensemble, or what was trained is worse than it; nothing is written then.
         StriataError: the study's folder, data or encoder is not what it was, or the texts cannot be used.
         KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on from there.
     """

@@ -1,4 +1,4 @@
-"""A run that learns from labels and from its ensemble's answers: what it is taught, what comes out, when it is refused."""
+"""Runs that learn from labels and from their ensemble's answers: what they are taught, what comes out, when it is refused."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import pytest
 import striata
 from striata.baselines import Rows
 from striata.data import Columns, Table, read_texts
-from striata.distillation import selftraining
+from striata.distillation import course
 from striata.distillation.consistency import consistency
-from striata.distillation.pseudo import agreement, certainty, one_label_a_row
-from striata.distillation.selftraining import _Course
-from striata.ensemble import write_ensemble
+from striata.distillation.course import Course
+from striata.distillation.pseudo import agreement, certainty, one_label_a_row, sharpened
+from striata.ensemble import load_ensemble, write_ensemble
 from striata.errors import EnsembleError
 from striata.robustness.perturbations import PERTURBATIONS, perturb
-from striata.runs import Run, StudyFolder
+from striata.runs import Run
 from striata.runs.facts import Distillation
+from striata.runs.standings import find_model
 
 from ..command import run
 from ..study.small import noting, study_of, write_texts
@@ -29,6 +30,7 @@ from ..study.small import noting, study_of, write_texts
 def test_a_text_counts_by_how_sure_and_how_agreed_the_answers_are() -> None:
     p = np.array([[1, 0, 0], [1 / 3, 1 / 3, 1 / 3], [0.5, 0.5, 0]], np.float32)
     np.testing.assert_allclose(certainty(p), [1, 0, 1 - np.log(2) / np.log(3)], atol=1e-6)
+    np.testing.assert_allclose(sharpened(np.array([[0.8, 0.2], [0.5, 0.5], [1, 0]])), [[16 / 17, 1 / 17], [0.5, 0.5], [1, 0]])
     members = {
         "a": np.array([[1.0, 0], [0, 1], [0, 1]]),
         "b": np.array([[1.0, 0], [1, 0], [np.nan, np.nan]]),
@@ -56,8 +58,8 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("kind", ["adapter", "lexical"])
-def test_a_run_is_self_trained_and_says_what_it_has_seen(taught: Path, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["adapter", "lexical", None])
+def test_what_is_self_trained_says_what_it_has_seen(taught: Path, tmp_path: Path, kind: str | None) -> None:
     notes: list[str] = []
     made = striata.selftrain(
         taught / "out",
@@ -69,46 +71,56 @@ def test_a_run_is_self_trained_and_says_what_it_has_seen(taught: Path, tmp_path:
         listen=noting(notes),
         device="cpu",
     )
-    facts = made.run.facts.distilled
-    assert facts is not None
-    assert made.run.facts.transductive
-    assert (made.run.kind, made.run.name) == (kind, "selftrained")
-    assert (facts.labelled, facts.unlabelled, facts.hard, facts.near_test) == (110, 61, 1.0, 1)
-    assert facts.counted is not None
-    assert 0 < facts.counted <= 61
+    teacher = load_ensemble(taught / "out" / "ensemble")
+    if kind is None:
+        assert set(made.runs) == set(teacher.runs)
+        assert made.ensemble is not None
+        assert made.ensemble.method == teacher.method
+    else:
+        assert [run.kind for run in made.runs.values()] == [kind]
+        assert made.ensemble is None
+    for name, learner in made.runs.items():
+        facts = learner.facts.distilled
+        assert facts is not None
+        assert learner.facts.transductive
+        assert (learner.name, learner.path) == (name, tmp_path / "made" / "runs" / name)
+        assert (facts.labelled, facts.unlabelled, facts.hard, facts.near_test) == (110, 61, 1.0, 1)
+        assert facts.counted is not None
+        assert 0 < facts.counted <= 61
+        assert made.accuracy == max(made.rounds) == made.rounds[facts.round - 1]
+        assert learner.receipt() is None or learner.plan is not None
     assert len(made.rounds) == 2
-    assert made.run.metrics["accuracy"] == max(made.rounds) == made.rounds[facts.round - 1]
-    assert made.teacher + made.difference.value == pytest.approx(made.run.metrics["accuracy"])
+    assert made.teacher + made.difference.value == pytest.approx(made.accuracy)
     assert any("1 unlabelled texts are near copies of test rows" in line for line in notes)
     assert any("1 of 62 unlabelled texts are in the study's own data" in line for line in notes)
     assert not (taught / "out" / "unfinished").exists()
-    model = striata.load(made.run.path)
-    assert len(model.predict(["w1 w2"])) == 1
-    assert made.run.receipt() is None or made.run.plan is not None
+    assert len(striata.load(find_model(tmp_path / "made")).predict(["w1 w2"])) == 1
     assert "transductive" in made.lines()[2]
     assert made.to_json()["transductive"] is True
+    studies = (taught / "out", tmp_path / "made")  # over the same rows, so that teacher and students may be one ensemble
+    assert len(write_ensemble(*studies, out=tmp_path / "both", size=2).runs) == 2
 
 
 def test_what_is_taught_is_the_ensembles_answers(taught: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+    seen, learner = [], "lexical"
 
-    def learn(self: _Course, facts: object, targets: np.ndarray, weights: np.ndarray) -> Run:
+    def learn(self: Course, pattern: Run, path: Path, facts: Distillation, targets: np.ndarray, weights: np.ndarray) -> Run:
         seen.append((targets, weights))
-        return StudyFolder.open(taught / "out").runs()[0]
+        return Run.load(taught / "out" / "runs" / learner)
 
-    monkeypatch.setattr(_Course, "_train", learn)
-    striata.selftrain(taught / "out", str(taught / "more.csv"), loss=1.0, out=taught / "unused", device="cpu")
-    ensemble, other = striata.load(taught / "out" / "ensemble"), StudyFolder.open(taught / "out").runs()[0]
+    monkeypatch.setattr(Course, "_fit", learn)
+    striata.selftrain(taught / "out", str(taught / "more.csv"), kind=learner, loss=1.0, out=taught / "unused", device="cpu")
+    ensemble, other = striata.load(taught / "out" / "ensemble"), striata.load(taught / "out" / "runs" / learner)
     texts = read_texts(str(taught / "more.csv"), Columns()).texts
     texts = [*texts[:60], texts[61]]
     combined, members = ensemble.with_members(texts)
     answers, agreed = ensemble.probabilities(combined), agreement(combined.argmax(1), members)
     (first, counts), (second, later) = seen
     np.testing.assert_array_equal(first[:110].sum(0), np.bincount(first[:110].argmax(1)))
-    np.testing.assert_allclose(first[110:], answers, atol=1e-5)
+    np.testing.assert_allclose(first[110:], sharpened(answers), atol=1e-5)
     np.testing.assert_allclose(counts, np.concatenate([np.ones(110), certainty(answers) * agreed]), atol=1e-4)
-    mean = (answers + striata.load(other.path).predict_proba(texts)) / 2
-    np.testing.assert_allclose(second[110:], mean, atol=1e-5)
+    mean = (answers + other.predict_proba(texts)) / 2
+    np.testing.assert_allclose(second[110:], sharpened(mean), atol=1e-5)
     np.testing.assert_allclose(later[110:], certainty(mean) * agreed, atol=1e-4)
 
 
@@ -141,17 +153,17 @@ def test_consistent_is_what_stays_under_perturbations() -> None:
 def test_a_text_counts_by_its_consistency_where_that_is_said(taught: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen, shares = [], np.linspace(0, 1, 61)
 
-    def learn(self: _Course, facts: Distillation, targets: np.ndarray, weights: np.ndarray) -> Run:
+    def learn(self: Course, pattern: Run, path: Path, facts: Distillation, targets: np.ndarray, weights: np.ndarray) -> Run:
         seen.append((facts.consistency, weights[110:]))
-        return StudyFolder.open(taught / "out").runs()[0]
+        return pattern
 
     def stand(model: striata.Model, table: Table, decided: np.ndarray, seed: int) -> np.ndarray:
         assert (table.ids.tolist(), seed) == ([*range(60), 61], 5)
         np.testing.assert_array_equal(decided, model.logits(table.texts).argmax(1))
         return shares
 
-    monkeypatch.setattr(_Course, "_fit", learn)
-    monkeypatch.setattr(selftraining, "consistency", stand)
+    monkeypatch.setattr(Course, "_fit", learn)
+    monkeypatch.setattr(course, "consistency", stand)
     options = {"kind": "lexical", "rounds": 1, "loss": 1.0, "device": "cpu", "seed": 5}
     for steady in (False, True):
         striata.selftrain(taught / "out", str(taught / "more.csv"), consistency=steady, out=taught / f"never-{steady}", **options)
@@ -171,10 +183,15 @@ def test_an_interrupted_call_goes_on_to_the_same_bytes(taught: Path, tmp_path: P
         )
 
     whole = call("whole")
-    with pytest.raises(KeyboardInterrupt):
-        call("cut", listen=until)
+    for _ in range(3):  # in one member, then in another
+        with pytest.raises(KeyboardInterrupt):
+            call("cut", listen=until)
     again = call("cut")
-    assert again.run.seal.digests["adapter_model.safetensors"] == whole.run.seal.digests["adapter_model.safetensors"]
+    adapters = [name for name, run in whole.runs.items() if run.kind == "adapter"]
+    assert len(adapters) == 2
+    for name in adapters:
+        one, other = (made.runs[name].seal.digests["adapter_model.safetensors"] for made in (again, whole))
+        assert one == other
     assert again.rounds == whole.rounds
 
 
@@ -185,13 +202,15 @@ def test_what_cannot_be_is_refused(taught: Path, tmp_path: Path, capsys: pytest.
     with pytest.raises(EnsembleError, match="has no run of kind frozen"):
         striata.selftrain(out, more, kind="frozen")
     with pytest.raises(EnsembleError, match="worse than its teacher: validation accuracy"):
-        striata.selftrain(out, more, steps=1, rounds=1, loss=0.0, device="cpu")
+        striata.selftrain(out, more, kind="adapter", steps=1, rounds=1, loss=0.0, device="cpu")
     assert not (out / "selftrained").exists()
     assert not (out / "unfinished").exists()
     assert run("selftrain", out, "--unlabelled", more, "--kind", "lexical", "--loss", 1, "--json") == 0
     assert json.loads(capsys.readouterr().out)["transductive"] is True
-    assert run("card", out / "selftrained") == 0
-    assert "It is transductive" in (out / "selftrained" / "README.md").read_text()
+    assert run("card", out / "selftrained" / "runs" / "lexical") == 0
+    assert "It is transductive" in (out / "selftrained" / "runs" / "lexical" / "README.md").read_text()
+    with pytest.raises(EnsembleError, match="is there and is not selftrained"):
+        striata.selftrain(out, more, out=taught)
     write_ensemble(out, size=1)
     with pytest.raises(EnsembleError, match="is one run"):
         striata.selftrain(out, more)

@@ -14,13 +14,17 @@ from .options import Base, Device, Json, Read, StudyPath, Text, TextPair, named_
 def selftrain(
     folder: StudyPath,
     unlabelled: Annotated[str, typer.Option(help=f"Texts without labels: {DATA_HELP}.")],
-    rounds: Annotated[int, typer.Option(min=1, help="How often a run learns from what was there before it.")] = 2,
+    rounds: Annotated[int, typer.Option(min=1, help="How often is learned from what was there before.")] = 2,
     kind: Annotated[
         str | None,
-        typer.Option(help="What is trained: adapter, frozen or lexical; by default adapters, if the study has any."),
+        typer.Option(
+            help="Only the best run of this kind learns: adapter, lexical, frozen or neighbours; by default all members."
+        ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Most optimizer steps of a round; by default the best single run's.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, order and dropout; by default the best single run's.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Most optimizer steps of adapters in a round; by default their recipes'.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights, order and dropout; by default that of each member.")] = None,
     loss: Annotated[float, typer.Option(help="Accuracy that may be lost against the ensemble; more is not kept.")] = 0.002,
     consistency: Annotated[
         bool,
@@ -28,7 +32,7 @@ def selftrain(
             "--consistency", help="A text also counts by how its answer stands typing errors and the like; takes longer."
         ),
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="The run's folder; by default FOLDER/selftrained.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of what comes out; by default FOLDER/selftrained.")] = None,
     text: Text = None,
     text_pair: TextPair = None,
     read: Read = None,
@@ -36,10 +40,10 @@ def selftrain(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Train one run on labels and on the ensemble's answers to texts without labels, and keep it if it is not worse.
+    """Train the ensemble's members again, on labels and on its answers to texts without labels; keep what is not worse.
 
-    A text counts by how sure the ensemble is of its label, and by how many of its members agree. The run is transductive: figures
-    on these texts are not those of new data.
+    A text counts by how sure the ensemble is of its label, and by how many of its members agree. What comes out is a study's
+    folder with an ensemble, and transductive: figures on these texts are not those of new data.
 
     Interrupted at any moment, the same command goes on from the last checkpoint.
 
@@ -65,4 +69,4 @@ def selftrain(
         return
     for line in made.lines():
         say(line)
-    say(f"next: {command('predict', made.run.path, 'FILE')}")
+    say(f"next: {command('predict', made.folder, 'FILE')}")

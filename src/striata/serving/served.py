@@ -22,7 +22,7 @@ from ..runs.standings import find_model
 
 Floats = npt.NDArray[np.float32]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_OF_A_STUDY = ("ensemble", "cascade", "distilled", "soup")
+_OF_A_STUDY = ("ensemble", "cascade", "distilled", "selftrained", "soup")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
