@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import striata
-from striata.baselines import Rows
+from striata.baselines import Lexical, Rows
 from striata.data import Columns, Table, read_texts
 from striata.distillation import course
 from striata.distillation.consistency import consistency
@@ -22,6 +22,8 @@ from striata.robustness.perturbations import PERTURBATIONS, perturb
 from striata.runs import Run
 from striata.runs.facts import Distillation
 from striata.runs.standings import find_model
+from striata.settings import load_study
+from striata.study import prepare
 
 from ..command import run
 from ..study.small import noting, study_of, write_texts
@@ -44,9 +46,11 @@ def test_a_text_counts_by_how_sure_and_how_agreed_the_answers_are() -> None:
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a trained study of two layouts and words, its ensemble, and more texts, one a copy of a test row."""
+    """A folder with a trained study of two layouts, words and embeddings, their ensemble, and more texts, one a copy of a test
+    row."""
     folder = tmp_path_factory.mktemp("selftrained")
-    study = study_of(folder, baselines=["lexical"], layouts=["0 r2 query", "0-2 r2 query value"], ensemble={"size": 3},
+    study = study_of(folder, baselines={"kinds": ["lexical", "frozen"], "embedded_rows": 60},
+                     layouts=["0 r2 query", "0-2 r2 query value"], ensemble={"size": 4},
                      data={"test": str(folder / "test.csv")}, recipe={"max_steps": 20, "evaluate_every": 10})  # fmt: skip
     with open(folder / "test.csv") as file:
         test = [row["text"] for row in csv.DictReader(file)]
@@ -99,6 +103,32 @@ def test_what_is_self_trained_says_what_it_has_seen(taught: Path, tmp_path: Path
     assert made.to_json()["transductive"] is True
     studies = (taught / "out", tmp_path / "made")  # over the same rows, so that teacher and students may be one ensemble
     assert len(write_ensemble(*studies, out=tmp_path / "both", size=2).runs) == 2
+
+
+def test_a_baseline_that_is_refitted_with_the_validation_rows_is_judged_without_them(tmp_path: Path) -> None:
+    write_texts(tmp_path / "train.csv", 150)
+    study = {"base": "none", "data": {"train": str(tmp_path / "train.csv")}, "output": str(tmp_path / "out"),
+             "baselines": {"kinds": ["lexical", "majority"], "refit": True}, "ensemble": {"size": 2}}  # fmt: skip
+    striata.train(study)
+    notes: list[str] = []
+    texts = read_texts(str(write_texts(tmp_path / "more.csv", 40, seed=2, labels=False)), Columns()).texts
+    made = striata.selftrain(tmp_path / "out", texts, rounds=1, loss=1.0, listen=noting(notes))
+    assert any("majority learns nothing from texts and is left out" in line for line in notes)
+    (learner,) = made.runs.values()
+    assert learner.facts.recipe["refit"] is True
+    prepared, ensemble = prepare(load_study(study)), striata.load(tmp_path / "out" / "ensemble")
+    splits, targets = prepared.splits, prepared.targets
+    combined, members = ensemble.with_members(texts)
+    answers = ensemble.probabilities(combined)
+    counts = certainty(answers) * agreement(combined.argmax(1), members)
+    rows, labels = one_label_a_row(
+        Rows(texts=[*splits.train.texts, *texts]),
+        np.concatenate([np.eye(len(splits.labels))[targets["train"]], sharpened(answers)]),
+        np.concatenate([np.ones(len(splits.train)), counts]),
+    )
+    without = Lexical.fit(rows, labels, len(splits.labels)).logits(Rows(texts=splits.validation.texts))
+    np.testing.assert_allclose(learner.validation().logits, without, atol=1e-4)
+    assert np.abs(striata.load(learner.path).logits(splits.validation.texts) - without).max() > 0.01
 
 
 def test_what_is_taught_is_the_ensembles_answers(taught: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,8 +229,8 @@ def test_what_cannot_be_is_refused(taught: Path, tmp_path: Path, capsys: pytest.
     out, more = taught / "out", str(taught / "more.csv")
     with pytest.raises(EnsembleError, match=r"'frozn' .did you mean 'frozen'"):
         striata.selftrain(out, more, kind="frozn")
-    with pytest.raises(EnsembleError, match="has no run of kind frozen"):
-        striata.selftrain(out, more, kind="frozen")
+    with pytest.raises(EnsembleError, match="has no run of kind neighbours"):
+        striata.selftrain(out, more, kind="neighbours")
     with pytest.raises(EnsembleError, match="worse than its teacher: validation accuracy"):
         striata.selftrain(out, more, kind="adapter", steps=1, rounds=1, loss=0.0, device="cpu")
     assert not (out / "selftrained").exists()

@@ -34,6 +34,8 @@ def test_weights_are_ratios_of_densities() -> None:
     assert effective_rows(np.array([1.0, 1, 2])) == pytest.approx(16 / 6)
     same = density_weights(rows[:2000], rows[2000:], groups=np.arange(4000))
     assert effective_rows(same) > 1900
+    noise = rng.normal(0, 1, (1150, 100))  # many features and few rows tell them apart by chance
+    assert effective_rows(density_weights(noise[:150], noise[150:], groups=np.arange(1150))) > 140
 
 
 @pytest.fixture

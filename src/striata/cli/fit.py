@@ -80,17 +80,20 @@ def fit(
         print_json(fitted.to_json())
         return
     show_fit(fitted)
-    _show_next(fitted)
+    _show_next(fitted, task)
 
 
-def _show_next(fitted: Fitted) -> None:
+def _show_next(fitted: Fitted, task: str) -> None:
     from ..runs.standings import find_model
+    from ..tasks import SINGLE_LABEL
     from .output import command, say
 
     model = fitted.folder if find_model(fitted.folder) == fitted.model else fitted.model
     say(f"next: {command('predict', model, 'FILE')}")
     say(f"      {command('leaderboard', fitted.folder)}")
     say(f"      {command('evaluate', model, 'FILE')}")
+    if fitted.name == "ensemble" and task == SINGLE_LABEL.name:
+        say(f"with texts that nobody has labelled: {command('selftrain', fitted.folder, '--unlabelled', 'FILE')}")
 
 
 def _look_for(task: str, sources: Iterable[str | None], base: str | None) -> None:

@@ -121,11 +121,9 @@ def self_train(
     task = next(iter(ensemble.runs.values())).task
     if task.name != SINGLE_LABEL.name:
         raise EnsembleError(f"self-training is for one label of several; the task of {folder.path} is {task.name}")
-    target, patterns = free_target(folder, out, NAME), _patterns(folder, ensemble, kind)
+    target, patterns = free_target(folder, out, NAME), _patterns(folder, ensemble, kind, listen)
     prepared = reweighted(prepare_again(folder, data, base), folder.path, listen, device)
     texts = read_unlabelled(unlabelled, columns, prepared, listen)
-    for name in sorted(set(ensemble.runs) - {run.name for run in patterns}) if kind is None else ():
-        note(listen, f"{name} learns nothing from texts and is left out")
     course = Course(
         folder=folder,
         ensemble=ensemble,
@@ -142,7 +140,7 @@ def self_train(
     )
     with course.place.held():
         try:
-            made = _kept(course, course.take(rounds), target, loss)
+            made = _write_best(course, course.take(rounds), target, loss)
         except BaseException:
             if not course.has_begun:
                 course.place.remove()
@@ -153,7 +151,7 @@ def self_train(
     return made
 
 
-def _patterns(folder: StudyFolder, ensemble: Ensemble, kind: str | None) -> tuple[Run, ...]:
+def _patterns(folder: StudyFolder, ensemble: Ensemble, kind: str | None, listen: Listener) -> tuple[Run, ...]:
     """The runs with whose kinds and settings others learn: all of the ensemble, or the best one of a kind.
 
     Raises:
@@ -161,6 +159,8 @@ def _patterns(folder: StudyFolder, ensemble: Ensemble, kind: str | None) -> tupl
     """
     if kind is None:
         runs = [run for run in ensemble.runs.values() if run.kind in KINDS]
+        for name in sorted(set(ensemble.runs) - {run.name for run in runs}):
+            note(listen, f"{name} learns nothing from texts and is left out")
         if not runs:
             raise EnsembleError(
                 f"the ensemble of {folder.path} has no run of kind {' or '.join(KINDS)}, as which others could learn"
@@ -174,7 +174,7 @@ def _patterns(folder: StudyFolder, ensemble: Ensemble, kind: str | None) -> tupl
     return (best,)
 
 
-def _kept(course: Course, taken: Sequence[Round], target: Path, loss: float) -> SelfTrained | EnsembleError:
+def _write_best(course: Course, taken: Sequence[Round], target: Path, loss: float) -> SelfTrained | EnsembleError:
     """Writes the best round's folder if it is good enough; else gives what is to be said of it."""
     best = max(taken, key=lambda one: (one.metrics["accuracy"], -one.metrics["loss"]))
     pool = join(best.runs)

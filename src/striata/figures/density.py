@@ -10,7 +10,8 @@ import numpy.typing as npt
 from .folds import deal_folds
 
 Weights = npt.NDArray[np.float64]
-_STRENGTH = {False: 0.1, True: 3.0}  # C of the logistic regression, on standardized columns, and on sparse rows of unit length
+# C of the logistic regression, on standardized columns, and on sparse rows of unit length
+_STRENGTHS = {False: (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1), True: (0.1, 0.3, 1.0, 3.0)}
 _FOLDS = 5
 _FLOOR = 1e-3  # of a weight, which has to be above 0
 
@@ -19,7 +20,8 @@ def density_weights(rows: Any, others: Any, *, groups: npt.NDArray[np.int64], cl
     """Weights of rows, 1 in the mean: the ratio of the others' density to theirs.
 
     A classifier between rows and others says of each row how likely it is one of the others, p, by a fit without it and its
-    equals; the ratio is p / (1 - p) but for a factor (Sugiyama and Kawanabe 2012).
+    equals; the ratio is p / (1 - p) but for a factor (Sugiyama and Kawanabe 2012). Its strength is the one with the smallest log
+    loss on what a fit was without; where none tells rows from others so, all weights are 1.
 
     Args:
         rows: features, (n, size), an array or a sparse matrix.
@@ -29,22 +31,41 @@ def density_weights(rows: Any, others: Any, *, groups: npt.NDArray[np.int64], cl
         seed: of the folds.
     """
     import scipy.sparse as sp
-    from sklearn.linear_model import LogisticRegression
 
     count = rows.shape[0]
     stack: Any = sp.vstack
     whole = sp.csr_array(stack([rows, others])) if sp.issparse(rows) else _standard(np.concatenate([rows, others]))
     member = np.arange(whole.shape[0]) >= count
     folds = deal_folds(member.astype(np.int64), _FOLDS, seed, groups)
-    ratios = np.ones(count)
-    for fold in np.unique(folds):
-        inside, held = np.flatnonzero(folds != fold), np.flatnonzero((folds == fold) & ~member)
-        if len(held) and len(np.unique(member[inside])) == 2:
-            model = LogisticRegression(C=_STRENGTH[sp.issparse(rows)], max_iter=300).fit(whole[inside], member[inside])
-            ratios[held] = np.exp(np.clip(model.decision_function(whole[held]), -30, 30))
+    chosen = np.full(len(member), np.log(member.sum() / count))
+    least = _log_loss(chosen, member)
+    for strength in _STRENGTHS[sp.issparse(rows)]:
+        scores = _held_out(whole, member, folds, strength)
+        loss = _log_loss(scores, member)
+        if loss >= least:
+            break
+        chosen, least = scores, loss
+    ratios = np.exp(np.clip(chosen[:count], -30, 30))
     weights = np.clip(ratios / ratios.mean(), _FLOOR, clip)
     balanced: Weights = weights / weights.mean()
     return balanced
+
+
+def _held_out(whole: Any, member: npt.NDArray[np.bool_], folds: npt.NDArray[np.int64], strength: float) -> Weights:
+    """Log-odds that rows are the others, each by a fit without its fold, (rows,)."""
+    from sklearn.linear_model import LogisticRegression
+
+    scores = np.full(len(member), np.log(member.sum() / (~member).sum()))
+    for fold in np.unique(folds):
+        inside, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        if len(np.unique(member[inside])) == 2:
+            model = LogisticRegression(C=strength, max_iter=300).fit(whole[inside], member[inside])
+            scores[held] = model.decision_function(whole[held])
+    return scores
+
+
+def _log_loss(scores: Weights, member: npt.NDArray[np.bool_]) -> float:
+    return float(np.logaddexp(0, np.where(member, -scores, scores)).mean())
 
 
 def effective_rows(weights: Weights) -> float:

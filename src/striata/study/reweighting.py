@@ -60,12 +60,10 @@ def reweighted(prepared: Prepared, folder: Path, listen: Listener, device: str =
         _write(folder / FILE, weights, request)
     test = prepared.splits.test
     copies = 0 if test is None else _shared(others, test)
-    worth = f"{effective_rows(weights):,.0f} of {len(weights):,} rows that count alike"
-    note(
-        listen,
-        f"transductive: training rows are weighted to be like {source}: weights {weights.min():.2g} to {weights.max():.3g}, "
-        f"worth {worth}",
-    )
+    worth = f"weights {weights.min():.2g} to {weights.max():.3g}, worth {effective_rows(weights):,.0f} of {len(weights):,} rows"
+    if (weights == weights[0]).all():
+        worth = "nothing tells these from the others, so all count alike"
+    note(listen, f"transductive: training rows are weighted to be like {source}: {worth}")
     if copies:
         note(listen, f"{copies:,} rows of {source} are copies of test rows: figures on the test rows flatter")
     return replace(prepared, weights=weights)
