@@ -143,7 +143,8 @@ class Course:
         With `consistency` times the share of the perturbations under which the answer stays the same.
         """
         model = self._open(self.ensemble.folder, base=any(run.base for run in self.ensemble.runs.values()))
-        combined, members = model.with_members(self.texts.texts, self.texts.pairs)
+        members = self._member_logits(model)
+        combined = model.combiner.apply(members)
         answers = in_order(model.probabilities(combined), model.labels, self.prepared.splits.labels)
         decided = SINGLE_LABEL.decide(combined)
         agreed = agreement(decided, members)
@@ -155,7 +156,18 @@ class Course:
 
     def _answers(self, taken: Round) -> Floats:
         model = self._open(taken.model, base=any(run.base for run in taken.runs.values()))
-        return in_order(model.predict_proba(self.texts.texts, self.texts.pairs), model.labels, self.prepared.splits.labels)
+        combined = model.combiner.apply(self._member_logits(model))
+        return in_order(model.probabilities(combined), model.labels, self.prepared.splits.labels)
+
+    def _member_logits(self, model: Model) -> dict[str, Floats]:
+        """Logits of a model's members for the texts, by name, (texts, labels); texts are embedded once for all rounds."""
+        embedded = {name: run for name, run in model.runs.items() if run.kind in BASELINES and BASELINES[run.kind].embedded}
+        others = [name for name in model.runs if name not in embedded]
+        logits = model.member_logits(self.texts.texts, self.texts.pairs, names=others)
+        for name, run in embedded.items():
+            answers = run.read(BASELINES[run.kind].read).logits(self._rows(run, self.texts))
+            logits[name] = in_order(answers, run.labels, model.labels)
+        return logits
 
     def _round(self, number: int, answers: Floats, counts: Weights) -> Round:
         """A round, its runs from the disk as far as an interrupted call finished them."""
