@@ -10,7 +10,9 @@ embedded. It teaches what `--kinds` names: all of its members, or one run of a k
 Differences are paired by seed, with t intervals of 95 %. `kept` are the seeds in which the check on the validation rows (-0.2
 points at most) keeps what was taught; where it does not, the teacher stays, and so it counts in `checked`. With `--consistency`
 texts also count by how their answers stand perturbations. With `--weights` another ensemble is trained with `data.weight_like`,
-and with `--priors` the teacher's answers are corrected by `--priors estimate`. Precision is the machine's own: fp32, or bf16
+and with `--priors` the teacher's answers are corrected by `--priors estimate`. With `--peers` scikit-learn's self-training (of a
+logistic regression) and label spreading (over 20 neighbours) learn from the same embeddings, with its defaults and with the rows
+that are held out here, too. Precision is the machine's own: fp32, or bf16
 where there are units for it.
 """
 
@@ -28,6 +30,8 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import t as student
+from sklearn.linear_model import LogisticRegression
+from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 
 import striata
 from striata.automl.overview import default_base
@@ -101,13 +105,16 @@ class Setting:
 
     Args:
         settings: of the study that teaches, but for its data.
+        labels: in the order of `truth`'s places.
         unlabelled, test: the rows that no draw labels, and those that are judged, with their labels as places in `truth`.
         kinds: of what is taught; "all" for all members.
         consistency, weights, priors: see the options.
+        peers: by which embeddings scikit-learn learns; None where it does not.
         rounds: of self-training.
     """
 
     settings: dict[str, Any]
+    labels: Sequence[str]
     unlabelled: Table
     test: Table
     truth: np.ndarray
@@ -115,12 +122,28 @@ class Setting:
     consistency: bool
     weights: bool
     priors: bool
+    peers: Vectors | None
     rounds: int
 
     def right(self, model: striata.Model, logits: np.ndarray | None = None) -> float:
         """Share of the test rows that are answered as they are labelled."""
         logits = model.logits(self.test.texts) if logits is None else logits
         return float((logits.argmax(1) == self.truth).mean())
+
+
+def peers(setting: Setting, vectors: Vectors, labelled: Table) -> dict[str, float]:
+    """Accuracy of scikit-learn's ways to learn from texts without labels, by its defaults."""
+    rows, unlabelled, test = (
+        vectors.of(table.texts)[0].astype(np.float32) for table in (labelled, setting.unlabelled, setting.test)
+    )
+    targets = encode_labels(labelled, setting.labels)
+    rows = np.concatenate([rows, unlabelled])
+    targets = np.concatenate([targets, np.full(len(unlabelled), -1)])
+    ways = {
+        "scikit-learn self-training": SelfTrainingClassifier(LogisticRegression(max_iter=1000)),
+        "scikit-learn spreading": LabelSpreading(kernel="knn", n_neighbors=20),
+    }
+    return {name: float((way.fit(rows, targets).predict(test) == setting.truth).mean()) for name, way in ways.items()}
 
 
 def measure(setting: Setting, labelled: Table, seed: int) -> dict[str, float]:
@@ -138,6 +161,8 @@ def measure(setting: Setting, labelled: Table, seed: int) -> dict[str, float]:
         if setting.priors:
             logits = teacher.logits(setting.test.texts)
             figures["priors"] = setting.right(teacher, teacher.shifted(logits, "estimate"))
+        if setting.peers is not None:
+            figures |= peers(setting, setting.peers, labelled)
         if setting.weights:
             texts = Path(place) / "unlabelled.jsonl"
             texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in setting.unlabelled.texts))
@@ -165,7 +190,7 @@ def summary(lines: list[dict[str, float]]) -> dict[str, str]:
     told = {}
     for name, column in values.items():
         told[name] = f"{column.mean():.4f}"
-        if name.endswith(("after", "checked", "weighted", "priors")) and len(lines) > 1:
+        if name.endswith(("after", "checked", "weighted", "priors", "training", "spreading")) and len(lines) > 1:
             for other in ("teacher", name.replace("after", "before")):
                 if other in values and other != name:
                     change = 100 * (column - values[other])
@@ -184,24 +209,27 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--kinds", nargs="*", default=[ALL], choices=[ALL, *selftraining.KINDS])
-    for option in ("consistency", "words", "adapter", "weights", "priors"):
+    for option in ("consistency", "words", "adapter", "weights", "priors", "peers"):
         parser.add_argument(f"--{option}", action="store_true")
     parser.add_argument("--cache", type=Path, help="an .npz file that keeps the embeddings for the next call")
     arguments = parser.parse_args()
-    if arguments.adapter and arguments.words:
-        parser.error("--adapter is measured without --words")
+    if arguments.words and (arguments.adapter or arguments.peers):
+        parser.error("--adapter and --peers are measured without --words")
     seeds = range(*arguments.seeds)
     pools, unlabelled, test = _drawn(arguments)
+    vectors, labels = None, label_order(pools)
     if arguments.words:  # the other member is for an ensemble to be there; it knows nothing, and agrees with few
         course.agreement = lambda decided, _: np.ones(len(decided))
         settings: dict[str, Any] = WORDS
     else:
         base = default_base()
-        Vectors(base, list(dict.fromkeys([*pools.texts, *unlabelled.texts, *test.texts])), arguments.cache).take_over()
+        vectors = Vectors(base, list(dict.fromkeys([*pools.texts, *unlabelled.texts, *test.texts])), arguments.cache)
+        vectors.take_over()
         settings = {"base": base, **(ADAPTED if arguments.adapter else EMBEDDED)}
     setting = Setting(
-        settings=settings, unlabelled=unlabelled, test=test, truth=encode_labels(test, label_order(pools)), kinds=arguments.kinds,
-        consistency=arguments.consistency, weights=arguments.weights, priors=arguments.priors, rounds=arguments.rounds,
+        settings=settings, labels=labels, unlabelled=unlabelled, test=test, truth=encode_labels(test, labels),
+        kinds=arguments.kinds, consistency=arguments.consistency, weights=arguments.weights, priors=arguments.priors,
+        peers=vectors if arguments.peers else None, rounds=arguments.rounds,
     )  # fmt: skip
     started = time.process_time()
     for count in arguments.labelled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 from dataclasses import replace
 from itertools import count
@@ -20,14 +21,16 @@ from striata.automl.verdict import Fitted
 from striata.baselines import Lexical, Rows
 from striata.choices import BASELINES
 from striata.data import Columns, read_table
+from striata.ensemble import load_ensemble
 from striata.errors import DataError, EncoderError, ExtraError, StudyError
 from striata.robustness import run_stress
 from striata.runs import Run, StudyFolder
 from striata.settings import load_study
 from striata.training.events import Event
 
+from ..command import run as call
 from ..processes import python
-from ..study.small import WORDS, noting, study_of
+from ..study.small import WORDS, noting, study_of, write_texts
 from .small import SPEED, at_one_speed, request
 
 
@@ -148,6 +151,25 @@ def test_the_same_call_again_trains_nothing_and_counts_its_time(folder: Path, fi
     assert again.accuracy == fitted.accuracy
     assert again.seconds > fitted.seconds
     assert again.limit == fitted.limit == 30
+
+
+def test_what_it_names_for_texts_without_labels_is_done_with_its_folder(
+    folder: Path, fitted: Fitted, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(striata, "fit", lambda *_, **__: replace(fitted, name="ensemble"))
+    assert call("fit", folder / "train.csv", "--base", folder / "roberta") == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "selftrain" in line)
+    command = shlex.split(line[line.index("striata ") :])
+    assert command == ["striata", "selftrain", str(fitted.folder), "--unlabelled", "FILE"]
+    monkeypatch.setattr(striata, "fit", lambda *_, **__: replace(fitted, name="lexical"))
+    assert call("fit", folder / "train.csv", "--base", folder / "roberta") == 0
+    assert "selftrain" not in capsys.readouterr().out
+    more = write_texts(folder / "more.csv", 40, seed=2, labels=False)
+    assert call(*command[1:-1], more, "--rounds", 1, "--steps", 4, "--loss", 1) == 0
+    made = {learner.name: learner for learner in StudyFolder.open(fitted.folder / "selftrained").runs()}
+    assert set(made) == set(load_ensemble(fitted.folder / "ensemble").runs)
+    assert all(learner.facts.transductive for learner in made.values())
+    assert call("evaluate", fitted.folder / "selftrained", folder / "test.csv") == 0
 
 
 def test_more_minutes_for_what_is_done_are_answered(folder: Path, fitted: Fitted) -> None:

@@ -34,8 +34,8 @@ BLOCKS_NOT_RUN = {
     ("docs/export.md", 'import { pipeline, env } from "@huggingface/transformers";'): "tests/exports does it where Node has it",
     ("docs/install.md", "repos:"): "a hook of pre-commit; tests/test_packaging.py reads it",
     ("docs/install.md", "- uses: actions/checkout@v4"): "a step of a workflow",
-    ("docs/scale.md", "from ray import serve"): "not tested, as the page says",
-    ("docs/scale.md", "from collections.abc import Iterator"): "likewise",
+    ("docs/scale.md", "from ray import serve"): "tests/docs/test_recipes.py runs it where ray[serve] is installed",
+    ("docs/scale.md", "from collections.abc import Iterator"): "likewise, where PySpark is",
     ("docs/labelling.md", "<View>"): "a configuration of Label Studio's",
     ("docs/how-it-works.md", "src/striata/"): "a tree; tests/test_house.py compares it with the files",
 }
