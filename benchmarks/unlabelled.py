@@ -12,8 +12,7 @@ points at most) keeps what was taught; where it does not, the teacher stays, and
 texts also count by how their answers stand perturbations. With `--weights` another ensemble is trained with `data.weight_like`,
 and with `--priors` the teacher's answers are corrected by `--priors estimate`. With `--peers` scikit-learn's self-training (of a
 logistic regression) and label spreading (over 20 neighbours) learn from the same embeddings, with its defaults and with the rows
-that are held out here, too. Precision is the machine's own: fp32, or bf16
-where there are units for it.
+that are held out here, too. Precision is the machine's own: fp32, or bf16 where there are units for it.
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ from .options import Base, Device, Json, Read, StudyPath, Text, TextPair, named_
 def selftrain(
     folder: StudyPath,
     unlabelled: Annotated[str, typer.Option(help=f"Texts without labels: {DATA_HELP}.")],
-    rounds: Annotated[int, typer.Option(min=1, help="How often is learned from what was there before.")] = 2,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="How many; from the second on, the answers of the round before teach, too.")
+    ] = 2,
     kind: Annotated[
         str | None,
         typer.Option(
