@@ -97,8 +97,9 @@ def selftrain(
     This goes in rounds. Targets of these texts are the ensemble's calibrated probabilities, from the second round on their mean
     with those of the round before, sharpened: squared, and adding up to 1 again. A text counts by how sure the probabilities are
     (1 less their entropy's share of the largest) times the share of the members that agree; a labelled row counts as 1. What
-    learned is combined as the ensemble is. The best round on the validation rows is kept, unless it is worse than the ensemble.
-    It is transductive: it has seen the texts that it is likely to be used on.
+    learned is combined as the ensemble is; members of a cascade are weighed. The best round on the validation rows is kept,
+    unless it is worse than the ensemble by more than `loss`. It is transductive: it has seen the texts that it is likely to be
+    used on.
 
     Args:
         folder: of a study with an ensemble in it, of at least two runs.
@@ -121,7 +122,7 @@ def selftrain(
         device: "cpu", "cuda" or "auto".
 
     Raises:
-        EnsembleError: there is no ensemble, or what was trained is worse than it; nothing is written then.
+        EnsembleError: there is no ensemble, or what was trained is worse than it by more than `loss`; nothing is written then.
         StriataError: the study's folder, data or encoder is not what it was, or the texts cannot be used.
         KeyboardInterrupt: after Ctrl-C, with everything saved; the same call goes on from there.
     """

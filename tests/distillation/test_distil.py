@@ -288,7 +288,7 @@ def test_texts_of_the_studys_own_data_are_left_out(taught: Path) -> None:
         ({"steps": 0}, "^steps 0 is too few"),
         ({"layout": "0-9 r1 query"}, "0-9"),
         ({"unlabelled": "no.csv"}, "data file no.csv does not exist"),
-        ({"out": "TAKEN"}, "^out .* is there and is not distilled"),
+        ({"out": "TAKEN"}, "^out .* is there and is no distilled run"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_leaves_nothing(folder: Path, options: dict[str, Any], message: str) -> None:

@@ -225,6 +225,24 @@ def test_an_interrupted_call_goes_on_to_the_same_bytes(taught: Path, tmp_path: P
     assert again.rounds == whole.rounds
 
 
+def test_after_an_interrupted_call_another_one_keeps_nothing_of_it(taught: Path, tmp_path: Path) -> None:
+    def until(event: striata.training.events.Event) -> None:
+        if event.kind == "note" and event.message.startswith("round 1: validation"):
+            raise KeyboardInterrupt
+
+    def call(out: str, **options: object) -> striata.SelfTrained:
+        more = str(taught / "more.csv")
+        return striata.selftrain(taught / "out", more, loss=1.0, rounds=1, steps=4, out=tmp_path / out, device="cpu", **options)
+
+    with pytest.raises(KeyboardInterrupt):
+        call("cut", listen=until)
+    assert not (tmp_path / "cut").exists()
+    made = call("one", kind="lexical")
+    assert (list(made.runs), made.ensemble) == (["lexical"], None)
+    assert sorted(path.name for path in (tmp_path / "one").rglob("*") if path.is_dir()) == ["lexical", "runs"]
+    assert not (taught / "out" / "unfinished").exists()
+
+
 def test_what_cannot_be_is_refused(taught: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, more = taught / "out", str(taught / "more.csv")
     with pytest.raises(EnsembleError, match=r"'frozn' .did you mean 'frozen'"):
@@ -239,8 +257,17 @@ def test_what_cannot_be_is_refused(taught: Path, tmp_path: Path, capsys: pytest.
     assert json.loads(capsys.readouterr().out)["transductive"] is True
     assert run("card", out / "selftrained" / "runs" / "lexical") == 0
     assert "It is transductive" in (out / "selftrained" / "runs" / "lexical" / "README.md").read_text()
-    with pytest.raises(EnsembleError, match="is there and is not selftrained"):
+    with pytest.raises(EnsembleError, match="is there and is no selftrained run"):
         striata.selftrain(out, more, out=taught)
+    for place in (out, out / "selftrained"):
+        (out / "selftrained" / "notes.txt").write_text("mine")
+        with pytest.raises(EnsembleError, match="is there and holds more than selftrained runs"):
+            striata.selftrain(out, more, out=place)
+    (out / "selftrained" / "notes.txt").unlink()
+    write_ensemble(out, method="cascade", size=2)
+    made = striata.selftrain(out, more, rounds=1, steps=4, loss=1.0, device="cpu")  # in the place of the first
+    assert made.ensemble is not None
+    assert made.ensemble.method == "weighted"
     write_ensemble(out, size=1)
     with pytest.raises(EnsembleError, match="is one run"):
         striata.selftrain(out, more)

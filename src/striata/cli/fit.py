@@ -84,6 +84,7 @@ def fit(
 
 
 def _show_next(fitted: Fitted, task: str) -> None:
+    from ..ensemble import load_ensemble
     from ..runs.standings import find_model
     from ..tasks import SINGLE_LABEL
     from .output import command, say
@@ -92,7 +93,7 @@ def _show_next(fitted: Fitted, task: str) -> None:
     say(f"next: {command('predict', model, 'FILE')}")
     say(f"      {command('leaderboard', fitted.folder)}")
     say(f"      {command('evaluate', model, 'FILE')}")
-    if fitted.name == "ensemble" and task == SINGLE_LABEL.name:
+    if fitted.name == "ensemble" and task == SINGLE_LABEL.name and len(load_ensemble(fitted.folder / "ensemble").runs) > 1:
         say(f"with texts that nobody has labelled: {command('selftrain', fitted.folder, '--unlabelled', 'FILE')}")
 
 

@@ -42,10 +42,11 @@ def selftrain(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Train the ensemble's members again, on labels and on its answers to texts without labels; keep what is not worse.
+    """Train the ensemble's members again, on labels and on its answers to texts without labels.
 
     A text counts by how sure the ensemble is of its label, and by how many of its members agree. What comes out is a study's
-    folder with an ensemble, and transductive: figures on these texts are not those of new data.
+    folder with an ensemble, and transductive: figures on these texts are not those of new data. It is kept unless it loses more
+    than --loss on the validation rows.
 
     Interrupted at any moment, the same command goes on from the last checkpoint.
 

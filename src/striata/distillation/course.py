@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,20 +14,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..baselines import BASELINES, Rows
-from ..baselines.rows import Weights
+from ..baselines import BASELINES, Baseline, Rows
+from ..baselines.rows import Ints, Weights
+from ..choices import METHODS
 from ..data import Table
-from ..ensemble import Ensemble, rule_of, write_ensemble
+from ..disk.files import write_text
+from ..ensemble import Ensemble, write_ensemble
 from ..errors import EnsembleError, RunError
 from ..model import Model
-from ..runs import Run, StudyFolder
+from ..runs import Member, Run, StudyFolder
 from ..runs.adapter import write_adapter
 from ..runs.facts import Distillation
 from ..runs.joined import in_order
 from ..runs.run import RunRecord, Validation, write_run
 from ..runs.study_folder import is_run
 from ..study import Prepared
-from ..study.contenders import rows_embedded
+from ..study.contenders import held_weights, rows_embedded
 from ..study.embeddings import StudyEmbeddings
 from ..study.stack_folder import StackFolder
 from ..tasks import SINGLE_LABEL
@@ -99,8 +104,19 @@ class Course:
     listen: Listener
     device: str
 
+    def check(self) -> None:
+        """Says at once what cannot be trained.
+
+        Raises:
+            EnsembleError: there are too few steps for adapters.
+        """
+        adapters = [self.member_like(pattern) for pattern in self.patterns if pattern.kind == ADAPTER]
+        if self.steps is not None and not adapters:
+            note(self.listen, "none that learns has adapters: `steps` changes nothing")
+
     def take(self, rounds: int) -> list[Round]:
-        """All rounds."""
+        """All rounds; what an interrupted call left is gone on with where it learned the same."""
+        self._begin()
         doing(self.listen, f"the ensemble of {len(self.ensemble.runs)} answers {len(self.texts):,} unlabelled texts")
         answers, agreed = self._ask()
         taken: list[Round] = []
@@ -109,6 +125,31 @@ class Course:
             taken.append(self._round(number, known, certainty(known) * agreed))
             note(self.listen, f"round {number}: validation accuracy {taken[-1].metrics['accuracy']:.4f}")
         return taken
+
+    def _begin(self) -> None:
+        """Empties the place where an interrupted call learned something else."""
+        file = self.place.path / "request.txt"
+        if file.is_file() and file.read_text(encoding="utf-8") == self._request:
+            return
+        if self.place.checkpoint.exists() or file.is_file():
+            note(self.listen, "an interrupted call learned something else; it begins anew")
+        for entry in self.place.path.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry != self.place.lock:
+                entry.unlink()
+        write_text(file, self._request)
+
+    @property
+    def _request(self) -> str:
+        """Stands for all that a round follows from."""
+        weights = self.prepared.weights
+        parts = [
+            self.ensemble.seal.checksum, [run.checksum for run in self.patterns], self.prepared.splits.fingerprint,
+            self.texts.reference, self.steps, self.seed, self.consistency,
+            None if weights is None else hashlib.sha256(weights.tobytes()).hexdigest(),
+        ]  # fmt: skip
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def round_folder(self, number: int) -> StudyFolder:
         """Where a round's runs lie until the last one has ended."""
@@ -155,7 +196,8 @@ class Course:
         return answers, agreed
 
     def _answers(self, taken: Round) -> Floats:
-        model = self._open(taken.model, base=any(run.base for run in taken.runs.values()))
+        members = taken.runs if taken.ensemble is None else taken.ensemble.runs
+        model = self._open(taken.model, base=any(run.base for run in members.values()))
         combined = model.combiner.apply(self._member_logits(model))
         return in_order(model.probabilities(combined), model.labels, self.prepared.splits.labels)
 
@@ -192,14 +234,24 @@ class Course:
         return Round(folder=folder, runs=runs, ensemble=self._combined(folder) if len(runs) > 1 else None)
 
     def _combined(self, folder: StudyFolder) -> Ensemble:
-        """The ensemble of a round, chosen as the teacher was."""
-        rule = rule_of(self.folder.path)
-        assert rule is not None
-        rule = replace(rule, size=min(rule.size, len(self.patterns)))
-        return write_ensemble(folder.path, **{name: getattr(rule, name) for name in rule.__slots__})
+        """The ensemble of a round, chosen as the teacher was, but without its budget: what remembers texts grows with them. A
+        cascade's members are weighed."""
+        choice = METHODS[self.ensemble.method]
+        method = "weighted" if choice.cascades else self.ensemble.method
+        combine = self.ensemble.combination if choice.averages else "logits"
+        return write_ensemble(folder.path, size=len(self.patterns), by=self.ensemble.by, method=method, combine=combine)
 
     def _seed(self, pattern: Run) -> int:
         return pattern.seed if self.seed is None else self.seed
+
+    def member_like(self, pattern: Run) -> Member:
+        """Who learns as a run with adapters.
+
+        Raises:
+            EnsembleError: there are too few steps.
+        """
+        title = pattern.facts.title if self.seed is None else pattern.name  # with one seed, members of one layout would be one
+        return plan_student(pattern, self.prepared, name=pattern.name, title=title, layout=None, steps=self.steps, seed=self.seed)
 
     def _train(self, pattern: Run, path: Path, facts: Distillation, targets: Floats, weights: Weights) -> Run:
         """Adapters, trained on all rows together."""
@@ -212,7 +264,7 @@ class Course:
             best=pattern,
             unlabelled=self.texts,
             hard=facts.hard,
-            member=plan_student(pattern, self.prepared, name=pattern.name, layout=None, steps=self.steps, seed=self.seed),
+            member=self.member_like(pattern),
             round=facts.round,
             consistency=self.consistency,
         )
@@ -232,20 +284,20 @@ class Course:
 
     def _fit(self, pattern: Run, path: Path, facts: Distillation, targets: Floats, weights: Weights) -> Run:
         """A baseline, fitted on all rows together, those without labels once for each label that they may have."""
-        start, splits, method = time.perf_counter(), self.prepared.splits, BASELINES[pattern.kind]
+        start, splits = time.perf_counter(), self.prepared.splits
         own = rows_embedded(len(splits.train), pattern.facts.recipe["embedded_rows"], self.prepared.study.data.seed)
         places = np.concatenate([own, np.arange(len(splits.train), len(weights))])
         rows = self._rows(pattern, splits.train.take(own)).followed_by(self._rows(pattern, self.texts))
         several, labels = one_label_a_row(rows, targets[places], weights[places])
-        fit = partial(method.fit, labels=len(splits.labels), seed=self._seed(pattern))
         held, truth = self._rows(pattern, splits.validation), self.prepared.targets["validation"]
-        baseline = fit(several, labels)
+        baseline = self._fitted(pattern, several, labels)
         logits = baseline.logits(held)
         if not np.isfinite(logits).all():
             raise RunError(f"self-training of {pattern.name} gives no finite numbers; nothing was written")
         if pattern.facts.recipe.get("refit"):
-            both = several.followed_by(replace(held, weights=np.ones(len(held))))
-            baseline = fit(both, np.concatenate([labels, truth]))
+            counts = held_weights(self.prepared)
+            both = several.followed_by(replace(held, weights=np.ones(len(held)) if counts is None else counts))
+            baseline = self._fitted(pattern, both, np.concatenate([labels, truth]))
         changes = {
             "seed": self._seed(pattern),
             "trainable": baseline.trainable,
@@ -253,6 +305,8 @@ class Course:
             "metrics": splits.task.scores(logits, truth).to_json(),
             "seconds": time.perf_counter() - start,
             "shared_seconds": 0.0,
+            "texts_per_second": None,
+            "base": None if pattern.base is None else self.prepared.study.base,
         }
         ids, hashes = splits.validation.ids, splits.validation.text_hashes()
         record = RunRecord(
@@ -263,6 +317,15 @@ class Course:
             validation=Validation(ids=ids, texts=hashes, labels=truth, logits=logits),
         )
         return write_run(path, _with(record, facts), baseline.write)
+
+    def _fitted(self, pattern: Run, rows: Rows, labels: Ints) -> Baseline:
+        try:
+            return BASELINES[pattern.kind].fit(rows, labels, len(self.prepared.splits.labels), seed=self._seed(pattern))
+        except Exception as error:  # whatever a solver of another library may raise
+            reason = " ".join(str(error).split()) or "no reason is known"
+            raise RunError(
+                f"self-training of {pattern.name} failed: {type(error).__name__}: {reason}; nothing was written"
+            ) from error
 
     def _rows(self, pattern: Run, table: Table) -> Rows:
         """What a baseline reads of a table."""

@@ -63,6 +63,7 @@ class Lesson:
         parts = [self.ensemble.seal.checksum, self.prepared.splits.fingerprint, texts, self.hard, self.member.seed]
         parts += [self.round] if self.round else []
         parts += ["consistency"] if self.consistency else []
+        parts += [self.member.name]
         return hashlib.sha256(json.dumps([*parts, *self.member.identity]).encode()).hexdigest()
 
     @property
@@ -175,7 +176,14 @@ def near_test_rows(unlabelled: Table, prepared: Prepared, listen: Listener) -> i
 
 
 def plan_student(
-    best: Run, prepared: Prepared, *, name: str = NAME, layout: str | Layout | Path | None, steps: int | None, seed: int | None
+    best: Run,
+    prepared: Prepared,
+    *,
+    name: str = NAME,
+    title: str = NAME,
+    layout: str | Layout | Path | None,
+    steps: int | None,
+    seed: int | None,
 ) -> Member:
     """The best run once more under another name, with the task's own loss, without class weights and label smoothing: its
     targets are no labels.
@@ -184,6 +192,7 @@ def plan_student(
         best: whose recipe it has.
         prepared: the study's data.
         name: the other name.
+        title: which it shares with members of other seeds.
         layout: None for that of the best run.
         steps: most optimizer steps; None for those of the best run.
         seed: None for that of the best run.
@@ -203,7 +212,7 @@ def plan_student(
         plan = make_plan(layout, base=study.base, labels=len(prepared.splits.labels), head=study.head, budget=study.budget)
     return Member(
         name=name,
-        title=name,
+        title=title,
         layout=plan.layout,
         seed=best.seed if seed is None else seed,
         recipe=recipe.model_copy(update=changes),

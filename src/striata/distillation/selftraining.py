@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -11,13 +12,14 @@ from ..choices import BASELINES
 from ..data import Columns
 from ..disk.files import new_folder
 from ..ensemble import Ensemble, load_ensemble
-from ..errors import EnsembleError, did_you_mean
+from ..errors import EnsembleError, StriataError, did_you_mean
 from ..evidence.sentences import points
 from ..evidence.worth import best_run, gain, rows_together
 from ..figures.intervals import Interval
 from ..runs import Run, StudyFolder
 from ..runs.joined import join
 from ..runs.refusal import accepted
+from ..runs.study_folder import SETTINGS
 from ..study import prepare_again
 from ..study.reweighting import reweighted
 from ..study.stack_folder import StackFolder
@@ -28,6 +30,7 @@ from .lesson import find_teacher, near_test_rows, read_unlabelled
 from .student import PLACE, free_target
 
 NAME = "selftrained"
+_WRITTEN = {SETTINGS, "runs", "ensemble", "cascade", "checks", "cache", "report.html", "test.json"}  # in it, here and by commands
 LOSS = 0.002  # of accuracy against the teacher; what loses more is not kept
 KINDS = (ADAPTER, *(kind for kind in BASELINES if kind != "majority"))  # that learn from texts
 
@@ -121,7 +124,7 @@ def self_train(
     task = next(iter(ensemble.runs.values())).task
     if task.name != SINGLE_LABEL.name:
         raise EnsembleError(f"self-training is for one label of several; the task of {folder.path} is {task.name}")
-    target, patterns = free_target(folder, out, NAME), _patterns(folder, ensemble, kind, listen)
+    target, patterns = _target(folder, out), _patterns(folder, ensemble, kind, listen)
     prepared = reweighted(prepare_again(folder, data, base), folder.path, listen, device)
     texts = read_unlabelled(unlabelled, columns, prepared, listen)
     course = Course(
@@ -138,6 +141,7 @@ def self_train(
         listen=listen,
         device=device,
     )
+    course.check()
     with course.place.held():
         try:
             made = _write_best(course, course.take(rounds), target, loss)
@@ -149,6 +153,24 @@ def self_train(
     if isinstance(made, EnsembleError):
         raise made
     return made
+
+
+def _target(folder: StudyFolder, out: str | Path | None) -> Path:
+    """Where it goes: a new place, or that of runs that learned so before.
+
+    Raises:
+        EnsembleError: something else is there, or it is the study's own folder.
+    """
+    target = folder.path / NAME if out is None else Path(out)
+    if not (target / SETTINGS).is_file():
+        return free_target(folder, out, NAME)
+    with suppress(StriataError):
+        runs = StudyFolder.open(target).runs()
+        own = folder.path.resolve().is_relative_to(target.resolve())
+        others = {path.name for path in target.iterdir()} - _WRITTEN
+        if runs and not own and not others and all(run.facts.distilled is not None for run in runs):
+            return target
+    raise EnsembleError(f"{target} is there and holds more than {NAME} runs; give another name", argument="out")
 
 
 def _patterns(folder: StudyFolder, ensemble: Ensemble, kind: str | None, listen: Listener) -> tuple[Run, ...]:
@@ -168,7 +190,7 @@ def _patterns(folder: StudyFolder, ensemble: Ensemble, kind: str | None, listen:
         return tuple(runs)
     if kind not in KINDS:
         raise EnsembleError(f"'{kind}'{did_you_mean(kind, KINDS)}; expected {', '.join(KINDS)}", argument="kind")
-    best = best_run([run for run in accepted(folder.runs()) if run.kind == kind and run.facts.distilled is None])
+    best = best_run([run for run in accepted(folder.runs()) if run.kind == kind])
     if best is None:
         raise EnsembleError(f"{folder.path} has no run of kind {kind}, as which a run could be self-trained")
     return (best,)
@@ -196,7 +218,10 @@ def _write_best(course: Course, taken: Sequence[Round], target: Path, loss: floa
             "is, or say by `loss` how much worse it may be"
         )
     with new_folder(target) as copy:
-        shutil.copytree(best.folder.path, copy, dirs_exist_ok=True)
+        for name, run in best.runs.items():
+            shutil.copytree(run.path, copy / "runs" / name)
+        if best.ensemble is not None:
+            shutil.copytree(best.ensemble.folder, copy / "ensemble")
         course.write_settings(StudyFolder(copy), target)
     runs = {run.name: run for run in StudyFolder.open(target).runs()}
     return replace(made, runs=runs, ensemble=None if best.ensemble is None else load_ensemble(target / "ensemble"))

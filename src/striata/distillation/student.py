@@ -16,7 +16,6 @@ from ..model import Model
 from ..runs import Run, StudyFolder
 from ..runs.adapter import write_adapter
 from ..runs.run import write_run
-from ..runs.study_folder import SETTINGS
 from ..study import prepare_again
 from ..study.reweighting import reweighted
 from ..study.stack_folder import StackFolder
@@ -130,7 +129,7 @@ def distil_ensemble(
 
 
 def free_target(folder: StudyFolder, out: str | Path | None, name: str) -> Path:
-    """Where what learned from an ensemble goes: a new place, or that of something else that did, a run or a folder of such runs.
+    """Where a run goes: a new place, or that of another run that learned from an ensemble.
 
     Raises:
         EnsembleError: something else is there.
@@ -138,11 +137,11 @@ def free_target(folder: StudyFolder, out: str | Path | None, name: str) -> Path:
     target = folder.path / name if out is None else Path(out)
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         try:
-            runs = StudyFolder.open(target).runs() if (target / SETTINGS).is_file() else [Run.load(target)]
-        except StriataError:
-            runs = []
-        if not runs or any(run.facts.distilled is None for run in runs):
-            raise EnsembleError(f"{target} is there and is not {name}; give another name", argument="out")
+            replaced = Run.load(target).facts.distilled is not None
+        except RunError:
+            replaced = False
+        if not replaced:
+            raise EnsembleError(f"{target} is there and is no {name} run; give another name", argument="out")
     return target
 
 

@@ -20,8 +20,8 @@ def density_weights(rows: Any, others: Any, *, groups: npt.NDArray[np.int64], cl
     """Weights of rows, 1 in the mean: the ratio of the others' density to theirs.
 
     A classifier between rows and others says of each row how likely it is one of the others, p, by a fit without it and its
-    equals; the ratio is p / (1 - p) but for a factor (Sugiyama and Kawanabe 2012). Its strength is the one with the smallest log
-    loss on what a fit was without; where none tells rows from others so, all weights are 1.
+    equals; the ratio is p / (1 - p) but for a factor (Sugiyama and Kawanabe 2012). Its strength grows as long as the log loss on
+    what fits were without falls; where none tells rows from others so, all weights are 1.
 
     Args:
         rows: features, (n, size), an array or a sparse matrix.
@@ -37,14 +37,16 @@ def density_weights(rows: Any, others: Any, *, groups: npt.NDArray[np.int64], cl
     whole = sp.csr_array(stack([rows, others])) if sp.issparse(rows) else _standard(np.concatenate([rows, others]))
     member = np.arange(whole.shape[0]) >= count
     folds = deal_folds(member.astype(np.int64), _FOLDS, seed, groups)
-    chosen = np.full(len(member), np.log(member.sum() / count))
-    least = _log_loss(chosen, member)
+    shares = chosen = _constant(member, folds)
+    least = _log_loss(shares, member)
     for strength in _STRENGTHS[sp.issparse(rows)]:
         scores = _held_out(whole, member, folds, strength)
         loss = _log_loss(scores, member)
         if loss >= least:
             break
         chosen, least = scores, loss
+    if chosen is shares:
+        return np.ones(count)
     ratios = np.exp(np.clip(chosen[:count], -30, 30))
     weights = np.clip(ratios / ratios.mean(), _FLOOR, clip)
     balanced: Weights = weights / weights.mean()
@@ -55,12 +57,21 @@ def _held_out(whole: Any, member: npt.NDArray[np.bool_], folds: npt.NDArray[np.i
     """Log-odds that rows are the others, each by a fit without its fold, (rows,)."""
     from sklearn.linear_model import LogisticRegression
 
-    scores = np.full(len(member), np.log(member.sum() / (~member).sum()))
+    scores = _constant(member, folds)
     for fold in np.unique(folds):
         inside, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         if len(np.unique(member[inside])) == 2:
             model = LogisticRegression(C=strength, max_iter=300).fit(whole[inside], member[inside])
             scores[held] = model.decision_function(whole[held])
+    return scores
+
+
+def _constant(member: npt.NDArray[np.bool_], folds: npt.NDArray[np.int64]) -> Weights:
+    """The same by shares alone."""
+    scores = np.empty(len(member))
+    for fold in np.unique(folds):
+        inside = member[folds != fold]
+        scores[folds == fold] = np.log((inside.sum() + 1) / ((~inside).sum() + 1))
     return scores
 
 

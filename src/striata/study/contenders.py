@@ -91,6 +91,18 @@ def rows_embedded(rows: int, most: int | None, seed: int) -> npt.NDArray[np.int6
     return np.sort(np.random.default_rng(seed).permutation(rows)[:most])
 
 
+def held_weights(prepared: Prepared) -> npt.NDArray[np.float64] | None:
+    """How much each validation row counts beside the training rows where a baseline is fitted once more on both, (rows,); None
+    where all count alike."""
+    splits = prepared.splits
+    if prepared.weights is None:
+        return None
+    if splits.validation.weights is None or splits.train.weights is None:
+        return np.ones(len(splits.validation))
+    weights: npt.NDArray[np.float64] = splits.validation.weights / splits.train.weights.mean()
+    return weights
+
+
 @dataclass(frozen=True, slots=True)
 class _Fitted:
     """A baseline, its logits for the validation rows, whether it was then fitted with these too, and seconds: of its fits, and of
@@ -150,7 +162,7 @@ class _Contest:
         if vectors is not None:
             train, goals, weights = train.take(self._embedded), goals[self._embedded], part_of(weights, self._embedded)
         rows = _rows(train, vectors, "train", weights)
-        held = _rows(splits.validation, vectors, "validation", self._held_weights())
+        held = _rows(splits.validation, vectors, "validation", held_weights(self._prepared))
         labels, seed = len(splits.labels), self._prepared.study.data.seed
         baseline = method.fit(rows, goals, labels, seed=seed)
         start = time.perf_counter()
@@ -163,16 +175,6 @@ class _Contest:
             baseline = method.fit(rows.followed_by(held), np.concatenate([goals, targets["validation"]]), labels, seed=seed)
             fitting += baseline.seconds
         return _Fitted(baseline, logits, refitted, fitting=fitting, answering=answering)
-
-    def _held_weights(self) -> npt.NDArray[np.float64] | None:
-        """How much each validation row counts beside the training rows where a baseline is fitted once more on both."""
-        splits = self._prepared.splits
-        if self._prepared.weights is None:
-            return None
-        if splits.validation.weights is None or splits.train.weights is None:
-            return np.ones(len(splits.validation))
-        weights: npt.NDArray[np.float64] = splits.validation.weights / splits.train.weights.mean()
-        return weights
 
     def _embed(self) -> dict[str, Embedded]:
         """Embeddings of the training rows that are used and of the validation rows, by table."""

@@ -61,9 +61,10 @@ def reweighted(prepared: Prepared, folder: Path, listen: Listener, device: str =
     test = prepared.splits.test
     copies = 0 if test is None else _shared(others, test)
     worth = f"weights {weights.min():.2g} to {weights.max():.3g}, worth {effective_rows(weights):,.0f} of {len(weights):,} rows"
+    told = f"training rows are weighted to be like {source}: {worth}"
     if (weights == weights[0]).all():
-        worth = "nothing tells these from the others, so all count alike"
-    note(listen, f"transductive: training rows are weighted to be like {source}: {worth}")
+        told = f"nothing tells the training rows from those of {source}, so that all count alike"
+    note(listen, f"transductive: {told}")
     if copies:
         note(listen, f"{copies:,} rows of {source} are copies of test rows: figures on the test rows flatter")
     return replace(prepared, weights=weights)
