@@ -17,7 +17,7 @@ from striata.distillation.consistency import consistency
 from striata.distillation.course import Course
 from striata.distillation.pseudo import agreement, certainty, one_label_a_row, sharpened
 from striata.ensemble import load_ensemble, write_ensemble
-from striata.errors import EnsembleError
+from striata.errors import EnsembleError, RunError
 from striata.robustness.perturbations import PERTURBATIONS, perturb
 from striata.runs import Run
 from striata.runs.facts import Distillation
@@ -87,6 +87,7 @@ def test_what_is_self_trained_says_what_it_has_seen(taught: Path, tmp_path: Path
         facts = learner.facts.distilled
         assert facts is not None
         assert learner.facts.transductive
+        assert learner.facts.texts_per_second is not None
         assert (learner.name, learner.path) == (name, tmp_path / "made" / "runs" / name)
         assert (facts.labelled, facts.unlabelled, facts.hard, facts.near_test) == (110, 61, 1.0, 1)
         assert facts.counted is not None
@@ -240,6 +241,29 @@ def test_after_an_interrupted_call_another_one_keeps_nothing_of_it(taught: Path,
     made = call("one", kind="lexical")
     assert (list(made.runs), made.ensemble) == (["lexical"], None)
     assert sorted(path.name for path in (tmp_path / "one").rglob("*") if path.is_dir()) == ["lexical", "runs"]
+    assert not (taught / "out" / "unfinished").exists()
+
+
+def test_a_round_whose_ensemble_needs_no_encoder_answers_without(
+    taught: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though members of the round that it has left out read embeddings."""
+    monkeypatch.setattr(course, "write_ensemble", lambda folder, **_: write_ensemble(folder, size=1, method="weighted"))
+    monkeypatch.setattr("striata.ensemble.weighting.best_runs", lambda *_: ["lexical"])
+    made = striata.selftrain(taught / "out", str(taught / "more.csv"), steps=4, loss=1.0, out=tmp_path / "made", device="cpu")
+    assert made.ensemble is not None
+    assert list(made.ensemble.runs) == ["lexical"]
+    assert any(learner.base is not None for learner in made.runs.values())
+
+
+def test_a_fit_that_fails_is_said_in_a_line(taught: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise FloatingPointError("solver\nis lost")
+
+    monkeypatch.setattr(Lexical, "fit", fail)
+    with pytest.raises(RunError, match="self-training of lexical: its fit failed: FloatingPointError: solver is lost; nothing"):
+        striata.selftrain(taught / "out", str(taught / "more.csv"), kind="lexical", out=tmp_path / "never", device="cpu")
+    assert not (tmp_path / "never").exists()
     assert not (taught / "out" / "unfinished").exists()
 
 

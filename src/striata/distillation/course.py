@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..baselines import BASELINES, Baseline, Rows
-from ..baselines.rows import Ints, Weights
+from ..baselines import BASELINES, Rows
+from ..baselines.rows import Weights
 from ..choices import METHODS
 from ..data import Table
 from ..disk.files import write_text
@@ -29,7 +28,7 @@ from ..runs.joined import in_order
 from ..runs.run import RunRecord, Validation, write_run
 from ..runs.study_folder import is_run
 from ..study import Prepared
-from ..study.contenders import held_weights, rows_embedded
+from ..study.contenders import fit_baseline, fit_failure, held_weights, rows_embedded
 from ..study.embeddings import StudyEmbeddings
 from ..study.stack_folder import StackFolder
 from ..tasks import SINGLE_LABEL
@@ -133,6 +132,7 @@ class Course:
             return
         if self.place.checkpoint.exists() or file.is_file():
             note(self.listen, "an interrupted call learned something else; it begins anew")
+        file.unlink(missing_ok=True)  # first, so that what is left of a folder is never gone on with
         for entry in self.place.path.iterdir():
             if entry.is_dir():
                 shutil.rmtree(entry)
@@ -223,9 +223,9 @@ class Course:
         own = np.ones(len(truth)) if self.prepared.weights is None else self.prepared.weights
         weights, runs = np.concatenate([own, counts]), dict[str, Run]()
         for pattern in self.patterns:
-            path, identity = folder.run_folder(pattern.name), (facts, pattern.kind, self._seed(pattern))
+            path = folder.run_folder(pattern.name)
             run = Run.load(path) if is_run(path) else None
-            if run is None or (run.facts.distilled, run.kind, run.seed) != identity:
+            if run is None:
                 size = f"{len(self.texts):,} texts that count as {counts.sum():,.0f} rows"
                 doing(self.listen, f"round {number}: {pattern.name} learns from {size}")
                 learn = self._train if pattern.kind == ADAPTER else self._fit
@@ -284,29 +284,31 @@ class Course:
 
     def _fit(self, pattern: Run, path: Path, facts: Distillation, targets: Floats, weights: Weights) -> Run:
         """A baseline, fitted on all rows together, those without labels once for each label that they may have."""
-        start, splits = time.perf_counter(), self.prepared.splits
-        own = rows_embedded(len(splits.train), pattern.facts.recipe["embedded_rows"], self.prepared.study.data.seed)
+        splits, study = self.prepared.splits, self.prepared.study
+        own = rows_embedded(len(splits.train), pattern.facts.recipe["embedded_rows"], study.data.seed)
         places = np.concatenate([own, np.arange(len(splits.train), len(weights))])
         rows = self._rows(pattern, splits.train.take(own)).followed_by(self._rows(pattern, self.texts))
-        several, labels = one_label_a_row(rows, targets[places], weights[places])
-        held, truth = self._rows(pattern, splits.validation), self.prepared.targets["validation"]
-        baseline = self._fitted(pattern, several, labels)
-        logits = baseline.logits(held)
-        if not np.isfinite(logits).all():
-            raise RunError(f"self-training of {pattern.name} gives no finite numbers; nothing was written")
-        if pattern.facts.recipe.get("refit"):
-            counts = held_weights(self.prepared)
-            both = several.followed_by(replace(held, weights=np.ones(len(held)) if counts is None else counts))
-            baseline = self._fitted(pattern, both, np.concatenate([labels, truth]))
+        several, goals = one_label_a_row(rows, targets[places], weights[places])
+        validated, counts = len(splits.validation), held_weights(self.prepared)
+        held = replace(self._rows(pattern, splits.validation), weights=np.ones(validated) if counts is None else counts)
+        truth, refit = self.prepared.targets["validation"], bool(pattern.facts.recipe.get("refit"))
+        try:
+            fitted = fit_baseline(
+                pattern.kind, several, goals, held, truth, len(splits.labels), seed=self._seed(pattern), refit=lambda: refit
+            )
+        except Exception as error:  # whatever a solver of another library may raise
+            raise RunError(f"self-training of {pattern.name}: {fit_failure(error)}; nothing was written") from error
+        embedded = pattern.base is not None
+        answering = fitted.answering + (validated / self._embeddings.texts_a_second(splits.validation) if embedded else 0.0)
         changes = {
             "seed": self._seed(pattern),
-            "trainable": baseline.trainable,
+            "trainable": fitted.baseline.trainable,
             "labels": splits.labels,
-            "metrics": splits.task.scores(logits, truth).to_json(),
-            "seconds": time.perf_counter() - start,
+            "metrics": splits.task.scores(fitted.logits, truth).to_json(),
+            "seconds": fitted.fitting,
             "shared_seconds": 0.0,
-            "texts_per_second": None,
-            "base": None if pattern.base is None else self.prepared.study.base,
+            "texts_per_second": validated / answering if answering else None,
+            "base": study.base if embedded else None,
         }
         ids, hashes = splits.validation.ids, splits.validation.text_hashes()
         record = RunRecord(
@@ -314,18 +316,9 @@ class Course:
             plan=None,
             receipt=None,
             history=[],
-            validation=Validation(ids=ids, texts=hashes, labels=truth, logits=logits),
+            validation=Validation(ids=ids, texts=hashes, labels=truth, logits=fitted.logits),
         )
-        return write_run(path, _with(record, facts), baseline.write)
-
-    def _fitted(self, pattern: Run, rows: Rows, labels: Ints) -> Baseline:
-        try:
-            return BASELINES[pattern.kind].fit(rows, labels, len(self.prepared.splits.labels), seed=self._seed(pattern))
-        except Exception as error:  # whatever a solver of another library may raise
-            reason = " ".join(str(error).split()) or "no reason is known"
-            raise RunError(
-                f"self-training of {pattern.name} failed: {type(error).__name__}: {reason}; nothing was written"
-            ) from error
+        return write_run(path, _with(record, facts), fitted.baseline.write)
 
     def _rows(self, pattern: Run, table: Table) -> Rows:
         """What a baseline reads of a table."""

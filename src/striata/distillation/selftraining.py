@@ -45,7 +45,6 @@ class SelfTrained:
         ensemble: of these; None where one run learned.
         rounds: validation accuracy after each round, of an ensemble each row by members that were chosen without it; the best was
             kept.
-        accuracy: of these the best.
         teacher: accuracy of the ensemble that taught, likewise.
         difference: of both on the same validation rows, with its interval.
         rows: of validation.
@@ -55,10 +54,14 @@ class SelfTrained:
     runs: Mapping[str, Run]
     ensemble: Ensemble | None
     rounds: tuple[float, ...]
-    accuracy: float
     teacher: float
     difference: Interval
     rows: int
+
+    @property
+    def accuracy(self) -> float:
+        """That of the best round, on the validation rows."""
+        return max(self.rounds)
 
     def to_json(self) -> dict[str, object]:
         """Folder, what was learned from, figures."""
@@ -207,7 +210,6 @@ def _write_best(course: Course, taken: Sequence[Round], target: Path, loss: floa
         runs=best.runs,
         ensemble=best.ensemble,
         rounds=tuple(one.metrics["accuracy"] for one in taken),
-        accuracy=float(own.mean()),
         teacher=float(teacher.mean()),
         difference=gain(teacher, own),
         rows=len(own),

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..baselines import BASELINES, Baseline, Rows
-from ..baselines.rows import part_of
+from ..baselines.rows import Targets, part_of
 from ..data import Table
 from ..errors import EncoderError
 from ..runs.facts import RunFacts
@@ -104,7 +104,7 @@ def held_weights(prepared: Prepared) -> npt.NDArray[np.float64] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fitted:
+class FittedBaseline:
     """A baseline, its logits for the validation rows, whether it was then fitted with these too, and seconds: of its fits, and of
     these logits; without embedding."""
 
@@ -113,6 +113,43 @@ class _Fitted:
     refitted: bool
     fitting: float
     answering: float
+
+
+def fit_baseline(
+    kind: str, rows: Rows, goals: Targets, held: Rows, truth: Targets, labels: int, *, seed: int, refit: Callable[[], bool]
+) -> FittedBaseline:
+    """A baseline, fitted and measured on rows that it has not seen, and perhaps fitted once more on all.
+
+    Args:
+        kind: of :data:`striata.baselines.BASELINES`.
+        rows: of training.
+        goals: their targets.
+        held: of validation, with weights where the others have some.
+        truth: their targets.
+        labels: how many there are.
+        seed: of the fits.
+        refit: asked after the first fit, whether there is to be one on both.
+
+    Raises:
+        ArithmeticError: logits are no finite numbers.
+        Exception: whatever a solver of another library raises.
+    """
+    baseline = BASELINES[kind].fit(rows, goals, labels, seed=seed)
+    start = time.perf_counter()
+    logits = baseline.logits(held)
+    answering, fitting = time.perf_counter() - start, baseline.seconds
+    if not np.isfinite(logits).all():
+        raise ArithmeticError("its logits for the validation rows are no finite numbers")
+    refitted = refit()
+    if refitted:
+        baseline = BASELINES[kind].fit(rows.followed_by(held), np.concatenate([goals, truth]), labels, seed=seed)
+        fitting += baseline.seconds
+    return FittedBaseline(baseline, logits, refitted, fitting=fitting, answering=answering)
+
+
+def fit_failure(error: Exception) -> str:
+    """Why there is no baseline, in words."""
+    return f"its fit failed: {type(error).__name__}: {' '.join(str(error).split()) or 'no reason is known'}"
 
 
 class _Contest:
@@ -148,7 +185,7 @@ class _Contest:
         try:
             fitted = self._fitted(kind, vectors)
         except Exception as error:  # whatever a solver of another library may raise
-            reason = f"its fit failed: {type(error).__name__}: {' '.join(str(error).split()) or 'no reason is known'}"
+            reason = fit_failure(error)
             self._work.folder.record_failure(kind, reason)
             self._listen(Event(kind="failed", member=kind, message=reason))
             return
@@ -156,25 +193,17 @@ class _Contest:
             note(self._listen, f"baseline {kind}: {sentence}")
         self._write(kind, fitted)
 
-    def _fitted(self, kind: str, vectors: dict[str, Embedded] | None) -> _Fitted:
-        method, targets, splits = BASELINES[kind], self._prepared.targets, self._prepared.splits
+    def _fitted(self, kind: str, vectors: dict[str, Embedded] | None) -> FittedBaseline:
+        targets, splits = self._prepared.targets, self._prepared.splits
         train, goals, weights = splits.train, targets["train"], self._prepared.weights
         if vectors is not None:
             train, goals, weights = train.take(self._embedded), goals[self._embedded], part_of(weights, self._embedded)
         rows = _rows(train, vectors, "train", weights)
         held = _rows(splits.validation, vectors, "validation", held_weights(self._prepared))
-        labels, seed = len(splits.labels), self._prepared.study.data.seed
-        baseline = method.fit(rows, goals, labels, seed=seed)
-        start = time.perf_counter()
-        logits = baseline.logits(held)
-        answering, fitting = time.perf_counter() - start, baseline.seconds
-        if not np.isfinite(logits).all():
-            raise ArithmeticError("its logits for the validation rows are no finite numbers")
-        refitted = self._prepared.study.baselines.refit and not self._overdue()
-        if refitted:
-            baseline = method.fit(rows.followed_by(held), np.concatenate([goals, targets["validation"]]), labels, seed=seed)
-            fitting += baseline.seconds
-        return _Fitted(baseline, logits, refitted, fitting=fitting, answering=answering)
+        return fit_baseline(
+            kind, rows, goals, held, targets["validation"], len(splits.labels), seed=self._prepared.study.data.seed,
+            refit=lambda: self._prepared.study.baselines.refit and not self._overdue(),
+        )  # fmt: skip
 
     def _embed(self) -> dict[str, Embedded]:
         """Embeddings of the training rows that are used and of the validation rows, by table."""
@@ -189,7 +218,7 @@ class _Contest:
         self._embedded_a_second = embeddings.texts_a_second(splits.validation)
         return self._vectors
 
-    def _write(self, kind: str, fitted: _Fitted) -> None:
+    def _write(self, kind: str, fitted: FittedBaseline) -> None:
         study, splits = self._prepared.study, self._prepared.splits
         baseline, logits, validated = fitted.baseline, fitted.logits, len(splits.validation)
         scores = splits.task.scores(logits, self._prepared.targets["validation"])
